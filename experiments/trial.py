@@ -1,0 +1,79 @@
+"""One NNI trial: `python -m experiments.trial --config CONFIG`. It runs by hand as well."""
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nni
+
+from experiments import pipeline
+from experiments.config import load_config
+from experiments.trial_channel import use_recorded_parameters
+from spt.errors import InputError, TrialFailed
+
+BY_HAND = "STANDALONE"
+
+
+def parameters() -> dict[str, Any]:
+    """What NNI's tuner chose for this trial, as dotted overrides; nothing when run by hand."""
+    if nni.get_trial_id() == BY_HAND:
+        return {}
+    if os.environ.get("NNI_PLATFORM") == "local":
+        use_recorded_parameters(os.environ["NNI_TRIAL_COMMAND_CHANNEL"], nni.get_trial_id())
+    return dict(nni.get_next_parameter())
+
+
+def trial_folder(runs: Path, name: str) -> Path:
+    """RUNS/EXPERIMENT/TRIAL inside NNI, RUNS/NAME by hand."""
+    if nni.get_trial_id() == BY_HAND:
+        return runs / name
+    return runs / nni.get_experiment_id() / nni.get_trial_id()
+
+
+def report_epoch(stage: str, epoch: int, dev_accuracy: float) -> None:  # noqa: ARG001
+    """Report the retraining's dev accuracy after each epoch: the learning curve in NNI's web UI."""
+    if stage == "train":
+        nni.report_intermediate_result(dev_accuracy)
+
+
+def final_result(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers among the metrics, with the dev accuracy as 'default'.
+
+    Raises:
+        TrialFailed: the dev accuracy is not a finite number.
+    """
+    numbers = {
+        name: value
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+    if "dev_accuracy" not in numbers:
+        raise TrialFailed(f"The dev accuracy is {metrics.get('dev_accuracy')}, which is not a finite number.")
+    return {"default": numbers["dev_accuracy"], **numbers}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one trial; returns the exit code: 1 for a trial that failed, 2 for bad input."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.trial", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run's folder is made")
+    options = parser.parse_args(arguments)
+    try:
+        config = load_config(options.config, parameters())
+        metrics = pipeline.run(config, trial_folder(options.runs, config.name), report_epoch)
+        nni.report_final_result(final_result(metrics))
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except TrialFailed as error:
+        print(f"The trial failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Which layers get a new prompt: the thing a search finds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import ValidationError as _ValidationError
+
+from spt.errors import InputError
+
+
+class PromptLayers(BaseModel):
+    """Layers (0-based, sorted, each once) out of `total` that get a new prompt; hashable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: tuple[int, ...]
+    total: int
+
+    @field_validator("layers")
+    @classmethod
+    def _sorted(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(layers)) != len(layers):
+            raise ValueError(f"layers {layers} name a layer twice; name each once")
+        return tuple(sorted(layers))
+
+    @model_validator(mode="after")
+    def _inside(self) -> PromptLayers:
+        outside = [layer for layer in self.layers if not 0 <= layer < self.total]
+        if outside:
+            raise ValueError(f"layers {outside} are not among 0 to {self.total - 1}, the backbone's layers")
+        return self
+
+    @classmethod
+    def of(cls, layers: Iterable[int], total: int) -> PromptLayers:
+        """Checked construction.
+
+        Raises:
+            InputError: for a layer outside 0 to total - 1, or named twice.
+        """
+        try:
+            return cls(layers=tuple(layers), total=total)
+        except _ValidationError as error:
+            raise InputError("; ".join(e["msg"] for e in error.errors())) from error
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(self.model_dump(mode="json")) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> PromptLayers:
+        """Read what `save` wrote."""
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return cls.of(data["layers"], data["total"])
+
+    def __str__(self) -> str:
+        return f"{list(self.layers)} of {self.total}"

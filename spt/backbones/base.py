@@ -1,0 +1,186 @@
+"""A frozen transformer opened into embed, layers and finish."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from typing_extensions import Self
+
+from spt.prompts.state import PromptState
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a layer must know besides hidden states, for a prompt of P before T tokens.
+
+    Attributes:
+        bias: added to the attention scores, [B, 1, 1 or P + T, P + T]; None allows everything that the
+            model's own causality allows.
+        window_bias: the same for layers whose tokens see a window of neighbours only.
+        positions: what the family's layers need to place queries and keys (rotary tables, relative
+            positions); None where hidden states carry their positions.
+        prompt: the prompt whose length and presence the bias speaks of.
+    """
+
+    bias: Tensor | None
+    window_bias: Tensor | None
+    positions: Any
+    prompt: PromptState
+
+    def fits(self, prompt: PromptState) -> bool:
+        """Whether the frame serves another prompt too: same length and the very same presence."""
+        return self.prompt.length == prompt.length and self.prompt.presence is prompt.presence
+
+
+class Backbone(nn.Module, ABC):
+    """The layer loop's view of a Hugging Face model. One subclass a family, one file a layout.
+
+    The modules and weights of the model are used as they are; only the loop over layers is ours. All
+    parameters are frozen and dropout stays off, also while prompts train, so that hidden states below
+    the first prompt are the same in every epoch and can be cached.
+
+    A prompt has no position embedding, and tokens keep the positions they have without one. Positions
+    count real tokens from 0, so padding on either side changes nothing.
+
+    Attributes:
+        causal: whether a position sees only itself and what is before it.
+        sdpa: whether the family has the fast attention kernel; the others run eager attention.
+    """
+
+    causal: ClassVar[bool] = False
+    sdpa: ClassVar[bool] = True
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model: Any = model.requires_grad_(False)
+        self.train(False)
+
+    @property
+    def transformer(self) -> Any:
+        """The model without a language-model head."""
+        return self.model.base_model
+
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def num_layers(self) -> int:
+        """L."""
+        return int(self.model.config.num_hidden_layers)
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens a row may have, special tokens included; prompts do not count."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def window(self) -> int | None:
+        """How far away a token may look in layers with a sliding window; None without such layers."""
+        return None
+
+    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
+        """Stay in evaluation mode whatever the surrounding model does."""
+        return super().train(False)
+
+    @abstractmethod
+    def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """input_ids, attention_mask and, where the family has them, token_type_ids [B, T] -> [B, T, H]."""
+
+    @abstractmethod
+    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+        """Layer `index` on prompt and tokens together: [B, P + T, H] -> [B, P + T, H]."""
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """What the model does after its last layer, for example a final norm: [B, T, H] -> [B, T, H]."""
+        return hidden
+
+    @abstractmethod
+    def lm_logits(self, hidden: Tensor) -> Tensor:
+        """The language-model head: [..., H] -> [..., vocabulary]."""
+
+    def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Any:  # noqa: ARG002
+        """What `Frame.positions` holds; nothing by default."""
+        return None
+
+    def frame(self, hidden: Tensor, mask: Tensor, prompt: PromptState) -> Frame:
+        """The frame for hidden [B, T, H], mask [B, T] and a prompt."""
+        bias = self.bias(mask, prompt, hidden.dtype)
+        window_bias = bias
+        if self.window is not None and mask.shape[1] > self.window + 1:
+            window_bias = self.bias(mask, prompt, hidden.dtype, self.window)
+        return Frame(bias, window_bias, self.positions(hidden, mask, prompt.length), prompt)
+
+    def bias(
+        self, mask: Tensor, prompt: PromptState, dtype: torch.dtype, window: int | None = None
+    ) -> Tensor | None:
+        """What is added to attention scores: padding and unseen positions shut out, log(presence) on prompts.
+
+        Args:
+            mask: 1 for real tokens, [B, T].
+            prompt: of length P.
+            dtype: of the attention scores.
+            window: how far away a token may look; None for everywhere.
+
+        Returns:
+            [B, 1, 1 or P + T, P + T], or None where nothing needs to be added.
+        """
+        smallest = torch.finfo(dtype).min
+        whole = prompt.presence is None and window is None and bool(mask.all())
+        # sdpa applies the model's own causality where it gets no mask; eager attention does not
+        if whole and (not self.causal or self.model.config._attn_implementation == "sdpa"):
+            return None
+        keys = torch.where(mask.bool(), 0.0, smallest).to(dtype)
+        if prompt.length:
+            keys = torch.cat([_prompt_bias(prompt, mask, smallest).to(dtype), keys], dim=1)
+        bias = keys[:, None, None]
+        if not self.causal and window is None:
+            return bias
+        visible = _visible(mask, prompt.length, self.causal, window)
+        # a minimum put in place, not added: twice the minimum is -inf, and a row of -inf gives NaN
+        return torch.where(visible, bias, smallest)
+
+    def run(
+        self, index: int, prompt: PromptState, hidden: Tensor, frame: Frame
+    ) -> tuple[PromptState, Tensor]:
+        """Layer `index` with the prompt [B, P, H] in front of the tokens [B, T, H]; both come back."""
+        if prompt.vectors is None:
+            return prompt, self.layer(index, hidden, frame)
+        joined = self.layer(index, torch.cat([prompt.vectors.to(hidden.dtype), hidden], dim=1), frame)
+        return prompt.moved(joined[:, : prompt.length]), joined[:, prompt.length :]
+
+
+def token_positions(mask: Tensor) -> Tensor:
+    """Place of each token among its row's real tokens, from 0; any for padding: mask [B, T] -> [B, T]."""
+    return (mask.long().cumsum(1) - 1).clamp_min(0)
+
+
+def joint_positions(mask: Tensor, prompt_length: int) -> Tensor:
+    """Positions -P to -1 for the prompt, then those of the tokens: mask [B, T] -> [B, P + T]."""
+    prompt = torch.arange(-prompt_length, 0, device=mask.device)
+    return torch.cat([prompt.expand(len(mask), -1), token_positions(mask)], dim=1)
+
+
+def _prompt_bias(prompt: PromptState, mask: Tensor, smallest: float) -> Tensor:
+    """[B, P]."""
+    if prompt.presence is None:
+        return torch.zeros(len(mask), prompt.length, device=mask.device)
+    return prompt.log_presence(smallest)[:, None].expand(len(mask), prompt.length)
+
+
+def _visible(mask: Tensor, prompt_length: int, causal: bool, window: int | None) -> Tensor:
+    """Which query may see which key, padding aside: [P + T, P + T]. No window hides a prompt or binds it."""
+    place = torch.arange(-prompt_length, mask.shape[1], device=mask.device)
+    distance = place[:, None] - place
+    visible = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
+    if window is not None:
+        is_prompt = place < 0
+        visible = visible & ((distance.abs() <= window) | is_prompt | is_prompt[:, None])
+    return visible

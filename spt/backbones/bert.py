@@ -1,0 +1,54 @@
+"""BERT, and through the same layout RoBERTa, XLM-R and CamemBERT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from spt.backbones.base import Backbone, Frame, token_positions
+
+
+class BertBackbone(Backbone):
+    """BERT."""
+
+    def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
+        embedded: Tensor = self.transformer.embeddings(
+            input_ids=batch["input_ids"],
+            token_type_ids=batch.get("token_type_ids"),
+            position_ids=token_positions(batch["attention_mask"]),
+        )
+        return embedded
+
+    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+        out: Tensor = self.transformer.encoder.layer[index](hidden, frame.bias)
+        return out
+
+    def lm_logits(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.model.cls(hidden)
+        return logits
+
+
+class RobertaBackbone(BertBackbone):
+    """RoBERTa; XLM-RoBERTa and CamemBERT have the same modules under the same names."""
+
+    @property
+    def _first_position(self) -> int:
+        """RoBERTa's positions start after the padding token's."""
+        return int(self.model.config.pad_token_id) + 1
+
+    @property
+    def max_length(self) -> int:
+        return super().max_length - self._first_position
+
+    def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
+        embedded: Tensor = self.transformer.embeddings(
+            input_ids=batch["input_ids"],
+            token_type_ids=batch.get("token_type_ids"),
+            position_ids=token_positions(batch["attention_mask"]) + self._first_position,
+        )
+        return embedded
+
+    def lm_logits(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.model.lm_head(hidden)
+        return logits

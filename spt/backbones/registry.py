@@ -1,0 +1,105 @@
+"""From a model name to a backbone of the right family."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
+
+from spt.assets import backbone_path
+from spt.backbones.base import Backbone
+from spt.backbones.bert import BertBackbone, RobertaBackbone
+from spt.backbones.deberta import DebertaBackbone, DebertaV2Backbone
+from spt.backbones.distilbert import DistilBertBackbone
+from spt.backbones.electra import ElectraBackbone
+from spt.backbones.gpt2 import Gpt2Backbone
+from spt.backbones.llama import LlamaBackbone, MistralBackbone, QwenBackbone
+from spt.backbones.modernbert import ModernBertBackbone
+from spt.errors import InputError, unknown
+
+FAMILIES: dict[str, type[Backbone]] = {
+    "bert": BertBackbone,
+    "camembert": RobertaBackbone,
+    "deberta": DebertaBackbone,
+    "deberta-v2": DebertaV2Backbone,
+    "distilbert": DistilBertBackbone,
+    "electra": ElectraBackbone,
+    "gpt2": Gpt2Backbone,
+    "llama": LlamaBackbone,
+    "mistral": MistralBackbone,
+    "modernbert": ModernBertBackbone,
+    "qwen2": QwenBackbone,
+    "qwen3": QwenBackbone,
+    "roberta": RobertaBackbone,
+    "xlm-roberta": RobertaBackbone,
+}
+
+
+def family(config: PreTrainedConfig) -> type[Backbone]:
+    """The backbone class for a model's configuration.
+
+    Raises:
+        InputError: for a model type that no family covers.
+    """
+    if config.model_type not in FAMILIES:
+        raise unknown(
+            "backbone family",
+            config.model_type,
+            FAMILIES,
+            "To add one, see 'Add a backbone' in CONTRIBUTING.md.",
+        )
+    return FAMILIES[config.model_type]
+
+
+def load_backbone(
+    name: str,
+    language_model: bool = False,
+    attention: Literal["sdpa", "eager"] = "sdpa",
+    dtype: torch.dtype = torch.float32,
+    revision: str | None = None,
+) -> Backbone:
+    """Load a frozen backbone with its pretrained weights.
+
+    Args:
+        name: an embedded backbone (`minilm-l6`), a local folder or a hub name.
+        language_model: load the language-model head too, as verbalizers need.
+        attention: which attention kernel the layers use; families without sdpa use eager anyway.
+        dtype: of the frozen weights.
+        revision: commit or tag of a hub model.
+
+    Raises:
+        InputError: if there is no such model, no family covers it, or it lacks the head that was asked for.
+    """
+    path = backbone_path(name)
+    try:
+        config = AutoConfig.from_pretrained(path, revision=revision)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The backbone '{name}' is neither embedded, nor a local folder, nor a hub name that can be "
+            f"reached now ({str(error).splitlines()[0]}). "
+            "Check the name, or give a folder with a config.json."
+        ) from error
+    backbone = family(config)
+    with_head = AutoModelForCausalLM if backbone.causal else AutoModelForMaskedLM
+    model_class: Any = with_head if language_model else AutoModel
+    try:
+        model, report = model_class.from_pretrained(
+            path,
+            revision=revision, attn_implementation=attention if backbone.sdpa else "eager",
+            dtype=dtype,
+            output_loading_info=True,
+        )
+    except OSError as error:
+        raise InputError(
+            f"The backbone '{name}' has a config, but its weights cannot be read "
+            f"({str(error).splitlines()[0]}). Check the folder, or the network."
+        ) from error
+    # Hugging Face would go on with random weights in their place
+    if language_model and report["missing_keys"]:
+        raise InputError(
+            f"The backbone '{name}' lacks weights of its language-model head "
+            f"({', '.join(sorted(report['missing_keys']))}). "
+            "Use a classification head, or a checkpoint that was saved with that head."
+        )
+    return backbone(model)

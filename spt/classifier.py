@@ -1,0 +1,128 @@
+"""A trained prompt as users have it: saved small, loaded over its backbone, asked for labels."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from spt.architecture import PromptLayers
+from spt.data import encode, make_loader
+from spt.errors import InputError
+from spt.evaluation import probabilities
+from spt.model import PromptedModel, trained
+from spt.spec import ModelSpec
+from spt.versions import versions
+
+WEIGHTS = "prompt.safetensors"
+CONFIG = "prompt.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A label and its probability, in [0, 1]."""
+
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class PromptClassifier:
+    """A prompted model with what it takes to use it on text.
+
+    Attributes:
+        model: backbone, prompts and head.
+        tokenizer: of the backbone.
+        spec: how the model was built.
+        architecture: the layers with prompts.
+    """
+
+    model: PromptedModel
+    tokenizer: Any
+    spec: ModelSpec
+    architecture: PromptLayers
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
+    ) -> list[Prediction]:
+        """The likeliest label of each text (with its pair, where the task has pairs), in order.
+
+        Raises:
+            InputError: if the task needs pairs and there are none, or the other way round.
+        """
+        if not texts:
+            return []
+        task = self.spec.task
+        if (pairs is None) != (task.text_pair is None):
+            needs = "one text" if task.text_pair is None else "two texts"
+            raise InputError(f"The task '{task.name}' has {needs} a row, but got {'one' if pairs is None else 'two'}.")
+        columns = {"text": list(texts), "label": [0] * len(texts)}
+        rows = Dataset.from_dict(columns if pairs is None else {**columns, "text_pair": list(pairs)})
+        examples = encode(rows, self.tokenizer, task, self.spec.max_length, self.spec.verbalizes)
+        chances, _ = probabilities(self.model, make_loader(examples, self.tokenizer, batch_size, seed=None))
+        best = chances.argmax(-1)
+        labels = self.spec.task.labels or ()
+        return [Prediction(labels[i], float(row[i])) for i, row in zip(best, chances, strict=True)]
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write prompt.safetensors and prompt.json, all or nothing; the backbone stays a reference."""
+        folder = Path(folder)
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        weights = {name: p.detach().cpu().contiguous() for name, p in trained(self.model)}
+        save_file(weights, partial / WEIGHTS)
+        config = {
+            "format": FORMAT,
+            "spec": self.spec.model_dump(mode="json"),
+            "architecture": self.architecture.model_dump(mode="json"),
+            "versions": versions(),
+        }
+        (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> PromptClassifier:
+        """Read what `save_pretrained` wrote, and load the backbone it refers to.
+
+        Raises:
+            InputError: if the folder is not a saved prompt, is damaged, or is of a newer format.
+        """
+        folder = Path(folder)
+        try:
+            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            weights = load_file(folder / WEIGHTS)
+        except (OSError, json.JSONDecodeError, SafetensorError) as error:
+            raise InputError(
+                f"'{folder}' is not a saved prompt: {error}. It must hold {CONFIG} and {WEIGHTS}, "
+                f"as PromptClassifier.save_pretrained writes them."
+            ) from error
+        if config.get("format") != FORMAT:
+            raise InputError(
+                f"'{folder / CONFIG}' has format {config.get('format')}, but this version reads {FORMAT}. "
+                f"Use the version of spt-nas that wrote it: {config.get('versions', {}).get('spt-nas')}."
+            )
+        try:
+            spec = ModelSpec.model_validate(config["spec"])
+        except (KeyError, ValidationError) as error:
+            raise InputError(f"'{folder / CONFIG}' is damaged: {error}. Save the prompt again.") from error
+        architecture = PromptLayers.of(config["architecture"]["layers"], config["architecture"]["total"])
+        tokenizer = spec.load_tokenizer()
+        model = spec.factory(spec.load_backbone(), tokenizer, seed=0).model(architecture)
+        parameters = dict(trained(model))
+        if parameters.keys() != weights.keys():
+            wrong = sorted(parameters.keys() ^ weights.keys())
+            raise InputError(f"'{folder / WEIGHTS}' does not fit {CONFIG}: {', '.join(wrong)}. Save it again.")
+        model.load_state_dict(weights, strict=False)
+        model.eval()
+        return cls(model, tokenizer, spec, architecture)

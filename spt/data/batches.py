@@ -1,0 +1,150 @@
+"""Encoded rows -> padded batches of rows of similar length."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypedDict, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from transformers import PreTrainedTokenizerBase
+from typing_extensions import NotRequired
+
+from spt.data.encoding import Example
+from spt.data.splits import others, stratified
+
+# batches that are sorted by length together: enough for little padding, few enough to stay random
+WINDOW = 50
+
+
+class Batch(TypedDict):
+    """B rows of T tokens, padded on the right; all int64."""
+
+    input_ids: Tensor  # [B, T]
+    attention_mask: Tensor  # [B, T], 1 on real tokens
+    token_type_ids: NotRequired[Tensor]  # [B, T]
+    labels: Tensor  # [B]
+    rows: Tensor  # [B], index of the row in its split
+
+
+class BucketedBatches(Sampler[list[int]]):
+    """Batches of row indices in which each row occurs once and lengths are similar.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows a batch; one batch of an epoch may be smaller.
+        seed: rows and batches are shuffled by (seed, epoch). None: longest rows first, always the same.
+
+    Raises:
+        ValueError: batch_size is below 1.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int | None) -> None:
+        if batch_size < 1:
+            raise ValueError(f"The value of batch_size is {batch_size}, but must be >= 1.")
+        self.lengths = torch.tensor(lengths, dtype=torch.int64)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> "BucketedBatches":
+        """Itself: Lightning calls `set_epoch` on the sampler inside a batch sampler."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of that epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lengths) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if self.seed is None:
+            order = torch.argsort(self.lengths, descending=True, stable=True)
+            return iter([rows.tolist() for rows in torch.split(order, self.batch_size)])
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator)
+        windows = torch.split(order, self.batch_size * WINDOW)
+        batches = [
+            rows for window in windows for rows in torch.split(self._by_length(window), self.batch_size)
+        ]
+        return iter([batches[i].tolist() for i in torch.randperm(len(batches), generator=generator).tolist()])
+
+    def _by_length(self, rows: Tensor) -> Tensor:
+        return rows[torch.argsort(self.lengths[rows], stable=True)]
+
+
+def collate(examples: Sequence[Example], pad_id: int) -> Batch:
+    """One batch, padded on the right to its longest example."""
+    size, longest = len(examples), max(len(example["input_ids"]) for example in examples)
+    batch = Batch(
+        input_ids=torch.full((size, longest), pad_id),
+        attention_mask=torch.zeros(size, longest, dtype=torch.int64),
+        labels=torch.tensor([example["label"] for example in examples]),
+        rows=torch.tensor([example["row"] for example in examples]),
+    )
+    if "token_type_ids" in examples[0]:
+        batch["token_type_ids"] = torch.zeros(size, longest, dtype=torch.int64)
+    for index, example in enumerate(examples):
+        length = len(example["input_ids"])
+        batch["input_ids"][index, :length] = torch.tensor(example["input_ids"])
+        batch["attention_mask"][index, :length] = 1
+        if "token_type_ids" in example:
+            batch["token_type_ids"][index, :length] = torch.tensor(example["token_type_ids"])
+    return batch
+
+
+def make_loader(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, batch_size: int, seed: int | None = None
+) -> "DataLoader[Batch]":
+    """Length-bucketed batches of all examples.
+
+    Args:
+        examples: encoded rows.
+        tokenizer: whose padding token is used; where it has none the mask alone marks the padding.
+        batch_size: rows a batch.
+        seed: shuffles the training batches of each epoch; None for evaluation.
+
+    Returns:
+        A loader whose `batch_sampler.set_epoch(epoch)` chooses the order.
+    """
+    return _loader(examples, batch_size, seed, partial(collate, pad_id=_pad_id(tokenizer)))
+
+
+def halves(loader: "DataLoader[Batch]", seed: int) -> tuple["DataLoader[Batch]", "DataLoader[Batch]"]:
+    """Two loaders over disjoint, stratified halves of a loader's examples; the first may have one more."""
+    examples = cast(Sequence[Example], loader.dataset)
+    batches = cast(BucketedBatches, loader.batch_sampler)
+    labels = [example["label"] for example in examples]
+    second = stratified(labels, len(examples) // 2, np.random.default_rng(seed))
+    collate_fn = cast(Callable[[Sequence[Example]], Batch], loader.collate_fn)
+    first_half, second_half = (
+        _loader([examples[row] for row in rows], batches.batch_size, batches.seed, collate_fn)
+        for rows in (others(len(examples), second), second)
+    )
+    return first_half, second_half
+
+
+def _loader(
+    examples: Sequence[Example],
+    batch_size: int,
+    seed: int | None,
+    collate_fn: Callable[[Sequence[Example]], Batch],
+) -> "DataLoader[Batch]":
+    return DataLoader(
+        cast(Any, examples),
+        batch_sampler=BucketedBatches([len(example["input_ids"]) for example in examples], batch_size, seed),
+        collate_fn=cast(Any, collate_fn),
+        # without its own generator an epoch would draw from the global one
+        generator=torch.Generator(),
+    )
+
+
+def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    return 0

@@ -1,0 +1,86 @@
+"""The options of the data: where rows come from and how many of them are used."""
+
+import codecs
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+Format = Literal["csv", "tsv", "json", "parquet", "lines"]
+
+
+class DataConfig(BaseModel):
+    """Where the rows of a task come from, and how many of them are used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str | None = Field(
+        default=None,
+        description="an embedded data set, a folder with train.*, dev.* and test.*, or a hub name; "
+        "None: the task's own",
+    )
+    train: Path | None = Field(default=None, description="file to train on, in place of source")
+    dev: Path | None = Field(default=None, description="file that selects; None: held out of train")
+    test: Path | None = Field(default=None, description="file that is reported; None: held out of train")
+    format: Format | None = Field(
+        default=None,
+        description="format of files; None: by their ending; 'lines' has a label, a space and a text a line",
+    )
+    encoding: str = Field(default="utf-8", description="encoding of files, for example latin-1")
+    columns: tuple[str, ...] | None = Field(
+        default=None, description="column names of CSV and TSV files without a header, in order"
+    )
+    quoting: bool | None = Field(
+        default=None, description="whether fields may stand in double quotes; None: in CSV yes, in TSV no"
+    )
+    shots_per_class: PositiveInt | None = Field(
+        default=None, description="rows a class for training, and as many for dev (few-shot as in LM-BFF)"
+    )
+    shots_total: PositiveInt | None = Field(
+        default=None,
+        description="rows in all for training, stratified, with a dev split of 1,000 (as in LPT)",
+    )
+    train_size: PositiveInt | None = Field(
+        default=None, description="stratified sample of train; None: all rows"
+    )
+    dev_size: PositiveInt | None = Field(
+        default=None, description="rows of dev; None: all, or 500 (at most a tenth of train) where held out"
+    )
+    test_size: PositiveInt | None = Field(
+        default=None, description="rows of test; None: all, or 500 (at most a tenth of train) where held out"
+    )
+    max_length: PositiveInt = Field(
+        default=128, description="tokens of the longest input; longer texts are cut"
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise ValueError(
+                f"unknown encoding '{encoding}'; examples: utf-8, latin-1, cp1252, utf-16"
+            ) from None
+        return encoding
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DataConfig":
+        if self.source is not None and self.train is not None:
+            raise ValueError(f"source is '{self.source}' and train is '{self.train}'; set only one of them")
+        if self.train is None and (self.dev or self.test):
+            raise ValueError(
+                f"dev or test is a file ({self.dev or self.test}), but train is not set; set train"
+            )
+        sizes = ("shots_per_class", "shots_total", "train_size")
+        given = [f"{name} = {getattr(self, name)}" for name in sizes if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"{' and '.join(given)} each say how many rows to train on; set only one of them"
+            )
+        if self.shots_per_class and self.dev_size:
+            raise ValueError(
+                f"dev_size is {self.dev_size}, but shots_per_class = {self.shots_per_class} takes as many "
+                "rows a class for dev as for training; remove dev_size"
+            )
+        return self

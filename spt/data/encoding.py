@@ -1,0 +1,170 @@
+"""Rows -> token ids, plain or inside the task's template, cut to a length."""
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+from typing_extensions import NotRequired
+
+from spt.errors import InputError
+from spt.tasks import Task
+
+MAX_CUTS = 8
+UNLABELLED = -1
+
+Tokens = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+class Example(TypedDict):
+    """One encoded row; all lists have its T tokens."""
+
+    input_ids: list[int]
+    token_type_ids: NotRequired[list[int]]
+    label: int
+    row: int
+
+
+def encode(
+    split: Dataset, tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int, template: bool
+) -> list[Example]:
+    """The rows of a split as token ids; see `encode_texts`.
+
+    Args:
+        split: rows with text, text_pair (pair tasks only) and label.
+    """
+    pairs = split["text_pair"][:] if "text_pair" in split.column_names else None
+    examples = encode_texts(split["text"][:], pairs, tokenizer, task, max_length, template)
+    for example, label in zip(examples, split["label"][:], strict=True):
+        example["label"] = label
+    return examples
+
+
+def encode_texts(  # noqa: PLR0917
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    max_length: int,
+    template: bool,
+) -> list[Example]:
+    """Texts without labels as token ids.
+
+    Args:
+        texts: one a row.
+        pairs: the second text of each row; None where the task has one text a row.
+        tokenizer: the backbone's tokenizer; one without a mask token belongs to a causal model.
+        task: whose template is filled.
+        max_length: tokens of the longest example; longer texts are cut at the end, the longer of a pair first.
+        template: fill the task's template, of which nothing is cut; a causal model gets it without the mask,
+            so that the label word comes next. Otherwise the texts alone.
+
+    Returns:
+        One example a text, in order, with label -1.
+
+    Raises:
+        InputError: texts and pairs do not fit the task, max_length is over the tokenizer's limit, or the
+            template alone is longer than max_length.
+    """
+    if max_length > tokenizer.model_max_length:
+        raise InputError(
+            f"data.max_length is {max_length}, but this backbone reads at most {tokenizer.model_max_length} "
+            f"tokens. Set data.max_length to {tokenizer.model_max_length} or less."
+        )
+    if (pairs is None) != (task.text_pair is None) or (pairs is not None and len(pairs) != len(texts)):
+        needed = "one text a row" if task.text_pair is None else "two texts a row"
+        raise InputError(
+            f"Task '{task.name}' needs {needed}, but got {len(texts)} texts "
+            f"and {len(pairs or ())} second texts."
+        )
+    columns = [texts] if pairs is None else [texts, pairs]
+    rows = [tuple(_plain(text, tokenizer) for text in texts) for texts in zip(*columns, strict=True)]
+    pattern = _pattern(task, tokenizer) if template else None
+    inputs = [_fill(pattern, row) for row in rows]
+    encoded = [_tokenize(tokenizer, row) for row in inputs]
+    long = [number for number, tokens in enumerate(encoded) if len(tokens["input_ids"]) > max_length]
+    for number in long:
+        encoded[number] = _cut(tokenizer, pattern, rows[number], max_length)
+    if long:
+        log.warning("%d of %d texts are longer than %d tokens and were cut", len(long), len(rows), max_length)
+    return [_example(tokens, row) for row, tokens in enumerate(encoded)]
+
+
+def _plain(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text with the names of special tokens broken up, so that nobody can write a mask into a text."""
+    for token in tokenizer.all_special_tokens:
+        text = text.replace(token, f"{token[:1]} {token[1:]}")
+    return text
+
+
+def _pattern(task: Task, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The template with its mask token; for causal models, up to where the label word comes."""
+    if tokenizer.mask_token is None:
+        return task.causal_template.removesuffix("{mask}").rstrip()
+    return task.template.replace("{mask}", tokenizer.mask_token)
+
+
+def _fill(pattern: str | None, texts: Sequence[str]) -> tuple[str, ...]:
+    """What the tokenizer reads: the filled pattern, or the texts as they are."""
+    if pattern is None:
+        return tuple(texts)
+    values = dict(zip(("{text}", "{text_pair}"), texts, strict=False))
+    return (re.sub(r"{text(_pair)?}", lambda found: values[found[0]], pattern),)
+
+
+def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], **options: Any) -> Tokens:
+    return dict(tokenizer(*texts, return_attention_mask=False, verbose=False, **options))
+
+
+def _cut(
+    tokenizer: PreTrainedTokenizerBase, pattern: str | None, texts: Sequence[str], max_length: int
+) -> Tokens:
+    """The tokens of texts cut to fit, the longer one first."""
+    if pattern is None:
+        return _tokenize(tokenizer, texts, truncation="longest_first", max_length=max_length)
+    ends = [_token_ends(tokenizer, text) for text in texts]
+    kept = [len(positions) for positions in ends]
+    for _ in range(MAX_CUTS):
+        parts = [text[: at[n - 1]] if n else "" for text, at, n in zip(texts, ends, kept, strict=True)]
+        tokens = _tokenize(tokenizer, _fill(pattern, parts))
+        # a cut inside a word may give other tokens than the whole word did, so look again
+        excess = len(tokens["input_ids"]) - max_length
+        if excess <= 0 and any(kept):
+            return tokens
+        if not any(kept):
+            break
+        kept = _shortened(kept, max(excess, 1))
+    raise InputError(
+        f"data.max_length is {max_length}, but the template '{pattern}' leaves no room for a text in it. "
+        "Set a larger data.max_length or a shorter task.template."
+    )
+
+
+def _token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Where the text may be cut: after each token, or after each word where the tokenizer does not tell."""
+    if tokenizer.is_fast:
+        offsets = _tokenize(tokenizer, [text], add_special_tokens=False, return_offsets_mapping=True)[
+            "offset_mapping"
+        ]
+        return [end for _, end in offsets]
+    return [word.end() for word in re.finditer(r"\S+", text)]
+
+
+def _shortened(lengths: list[int], excess: int) -> list[int]:
+    lengths = list(lengths)
+    for _ in range(min(excess, sum(lengths))):
+        lengths[lengths.index(max(lengths))] -= 1
+    return lengths
+
+
+def _example(tokens: Tokens, row: int) -> Example:
+    if not tokens["input_ids"]:
+        raise InputError(f"The text of row {row + 1} has no token that this backbone knows. Remove the row.")
+    example = Example(input_ids=tokens["input_ids"], label=UNLABELLED, row=row)
+    if "token_type_ids" in tokens:
+        example["token_type_ids"] = tokens["token_type_ids"]
+    return example

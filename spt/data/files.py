@@ -1,0 +1,193 @@
+"""One local file of labelled rows -> a table with its columns as they are."""
+
+import codecs
+import csv
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets import Dataset
+
+from spt.data.config import DataConfig, Format
+from spt.errors import InputError
+from spt.tasks import Task
+
+ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".parquet": "parquet",
+}
+BLOCK = 1 << 20
+
+log = logging.getLogger(__name__)
+
+
+def read_file(path: Path, data: DataConfig, task: Task) -> Dataset:
+    """The rows of a file, in memory; no cache is left behind.
+
+    CSV and TSV columns are strings. A 'lines' file gets the task's label and text columns.
+
+    Raises:
+        InputError: the file is missing, empty, not in the encoding, or not in the format.
+    """
+    path = path.expanduser()
+    if not path.is_file():
+        raise InputError(f"The data file {path} does not exist. Working directory: {Path.cwd()}.")
+    if path.stat().st_size == 0:
+        raise InputError(f"The data file {path} is empty.")
+    kind = data.format or _format(path)
+    if kind != "parquet":
+        _check_encoding(path, data.encoding)
+    with tempfile.TemporaryDirectory() as cache, _quiet():
+        memory: dict[str, Any] = {"cache_dir": cache, "keep_in_memory": True}
+        try:
+            if kind == "parquet":
+                table = Dataset.from_parquet(str(path), **memory)
+            elif kind == "json":
+                table = _read_json(path, data, memory)
+            elif kind == "lines":
+                table = _read_lines(path, data, task, memory)
+            else:
+                table = _read_csv(path, data, kind, memory)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"Cannot read {path} as {kind}: {_root(error)}. "
+                "Check data.format, data.quoting and data.columns."
+            ) from error
+    return table
+
+
+def _format(path: Path) -> Format:
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(
+            f"The format of {path} is not clear from its ending '{path.suffix}'. "
+            f"Known endings: {', '.join(ENDINGS)}. Set data.format to csv, tsv, json, parquet or lines."
+        )
+    return ENDINGS[path.suffix.lower()]
+
+
+def _check_encoding(path: Path, encoding: str) -> None:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    offset = 0
+    with path.open("rb") as stream:
+        while True:
+            block = stream.read(BLOCK)
+            pending = len(decoder.getstate()[0])
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                where = offset - pending + error.start
+                raise InputError(
+                    f"{path} is not {encoding}: byte 0x{error.object[error.start]:02x} at offset {where}. "
+                    "Save the file as UTF-8, or set data.encoding, for example to latin-1."
+                ) from error
+            if not block:
+                return
+            offset += len(block)
+
+
+def _text_encoding(encoding: str) -> str:
+    """UTF-8 files may start with a byte order mark, which is no part of the first column's name."""
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
+def _read_csv(path: Path, data: DataConfig, kind: Format, memory: dict[str, Any]) -> Dataset:
+    quoted = kind == "csv" if data.quoting is None else data.quoting
+    options: dict[str, Any] = {
+        "delimiter": "," if kind == "csv" else "\t",
+        "quoting": csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    }
+    encoding = _text_encoding(data.encoding)
+    with path.open(encoding=encoding, newline="") as stream:
+        rows = csv.reader(stream, **options)
+        columns = list(data.columns or _named(next(rows, [])))
+        first = next(rows, None)
+    if first is None:
+        raise InputError(
+            f"The data file {path} has a header but no rows. If it has no header, set data.columns."
+        )
+    if len(first) != len(columns):
+        raise InputError(
+            f"The first row of {path} has {len(first)} fields, but there are {len(columns)} columns: "
+            f"{', '.join(columns)}. Check data.columns, data.format and data.quoting."
+        )
+    table = Dataset.from_csv(
+        str(path),
+        # strings, so that a label 01 or a text 'NA' stays what it is
+        features=datasets.Features({column: datasets.Value("string") for column in columns}),
+        keep_default_na=False,
+        encoding=encoding,
+        column_names=columns,
+        header=None if data.columns else 0,
+        **options,
+        **memory,
+    )
+    if quoted and kind == "tsv":
+        _warn_of_swallowed_lines(table, path)
+    return table
+
+
+def _named(header: list[str]) -> list[str]:
+    """The header with a name for each column: a saved index often has none."""
+    return [name or f"column {number}" for number, name in enumerate(header, start=1)]
+
+
+def _warn_of_swallowed_lines(table: Dataset, path: Path) -> None:
+    broken = sum(any("\n" in (value or "") for value in row.values()) for row in table)
+    if broken:
+        log.warning(
+            "%d rows of %s hold line breaks inside a quoted field; if quotes are plain text there, "
+            "set data.quoting to false",
+            broken,
+            path,
+        )
+
+
+def _read_json(path: Path, data: DataConfig, memory: dict[str, Any]) -> Dataset:
+    table = Dataset.from_json(str(path), encoding=data.encoding, **memory)
+    if len(table) == 1 and all(isinstance(value, dict) for value in table[0].values()):
+        raise InputError(
+            f"{path} is one JSON object with {len(table.column_names)} keys. "
+            "Write a list of objects, or one object a line, each with the row's columns."
+        )
+    return table
+
+
+def _read_lines(path: Path, data: DataConfig, task: Task, memory: dict[str, Any]) -> Dataset:
+    table = Dataset.from_text(str(path), encoding=_text_encoding(data.encoding), **memory)
+    lines = [line.strip() for line in table["text"]]
+    for number, line in enumerate(lines, start=1):
+        if line and " " not in line:
+            raise InputError(f"Line {number} of {path} is '{line}', but must be a label, a space and a text.")
+    pairs = [line.split(" ", 1) for line in lines if line]
+    return Dataset.from_dict(
+        {task.label: [pair[0] for pair in pairs], task.text: [pair[1] for pair in pairs]}
+    )
+
+
+def _root(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A local file is read in a moment, and errors are raised: bars and logs of `datasets` would be noise."""
+    bars, level = datasets.utils.is_progress_bar_enabled(), datasets.utils.logging.get_verbosity()
+    datasets.utils.disable_progress_bars()
+    datasets.utils.logging.set_verbosity(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        datasets.utils.logging.set_verbosity(level)
+        if bars:
+            datasets.utils.enable_progress_bars()

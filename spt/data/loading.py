@@ -1,0 +1,151 @@
+"""From a task and the data options to the three splits that everything else works on."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from spt.data.columns import to_rows
+from spt.data.config import DataConfig
+from spt.data.sources import read_tables
+from spt.data.splits import first_of_each, others, per_class, stratified
+from spt.errors import InputError
+from spt.tasks import Task
+
+# held-out splits must be the same for every seed of a run
+SPLIT_SEED = 20231
+HELD_OUT = 500
+LPT_DEV = 1000
+
+log = logging.getLogger(__name__)
+
+
+def load_splits(task: Task, data: DataConfig, seed: int) -> DatasetDict:
+    """The train, dev and test rows of a task.
+
+    * A given split keeps its order. A missing one is held out of train, stratified, after repeated rows have
+      left train. Rows of train whose texts occur in dev or test leave train.
+    * Few-shot rows, for training and for dev, and a sample of train depend on the seed; few-shot dev rows
+      come from the given dev split, or from train. All else is the same for every seed.
+
+    Args:
+        task: the columns and classes.
+        data: the source and the sizes.
+        seed: at least 0.
+
+    Returns:
+        Splits train, dev and test with the columns text, text_pair (pair tasks only) and label (ClassLabel).
+
+    Raises:
+        InputError: the source, a column, a label or a size is wrong.
+    """
+    rows = to_rows(task, read_tables(task, data))
+    train, dev, test = rows["train"], rows.get("dev"), rows.get("test")
+    if dev is None or test is None:
+        train = _without_repeats(train)
+
+    size = data.test_size or _default_size(train, test)
+    train, test = _take(
+        train, test, "test", lambda pool, keep: _draw(pool, size, "test_size", _fixed(0), keep)
+    )
+    train, dev = _take(train, dev, "dev", lambda pool, keep: _draw_dev(pool, data, seed, keep))
+    if train_rows := _draw_train(train, data, np.random.default_rng([seed, 1])):
+        train = train.select(train_rows)
+    splits = DatasetDict({"train": train, "dev": dev, "test": test})
+    _check_classes(splits)
+    return splits
+
+
+# from the rows to choose from, and how many of each class must stay there, to the chosen rows
+Draw = Callable[[Dataset, int], list[int]]
+
+
+def _take(train: Dataset, given: Dataset | None, split: str, draw: Draw) -> tuple[Dataset, Dataset]:
+    """What is left of train, and the split: rows drawn from the given table, or held out of train."""
+    if given is not None:
+        taken = given.select(draw(given, 0))
+    else:
+        rows = draw(train, 1)
+        taken, train = train.select(rows), train.select(others(len(train), rows))
+    texts = set(_texts(taken))
+    kept = [row for row, text in enumerate(_texts(train)) if text not in texts]
+    if len(kept) < len(train):
+        log.info("%d rows left train because their texts occur in %s", len(train) - len(kept), split)
+    return train.select(kept), taken
+
+
+def _draw_test(pool: Dataset, keep: int, data: DataConfig, default: int) -> list[int]:
+    size = data.test_size or (default if keep else len(pool))
+    return _draw(pool, size, "test_size", np.random.default_rng([SPLIT_SEED, 0]), keep)
+
+
+def _draw_dev(pool: Dataset, keep: int, data: DataConfig, default: int, seed: int) -> list[int]:
+    generator = np.random.default_rng([seed, 0])
+    if data.shots_per_class:
+        return _draw_shots(pool, data.shots_per_class, "dev", generator)
+    if data.shots_total:
+        for_train = keep * max(data.shots_total, len(set(pool["label"])))
+        return _draw(pool, data.dev_size or min(LPT_DEV, len(pool) - for_train), "dev_size", generator, keep)
+    size = data.dev_size or (default if keep else len(pool))
+    return _draw(pool, size, "dev_size", np.random.default_rng([SPLIT_SEED, 1]), keep)
+
+
+def _draw_train(train: Dataset, data: DataConfig, generator: np.random.Generator) -> list[int] | None:
+    if data.shots_per_class:
+        return _draw_shots(train, data.shots_per_class, "train", generator)
+    option = "shots_total" if data.shots_total else "train_size"
+    size: int | None = getattr(data, option)
+    if size is None:
+        return None
+    classes = len(set(train["label"]))
+    if size < classes:
+        raise InputError(f"data.{option} is {size}, but must be at least {classes}, one row a class.")
+    return _draw(train, size, option, generator, 0)
+
+
+def _draw(pool: Dataset, size: int, option: str, generator: np.random.Generator, keep: int) -> list[int]:
+    if size < 1:
+        raise InputError(f"No rows are left for data.{option}: there are {len(pool)} rows to choose from.")
+    try:
+        return stratified(pool["label"][:], size, generator, keep)
+    except InputError as error:
+        raise InputError(f"data.{option} cannot be met. {error} Choose a smaller number.") from error
+
+
+def _draw_shots(pool: Dataset, shots: int, split: str, generator: np.random.Generator) -> list[int]:
+    names = pool.features["label"].names
+    counts = Counter(pool["label"][:])
+    label, least = min(counts.items(), key=lambda item: item[1])
+    if least < shots:
+        raise InputError(
+            f"data.shots_per_class is {shots}, but class '{names[label]}' has only {least} rows left "
+            f"for {split}. Choose fewer shots, or add rows."
+        )
+    return per_class(pool["label"][:], shots, generator)
+
+
+def _texts(rows: Dataset) -> list[tuple[str, ...]]:
+    columns = [rows[column][:] for column in ("text", "text_pair") if column in rows.column_names]
+    return list(zip(*columns, strict=True))
+
+
+def _without_repeats(train: Dataset) -> Dataset:
+    kept = first_of_each(zip(_texts(train), train["label"][:], strict=True))
+    if len(kept) < len(train):
+        log.info("%d repeated rows left train before splitting it", len(train) - len(kept))
+    return train.select(kept)
+
+
+def _check_classes(splits: DatasetDict) -> None:
+    """Rows that left train because they occur in dev or test may have been the last of their class."""
+    names = splits["train"].features["label"].names
+    seen = set(splits["train"]["label"])
+    for split in ("dev", "test"):
+        if unseen := set(splits[split]["label"]) - seen:
+            raise InputError(
+                f"Class '{names[min(unseen)]}' is in {split}, but no training row of it is left, because "
+                f"its texts are also in dev or test. Add training rows, or remove the class from {split}."
+            )

@@ -1,0 +1,121 @@
+"""Where a task's rows come from: files, a folder, an embedded data set or the hub -> a raw table a split."""
+
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+
+from spt.assets import DATA_SETS, fetch
+from spt.data.config import DataConfig
+from spt.data.files import ENDINGS, read_file
+from spt.errors import InputError, unknown
+from spt.tasks import HubData, Task
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "dev": ("dev", "validation", "valid", "val"),
+    "test": ("test",),
+}
+# before this row the file repeats the training questions in other orders and selections
+TREC_FIRST_ROW = 10_000
+
+
+def read_tables(task: Task, data: DataConfig) -> dict[str, Dataset]:
+    """The tables of a task, under 'train' and, where the source has them, 'dev' and 'test'.
+
+    Raises:
+        InputError: there is no source, or it is missing or cannot be read.
+    """
+    if data.train is not None:
+        files = {"train": data.train, "dev": data.dev, "test": data.test}
+        return {split: read_file(path, data, task) for split, path in files.items() if path is not None}
+    source = data.source or task.source
+    if source is None and task.hub is not None:
+        return _read_hub(task.hub)
+    if source is None:
+        raise InputError(
+            f"Task '{task.name}' has no data set of its own. Set data.train to a file, or data.source to an "
+            f"embedded data set ({', '.join(DATA_SETS)}), a folder or a hub name."
+        )
+    if source in DATA_SETS:
+        return {"train": _read_embedded(source, task)}
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return _read_folder(folder, data, task)
+    if folder.exists() or source.startswith((".", "/", "~")):
+        state = "is a file; set data.train to it" if folder.exists() else "does not exist"
+        raise InputError(
+            f"data.source '{source}' {state}. A source is a folder, an embedded or a hub data set."
+        )
+    known = task.hub is not None and task.hub.name == source
+    return _read_hub(task.hub if known and task.hub else HubData(name=source), detect=not known)
+
+
+def _read_embedded(name: str, task: Task) -> Dataset:
+    if name == "trec":
+        lines = (
+            (fetch(name) / "question_labels.txt").read_text(encoding="utf-8").splitlines()[TREC_FIRST_ROW:]
+        )
+        tags, texts = zip(*(line.split(" ", 1) for line in lines), strict=True)
+        return Dataset.from_dict({"label": [tag.split(":")[0] for tag in tags], "text": list(texts)})
+    table = read_file(fetch(name) / "sms-spam.csv", DataConfig(), task)
+    names = {"0": "ham", "1": "spam"}
+    return Dataset.from_dict(
+        {"label": [names[value] for value in table["spam"]], "text": list(table["text"])}
+    )
+
+
+def _read_folder(folder: Path, data: DataConfig, task: Task) -> dict[str, Dataset]:
+    if (folder / "dataset_dict.json").is_file():
+        saved = load_from_disk(str(folder))
+        return _pick(saved, _detect(saved), str(folder))
+    tables: dict[str, Dataset] = {}
+    for split, names in SPLIT_NAMES.items():
+        found = sorted(file for name in names for ending in ENDINGS for file in folder.glob(name + ending))
+        if len(found) > 1:
+            raise InputError(
+                f"{folder} has several files for {split}: {', '.join(file.name for file in found)}. "
+                "Keep one, or name the file in data.train, data.dev and data.test."
+            )
+        if found:
+            tables[split] = read_file(found[0], data, task)
+    if "train" not in tables:
+        raise InputError(
+            f"{folder} has no training file. Put train.csv there (endings: {', '.join(ENDINGS)}), or "
+            "name the file in data.train."
+        )
+    return tables
+
+
+def _read_hub(hub: HubData, detect: bool = False) -> dict[str, Dataset]:
+    try:
+        found = load_dataset(hub.name, hub.config)
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"Cannot load the hub data set '{hub.name}' (configuration {hub.config}): {reason[0]} "
+            "Check the name and the network, or give local files in data.train, data.dev and data.test."
+        ) from error
+    wanted = _detect(found) if detect else {"train": hub.train, "dev": hub.dev, "test": hub.test}
+    tables = _pick(found, wanted, f"the hub data set '{hub.name}'")
+    return {split: _rename(table, hub.columns) for split, table in tables.items()}
+
+
+def _detect(found: DatasetDict) -> dict[str, str | None]:
+    return {
+        split: next((name for name in names if name in found), None) for split, names in SPLIT_NAMES.items()
+    }
+
+
+def _pick(found: DatasetDict, wanted: dict[str, str | None], where: str) -> dict[str, Dataset]:
+    if wanted["train"] is None:
+        raise InputError(f"{where} has no split 'train', but {', '.join(found)}. Set task.hub.train to one.")
+    for name in wanted.values():
+        if name is not None and name not in found:
+            raise unknown("split", name, found, f"These are the splits of {where}; set task.hub.")
+    return {split: found[name] for split, name in wanted.items() if name is not None}
+
+
+def _rename(table: Dataset, columns: dict[str, str]) -> Dataset:
+    columns = {old: new for old, new in columns.items() if old in table.column_names}
+    in_the_way = [new for new in columns.values() if new in table.column_names]
+    return table.remove_columns(in_the_way).rename_columns(columns)

@@ -1,0 +1,1 @@
+"""Soft prompts: how they are made, mixed and carried through the layers."""

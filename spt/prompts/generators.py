@@ -1,0 +1,80 @@
+"""Where a new prompt comes from: generated from the instance, or free (the same for every instance)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from spt.prompts.config import PromptConfig
+from spt.prompts.phm import linear
+from spt.prompts.pooling import POOLERS
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
+
+
+class PooledGenerator(nn.Module):
+    """hidden [B, T, H] -> down to R -> pool T to P -> activation -> dropout -> up to H, plus a bias [P, H].
+
+    Source: LPT's pooling generators (arXiv 2210.11292); PHM projections as in SPT (arXiv 2310.20127).
+    The learned bias a position is ours: it lets pooled positions differ before the pooler has learned to.
+    """
+
+    def __init__(self, hidden_size: int, config: PromptConfig) -> None:
+        super().__init__()
+        self.down = linear(hidden_size, config.bottleneck, config.phm_order)
+        self.pool = POOLERS[config.pooler](config.bottleneck, config.length)
+        self.activation = ACTIVATIONS[config.activation]()
+        self.dropout = nn.Dropout(config.dropout)
+        self.up = linear(config.bottleneck, hidden_size, config.phm_order)
+        self.bias = nn.Parameter(torch.empty(config.length, hidden_size).normal_(std=config.init_std))
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
+        pooled: Tensor = self.pool(self.down(hidden), mask)
+        return self.up(self.dropout(self.activation(pooled))) + self.bias
+
+
+class NaiveGenerator(nn.Module):
+    """First real token -> R -> P * H at once (LPT's NPG, arXiv 2210.11292)."""
+
+    def __init__(self, hidden_size: int, config: PromptConfig) -> None:
+        super().__init__()
+        self.length = config.length
+        self.first = POOLERS["first"](hidden_size, 1)
+        self.down = linear(hidden_size, config.bottleneck, config.phm_order)
+        self.activation = ACTIVATIONS[config.activation]()
+        self.up = linear(config.bottleneck, config.length * hidden_size, config.phm_order)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
+        first = self.first(hidden, mask)[:, 0]
+        prompt: Tensor = self.dropout(self.up(self.activation(self.down(first))))
+        return prompt.unflatten(-1, (self.length, -1))
+
+
+class FreePrompt(nn.Module):
+    """P learned vectors, the same for every instance (Prompt Tuning, arXiv 2104.08691)."""
+
+    def __init__(self, hidden_size: int, config: PromptConfig) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.empty(config.length, hidden_size).normal_(std=config.init_std))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002
+        """hidden [B, T, H] gives B only -> prompt [B, P, H]."""
+        prompt: Tensor = self.dropout(self.vectors)
+        return prompt.expand(len(hidden), -1, -1)
+
+
+Generator = Callable[[int, PromptConfig], nn.Module]
+GENERATORS: dict[str, Generator] = {"pooled": PooledGenerator, "naive": NaiveGenerator, "free": FreePrompt}
+
+
+def new_generator(hidden_size: int, config: PromptConfig, seed: int) -> nn.Module:
+    """A freshly initialised generator; the same seed gives the same weights, global state untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return GENERATORS[config.generator](hidden_size, config)

@@ -1,0 +1,51 @@
+"""Parametrised hyper-complex multiplication (PHM): a linear layer with 1/n of the weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spt.errors import InputError
+
+
+class PHMLinear(nn.Module):
+    """y = x W + b with W = sum over i of kron(A_i, S_i).
+
+    Args:
+        in_features: size of the last axis of x, divisible by order.
+        out_features: size of the last axis of y, divisible by order.
+        order: n, the number and side of the A_i; in_features * out_features / n + n^3 weights.
+
+    Raises:
+        InputError: if order does not divide both sizes.
+
+    Source: Zhang et al. 2021 (arXiv 2102.08597); initialisation as in Compacter (arXiv 2106.04647).
+    """
+
+    def __init__(self, in_features: int, out_features: int, order: int) -> None:
+        super().__init__()
+        if order < 1 or in_features % order or out_features % order:
+            raise InputError(
+                f"The PHM order is {order}, but it must divide the layer's sizes "
+                f"{in_features} and {out_features}. Choose another phm_order or bottleneck."
+            )
+        self.rules = nn.Parameter(torch.empty(order, order, order).normal_(std=0.1))
+        self.weights = nn.Parameter(torch.empty(order, in_features // order, out_features // order))
+        for weight in self.weights:
+            nn.init.xavier_uniform_(weight, gain=2**0.5)
+        self.bias = nn.Parameter(torch.zeros(out_features))
+
+    def weight(self) -> Tensor:
+        """W [in, out], contracted in one product: no Kronecker factor is ever built on its own."""
+        order, inner, outer = self.weights.shape
+        joined = torch.einsum("iac,iko->akco", self.rules, self.weights)
+        return joined.reshape(order * inner, order * outer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in_features] -> [..., out_features]."""
+        return nn.functional.linear(x, self.weight().T, self.bias)
+
+
+def linear(in_features: int, out_features: int, order: int) -> nn.Module:
+    """A projection: PHM of the given order, or dense for order 1."""
+    return nn.Linear(in_features, out_features) if order == 1 else PHMLinear(in_features, out_features, order)

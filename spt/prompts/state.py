@@ -1,0 +1,66 @@
+"""The prompt as it travels from layer to layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_SMALLEST = 1e-12
+
+
+@dataclass(frozen=True)
+class PromptState:
+    """A soft prompt and how much of it there is.
+
+    Attributes:
+        vectors: prompt states, [B, P, H]; None where no layer so far has inserted a prompt.
+        presence: how much the prompt exists, in [0, 1], shape [1] or [B]; None stands for exactly 1,
+            the only value a discrete model needs.
+
+    Source: ours. The paper's rule for layers below the first prompt is not public; presence makes the
+    relaxed network at gates 0/1 equal the discrete one.
+    """
+
+    vectors: Tensor | None = None
+    presence: Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        """P, zero for the empty state."""
+        return 0 if self.vectors is None else self.vectors.shape[1]
+
+    def moved(self, vectors: Tensor) -> PromptState:
+        """The same prompt after a layer has transformed its vectors."""
+        return PromptState(vectors, self.presence) if self.length else self
+
+    def mixed(self, new: PromptState, gate: Tensor) -> PromptState:
+        """(1 - gate) * self + gate * new, presence included.
+
+        Args:
+            new: a fully present prompt [B, P, H].
+            gate: values in [0, 1], shape [1] or [B].
+        """
+        assert new.vectors is not None
+        if self.vectors is None:
+            return PromptState(gate_column(gate) * new.vectors, gate)
+        column = gate_column(gate)
+        old_presence = torch.ones_like(gate) if self.presence is None else self.presence
+        return PromptState(
+            (1 - column) * self.vectors + column * new.vectors, (1 - gate) * old_presence + gate
+        )
+
+    def log_presence(self, smallest: float) -> Tensor:
+        """log(presence), `smallest` where presence is 0; shape [1] or [B]."""
+        assert self.presence is not None
+        log = self.presence.clamp_min(_SMALLEST).log()
+        return torch.where(self.presence > 0, log, torch.full_like(log, smallest))
+
+
+def gate_column(gate: Tensor) -> Tensor:
+    """A gate [1] or [B] shaped to multiply prompt vectors: [1 or B, 1, 1]."""
+    return gate[:, None, None]
+
+
+EMPTY = PromptState()

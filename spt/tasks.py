@@ -1,0 +1,265 @@
+"""The tasks: columns, class names, label words, templates, metric, and where the rows come from.
+
+Templates and label words follow Late Prompt Tuning's code (xyltt/LPT); where it has none (CR, SST-5, CoLA,
+AG News, `custom`, and every causal template) they are ours.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+from spt.errors import InputError, unknown
+
+Metric = Literal["accuracy", "f1", "accuracy_and_f1", "matthews"]
+ClassIndices = Sequence[int] | NDArray[Any]
+PLACEHOLDERS = ("text", "text_pair", "mask")
+
+
+def _default_template(task: dict[str, Any]) -> str:
+    return "{text} ? {mask} , {text_pair}" if task.get("text_pair") else "{text} . It was {mask} ."
+
+
+def _default_causal_template(task: dict[str, Any]) -> str:
+    texts = ["{text}", "{text_pair}"] if task.get("text_pair") else ["{text}"]
+    before, mask, _ = task.get("template", "").partition("{mask}")
+    return before + mask if all(text in before for text in texts) else " ? ".join([*texts, "{mask}"])
+
+
+class HubData(BaseModel):
+    """A task's data set on the hub, and what its splits are used for here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="name of the data set on the hub")
+    config: str | None = Field(default=None, description="configuration of the data set, as in glue's 'sst2'")
+    train: str = Field(default="train", description="hub split that is trained on")
+    dev: str | None = Field(default=None, description="hub split that selects; None: held out of train")
+    test: str | None = Field(default=None, description="hub split that is reported; None: held out of train")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="hub columns to rename to the task's columns, hub name first"
+    )
+
+
+class Task(BaseModel):
+    """One classification task."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="name of the task")
+    text: str = Field(default="text", description="column of the text")
+    text_pair: str | None = Field(default=None, description="column of the second text; None: one text a row")
+    label: str = Field(default="label", description="column of the label")
+    labels: tuple[str, ...] | None = Field(
+        default=None, description="class names in class order; None: those of the training data, sorted"
+    )
+    label_words: tuple[str, ...] | None = Field(
+        default=None, description="one word a class, in class order, for the verbalizer head"
+    )
+    template: str = Field(
+        default_factory=_default_template,
+        description="what a masked language model reads, with {text}, {mask} and, for pairs, {text_pair}",
+    )
+    causal_template: str = Field(
+        default_factory=_default_causal_template,
+        description="what a causal language model reads, ending in {mask}; default: the template up to it",
+    )
+    metric: Metric = Field(default="accuracy", description="the score by which the dev split selects")
+    hub: HubData | None = Field(default=None, description="the task's data set on the hub")
+    source: str | None = Field(
+        default=None, description="where rows come from by default; None: the hub data set"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Task":
+        if self.labels is not None and len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels repeats a name: {', '.join(self.labels)}")
+        if self.labels is not None and len(self.labels) < 2:
+            raise ValueError(f"labels has {len(self.labels)} class, but a task needs at least 2")
+        if self.labels and self.label_words and len(self.labels) != len(self.label_words):
+            raise ValueError(
+                f"label_words has {len(self.label_words)} words, but labels has {len(self.labels)}"
+            )
+        _check_template("template", self.template, self.text_pair is not None)
+        _check_template("causal_template", self.causal_template, self.text_pair is not None)
+        if not self.causal_template.endswith("{mask}"):
+            raise ValueError(f"causal_template '{self.causal_template}' must end with {{mask}}")
+        return self
+
+
+def get_task(name: str, **changes: Any) -> Task:
+    """The task of that name, with some of its fields changed.
+
+    Raises:
+        InputError: no task has that name, or the changed task is not consistent.
+    """
+    if name not in TASKS:
+        raise unknown("task", name, TASKS, "Use 'custom' and set its columns for other data.")
+    if not changes:
+        return TASKS[name]
+    try:
+        return Task.model_validate({**TASKS[name].model_dump(exclude_unset=True), **changes})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'task'}: {e['msg']}" for e in error.errors())
+        raise InputError(f"Task '{name}' with these changes is not valid. {problems}") from error
+
+
+def score(metric: Metric, labels: ClassIndices, predictions: ClassIndices) -> dict[str, float]:
+    """Scores of predictions, each a fraction.
+
+    Args:
+        metric: the task's metric.
+        labels: class indices, one a row.
+        predictions: class indices, one a row.
+
+    Returns:
+        `accuracy`; `f1`, binary on class 1 where the metric is f1 or accuracy_and_f1 and there are only
+        classes 0 and 1, macro otherwise; `matthews` where that is the metric; and `metric`, the value that
+        selects (accuracy_and_f1 is the mean of the two).
+    """
+    binary = metric in ("f1", "accuracy_and_f1") and set(labels) | set(predictions) <= {0, 1}
+    average = "binary" if binary else "macro"
+    scores = {
+        "accuracy": float(accuracy_score(labels, predictions)),
+        "f1": float(f1_score(labels, predictions, average=average, zero_division=0.0)),
+    }
+    if metric == "matthews":
+        scores["matthews"] = float(matthews_corrcoef(labels, predictions))
+    mean = (scores["accuracy"] + scores["f1"]) / 2
+    scores["metric"] = mean if metric == "accuracy_and_f1" else scores[metric]
+    return scores
+
+
+def _check_template(field: str, template: str, pair: bool) -> None:
+    found = re.findall(r"{(.*?)}", template)
+    if other := [name for name in found if name not in PLACEHOLDERS]:
+        raise ValueError(
+            f"{field} has {{{other[0]}}}, but only {{text}}, {{text_pair}} and {{mask}} can be filled"
+        )
+    needed = ["text", "mask", *(["text_pair"] if pair else [])]
+    for name in PLACEHOLDERS:
+        if found.count(name) != needed.count(name):
+            raise ValueError(
+                f"{field} '{template}' has {{{name}}} {found.count(name)} times, "
+                f"but it must be there {needed.count(name)} times"
+            )
+
+
+def _glue(config: str, test: str = "validation") -> HubData:
+    """GLUE hides its test labels: the official dev split is the test, and dev is held out of train."""
+    return HubData(name="nyu-mll/glue", config=config, test=test)
+
+
+_POLARITY = {"labels": ("negative", "positive"), "label_words": ("terrible", "great")}
+_ENTAILMENT = {"labels": ("entailment", "not_entailment"), "label_words": ("Yes", "No")}
+
+_ALL = (
+    Task(name="sst2", text="sentence", hub=_glue("sst2"), **_POLARITY),
+    Task(
+        name="mpqa",
+        hub=HubData(name="jxm/mpqa", test="test", columns={"sentence": "text"}),
+        **_POLARITY,
+    ),
+    Task(
+        name="mr",
+        labels=("neg", "pos"),
+        label_words=("terrible", "great"),
+        hub=HubData(name="cornell-movie-review-data/rotten_tomatoes", dev="validation", test="test"),
+    ),
+    Task(
+        name="subj",
+        labels=("subjective", "objective"),
+        label_words=("subjective", "objective"),
+        hub=HubData(name="SetFit/subj", test="test", columns={"label_text": "label"}),
+    ),
+    Task(
+        name="trec",
+        labels=("DESC", "ENTY", "ABBR", "HUM", "LOC", "NUM"),
+        label_words=("Description", "Entity", "Expression", "Human", "Location", "Number"),
+        template="{mask} : {text}",
+        causal_template="{text} Type : {mask}",
+        hub=HubData(name="SetFit/TREC-QC", test="test", columns={"label_coarse_original": "label"}),
+        source="trec",
+    ),
+    Task(
+        name="mnli",
+        text="premise",
+        text_pair="hypothesis",
+        labels=("entailment", "neutral", "contradiction"),
+        label_words=("Yes", "Maybe", "No"),
+        template="{text} ? {mask} , {text_pair}",
+        causal_template="{text} Therefore , {text_pair} ? {mask}",
+        hub=_glue("mnli", test="validation_matched"),
+    ),
+    Task(
+        name="mrpc",
+        text="sentence1",
+        text_pair="sentence2",
+        labels=("not_equivalent", "equivalent"),
+        label_words=("No", "Yes"),
+        template="{text} ? {mask} , {text_pair}",
+        causal_template="{text} In other words , {text_pair} ? {mask}",
+        metric="accuracy_and_f1",
+        hub=_glue("mrpc"),
+    ),
+    Task(
+        name="qnli",
+        text="question",
+        text_pair="sentence",
+        template="{text} ? {mask} , {text_pair}",
+        causal_template="{text_pair} Does this answer : {text} ? {mask}",
+        hub=_glue("qnli"),
+        **_ENTAILMENT,
+    ),
+    Task(
+        name="qqp",
+        text="question1",
+        text_pair="question2",
+        labels=("not_duplicate", "duplicate"),
+        label_words=("No", "Yes"),
+        template="{text} {mask} , {text_pair}",
+        causal_template="{text} In other words , {text_pair} ? {mask}",
+        metric="accuracy_and_f1",
+        hub=_glue("qqp"),
+    ),
+    Task(
+        name="rte",
+        text="sentence1",
+        text_pair="sentence2",
+        template="{text} ? {mask} , {text_pair}",
+        causal_template="{text} Therefore , {text_pair} ? {mask}",
+        hub=_glue("rte"),
+        **_ENTAILMENT,
+    ),
+    Task(name="cr", hub=HubData(name="SetFit/CR", test="test"), **_POLARITY),
+    Task(
+        name="sst5",
+        labels=("very negative", "negative", "neutral", "positive", "very positive"),
+        label_words=("terrible", "bad", "okay", "good", "great"),
+        hub=HubData(name="SetFit/sst5", dev="validation", test="test"),
+    ),
+    Task(
+        name="cola",
+        text="sentence",
+        labels=("unacceptable", "acceptable"),
+        label_words=("incorrect", "correct"),
+        template="{text} This is {mask} .",
+        metric="matthews",
+        hub=_glue("cola"),
+    ),
+    Task(
+        name="agnews",
+        labels=("World", "Sports", "Business", "Sci/Tech"),
+        label_words=("World", "Sports", "Business", "Technology"),
+        template="{mask} News : {text}",
+        causal_template="{text} Topic : {mask}",
+        hub=HubData(name="fancyzhx/ag_news", test="test"),
+    ),
+    Task(name="custom"),
+)
+
+TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _ALL})

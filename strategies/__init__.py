@@ -1,0 +1,1 @@
+"""How the prompt layers are chosen, in NNI terms."""

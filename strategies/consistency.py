@@ -1,0 +1,39 @@
+"""The consistency term: the network should agree with itself when some prompts are pruned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spt.heads import Output
+
+Distance = Callable[[Output, Output], Tensor]
+
+
+def mse(clean: Output, pruned: Output) -> Tensor:
+    """Mean squared difference of the head's input [B, H]. Source: ours."""
+    return functional.mse_loss(pruned.features, clean.features)
+
+
+def kl(clean: Output, pruned: Output) -> Tensor:
+    """KL(clean || pruned) of the class probabilities [B, C], mean over the batch. Source: ours."""
+    return functional.kl_div(
+        pruned.logits.log_softmax(-1), clean.logits.log_softmax(-1), log_target=True, reduction="batchmean"
+    )
+
+
+DISTANCES: dict[str, Distance] = {"mse": mse, "kl": kl}
+
+
+def pruned_layers(layers: Sequence[int], probability: float, generator: torch.Generator) -> dict[int, float]:
+    """Which gates to set to 0: each with `probability`, but never all of them.
+
+    Source: the paper prunes random prompts; the distribution is ours.
+    """
+    drop = torch.rand(len(layers), generator=generator) < probability
+    if drop.all():
+        drop[torch.randint(len(layers), (1,), generator=generator)] = False
+    return {layer: 0.0 for layer, dropped in zip(layers, drop.tolist(), strict=True) if dropped}

@@ -1,0 +1,67 @@
+"""The project's training as an NNI evaluator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from nni.nas.evaluator.pytorch import Lightning, Trainer
+from nni.nas.evaluator.pytorch import LightningModule as NniModule
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+
+from spt.tasks import Task
+from spt.training import (
+    Loader,
+    OnEpoch,
+    Progress,
+    PromptTuning,
+    TrainingConfig,
+    checkpoint_path,
+    trainer_arguments,
+)
+
+
+class EvaluatorModule(PromptTuning, NniModule):  # type: ignore[misc]
+    """The training recipe under the base class that NNI's strategies ask for."""
+
+
+class Loaders(pl.LightningDataModule):
+    """Train and dev loaders; NNI's one-shot strategies put theirs in their place."""
+
+    def __init__(self, train: Loader, dev: Loader) -> None:
+        super().__init__()
+        self.train_loader = train
+        self.dev_loader = dev
+
+    def train_dataloader(self) -> Any:
+        return self.train_loader
+
+    def val_dataloader(self) -> Any:
+        return self.dev_loader
+
+
+def new_evaluator(
+    train: Loader,
+    dev: Loader,
+    task: Task,
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
+) -> Lightning:
+    """An evaluator that keeps its last finished epoch in `folder` and goes on from there.
+
+    Make a new one for each model: NNI's sequential engine reuses an evaluator's trainer, and a trainer
+    that has finished trains nothing more.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    last = ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    trainer = Trainer(**trainer_arguments(config, config.epochs, folder, [last, Timer(), Progress(on_epoch)]))
+    path = checkpoint_path(folder)
+    return Lightning(
+        EvaluatorModule(config, task, seed),
+        trainer,
+        datamodule=Loaders(train, dev),
+        fit_kwargs={"ckpt_path": path if path.exists() else None},
+    )

@@ -1,0 +1,86 @@
+"""The relaxed space: every candidate layer's choice becomes a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from nni.nas.nn.pytorch import LayerChoice
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from torch import Tensor, nn
+
+from search_spaces.prompt_layers import INSERT, PROPAGATE
+from spt.model import PromptedModel
+from spt.prompts.choices import GatedPrompt
+from spt.prompts.state import PromptState
+
+
+class GatedLayer(BaseSuperNetModule):  # type: ignore[misc]
+    """A layer's {propagate, insert} choice as one gate, in the form NNI's one-shot strategies expect."""
+
+    def __init__(self, choice: LayerChoice) -> None:
+        super().__init__()
+        self.add_mutable(choice.choice)
+        self.label = choice.label
+        self.gated = GatedPrompt(choice[INSERT])
+
+    def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
+        mixed: PromptState = self.gated(prompt, hidden, mask)
+        return mixed
+
+    def arch_parameters(self) -> Iterator[nn.Parameter]:
+        """The gate's logit."""
+        yield self.gated.alpha
+
+    def resample(self, memo: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """A gate mixes both choices; there is nothing to sample."""
+        return {}
+
+    def export(self, memo: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """The likelier choice of this layer alone; the strategy derives all layers together."""
+        return {self.label: INSERT if self.gated.gate().item() > 0.5 else PROPAGATE}
+
+    def export_probs(self, memo: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """The gate as NNI logs it."""
+        gate = self.gated.gate().item()
+        return {self.label: {PROPAGATE: 1 - gate, INSERT: gate}}
+
+    @classmethod
+    def mutate(
+        cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]  # noqa: ARG003
+    ) -> GatedLayer | None:
+        """NNI's mutation hook: replaces the layer choices of a PromptLayerSpace."""
+        if isinstance(module, LayerChoice) and set(module.names) == {PROPAGATE, INSERT}:
+            return cls(module)
+        return None
+
+
+def gated_layers(model: PromptedModel) -> dict[int, GatedPrompt]:
+    """The gate of each candidate layer."""
+    return {i: choice.gated for i, choice in enumerate(model.choices) if isinstance(choice, GatedLayer)}
+
+
+def gate_values(model: PromptedModel) -> dict[int, float]:
+    """The learned gate of each candidate layer, in [0, 1]."""
+    return {layer: gated.gate().item() for layer, gated in gated_layers(model).items()}
+
+
+@contextmanager
+def fixed_gates(model: PromptedModel, fixed: Mapping[int, float]) -> Iterator[None]:
+    """Set the gates of some layers to 0 or 1 for a while; the others stay learned."""
+    gates = gated_layers(model)
+    before = {layer: gates[layer].fixed for layer in fixed}
+    try:
+        for layer, value in fixed.items():
+            gates[layer].fixed = value
+        yield
+    finally:
+        for layer, value in before.items():
+            gates[layer].fixed = value
+
+
+def only(model: PromptedModel, layers: Iterable[int]) -> Mapping[int, float]:
+    """Gates at 1 for `layers`, at 0 for all others: the discrete model inside the hyper-network."""
+    chosen = set(layers)
+    return {layer: float(layer in chosen) for layer in gated_layers(model)}
