@@ -15,7 +15,7 @@ from spt.data import DataConfig
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig
-from spt.tasks import Task, get_task
+from spt.tasks import TASKS, Task, get_task
 from spt.training import TrainingConfig
 
 
@@ -172,10 +172,25 @@ def schema_lines(model: type[BaseModel] = RunConfig, indent: str = "") -> Iterat
             yield from schema_lines(annotation, indent + "  ")
             continue
         default = field.get_default(call_default_factory=True)
-        shown = default.name if isinstance(default, Task) else yaml.safe_dump(
-            list(default) if isinstance(default, tuple) else default, default_flow_style=True
-        ).replace("\n...", "").strip()
+        shown = default.name if isinstance(default, Task) else _inline(default)
         yield f"{indent}{name}: {shown}  # {field.description} {_type_name(annotation)}".rstrip()
+        if isinstance(default, Task):
+            yield from _task_lines(default)
+
+
+def _task_lines(task: Task) -> Iterator[str]:
+    """The fields of a task, commented out."""
+    yield f"# tasks: {', '.join(TASKS)}; with fields changed:"
+    yield "# task:"
+    for name, value in task.model_dump(mode="json").items():
+        yield f"#   {name}: {_inline(value)}  # {Task.model_fields[name].description}"
+
+
+def _inline(value: Any) -> str:
+    """A value as YAML on one line."""
+    plain = list(value) if isinstance(value, tuple) else value
+    text: str = yaml.safe_dump(plain, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _type_name(annotation: Any) -> str:

@@ -25,8 +25,8 @@ def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     Args:
         space: name -> {"_type": ..., "_value": [...]}, where the type and value are one of
             choice [option, ...] with plain options (text, number, boolean, None),
-            uniform [low, high], loguniform [low > 0, high], quniform [low, high, q] with low and high multiples
-            of q, randint [low, high] with whole numbers from low to high - 1.
+            uniform [low, high], loguniform [low > 0, high], quniform [low, high, q] with low and high
+            multiples of q, randint [low, high] with whole numbers from low to high - 1.
 
     Raises:
         InputError: all parameters that cannot be mapped, each with the reason.
@@ -63,8 +63,8 @@ def _choice(options: Sequence[Any]) -> CategoricalDistribution:
     for option in options:
         if not isinstance(option, str | int | float | bool | None):
             raise InputError(
-                f"the option {option!r} is not text, a number, a boolean or None. Nested choices are not supported: "
-                "give each parameter a name of its own."
+                f"the option {option!r} is not text, a number, a boolean or None. "
+                "Nested choices are not supported: give each parameter a name of its own."
             )
     return CategoricalDistribution(options)
 

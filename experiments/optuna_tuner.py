@@ -1,4 +1,4 @@
-"""An NNI tuner that asks Optuna: every trial is asked for and told, and a resumed experiment goes on where it was."""
+"""An NNI tuner that asks Optuna for every trial and tells it every result; a resumed experiment goes on."""
 
 import functools
 import logging
@@ -6,6 +6,7 @@ import math
 import os
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from experiments.hyperparameters import distributions
 from spt.errors import InputError, unknown
@@ -39,7 +40,7 @@ JOB = "trial_job_id"
 
 
 def objective(value: Any) -> float | None:
-    """The number in a final result (a number, or a dict with 'default'); None where there is no finite one."""
+    """The finite number in a final result (a number, or a dict with 'default'), or None."""
     if isinstance(value, Mapping):
         value = value.get("default")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -71,7 +72,7 @@ def _ends_on_error(callback: Callable[..., Any]) -> Callable[..., Any]:
             if os.environ.get("SDK_PROCESS") != "dispatcher":
                 raise
             logger.exception("The tuner cannot go on.")
-            logging.shutdown()
+            traceback.print_exc()
             os._exit(1)
 
     return guarded
@@ -80,9 +81,9 @@ def _ends_on_error(callback: Callable[..., Any]) -> Callable[..., Any]:
 class OptunaTuner(Tuner):
     """Optuna as an NNI tuner.
 
-    The study is a journal file. On `nnictl resume` it is read again: finished trials count once, trials that were
-    running are told as failed. A failed trial, or one without a finite final result, is told as failed too.
-    One experiment at a time may use a study.
+    The study is a journal file. On `nnictl resume` it is read again: finished trials count once, trials that
+    were running are told as failed. A failed trial, or one without a finite final result, is told as failed
+    too. One experiment at a time may use a study.
 
     Args:
         optimize_mode: 'maximize' or 'minimize' the final result.
@@ -168,23 +169,25 @@ class OptunaTuner(Tuner):
 
     @_ends_on_error
     def import_data(self, data: list[dict[str, Any]]) -> None:
-        """Add finished trials, such as those NNI repeats on resume; those the study has are not added again."""
+        """Add finished trials, as NNI repeats them on resume, except those that the study has."""
         with self._lock:
             finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             jobs = {trial.user_attrs.get(JOB) for trial in finished} - {None}
             nameless = Counter(_identity(t.params, t.value) for t in finished if JOB not in t.user_attrs)
             for record in data:
-                parameters, job = record.get("parameter"), record.get("trialJobId")
-                value = objective(record.get("value"))
+                job = record.get("trialJobId")
                 if job in jobs:
                     continue
-                if parameters and nameless[_identity(parameters, value)]:
-                    nameless[_identity(parameters, value)] -= 1
-                    continue
                 try:
-                    self._add(parameters, value, job)
+                    trial = self._finished(record.get("parameter"), objective(record.get("value")), job)
                 except (TypeError, ValueError) as error:
                     logger.warning("Did not import %s: %s", record, error)
+                    continue
+                identity = _identity(trial.params, trial.value)
+                if nameless[identity]:
+                    nameless[identity] -= 1
+                else:
+                    self._study.add_trial(trial)
 
     def _finish(self, parameter_id: int, value: float | None, job: str | None = None) -> None:
         self._late.pop(parameter_id, None)
@@ -196,16 +199,14 @@ class OptunaTuner(Tuner):
                 self._failed[parameter_id] = trial
         elif value is not None and parameter_id in self._failed:
             # NNI 3.0 can name the wrong trial as ended when several start at once
-            self._add(self._failed.pop(parameter_id).params, value, job)
+            self._study.add_trial(self._finished(self._failed.pop(parameter_id).params, value, job))
 
-    def _add(self, parameters: Any, value: float | None, job: str | None) -> None:
-        self._study.add_trial(
-            optuna.create_trial(
-                params=parameters,
-                distributions=self._distributions,
-                value=value,
-                user_attrs={JOB: job} if job else {},
-            )
+    def _finished(self, parameters: Any, value: float | None, job: str | None) -> FrozenTrial:
+        return optuna.create_trial(
+            params=parameters,
+            distributions=self._distributions,
+            value=value,
+            user_attrs={JOB: job} if job else {},
         )
 
     def _fail_late(self) -> None:

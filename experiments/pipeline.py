@@ -131,7 +131,7 @@ class Run:
         training = self.config.training
         if shuffled:
             return make_loader(examples, self.tokenizer, training.batch_size, self.config.seed)
-        return make_loader(examples, self.tokenizer, training.eval_batch_size, seed=None)
+        return make_loader(examples, self.tokenizer, training.eval_batch_size)
 
     def listener(self, stage: Stage) -> Callable[[int, float], None] | None:
         """What a stage's trainer tells its dev scores to."""

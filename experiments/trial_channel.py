@@ -19,8 +19,9 @@ WAIT_SECONDS = 10.0
 class RecordedParameters(TrialCommandChannel):
     """NNI's channel of a trial on the manager's own machine, with the right parameters.
 
-    NNI 3.0 hands parameters out in the order in which trials ask for them. When two start at once, each may get
-    what the web UI, the export and the end of the trial show for the other. Here a trial takes what is shown.
+    NNI 3.0 hands parameters out in the order in which trials ask for them. When two start at once, each may
+    get what the web UI, the export and the end of the trial show for the other. Here a trial takes what is
+    shown for it.
 
     Args:
         channel: NNI's own.

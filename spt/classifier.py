@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from spt.architecture import PromptLayers
-from spt.data import encode, make_loader
+from spt.data import encode_texts, make_loader
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.model import PromptedModel, trained
@@ -61,14 +60,10 @@ class PromptClassifier:
         """
         if not texts:
             return []
-        task = self.spec.task
-        if (pairs is None) != (task.text_pair is None):
-            needs = "one text" if task.text_pair is None else "two texts"
-            raise InputError(f"The task '{task.name}' has {needs} a row, but got {'one' if pairs is None else 'two'}.")
-        columns = {"text": list(texts), "label": [0] * len(texts)}
-        rows = Dataset.from_dict(columns if pairs is None else {**columns, "text_pair": list(pairs)})
-        examples = encode(rows, self.tokenizer, task, self.spec.max_length, self.spec.verbalizes)
-        chances, _ = probabilities(self.model, make_loader(examples, self.tokenizer, batch_size, seed=None))
+        examples = encode_texts(
+            texts, pairs, self.tokenizer, self.spec.task, self.spec.max_length, self.spec.verbalizes
+        )
+        chances, _ = probabilities(self.model, make_loader(examples, self.tokenizer, batch_size))
         best = chances.argmax(-1)
         labels = self.spec.task.labels or ()
         return [Prediction(labels[i], float(row[i])) for i, row in zip(best, chances, strict=True)]

@@ -71,6 +71,10 @@ class PromptTuning(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Make an epoch depend on nothing but the seed and its number, so that a resumed run repeats it."""
         torch.manual_seed(self.seed * 10_007 + self.current_epoch)
+        loaders = self.trainer.train_dataloader
+        for loader in loaders.values() if isinstance(loaders, dict) else [loaders]:
+            # Lightning sets the epoch too, but to the one before after a resume
+            loader.batch_sampler.set_epoch(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = nn.functional.cross_entropy(self.model(batch).logits, batch["labels"])

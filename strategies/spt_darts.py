@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +18,14 @@ from torch.optim import Adam, Optimizer
 from search_spaces.prompt_layers import PromptLayerSpace, to_sample
 from spt.data import Batch
 from spt.data.halves import halves
-from spt.errors import unknown
+from spt.errors import InputError, unknown
 from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained
 from spt.training import Loader
 from strategies.consistency import DISTANCES, pruned_layers
 from strategies.derivation import DERIVATIONS, Derived
 from strategies.evaluator import EvaluatorModule, Loaders
+from strategies.gate_history import GateHistory
 from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers
 
 
@@ -46,7 +46,7 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
         record_every: weight steps between two lines of the history, >= 1.
 
     Raises:
-        InputError: for an unknown distance or derivation.
+        InputError: for an unknown distance or derivation, or a number out of its range.
 
     Source: SPT (arXiv 2310.20127); what its public text leaves open is ours: the first-order alternation,
     the distance, the masks, warm-up and the derivations other than top-K.
@@ -72,6 +72,13 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
             raise unknown("distance", distance, DISTANCES)
         if derivation not in DERIVATIONS:
             raise unknown("derivation", derivation, DERIVATIONS)
+        _require("gate_learning_rate", gate_learning_rate, gate_learning_rate > 0, "> 0")
+        _require("gate_weight_decay", gate_weight_decay, gate_weight_decay >= 0, ">= 0")
+        _require("consistency", consistency, consistency >= 0, ">= 0")
+        _require("mask_probability", mask_probability, 0 < mask_probability < 1, "in (0, 1)")
+        _require("warmup_epochs", warmup_epochs, warmup_epochs >= 0, ">= 0")
+        _require("gate_every", gate_every, gate_every >= 1, ">= 1")
+        _require("record_every", record_every, record_every >= 1, ">= 1")
         self.gate_learning_rate = gate_learning_rate
         self.gate_weight_decay = gate_weight_decay
         self.consistency = consistency
@@ -81,7 +88,7 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
         self.gate_every = gate_every
         self.derivation = DERIVATIONS[derivation]
         self.seed = seed
-        self.history = history
+        self.history = None if history is None else GateHistory(history)
         self.record_every = record_every
 
     def default_mutation_hooks(self) -> list[Any]:
@@ -122,6 +129,11 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
         yield self.model_space.freeze(to_sample(self.derived.layers, budget))
 
 
+def _require(name: str, value: float, holds: bool, rule: str) -> None:
+    if not holds:
+        raise InputError(f"The value of {name} is {value}, but must be {rule}.")
+
+
 class SptDartsModule(DartsLightningModule):  # type: ignore[misc]
     """One search step: the gates on their half of the data, then generators and head on theirs."""
 
@@ -153,8 +165,9 @@ class SptDartsModule(DartsLightningModule):  # type: ignore[misc]
             self._gate_step(batch["val"], batch_idx)
         self._weight_step(batch["train"], batch_idx)
         self.advance_lr_schedulers(batch_idx)
-        if batch_idx % self.options.record_every == 0 or self.trainer.is_last_batch:
-            self._record(batch_idx)
+        due = batch_idx % self.options.record_every == 0 or self.trainer.is_last_batch
+        if self.options.history and due:
+            self.options.history.record(self.current_epoch, batch_idx, gate_values(self.model))
 
     def _gate_step(self, batch: Batch, batch_idx: int) -> None:
         optimizer = self.architecture_optimizers()
@@ -190,12 +203,10 @@ class SptDartsModule(DartsLightningModule):  # type: ignore[misc]
         generator = torch.Generator().manual_seed(self.options.seed * 10_007 + step)
         return pruned_layers(list(gated_layers(self.model)), self.options.mask_probability, generator)
 
-    def _record(self, batch_idx: int) -> None:
-        if self.options.history is None:
-            return
-        line = {"epoch": self.current_epoch, "step": batch_idx, "gates": gate_values(self.model)}
-        with self.options.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    def on_train_epoch_start(self) -> None:
+        if self.options.history:
+            self.options.history.begin_epoch(self.current_epoch)
+        super().on_train_epoch_start()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.training_module.validation_step(batch, batch_idx)

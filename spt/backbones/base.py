@@ -144,7 +144,6 @@ class Backbone(nn.Module, ABC):
         if not self.causal and window is None:
             return bias
         visible = _visible(mask, prompt.length, self.causal, window)
-        # a minimum put in place, not added: twice the minimum is -inf, and a row of -inf gives NaN
         return torch.where(visible, bias, smallest)
 
     def run(

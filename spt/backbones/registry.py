@@ -86,7 +86,8 @@ def load_backbone(
     try:
         model, report = model_class.from_pretrained(
             path,
-            revision=revision, attn_implementation=attention if backbone.sdpa else "eager",
+            revision=revision,
+            attn_implementation=attention if backbone.sdpa else "eager",
             dtype=dtype,
             output_loading_info=True,
         )

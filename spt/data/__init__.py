@@ -1,8 +1,9 @@
 """Rows from a hub name, local files or a package, split, encoded and batched."""
 
-from spt.data.batches import Batch, BucketedBatches, collate, halves, make_loader
+from spt.data.batches import Batch, BucketedBatches, collate, make_loader
 from spt.data.config import DataConfig
 from spt.data.encoding import Example, encode, encode_texts
+from spt.data.halves import halves
 from spt.data.label_words import label_word_ids
 from spt.data.loading import load_splits
 

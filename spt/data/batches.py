@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypedDict, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
@@ -13,7 +12,6 @@ from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
 
 from spt.data.encoding import Example
-from spt.data.splits import others, stratified
 
 # batches that are sorted by length together: enough for little padding, few enough to stay random
 WINDOW = 50
@@ -62,16 +60,21 @@ class BucketedBatches(Sampler[list[int]]):
         return math.ceil(len(self.lengths) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
+        # a generator, so that the epoch is read when batches are asked for: Lightning makes iterators early
+        for rows in self._batches():
+            yield rows.tolist()
+
+    def _batches(self) -> list[Tensor]:
         if self.seed is None:
             order = torch.argsort(self.lengths, descending=True, stable=True)
-            return iter([rows.tolist() for rows in torch.split(order, self.batch_size)])
+            return list(torch.split(order, self.batch_size))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator)
         windows = torch.split(order, self.batch_size * WINDOW)
         batches = [
             rows for window in windows for rows in torch.split(self._by_length(window), self.batch_size)
         ]
-        return iter([batches[i].tolist() for i in torch.randperm(len(batches), generator=generator).tolist()])
+        return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
     def _by_length(self, rows: Tensor) -> Tensor:
         return rows[torch.argsort(self.lengths[rows], stable=True)]
@@ -111,29 +114,16 @@ def make_loader(
     Returns:
         A loader whose `batch_sampler.set_epoch(epoch)` chooses the order.
     """
-    return _loader(examples, batch_size, seed, partial(collate, pad_id=_pad_id(tokenizer)))
+    return bucketed_loader(examples, batch_size, seed, partial(collate, pad_id=_pad_id(tokenizer)))
 
 
-def halves(loader: "DataLoader[Batch]", seed: int) -> tuple["DataLoader[Batch]", "DataLoader[Batch]"]:
-    """Two loaders over disjoint, stratified halves of a loader's examples; the first may have one more."""
-    examples = cast(Sequence[Example], loader.dataset)
-    batches = cast(BucketedBatches, loader.batch_sampler)
-    labels = [example["label"] for example in examples]
-    second = stratified(labels, len(examples) // 2, np.random.default_rng(seed))
-    collate_fn = cast(Callable[[Sequence[Example]], Batch], loader.collate_fn)
-    first_half, second_half = (
-        _loader([examples[row] for row in rows], batches.batch_size, batches.seed, collate_fn)
-        for rows in (others(len(examples), second), second)
-    )
-    return first_half, second_half
-
-
-def _loader(
+def bucketed_loader(
     examples: Sequence[Example],
     batch_size: int,
     seed: int | None,
     collate_fn: Callable[[Sequence[Example]], Batch],
 ) -> "DataLoader[Batch]":
+    """As `make_loader`, with the function that makes a batch of examples."""
     return DataLoader(
         cast(Any, examples),
         batch_sampler=BucketedBatches([len(example["input_ids"]) for example in examples], batch_size, seed),

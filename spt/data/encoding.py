@@ -59,7 +59,7 @@ def encode_texts(  # noqa: PLR0917
         pairs: the second text of each row; None where the task has one text a row.
         tokenizer: the backbone's tokenizer; one without a mask token belongs to a causal model.
         task: whose template is filled.
-        max_length: tokens of the longest example; longer texts are cut at the end, the longer of a pair first.
+        max_length: tokens of the longest example; longer texts lose their end, the longer of a pair first.
         template: fill the task's template, of which nothing is cut; a causal model gets it without the mask,
             so that the label word comes next. Otherwise the texts alone.
 
@@ -85,7 +85,7 @@ def encode_texts(  # noqa: PLR0917
     rows = [tuple(_plain(text, tokenizer) for text in texts) for texts in zip(*columns, strict=True)]
     pattern = _pattern(task, tokenizer) if template else None
     inputs = [_fill(pattern, row) for row in rows]
-    encoded = [_tokenize(tokenizer, row) for row in inputs]
+    encoded = _tokenize_all(tokenizer, inputs)
     long = [number for number, tokens in enumerate(encoded) if len(tokens["input_ids"]) > max_length]
     for number in long:
         encoded[number] = _cut(tokenizer, pattern, rows[number], max_length)
@@ -116,7 +116,18 @@ def _fill(pattern: str | None, texts: Sequence[str]) -> tuple[str, ...]:
     return (re.sub(r"{text(_pair)?}", lambda found: values[found[0]], pattern),)
 
 
-def _tokenize(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], **options: Any) -> Tokens:
+def _tokenize_all(tokenizer: PreTrainedTokenizerBase, inputs: Sequence[Sequence[str]]) -> list[Tokens]:
+    """One call for all rows, because fast tokenizers work on many at once."""
+    if not inputs:
+        return []
+    columns = [list(column) for column in zip(*inputs, strict=True)]
+    tokens = _tokenize(tokenizer, columns)
+    return [{name: values[row] for name, values in tokens.items()} for row in range(len(inputs))]
+
+
+def _tokenize(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str] | Sequence[list[str]], **options: Any
+) -> Tokens:
     return dict(tokenizer(*texts, return_attention_mask=False, verbose=False, **options))
 
 

@@ -1,29 +1,28 @@
 """One training loader as two, for bi-level search."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
-import torch
+import numpy as np
 from torch.utils.data import DataLoader
 
-from spt.data.batches import BucketedBatches
+from spt.data.batches import Batch, BucketedBatches, bucketed_loader
+from spt.data.splits import others, stratified
 
 
-def halves(loader: DataLoader[Any], seed: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """A loader of `make_loader` as two over disjoint random halves of its examples, batched alike."""
+def halves(loader: "DataLoader[Batch]", seed: int) -> tuple["DataLoader[Batch]", "DataLoader[Batch]"]:
+    """A loader of `make_loader` as two over disjoint halves of its examples, batched alike.
+
+    They are stratified by label; of an odd number the first has one more. Each shuffles on its own.
+    """
     examples, batches = cast(Any, loader.dataset), cast(BucketedBatches, loader.batch_sampler)
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
-    middle = len(order) // 2
+    labels = [example["label"] for example in examples]
+    second = stratified(labels, len(examples) // 2, np.random.default_rng(seed))
+    first = others(len(examples), second)
 
-    def part(rows: list[int], offset: int) -> DataLoader[Any]:
-        lengths = [int(batches.lengths[row]) for row in rows]
+    def part(rows: list[int], offset: int) -> "DataLoader[Batch]":
         shuffle = None if batches.seed is None else 2 * batches.seed + offset
-        return DataLoader(
-            [examples[row] for row in rows],
-            batch_sampler=BucketedBatches(lengths, batches.batch_size, shuffle),
-            collate_fn=loader.collate_fn,
-            generator=torch.Generator(),
+        return bucketed_loader(
+            [examples[row] for row in rows], batches.batch_size, shuffle, cast(Any, loader.collate_fn)
         )
 
-    return part(order[:middle], 0), part(order[middle:], 1)
+    return part(first, 0), part(second, 1)

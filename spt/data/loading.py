@@ -47,13 +47,11 @@ def load_splits(task: Task, data: DataConfig, seed: int) -> DatasetDict:
     if dev is None or test is None:
         train = _without_repeats(train)
 
-    size = data.test_size or _default_size(train, test)
-    train, test = _take(
-        train, test, "test", lambda pool, keep: _draw(pool, size, "test_size", _fixed(0), keep)
-    )
-    train, dev = _take(train, dev, "dev", lambda pool, keep: _draw_dev(pool, data, seed, keep))
-    if train_rows := _draw_train(train, data, np.random.default_rng([seed, 1])):
-        train = train.select(train_rows)
+    default = max(1, min(HELD_OUT, len(train) // 10))
+    train, test = _take(train, test, "test", partial(_draw_test, data=data, default=default))
+    train, dev = _take(train, dev, "dev", partial(_draw_dev, data=data, default=default, seed=seed))
+    chosen = _draw_train(train, data, np.random.default_rng([seed, 1]))
+    train = train if chosen is None else train.select(chosen)
     splits = DatasetDict({"train": train, "dev": dev, "test": test})
     _check_classes(splits)
     return splits
@@ -118,7 +116,7 @@ def _draw(pool: Dataset, size: int, option: str, generator: np.random.Generator,
 def _draw_shots(pool: Dataset, shots: int, split: str, generator: np.random.Generator) -> list[int]:
     names = pool.features["label"].names
     counts = Counter(pool["label"][:])
-    label, least = min(counts.items(), key=lambda item: item[1])
+    label, least = min(((label, counts[label]) for label in range(len(names))), key=lambda item: item[1])
     if least < shots:
         raise InputError(
             f"data.shots_per_class is {shots}, but class '{names[label]}' has only {least} rows left "

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from spt.backbones import registry
-from spt.backbones.base import Backbone
+from spt.backbones.base import Backbone, joint_positions
 from spt.backbones.bert import RobertaBackbone
 from spt.errors import InputError
 from spt.model import PromptedModel, trained
@@ -75,10 +75,10 @@ def some_vectors(length: int = 3) -> Tensor:
 @pytest.mark.parametrize("side", ["right", "left", "none"])
 @every
 def test_no_prompt_equals_hugging_face(name: str, attention: str, side: str) -> None:
-    model = tiny_model(name, attention)
+    backbone = shared_backbone(name, attention)
+    model = backbone.model
     inputs = batch(name, [7, 7] if side == "none" else LENGTHS, side, extra=0 if side == "none" else 2)
     stock = dict(inputs)
-    backbone = registry.family(model.config)(model)
     if not isinstance(backbone, RobertaBackbone):  # RoBERTa makes its own from the padding
         stock["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp_min(0)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_no_prompt_equals_hugging_face(name: str, attention: str, side: str) -> 
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_right_padding_needs_no_explicit_positions(name: str) -> None:
+def test_no_prompt_equals_a_model_that_no_backbone_has_touched(name: str) -> None:
     attention = attentions(name)[0]
     inputs = batch(name, LENGTHS)
     with torch.no_grad():
@@ -189,20 +189,15 @@ def test_the_causal_families_are_those() -> None:
 @pytest.mark.parametrize("name", [name for name in FAMILIES if len(attentions(name)) == 2])
 def test_sdpa_equals_eager(name: str, side: str) -> None:
     fast, plain = shared_backbone(name, "sdpa"), shared_backbone(name, "eager")
-    for lengths in (LENGTHS, [6, 6]):
+    for lengths, layers in ((LENGTHS, [0, 2]), ([6, 6], [1])):
         inputs = batch(name, lengths, side)
-        for layers in ([1], [0, 2]):
+        for one, other in (
+            (prompted(fast, layers), prompted(plain, layers)),
+            (gated(fast, [-0.5, 0.2, 1.5]), gated(plain, [-0.5, 0.2, 1.5])),
+        ):
             torch.testing.assert_close(
-                real(prompted(fast, layers)(inputs).logits, inputs),
-                real(prompted(plain, layers)(inputs).logits, inputs),
-                **close,
+                real(one(inputs).logits, inputs), real(other(inputs).logits, inputs), **close
             )
-        alphas = [-0.5, 0.2, 1.5]
-        torch.testing.assert_close(
-            real(gated(fast, alphas)(inputs).logits, inputs),
-            real(gated(plain, alphas)(inputs).logits, inputs),
-            **close,
-        )
 
 
 @pytest.mark.parametrize("name", WINDOWED)
@@ -232,21 +227,16 @@ def test_a_prompt_is_visible_beyond_the_window(name: str) -> None:
 def test_presence_zero_is_no_prompt_and_one_is_a_whole_one(name: str, attention: str) -> None:
     backbone = shared_backbone(name, attention)
     vectors = some_vectors()
-    for side in ("right", "left"):
+    for layer, side in ((0, "right"), (1, "left"), (2, "right")):
         inputs = batch(name, LENGTHS, side)
         bare = real(prompted(backbone, [])(inputs).features, inputs)
-        for layer in range(backbone.num_layers):
-            whole = real(with_prompt(backbone, layer, vectors, None)(inputs).features, inputs)
-
-            def at(presence: float, layer: int = layer, inputs: dict[str, Tensor] = inputs) -> Tensor:
-                model = with_prompt(backbone, layer, vectors, torch.tensor([presence]))
-                return real(model(inputs).features, inputs)
-
-            torch.testing.assert_close(at(0.0), bare, **close)
-            torch.testing.assert_close(at(1.0), whole, **close)
-            torch.testing.assert_close(at(1e-9), bare, rtol=0, atol=1e-4)
-            torch.testing.assert_close(at(1 - 1e-6), whole, rtol=0, atol=1e-4)
-            assert min((at(0.3) - bare).abs().max(), (at(0.3) - whole).abs().max()) > 1e-3
+        whole = real(with_prompt(backbone, layer, vectors, None)(inputs).features, inputs)
+        expected = {0.0: (bare, 1e-5), 1e-9: (bare, 1e-4), 1 - 1e-6: (whole, 1e-4), 1.0: (whole, 1e-5)}
+        for presence, (features, tolerance) in expected.items():
+            model = with_prompt(backbone, layer, vectors, torch.tensor([presence]))
+            torch.testing.assert_close(real(model(inputs).features, inputs), features, rtol=0, atol=tolerance)
+        part = real(with_prompt(backbone, layer, vectors, torch.tensor([0.3]))(inputs).features, inputs)
+        assert min((part - bare).abs().max(), (part - whole).abs().max()) > 1e-3
 
 
 def without_positions(backbone: Backbone) -> Backbone:
@@ -289,7 +279,7 @@ def test_presence_may_differ_by_row(name: str) -> None:
 def test_gates_have_finite_gradients_also_where_closed(name: str, attention: str, side: str) -> None:
     backbone = shared_backbone(name, attention)
     inputs = batch(name, LENGTHS, side)
-    for alphas in ([0.0, 0.0, 0.0], [-200.0, 0.0, 200.0], [-40.0, -40.0, -40.0]):
+    for alphas in ([0.0, 0.0, 0.0], [-40.0, -200.0, 200.0]):
         model = gated(backbone, alphas)
         real(model(inputs).logits, inputs).square().mean().backward()
         gradients = [choice.alpha.grad for choice in model.choices]
@@ -297,7 +287,7 @@ def test_gates_have_finite_gradients_also_where_closed(name: str, attention: str
         if not any(alphas):
             assert all(g.abs().max() > 0 for g in gradients)
     model = gated(backbone, [0.0, 0.0, 0.0])
-    model.choices[0].kept = 0.0
+    model.choices[0].fixed = 0.0
     real(model(inputs).logits, inputs).square().mean().backward()
     assert model.choices[0].alpha.grad is None
     assert model.choices[1].alpha.grad.abs() > 0 and model.choices[2].alpha.grad.isfinite()
@@ -308,11 +298,18 @@ def test_queries_that_see_nothing_are_finite(name: str, attention: str) -> None:
     inputs = batch(name, LENGTHS, "left", extra=4)
     empty = {**inputs, "attention_mask": torch.zeros_like(inputs["attention_mask"])}
     closed = [-200.0] * 3
+    backbone = tiny_backbone(name, attention)
     for dtype in (torch.float32, torch.bfloat16):
-        backbone = tiny_backbone(name, attention).to(dtype)
-        for model in (prompted(backbone, []), prompted(backbone, [0, 2]), gated(backbone, closed)):
+        for model in (prompted(backbone, [0, 2]), gated(backbone, closed)):
             for given in (inputs, empty):
-                assert model(given).logits.isfinite().all()
+                assert model.to(dtype)(given).logits.isfinite().all()
+
+
+def test_prompts_stand_before_the_first_token() -> None:
+    mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 0, 0, 0]])
+    places = joint_positions(mask, 2)
+    assert places[0].tolist() == [-2, -1, 0, 0, 0, 1, 2]
+    assert places[1, :4].tolist() == [-2, -1, 0, 1]
 
 
 # --- the backbone itself

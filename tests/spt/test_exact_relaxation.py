@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
-from families import EVERY, batch, gated, prompted, shared_backbone
+from families import EVERY, FAMILIES, attentions, batch, gated, prompted, shared_backbone
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 LAYERS = 3
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     family=st.sampled_from(EVERY),
     layers=st.sets(st.integers(0, LAYERS - 1)),
@@ -84,26 +85,39 @@ def test_gates_at_0_and_1_are_the_discrete_model(
     torch.testing.assert_close(relaxed.features[real], discrete.features[real], rtol=0, atol=1e-5)
 
 
-def test_every_family_and_subset_once() -> None:
-    """The same without chance: all eight subsets of three layers in each family."""
-    for name, attention in EVERY:
-        backbone = shared_backbone(name, attention)
-        inputs = batch(name, [7, 3], "right", 1)
-        real = inputs["attention_mask"].bool()
-        for subset in range(2**LAYERS):
-            layers = [layer for layer in range(LAYERS) if subset >> layer & 1]
-            alphas = [200.0 if layer in layers else -200.0 for layer in range(LAYERS)]
-            with torch.no_grad():
-                relaxed = gated(backbone, alphas)(inputs).logits[real]
-                discrete = prompted(backbone, layers)(inputs).logits[real]
-            torch.testing.assert_close(relaxed, discrete, rtol=0, atol=1e-5)
+@pytest.mark.parametrize(("name", "attention"), EVERY)
+@torch.no_grad()
+def test_fixed_gates_are_the_gates_they_stand_for(name: str, attention: str) -> None:
+    backbone = shared_backbone(name, attention)
+    inputs = batch(name, [6, 3])
+    real = inputs["attention_mask"].bool()
+    learned = gated(backbone, [0.4, -200.0, 200.0])
+    fixed = gated(backbone, [0.4, 0.4, 0.4])
+    fixed.choices[1].fixed, fixed.choices[2].fixed = 0, 1
+    torch.testing.assert_close(fixed(inputs).logits[real], learned(inputs).logits[real], rtol=0, atol=1e-5)
 
 
-def test_between_0_and_1_it_is_neither() -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+@torch.no_grad()
+def test_all_eight_subsets_of_three_layers(name: str) -> None:
+    """The same without chance."""
+    backbone = shared_backbone(name, attentions(name)[0])
+    inputs = batch(name, [7, 3], "right", 1)
+    real = inputs["attention_mask"].bool()
+    for subset in range(2**LAYERS):
+        layers = [layer for layer in range(LAYERS) if subset >> layer & 1]
+        alphas = [200.0 if layer in layers else -200.0 for layer in range(LAYERS)]
+        relaxed = gated(backbone, alphas)(inputs).logits[real]
+        discrete = prompted(backbone, layers)(inputs).logits[real]
+        torch.testing.assert_close(relaxed, discrete, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@torch.no_grad()
+def test_between_0_and_1_it_is_neither(name: str) -> None:
     """The comparison above would hold for gates that do nothing; these do something."""
-    for name, attention in EVERY:
-        backbone = shared_backbone(name, attention)
-        inputs = batch(name, [7, 3])
-        half = gated(backbone, [0.0, 0.0, 0.0])(inputs).features
-        for layers in ([], [0, 1, 2]):
-            assert (prompted(backbone, layers)(inputs).features - half).abs().max() > 1e-3
+    backbone = shared_backbone(name, attentions(name)[0])
+    inputs = batch(name, [7, 3])
+    half = gated(backbone, [0.0, 0.0, 0.0])(inputs).features
+    for layers in ([], [0, 1, 2]):
+        assert (prompted(backbone, layers)(inputs).features - half).abs().max() > 1e-3

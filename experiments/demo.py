@@ -1,0 +1,186 @@
+"""The whole of it on TREC questions: an nnictl experiment, two baselines, and what was found.
+
+`python -m experiments.demo`
+"""
+
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from experiments import pipeline
+from experiments.config import load_config
+from experiments.nnictl import ExperimentError, NniExperiment, Trial
+from spt.assets import fetch
+from spt.atomic import write_text
+from spt.errors import InputError, TrialFailed
+
+HERE = Path(__file__).parent
+EXPERIMENT = HERE / "spt.yml"
+CONFIG = HERE / "configs" / "demo.yml"
+# spt.yml runs the trials in this folder
+RUNS = HERE.parent / "runs"
+ASSETS = ("minilm-l6", "trec")
+BASELINES: Mapping[pipeline.Baseline, str] = {"head": "head alone", "input_prompt": "input prompt"}
+LIMIT_SECONDS = 1800.0
+
+
+def main() -> int:
+    """Run the demo; returns the exit code: 1 if the experiment or all its trials failed, 2 for bad input."""
+    # leave no process behind when this one is asked to end
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    console = Console(highlight=False)
+    try:
+        return run_demo(console, RUNS / "demo")
+    except InputError as error:
+        console.print(f"Error: {error}", style="red", markup=False)
+        return 2
+    except (ExperimentError, TrialFailed) as error:
+        console.print(f"Error: {error}", style="red", markup=False)
+        return 1
+
+
+def run_demo(console: Console, folder: Path) -> int:
+    """The demo's steps; writes `folder`/summary.json and trials.json, and the baselines' runs.
+
+    Returns:
+        0, or 1 if no trial succeeded.
+    """
+    started = time.monotonic()
+    for asset in ASSETS:
+        console.print(f"Getting {asset} ...")
+        fetch(asset)
+    make_room(folder)
+    with NniExperiment(EXPERIMENT, environment={"OMP_NUM_THREADS": "1"}) as experiment:
+        console.print(f"Experiment {experiment.id}; NNI's web UI while it runs: {experiment.url}")
+        trials = follow(console, experiment.watch(LIMIT_SECONDS))
+        experiment.export(folder / "trials.json")
+    winner = best(trials)
+    if winner is None:
+        report_failures(console, trials)
+    baselines = {kind: run_baseline(console, kind, folder / kind) for kind in BASELINES} if winner else {}
+    summary = {
+        "metrics": read_metrics(RUNS / experiment.id / winner.id) if winner else None,
+        "baselines": baselines,
+        "trials": len(trials),
+        "failed_trials": sum(trial.failed for trial in trials),
+        "seconds": round(time.monotonic() - started, 1),
+        "experiment_id": experiment.id,
+        "best_trial": winner.id if winner else None,
+    }
+    write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    if winner is None:
+        return 1
+    show_result(console, summary, RUNS / experiment.id / winner.id)
+    console.print(f"Summary: {folder / 'summary.json'}", soft_wrap=True)
+    return 0
+
+
+def make_room(folder: Path) -> None:
+    """An empty folder; what was there is kept as NAME.previous, in place of what that was."""
+    if folder.exists():
+        previous = folder.with_name(f"{folder.name}.previous")
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    folder.mkdir(parents=True)
+
+
+def follow(console: Console, looks: Iterable[Sequence[Trial]]) -> list[Trial]:
+    """Show the trials until they are done: a live table on a terminal, else one line for each change."""
+    trials: Sequence[Trial] = []
+    if console.is_terminal:
+        with Live(console=console) as live:
+            for trials in looks:
+                live.update(trial_table(trials))
+    else:
+        shown: dict[str, str] = {}
+        for trials in looks:
+            for trial in trials:
+                line = f"Trial {trial.number}: {progress(trial)}"
+                if shown.get(trial.id) != line:
+                    console.print(line)
+                shown[trial.id] = line
+    return list(trials)
+
+
+def progress(trial: Trial) -> str:
+    """Where a trial is, in a few words."""
+    if trial.result is not None:
+        return f"{trial.status.lower()}, dev accuracy {trial.result:.1%}"
+    if trial.curve:
+        return f"{trial.status.lower()}, epoch {len(trial.curve)}, dev accuracy {trial.curve[-1]:.1%}"
+    return "searching" if trial.status == "RUNNING" else trial.status.lower()
+
+
+def trial_table(trials: Sequence[Trial]) -> Table:
+    """The trials with their parameters and where they are."""
+    table = Table("trial", "parameters", "progress")
+    for trial in trials:
+        parameters = ", ".join(f"{name} {value:.3g}" for name, value in trial.parameters.items())
+        table.add_row(str(trial.number), parameters, progress(trial))
+    return table
+
+
+def best(trials: Iterable[Trial]) -> Trial | None:
+    """The successful trial of the highest dev accuracy; the earlier one of two equals."""
+    done = [trial for trial in trials if trial.status == "SUCCEEDED" and trial.result is not None]
+    return max(done, key=lambda trial: trial.result or 0.0, default=None)
+
+
+def run_baseline(console: Console, kind: pipeline.Baseline, folder: Path) -> dict[str, Any]:
+    """Train a baseline on the demo's data."""
+    console.print(f"Training for comparison: {BASELINES[kind]} ...")
+    return pipeline.baseline(load_config(CONFIG), kind, folder)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What a trial wrote."""
+    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return metrics
+
+
+def report_failures(console: Console, trials: Iterable[Trial]) -> None:
+    """The last words of each trial."""
+    console.print("Every trial failed.", style="red")
+    for trial in trials:
+        errors = trial.log / "trial.stderr"
+        lines = errors.read_text(encoding="utf-8").split("\n") if errors.is_file() else []
+        said = [line for line in lines if line.strip()]
+        last = said[-1] if said else "said nothing"
+        console.print(f"Trial {trial.number}: {last} ({errors})", markup=False, soft_wrap=True)
+
+
+def show_result(console: Console, summary: Mapping[str, Any], folder: Path) -> None:
+    """A table of the best trial beside the baselines, and where to look further."""
+    metrics = summary["metrics"]
+    chosen = ", ".join(map(str, metrics["layers"]))
+    rows = {f"SPT, prompts at layers {chosen} of 0-{metrics['layers_total'] - 1}": metrics}
+    rows |= {BASELINES[kind]: found for kind, found in summary["baselines"].items()}
+    table = Table("", "dev", "test", "tunable parameters", "search s", "training s")
+    for name, found in rows.items():
+        table.add_row(
+            name,
+            f"{found['dev_accuracy']:.1%}",
+            f"{found['test_accuracy']:.1%}",
+            f"{found['tunable_parameters']:,}",
+            f"{found['search_seconds']:.0f}",
+            f"{found['train_seconds']:.0f}",
+        )
+    console.print(table)
+    counted = f"{summary['trials']} trials, {summary['failed_trials']} failed, {summary['seconds']:.0f} s."
+    console.print(f"{counted} One seed: differences of a point are noise.")
+    report = folder / "report.html"
+    console.print(f"Report of the best trial: {report if report.exists() else folder}", soft_wrap=True)
+    console.print(f"NNI's web UI again: nnictl view {summary['experiment_id']} --port 8080")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The gates over the course of a search, one JSON line a record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from spt.atomic import write_text
+
+
+class GateHistory:
+    """Appends {"epoch", "step", "gates"} lines to a file as the search goes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Drop what a killed session wrote of this epoch: it is about to be repeated."""
+        if not self.path.exists():
+            return
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if json.loads(line)["epoch"] < epoch]
+        write_text(self.path, "".join(f"{line}\n" for line in kept))
+
+    def record(self, epoch: int, step: int, gates: dict[int, float]) -> None:
+        """Add the gates after weight step `step` of `epoch`."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"epoch": epoch, "step": step, "gates": gates}) + "\n")

@@ -1,0 +1,175 @@
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from experiments import demo
+from experiments.config import RunConfig, load_config
+from experiments.hyperparameters import distributions
+from experiments.nnictl import ExperimentError, Trial
+from spt.errors import InputError
+
+METRICS = {
+    "layers": [3, 5],
+    "layers_total": 6,
+    "dev_accuracy": 0.9,
+    "test_accuracy": 0.88,
+    "tunable_parameters": 25222,
+    "search_seconds": 60.0,
+    "train_seconds": 40.0,
+}
+
+
+def trial(number: int, status: str, result: float | None = None, log: Path = Path()) -> Trial:
+    curve = (0.5, 0.7) if result else ()
+    return Trial(f"T{number}", number, status, {"search.consistency": 0.25}, curve, result, log)
+
+
+class FakeExperiment:
+    """An experiment that ends with the trials it was given."""
+
+    id = "E"
+    url = "http://localhost:1"
+    looks: tuple[list[Trial], ...] = ()
+    stopped = False
+
+    def __init__(self, config: Path, environment: dict[str, str]) -> None:
+        assert config.is_file()
+        assert environment == {"OMP_NUM_THREADS": "1"}
+
+    def __enter__(self) -> "FakeExperiment":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        FakeExperiment.stopped = True
+
+    def watch(self, seconds: float) -> Iterator[list[Trial]]:
+        assert seconds > 0
+        yield from self.looks
+
+    def export(self, file: Path) -> None:
+        file.write_text("[]", encoding="utf-8")
+
+
+Runner = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """Runs the demo over given trials: its exit code and what it printed."""
+
+    def baseline(config: RunConfig, kind: str, folder: Path) -> dict[str, Any]:
+        assert config == load_config(demo.CONFIG)
+        folder.mkdir()
+        return {**METRICS, "layers": [], "test_accuracy": {"head": 0.8, "input_prompt": 0.85}[kind]}
+
+    monkeypatch.setattr(demo, "NniExperiment", FakeExperiment)
+    monkeypatch.setattr(demo.pipeline, "baseline", baseline)
+    monkeypatch.setattr(demo, "fetch", Path)
+    monkeypatch.setattr(demo, "RUNS", tmp_path)
+
+    def call(*looks: list[Trial], terminal: bool = False) -> tuple[int, str]:
+        FakeExperiment.looks = looks
+        for one in looks[-1]:
+            folder = tmp_path / "E" / one.id
+            folder.mkdir(parents=True, exist_ok=True)
+            metrics = {**METRICS, "dev_accuracy": one.result}
+            (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+        printed = io.StringIO()
+        console = Console(file=printed, width=120, force_terminal=terminal, highlight=False)
+        return demo.run_demo(console, tmp_path / "demo"), printed.getvalue()
+
+    return call
+
+
+DONE = [
+    trial(0, "SUCCEEDED", 0.8),
+    trial(1, "FAILED"),
+    trial(2, "SUCCEEDED", 0.9),
+    trial(3, "SUCCEEDED", 0.9),
+]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_it_shows_and_writes_the_best_trial_beside_the_baselines(
+    run: Runner, tmp_path: Path, terminal: bool
+) -> None:
+    code, printed = run([trial(0, "RUNNING")], DONE, terminal=terminal)
+    assert code == 0
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["metrics"] == METRICS
+    assert summary["best_trial"] == "T2"
+    assert summary["baselines"]["head"]["test_accuracy"] == 0.8
+    assert summary["baselines"]["input_prompt"]["test_accuracy"] == 0.85
+    assert (summary["trials"], summary["failed_trials"]) == (4, 1)
+    assert (summary["experiment_id"], summary["seconds"] >= 0) == ("E", True)
+    for text in ("layers 3, 5 of 0-5", "head alone", "input prompt", "85.0%", "25,222", "nnictl view E"):
+        assert text in printed
+    assert str(tmp_path / "E" / "T2") in printed
+
+
+def test_without_a_terminal_each_change_is_one_line(run: Runner) -> None:
+    running = [trial(0, "RUNNING")]
+    _, printed = run(running, running, [trial(0, "SUCCEEDED", 0.8)])
+    assert [line for line in printed.splitlines() if line.startswith("Trial")] == [
+        "Trial 0: searching",
+        "Trial 0: succeeded, dev accuracy 80.0%",
+    ]
+
+
+def test_it_ends_with_1_and_their_last_words_if_all_trials_failed(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "trial.stderr").write_text("Traceback\nThe loss is [nan].\n", encoding="utf-8")
+    code, printed = run([trial(0, "FAILED", log=tmp_path), trial(1, "FAILED", log=tmp_path / "none")])
+    assert code == 1
+    assert "Trial 0: The loss is [nan]." in printed
+    assert "Trial 1: said nothing" in printed
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["metrics"], summary["trials"], summary["failed_trials"]) == (None, 2, 2)
+
+
+def test_it_runs_again_and_keeps_the_earlier_results_once(run: Runner, tmp_path: Path) -> None:
+    for _ in range(3):
+        assert run(DONE)[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"E", "demo", "demo.previous"}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(InputError("no network"), 2), (ExperimentError("the tuner died"), 1)]
+)
+def test_errors_are_one_line_and_an_exit_code(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(demo, "run_demo", fails)
+    monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
+    assert demo.main() == code
+    assert capsys.readouterr().out == f"Error: {error}\n"
+
+
+def test_the_shipped_experiment_fits_the_shipped_config() -> None:
+    settings = yaml.safe_load(demo.EXPERIMENT.read_text(encoding="utf-8"))
+    assert settings["trialCommand"].endswith(demo.CONFIG.relative_to(demo.RUNS.parent).as_posix())
+    for name, values in settings["searchSpace"].items():
+        for value in values["_value"]:
+            load_config(demo.CONFIG, {name: value})
+    assert len(distributions(settings["searchSpace"])) == 4
+
+
+@pytest.mark.parametrize(
+    "path", sorted(demo.HERE.joinpath("configs").glob("*.yml")), ids=lambda path: path.stem
+)
+def test_shipped_configs_load(path: Path) -> None:
+    assert load_config(path).name == path.stem

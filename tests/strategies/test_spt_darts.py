@@ -1,0 +1,243 @@
+"""SPT-DARTS: what each argument changes, what trains when, resuming, and NNI's own experiment around it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.experiment import NasExperiment
+from nni.nas.experiment.config import SequentialEngineConfig
+from nni.nas.space import RawFormatModelSpace
+from torch import Tensor
+
+from experiments.pipeline import Run
+from search_spaces.budget import Budget
+from search_spaces.prompt_layers import PromptLayerSpace, to_layers
+from spt.errors import InputError, TrialFailed
+from spt.model import trained
+from strategies.evaluator import new_evaluator
+from strategies.hyper_network import gate_values
+from strategies.spt_darts import SptDarts
+from tests.tiny import tiny_config
+
+
+@dataclass
+class Search:
+    """A tiny search that can be run."""
+
+    run: Run
+    space: PromptLayerSpace
+    evaluator: Any
+
+    def __call__(self, **arguments: Any) -> tuple[SptDarts, PromptLayerSpace]:
+        strategy = SptDarts(**arguments)
+        strategy(RawFormatModelSpace(self.space, self.evaluator), SequentialExecutionEngine())
+        return strategy, self.space
+
+
+def new_search(folder: Path, epochs: int = 2, work: Path | None = None, **sections: Any) -> Search:
+    run = Run(tiny_config(folder, **sections), folder / "run")
+    space = PromptLayerSpace(run.factory, Budget(run.backbone.num_layers, 2))
+    evaluator = new_evaluator(
+        run.loader("train", shuffled=True),
+        run.loader("dev"),
+        run.spec.task,
+        run.config.training.model_copy(update={"epochs": epochs}),
+        seed=0,
+        folder=work or folder / "search",
+    )
+    return Search(run, space, evaluator)
+
+
+def weights(space: PromptLayerSpace) -> Tensor:
+    return torch.cat([p.detach().flatten() for name, p in trained(space) if not name.endswith("alpha")])
+
+
+DEFAULT = {"warmup_epochs": 0, "gate_learning_rate": 0.1}
+
+
+@pytest.fixture(scope="module")
+def default(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[int, float], Tensor]:
+    _, space = new_search(tmp_path_factory.mktemp("default"))(**DEFAULT)
+    return gate_values(space), weights(space)
+
+
+def test_gates_move_away_from_one_half(default: tuple[dict[int, float], Tensor]) -> None:
+    assert all(abs(gate - 0.5) > 1e-3 for gate in default[0].values())
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"gate_learning_rate": 0.2},
+        {"gate_weight_decay": 10.0},
+        {"consistency": 0.0},
+        {"consistency": 5.0},
+        {"distance": "kl"},
+        {"mask_probability": 0.9},
+        {"warmup_epochs": 1},
+        {"gate_every": 2},
+        {"seed": 1},
+    ],
+    ids=str,
+)
+def test_each_training_argument_changes_gates_and_weights(
+    argument: dict[str, Any], default: tuple[dict[int, float], Tensor], tmp_path: Path
+) -> None:
+    _, space = new_search(tmp_path)(**{**DEFAULT, **argument})
+    assert gate_values(space) != pytest.approx(default[0], abs=1e-6)
+    assert not torch.allclose(weights(space), default[1])
+
+
+def test_the_same_arguments_give_the_same_search(
+    default: tuple[dict[int, float], Tensor], tmp_path: Path
+) -> None:
+    _, space = new_search(tmp_path)(**DEFAULT)
+    assert gate_values(space) == default[0]
+    assert torch.equal(weights(space), default[1])
+
+
+def test_gates_rest_during_warm_up(tmp_path: Path) -> None:
+    _, space = new_search(tmp_path, epochs=1)(warmup_epochs=1)
+    assert set(gate_values(space).values()) == {0.5}
+
+
+def test_a_gate_step_moves_gates_only_and_a_weight_step_everything_else(tmp_path: Path) -> None:
+    search = new_search(tmp_path, epochs=1)
+    seen: list[tuple[str, set[str]]] = []
+
+    class Watched(SptDarts):
+        def configure_oneshot_module(self, training_module: Any) -> Any:
+            module = super().configure_oneshot_module(training_module)
+            for kind in ("_gate_step", "_weight_step"):
+                setattr(module, kind, watch(kind, getattr(module, kind)))
+            return module
+
+    def watch(kind: str, step: Any) -> Any:
+        def watched(*arguments: Any) -> None:
+            before = {name: p.detach().clone() for name, p in search.space.named_parameters()}
+            step(*arguments)
+            after = dict(search.space.named_parameters())
+            seen.append((kind, {n for n, p in before.items() if not torch.equal(p, after[n])}))
+
+        return watched
+
+    Watched(warmup_epochs=0)(RawFormatModelSpace(search.space, search.evaluator), SequentialExecutionEngine())
+    alphas = {name for name, _ in search.space.named_parameters() if name.endswith("alpha")}
+    others = {name for name, _ in trained(search.space)} - alphas
+    assert {kind for kind, _ in seen} == {"_gate_step", "_weight_step"}
+    assert all(moved == alphas for kind, moved in seen if kind == "_gate_step")
+    assert all(moved <= others and moved for kind, moved in seen if kind == "_weight_step")
+    assert set().union(*(moved for kind, moved in seen if kind == "_weight_step")) == others
+
+
+def test_the_two_halves_of_the_data_are_disjoint_and_complete(tmp_path: Path) -> None:
+    search = new_search(tmp_path)
+    loader = search.run.loader("train", shuffled=True)
+    parts = SptDarts(seed=3).train_dataloader(lambda: loader, None)
+    rows = [{int(row) for batch in parts[name] for row in batch["rows"]} for name in ("train", "val")]
+    assert not rows[0] & rows[1]
+    assert len(rows[0] | rows[1]) == len(search.run.splits["train"])
+
+
+@pytest.mark.parametrize("derivation", ["top_k", "ablation", "pruned"])
+def test_derivations_respect_the_budget_and_say_what_they_cost(derivation: str, tmp_path: Path) -> None:
+    strategy, space = new_search(tmp_path, epochs=1)(derivation=derivation, warmup_epochs=0)
+    (found,) = strategy.list_models()
+    assert to_layers(found.sample, space.budget).layers == strategy.derived.layers in space.budget
+    assert strategy.derived.evaluations == {"top_k": 0, "ablation": 9, "pruned": 6}[derivation]
+    assert strategy.derived.scores.keys() == {0, 1, 2, 3}
+
+
+def test_history_is_written_as_often_as_asked(tmp_path: Path) -> None:
+    counts = []
+    for every in (1, 4):
+        path = tmp_path / f"{every}.jsonl"
+        search = new_search(tmp_path, epochs=1, work=tmp_path / str(every))
+        _, space = search(history=path, record_every=every, warmup_epochs=0)
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        assert lines[-1]["gates"] == {str(k): v for k, v in gate_values(space).items()}
+        counts.append(len(lines))
+    assert counts[0] > 2 * counts[1]
+
+
+def test_a_killed_search_goes_on_and_ends_with_the_same_numbers(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.jsonl"
+    _, expected = new_search(tmp_path, epochs=3, work=tmp_path / "a")(**DEFAULT, history=whole)
+
+    class Killed(RuntimeError):
+        pass
+
+    def kill(*_: Any) -> None:
+        raise Killed
+
+    part = tmp_path / "part.jsonl"
+    first = new_search(tmp_path, epochs=3, work=tmp_path / "b")
+    step = first.evaluator.module.check_finite
+    calls: list[int] = []
+
+    def killed_later(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) > 40:
+            kill()
+        step(*arguments)
+
+    first.evaluator.module.check_finite = killed_later
+    with pytest.raises(Killed):
+        first(**DEFAULT, history=part)
+    _, resumed = new_search(tmp_path, epochs=3, work=tmp_path / "b")(**DEFAULT, history=part)
+    assert gate_values(resumed) == gate_values(expected)
+    assert torch.equal(weights(resumed), weights(expected))
+    assert part.read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
+
+
+def test_checkpoints_leave_the_backbone_out(tmp_path: Path) -> None:
+    new_search(tmp_path, epochs=1, work=tmp_path / "c")(warmup_epochs=0)
+    assert (tmp_path / "c" / "last.ckpt").stat().st_size < 150_000
+
+
+def test_a_loss_that_is_not_a_number_fails_the_search(tmp_path: Path) -> None:
+    search = new_search(tmp_path, training={"epochs": 2, "batch_size": 8, "learning_rate": 1e30})
+    with pytest.raises(TrialFailed, match=r"loss is (nan|inf).*learning_rate"):
+        search(warmup_epochs=0)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"distance": "mae"}, "Unknown distance 'mae'.*kl, mse"),
+        ({"derivation": "topk"}, "Did you mean 'top_k'"),
+        ({"gate_learning_rate": 0.0}, "gate_learning_rate is 0.0, but must be > 0"),
+        ({"consistency": -1.0}, "consistency is -1.0, but must be >= 0"),
+        ({"mask_probability": 1.0}, "mask_probability is 1.0, but must be in \\(0, 1\\)"),
+        ({"gate_every": 0}, "gate_every is 0, but must be >= 1"),
+        ({"record_every": 0}, "record_every is 0, but must be >= 1"),
+        ({"warmup_epochs": -1}, "warmup_epochs is -1, but must be >= 0"),
+        ({"gate_weight_decay": -1.0}, "gate_weight_decay is -1.0, but must be >= 0"),
+    ],
+)
+def test_wrong_arguments_are_refused(argument: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SptDarts(**argument)
+
+
+@pytest.mark.nni
+def test_runs_through_nnis_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    search = new_search(tmp_path, epochs=1)
+    experiment = NasExperiment(search.space, search.evaluator, SptDarts(warmup_epochs=0))
+    experiment.config.execution_engine = SequentialEngineConfig()
+    experiment.config.experiment_working_directory = tmp_path / "nni"
+    try:
+        assert experiment.run()
+    finally:
+        experiment.stop()
+    (sample,) = experiment.export_top_models(formatter="dict")
+    (model,) = experiment.export_top_models(formatter="instance")
+    assert to_layers(sample, search.space.budget).layers in search.space.budget
+    assert model.first_prompt_layer == min(to_layers(sample, search.space.budget).layers)

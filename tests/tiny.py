@@ -1,0 +1,86 @@
+"""A tiny backbone folder and a small labelled data set: whole runs in seconds, without a network."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+
+from experiments.config import RunConfig, checked
+
+SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]", "cls_token": "[CLS]"}
+GOOD = ["fine", "lovely", "great", "superb"]
+BAD = ["awful", "dull", "terrible", "poor"]
+FILLER = ["the", "film", "plot", "was", "it", "and", "very", "It", ".", "?", ","]
+LAYERS = 4
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a word."""
+    words = [*SPECIAL.values(), *GOOD, *BAD, *FILLER]
+    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=32, **SPECIAL)
+
+
+def make_backbone(folder: Path, layers: int = LAYERS) -> Path:
+    """A random BERT of a few layers with its language-model head, saved like any local model."""
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=32,
+    )
+    BertForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_data(path: Path, rows: int = 160) -> Path:
+    """Sentences whose class a single word decides."""
+    random = Random(0)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for row in range(rows):
+            words = random.choices(FILLER[:7], k=random.randint(3, 9))
+            words.insert(random.randrange(len(words)), random.choice(BAD if row % 2 else GOOD))
+            writer.writerow([" ".join(words), "bad" if row % 2 else "good"])
+    return path
+
+
+def tiny_tree(folder: Path, **sections: Any) -> dict[str, Any]:
+    """The keys of a run over the tiny backbone and data; `sections` are merged over them."""
+    backbone, data = folder / "backbone", folder / "data.csv"
+    if not backbone.exists():
+        make_backbone(backbone)
+        make_data(data)
+    tree: dict[str, Any] = {
+        "name": "tiny",
+        "task": {"name": "custom", "label_words": ["terrible", "great"]},
+        "data": {"train": str(data), "dev_size": 20, "test_size": 20, "max_length": 32},
+        "backbone": {"name": str(backbone)},
+        "prompt": {"length": 3, "bottleneck": 8, "phm_order": 2},
+        "search": {"layers": 2, "epochs": 2, "warmup_epochs": 0},
+        "training": {"epochs": 2, "batch_size": 8, "learning_rate": 0.01},
+        "threads": 1,
+    }
+    for name, section in sections.items():
+        tree[name] = {**tree[name], **section} if isinstance(section, dict) else section
+    return tree
+
+
+def tiny_config(folder: Path, **sections: Any) -> RunConfig:
+    """`tiny_tree`, checked."""
+    return checked(tiny_tree(folder, **sections), "the test")
