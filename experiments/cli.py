@@ -97,12 +97,15 @@ def predict(
 
     The input is read and answered in parts, so it may be of any length.
     """
+    _settle(quiet=False)
     with _exit_codes("Stopped."):
-        _settle(quiet=not sys.stderr.isatty())
+        from torch.cuda import is_available
+
         from experiments.texts import read_rows
         from spt.classifier import PromptClassifier
 
         classifier = PromptClassifier.from_pretrained(model)
+        classifier.model.to("cuda" if is_available() else "cpu")
         pairs = classifier.spec.task.text_pair is not None
         for rows in _chunks(read_rows(file, pairs, file.name)):
             texts, *seconds = (list(column) for column in zip(*rows, strict=True))
@@ -143,8 +146,8 @@ def _stage(
     stage: "Callable[[Run], Any]", path: Path, overrides: list[str] | None, folder: Path | None, quiet: bool
 ) -> None:
     """One stage of a run, and what precedes it, inside its folder."""
+    _settle(quiet)
     with _exit_codes("Stopped. The same command goes on from the last finished epoch."):
-        _settle(quiet)
         from experiments.config import load_config, parse_overrides
         from experiments.pipeline import Run
         from experiments.summary import table

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from spt.data import DataConfig
 from spt.errors import InputError
+from spt.prefix_cache import CacheMode
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig
 from spt.tasks import TASKS, Task, get_task
@@ -52,9 +53,13 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field("run", pattern=r"^[\w.-]+$", description="Name of the run and of its folder.")
+    name: str = Field("run", pattern=r"^\w[\w.-]*$", description="Name of the run and of its folder.")
     seed: int = Field(0, ge=0, description="Of initial weights, batch order, masks and few-shot samples.")
     threads: int = Field(0, ge=0, description="Torch threads; 0 leaves torch's own choice.")
+    cache: CacheMode = Field(
+        "auto", description="Where hidden states below the first prompt are kept, to be computed only once."
+    )
+    cache_gb: float = Field(8, gt=0, description="Size of all cached files together; the oldest go first.")
     task: Task = Field(
         default_factory=lambda: get_task("trec"),
         description="A task's name, or its name and the fields to change.",
@@ -73,7 +78,8 @@ class RunConfig(BaseModel):
         if isinstance(value, str):
             return get_task(value)
         if isinstance(value, Mapping):
-            return get_task(value.get("name", "custom"), **{k: v for k, v in value.items() if k != "name"})
+            name = str(value.get("name", "custom"))
+            return {**get_task(name).model_dump(exclude_unset=True), **value, "name": name}
         return value
 
     @model_validator(mode="after")
@@ -89,8 +95,9 @@ class RunConfig(BaseModel):
 def _sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     yield prefix, model
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _sections(field.annotation, f"{prefix}{name}.")
+        for option in (field.annotation, *get_args(field.annotation)):
+            if isinstance(option, type) and issubclass(option, BaseModel):
+                yield from _sections(option, f"{prefix}{name}.")
 
 
 def _explain(error: dict[str, Any]) -> str:
@@ -122,13 +129,20 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
     """`['search.layers=4']` -> `{'search.layers': 4}`; values are read as YAML.
 
     Raises:
-        InputError: for a part without an equals sign.
+        InputError: for a part without an equals sign, or with a value that is not YAML.
     """
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
         raise InputError(f"An override must read key=value, but got {', '.join(map(repr, wrong))}.")
     split = (pair.split("=", 1) for pair in pairs)
-    return {key: yaml.safe_load(value) for key, value in split}
+    return {key: _value(key, text) for key, text in split}
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"The value of '{key}' is not YAML: {text}. Put quotes around it.") from error
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:

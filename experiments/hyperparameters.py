@@ -40,7 +40,7 @@ def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         except ValueError as error:
             problems.append(f"{name}: {error}")
     if problems:
-        raise InputError("Cannot use the search space.\n" + "\n".join(problems))
+        raise InputError(f"Cannot use the search space: {'; '.join(problems)}")
     return found
 
 

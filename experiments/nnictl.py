@@ -22,6 +22,9 @@ from spt.errors import InputError
 ENDED = ("DONE", "TUNER_NO_MORE_TRIAL", "STOPPED")
 FAILED_TRIALS = ("FAILED", "SYS_CANCELED", "USER_CANCELED", "EARLY_STOPPED")
 OPEN_TRIALS = ("WAITING", "RUNNING", "UNKNOWN")
+# NNI gives up on a tuner that takes more than ten seconds to start, which happens on a busy machine
+STARTS = 3
+START_SECONDS = 30.0
 STOP_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 
@@ -65,17 +68,25 @@ class NniExperiment:
         config: the experiment's YAML.
         port: of the REST API and web UI; a free one by default.
         environment: variables on top of this process's own.
+        resume: id of a stopped experiment to go on with, instead of a new one.
 
     Raises:
         InputError: nnictl is missing, the port is in use, or nnictl refuses the config.
+        ExperimentError: the experiment does not start.
     """
 
     def __init__(
-        self, config: Path, port: int | None = None, environment: Mapping[str, str] | None = None
+        self,
+        config: Path,
+        port: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        resume: str | None = None,
     ) -> None:
         self.config = config
         self.port = port
         self.id = ""
+        self._wanted_port = port
+        self._start = ["resume", resume] if resume else ["create", "--config", str(config)]
         self.folder = Path()
         self._environment = {**os.environ, **(environment or {})}
         # trials run `python3`: let it be the Python that runs this
@@ -95,13 +106,17 @@ class NniExperiment:
         nnictl = shutil.which("nnictl", path=self._environment["PATH"])
         if nnictl is None:
             raise InputError("There is no nnictl. Install NNI beside this Python: `pip install nni==3.0`.")
-        self.port = _usable_port(self.port)
-        try:
-            self._create(nnictl)
-        except BaseException:
+        for _ in range(STARTS):
+            self.port = _usable_port(self._wanted_port)
+            try:
+                self._create(nnictl)
+                if self._tuner_connects():
+                    return self
+            except BaseException:
+                self.stop()
+                raise
             self.stop()
-            raise
-        return self
+        raise ExperimentError(f"NNI's tuner took over ten seconds to start, {STARTS} times: a busy machine?")
 
     def __exit__(
         self,
@@ -113,7 +128,7 @@ class NniExperiment:
 
     def _create(self, nnictl: str) -> None:
         done = subprocess.run(
-            [nnictl, "create", "--config", str(self.config), "--port", str(self.port)],
+            [nnictl, *self._start, "--port", str(self.port)],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -126,6 +141,18 @@ class NniExperiment:
         profile = self._get("experiment")
         self.id, self.folder = profile["id"], Path(profile["logDir"])
         self._note_processes()
+
+    def _tuner_connects(self) -> bool:
+        """False if NNI gave up on a tuner that is alive; a dead one is for `watch` to explain."""
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            self._note_processes()
+            if self.status() == "ERROR":
+                return self._tuner_died()
+            if self._tuner_died() or (self._tuner is not None and _connected(self._tuner, self.port)):
+                return True
+            time.sleep(0.5)
+        return True
 
     def status(self) -> str:
         """NNI's status of the experiment, for example RUNNING.
@@ -192,6 +219,7 @@ class NniExperiment:
                 process.kill()
         psutil.wait_procs(alive, timeout=STOP_SECONDS)
         self._processes.clear()
+        self._manager = self._tuner = None
 
     def _note_processes(self) -> None:
         """Remember the manager, the tuner and the trials, so that none can be left behind."""
@@ -256,6 +284,13 @@ def _command(process: psutil.Process) -> list[str]:
 def _alive(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _connected(process: psutil.Process, port: int | None) -> bool:
+    with suppress(psutil.Error):
+        connections = process.net_connections(kind="tcp")
+        return any(connection.raddr and connection.raddr.port == port for connection in connections)
     return False
 
 

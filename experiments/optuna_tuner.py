@@ -109,8 +109,7 @@ class OptunaTuner(Tuner):
         if optimize_mode not in DIRECTIONS:
             raise unknown("optimize_mode", optimize_mode, DIRECTIONS)
         self._study = _open_study(study_name, optimize_mode, journal)
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.tell(trial.number, state=TrialState.FAIL)
+        self._fail_running()
         # the same seed again would repeat the first trials after a resume
         self._study.sampler = make_sampler(sampler, None if seed is None else seed + len(self._study.trials))
         self._distributions: dict[str, BaseDistribution] = {}
@@ -188,6 +187,14 @@ class OptunaTuner(Tuner):
                     nameless[identity] -= 1
                 else:
                     self._study.add_trial(trial)
+
+    def _on_exit(self) -> None:
+        """NNI's tuner process ends; NNI may have asked for more trials than it ran."""
+        self._fail_running()
+
+    def _fail_running(self) -> None:
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._study.tell(trial.number, state=TrialState.FAIL)
 
     def _finish(self, parameter_id: int, value: float | None, job: str | None = None) -> None:
         self._late.pop(parameter_id, None)

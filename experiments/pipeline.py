@@ -23,14 +23,16 @@ from spt.architecture import PromptLayers
 from spt.atomic import write_text
 from spt.backbones.base import Backbone
 from spt.classifier import PromptClassifier
-from spt.data import encode, load_splits, make_loader
+from spt.data import Example, encode, load_splits, make_loader
 from spt.errors import InputError
 from spt.evaluation import evaluate
 from spt.factory import ModelFactory
 from spt.model import PromptedModel, trained
+from spt.prefix_cache import PrefixCache
 from spt.spec import ModelSpec
 from spt.training import Fit, Loader, checkpoint_path, fit
 from spt.versions import machine, versions
+from strategies.derivation import check_derivation
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gate_values, gated_layers
 from strategies.spt_darts import SptDarts
@@ -56,22 +58,39 @@ class Run:
         self.config = config
         self.folder = folder
         self.on_epoch = on_epoch
+        self._examples: dict[str, list[Example]] = {}
         if config.threads:
             torch.set_num_threads(config.threads)
 
     @contextmanager
     def claimed(self) -> Iterator[Run]:
-        """Hold the folder against other processes, and check that it is of this config."""
-        _check_budget(self.config, self.backbone.num_layers)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Hold the folder against other processes, and check that it is of this config.
+
+        Nothing is written before config, data and backbone are known to fit together.
+        """
+        self._check()
+        lock = FileLock(self.folder / ".lock", timeout=0)
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
-                self._claim_config()
-                yield self
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = lock.acquire()
         except Timeout as error:
             raise InputError(
                 f"The run folder '{self.folder}' is in use by another process. Wait for it, or choose another."
             ) from error
+        except OSError as error:
+            raise InputError(
+                f"The run folder '{self.folder}' cannot be made ({error}). Choose another."
+            ) from error
+        with held:
+            self._claim_config()
+            yield self
+
+    def _check(self) -> None:
+        """Meet what is wrong with config, data and backbone."""
+        _check_budget(self.config, self.backbone.num_layers)
+        self.factory.model(PromptLayers.of([0], self.backbone.num_layers))
+        for split in self.splits:
+            self.examples(split)
 
     def _claim_config(self) -> None:
         path = self.folder / "config.yml"
@@ -80,7 +99,12 @@ class Run:
             header = {"versions": versions(), "machine": machine()}
             write_text(path, yaml.safe_dump({"run": config, **header}, sort_keys=False))
             return
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))["run"]
+        try:
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))["run"]
+        except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+            raise InputError(
+                f"The run folder '{self.folder}' holds a config.yml that no run wrote. Choose another folder."
+            ) from error
         changed = _differences(before, config)
         if changed:
             raise InputError(
@@ -123,12 +147,28 @@ class Run:
         """Models over the one backbone."""
         return self.spec.factory(self.backbone, self.tokenizer, self.config.seed)
 
-    def loader(self, split: str, shuffled: bool = False) -> Loader:
-        """Batches of a split: shuffled by the run's seed to train on, in large batches to evaluate on."""
-        examples = encode(
-            self.splits[split], self.tokenizer, self.spec.task, self.spec.max_length, self.spec.verbalizes
-        )
+    @cached_property
+    def cache(self) -> PrefixCache:
+        """Of the hidden states below the first prompt."""
+        return PrefixCache(self.config.cache, limit=int(self.config.cache_gb * 2**30))
+
+    def examples(self, split: str) -> list[Example]:
+        """The encoded rows of a split."""
+        if split not in self._examples:
+            self._examples[split] = encode(
+                self.splits[split], self.tokenizer, self.spec.task, self.spec.max_length, self.spec.verbalizes
+            )
+        return self._examples[split]
+
+    def loader(self, split: str, model: PromptedModel, shuffled: bool = False) -> Loader:
+        """Batches of a split: shuffled by the run's seed to train on, in large batches to evaluate on.
+
+        They bring the hidden states at the model's first prompt layer, where the cache has room for them.
+        """
         training = self.config.training
+        examples = self.cache.extend(
+            self.examples(split), model, self.tokenizer, training.eval_batch_size
+        )
         if shuffled:
             return make_loader(examples, self.tokenizer, training.batch_size, self.config.seed)
         return make_loader(examples, self.tokenizer, training.eval_batch_size)
@@ -174,8 +214,8 @@ class Run:
             history=folder / "gates.jsonl",
         )
         evaluator = new_evaluator(
-            self.loader("train", shuffled=True),
-            self.loader("dev"),
+            self.loader("train", space, shuffled=True),
+            self.loader("dev", space),
             self.spec.task,
             self.config.training.model_copy(update={"epochs": search.epochs}),
             self.config.seed,
@@ -210,8 +250,8 @@ class Run:
             model.load_state_dict(load_file(inherited), strict=False)
         result = fit(
             model,
-            self.loader("train", shuffled=True),
-            self.loader("dev"),
+            self.loader("train", model, shuffled=True),
+            self.loader("dev", model),
             self.spec.task,
             self.config.training,
             self.config.seed,
@@ -230,8 +270,8 @@ class Run:
         if path.exists():
             return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
         classifier = self.train()
-        dev = evaluate(classifier.model, self.loader("dev"), self.spec.task)
-        test = evaluate(classifier.model, self.loader("test"), self.spec.task)
+        dev = evaluate(classifier.model, self.loader("dev", classifier.model), self.spec.task)
+        test = evaluate(classifier.model, self.loader("test", classifier.model), self.spec.task)
         metrics = self._metrics(classifier, dev, test)
         _write_json(path, metrics)
         return metrics
@@ -307,7 +347,7 @@ def _check_budget(config: RunConfig, total: int) -> None:
     if config.search.strategy == "manual":
         PromptLayers.of(config.search.manual_layers, total)
     else:
-        _budget(config, total)
+        check_derivation(config.search.derivation, _budget(config, total))
 
 
 def _inherited(space: PromptedModel, layers: tuple[int, ...]) -> dict[str, torch.Tensor]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 
 def summary(folder: Path) -> dict[str, str]:
@@ -31,7 +32,7 @@ def table(folder: Path) -> Table:
     """The summary as a rich table."""
     shown = Table(show_header=False)
     for name, value in summary(folder).items():
-        shown.add_row(name, value)
+        shown.add_row(name, Text(value))
     return shown
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic import ValidationError as _ValidationError
@@ -25,7 +24,7 @@ class PromptLayers(BaseModel):
     @classmethod
     def _sorted(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(layers)) != len(layers):
-            raise ValueError(f"layers {layers} name a layer twice; name each once")
+            raise ValueError(f"layers {list(layers)} name a layer twice")
         return tuple(sorted(layers))
 
     @model_validator(mode="after")
@@ -45,7 +44,8 @@ class PromptLayers(BaseModel):
         try:
             return cls(layers=tuple(layers), total=total)
         except _ValidationError as error:
-            raise InputError("; ".join(e["msg"] for e in error.errors())) from error
+            problems = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
+            raise InputError(f"Prompt layers: {problems}. Name each layer once, from 0 to {total - 1}.") from error
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -53,9 +53,17 @@ class PromptLayers(BaseModel):
 
     @classmethod
     def load(cls, path: Path) -> PromptLayers:
-        """Read what `save` wrote."""
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return cls.of(data["layers"], data["total"])
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: if the file is something else, or damaged.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except _ValidationError as error:
+            raise InputError(
+                f"'{path}' does not hold prompt layers: {error.errors()[0]['msg']}. Delete it to search again."
+            ) from error
 
     def __str__(self) -> str:
         return f"{list(self.layers)} of {self.total}"

@@ -69,22 +69,41 @@ class PromptClassifier:
         return [Prediction(labels[i], float(row[i])) for i, row in zip(best, chances, strict=True)]
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write prompt.safetensors and prompt.json, all or nothing; the backbone stays a reference."""
-        folder = Path(folder)
+        """Write prompt.safetensors and prompt.json, all or nothing; the backbone stays a reference.
+
+        Raises:
+            InputError: if there is something else than a saved prompt or an empty folder.
+        """
+        folder = Path(folder).resolve()
+        if folder.exists() and not _replaceable(folder):
+            raise InputError(
+                f"'{folder}' is neither a saved prompt nor an empty folder, and saving there would delete "
+                f"what it holds. Choose another folder."
+            )
         partial = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        old = folder.with_name(f"{folder.name}.old")
         weights = {name: p.detach().cpu().contiguous() for name, p in trained(self.model)}
-        save_file(weights, partial / WEIGHTS)
         config = {
             "format": FORMAT,
             "spec": self.spec.model_dump(mode="json"),
             "architecture": self.architecture.model_dump(mode="json"),
             "versions": versions(),
         }
-        (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            partial.mkdir(parents=True)
+            save_file(weights, partial / WEIGHTS)
+            (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            if folder.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                folder.replace(old)
+            partial.replace(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            if folder.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            elif old.exists():
+                old.replace(folder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> PromptClassifier:
@@ -97,27 +116,46 @@ class PromptClassifier:
         try:
             config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             weights = load_file(folder / WEIGHTS)
-        except (OSError, json.JSONDecodeError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"'{folder}' is not a saved prompt: {error}. It must hold {CONFIG} and {WEIGHTS}, "
                 f"as PromptClassifier.save_pretrained writes them."
             ) from error
-        if config.get("format") != FORMAT:
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            found = config if isinstance(config, dict) else {}
             raise InputError(
-                f"'{folder / CONFIG}' has format {config.get('format')}, but this version reads {FORMAT}. "
-                f"Use the version of spt-nas that wrote it: {config.get('versions', {}).get('spt-nas')}."
+                f"'{folder / CONFIG}' has format {found.get('format')}, but this version reads {FORMAT}. "
+                f"Use the version of spt-nas that wrote it: {found.get('versions', {}).get('spt-nas')}."
             )
         try:
             spec = ModelSpec.model_validate(config["spec"])
+            architecture = PromptLayers.model_validate(config["architecture"])
         except (KeyError, ValidationError) as error:
             raise InputError(f"'{folder / CONFIG}' is damaged: {error}. Save the prompt again.") from error
-        architecture = PromptLayers.of(config["architecture"]["layers"], config["architecture"]["total"])
         tokenizer = spec.load_tokenizer()
-        model = spec.factory(spec.load_backbone(), tokenizer, seed=0).model(architecture)
-        parameters = dict(trained(model))
-        if parameters.keys() != weights.keys():
-            wrong = sorted(parameters.keys() ^ weights.keys())
-            raise InputError(f"'{folder / WEIGHTS}' does not fit {CONFIG}: {', '.join(wrong)}. Save it again.")
+        backbone = spec.load_backbone()
+        if backbone.num_layers != architecture.total:
+            raise InputError(
+                f"'{folder}' is a prompt for {architecture.total} layers, but its backbone "
+                f"'{spec.backbone.name}' has {backbone.num_layers}. Put the backbone it was trained on there."
+            )
+        model = spec.factory(backbone, tokenizer, seed=0).model(architecture)
+        shapes = {name: p.shape for name, p in trained(model)}
+        wrong = sorted(
+            name
+            for name in shapes.keys() | weights.keys()
+            if name not in weights or weights[name].shape != shapes.get(name)
+        )
+        if wrong:
+            raise InputError(
+                f"'{folder / WEIGHTS}' does not fit {CONFIG} and its backbone: {', '.join(wrong)}. "
+                f"Save the prompt again."
+            )
         model.load_state_dict(weights, strict=False)
         model.eval()
         return cls(model, tokenizer, spec, architecture)
+
+
+def _replaceable(folder: Path) -> bool:
+    """Whether saving may take the folder's place: it is empty, or holds a saved prompt."""
+    return folder.is_dir() and ((folder / CONFIG).is_file() or not any(folder.iterdir()))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -20,8 +21,7 @@ def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArra
     device = next(model.parameters()).device
     rows, labels, chances = [], [], []
     for batch in loader:
-        on_device = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-        chances.append(model(on_device).logits.float().softmax(-1).cpu())
+        chances.append(model(move_data_to_device(batch, device)).logits.float().softmax(-1).cpu())
         rows.append(batch["rows"])
         labels.append(batch["labels"])
     order = torch.cat(rows).argsort()

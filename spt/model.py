@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from spt.backbones.base import Backbone
+from spt.backbones.base import Backbone, Frame
 from spt.heads import Output
 from spt.prompts.choices import Propagate
 from spt.prompts.state import EMPTY
@@ -35,21 +36,29 @@ class PromptedModel(nn.Module):
         return min(layers, default=len(self.choices))
 
     @torch.no_grad()
-    def prefix(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Hidden states [B, T, H] at the first prompt layer: nothing below it depends on what trains."""
+    def prefix(self, batch: Mapping[str, Any]) -> Tensor:
+        """Hidden states [B, T, H] at the first prompt layer: nothing below it depends on what trains.
+
+        A batch may bring the states of a lower layer, `prefix` [B, T, H] at `prefix_layer`, to start from.
+        """
         mask = batch["attention_mask"]
-        hidden = self.backbone.embed(batch)
-        frame = self.backbone.frame(hidden, mask, EMPTY)
-        for index in range(self.first_prompt_layer):
-            hidden = self.backbone.layer(index, hidden, frame)
+        hidden = batch["prefix"] if "prefix" in batch else self.backbone.embed(batch)
+        start, end = batch.get("prefix_layer", 0), self.first_prompt_layer
+        if start > end:
+            raise ValueError(f"the batch starts at layer {start}, but the first prompt is at layer {end}")
+        frame = self.backbone.frame(hidden, mask, EMPTY) if start < end else None
+        for index in range(start, end):
+            hidden = self.backbone.layer(index, hidden, cast(Frame, frame))
         return hidden
 
-    def forward(self, batch: Mapping[str, Tensor]) -> Output:
-        """A batch (spt.data.Batch), with `prefix` in it where it is known -> features and logits."""
+    def with_prefix(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """The batch with its prefix computed, for several passes over it."""
+        return {**batch, "prefix": self.prefix(batch), "prefix_layer": self.first_prompt_layer}
+
+    def forward(self, batch: Mapping[str, Any]) -> Output:
+        """A batch (spt.data.Batch) -> features [B, H] and logits [B, C]."""
         mask = batch["attention_mask"]
-        hidden = batch["prefix"] if "prefix" in batch else self.prefix(batch)
-        prompt = EMPTY
-        frame = None
+        hidden, prompt, frame = self.prefix(batch), EMPTY, None
         for index in range(self.first_prompt_layer, len(self.choices)):
             prompt = self.choices[index](prompt, hidden, mask)
             if frame is None or not frame.fits(prompt):

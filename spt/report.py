@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from spt.architecture import PromptLayers
 from spt.assets import BACKBONES
@@ -40,8 +39,8 @@ def write_report(folder: Path) -> Path:
         machine=config["machine"],
         metrics=metrics,
         layers=_stack(architecture, metrics["gates"] or {}),
-        gate_chart=Markup(gate_chart(gates, architecture.layers)) if gates else None,
-        learning_chart=Markup(learning_chart(curves)) if any(curves.values()) else None,
+        gate_chart=gate_chart(gates, architecture.layers) if gates else None,
+        learning_chart=learning_chart(curves) if any(curves.values()) else None,
         config=yaml.safe_dump(config["run"], sort_keys=False, allow_unicode=True),
     )
     write_text(path, html)

@@ -73,10 +73,20 @@ class ModelSpec(BaseModel):
         return self.head.kind == "verbalizer"
 
     def load_tokenizer(self) -> Any:
-        """The backbone's tokenizer."""
-        return AutoTokenizer.from_pretrained(
-            backbone_path(self.backbone.name), revision=self.backbone.revision
-        )
+        """The backbone's tokenizer.
+
+        Raises:
+            InputError: if the backbone has none that can be read.
+        """
+        try:
+            return AutoTokenizer.from_pretrained(
+                backbone_path(self.backbone.name), revision=self.backbone.revision
+            )
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"The backbone '{self.backbone.name}' has no tokenizer that can be read "
+                f"({str(error).splitlines()[0]}). Save the tokenizer beside its weights, or check the name."
+            ) from error
 
     def load_backbone(self) -> Backbone:
         """The frozen backbone, with its language-model head where the head needs it."""
@@ -88,7 +98,16 @@ class ModelSpec(BaseModel):
         )
 
     def factory(self, backbone: Backbone, tokenizer: Any, seed: int) -> ModelFactory:
-        """Models of this spec over a loaded backbone."""
+        """Models of this spec over a loaded backbone.
+
+        Raises:
+            InputError: if data.max_length is more than the backbone reads.
+        """
+        if self.max_length > backbone.max_length:
+            raise InputError(
+                f"data.max_length is {self.max_length}, but the backbone '{self.backbone.name}' reads at most "
+                f"{backbone.max_length} tokens. Set data.max_length to {backbone.max_length} or less."
+            )
 
         def new_head() -> nn.Module:
             if not self.verbalizes:

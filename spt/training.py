@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader
 
 from spt.data import Batch
 from spt.errors import TrialFailed
+from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained
 from spt.tasks import Task, score
-from spt.training_state import SafetensorsCheckpoint
+from spt.training_state import SafetensorsCheckpoint, load_state
 
 DEV = "dev"
 Loader = DataLoader[Any]
@@ -132,6 +133,30 @@ class Progress(Callback):
             self.on_epoch(trainer.current_epoch, float(trainer.callback_metrics[DEV]))
 
 
+class Patience(EarlyStopping):
+    """Early stopping that a resumed training remembers: Lightning would train one more epoch."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+class BestEpoch(ModelCheckpoint):
+    """Keeps the weights of the best dev score; a run folder may be moved before it is resumed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder, "best", monitor=DEV, mode="max", save_weights_only=True, enable_version_counter=False
+        )
+        self.path = folder / f"best{self.FILE_EXTENSION}"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        path = str(Path(str(self.dirpath)) / self.path.name)
+        scores = {path: score for score in state_dict["best_k_models"].values()}
+        moved = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": scores})
+
+
 def trainer_arguments(
     config: TrainingConfig, epochs: int, folder: Path, callbacks: list[Callback]
 ) -> dict[str, Any]:
@@ -158,7 +183,7 @@ def checkpoint_path(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training gave: the best dev score, its epoch, optimiser steps and seconds."""
+    """What a training gave: the best dev score, and the epochs, optimiser steps and seconds it took."""
 
     dev: float
     epochs: int
@@ -179,17 +204,18 @@ def fit(
     """Train until the epochs are over or patience is, and leave the model at its best epoch.
 
     A folder that holds a checkpoint of the same training is continued and ends with the same numbers.
+    A model without anything to train, such as a verbalizer head alone, is only scored.
 
     Raises:
         TrialFailed: if the loss is not finite.
     """
+    if next(trained(model), None) is None:
+        return Fit(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0)
     module = PromptTuning(config, task, seed)
     module.set_model(model)
-    best = ModelCheckpoint(
-        folder, "best", monitor=DEV, mode="max", save_weights_only=True, enable_version_counter=False
-    )
+    best = BestEpoch(folder)
     last = ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
-    stop = EarlyStopping(DEV, mode="max", patience=config.patience)
+    stop = Patience(DEV, mode="max", patience=config.patience)
     timer = Timer()
     trainer = pl.Trainer(
         **trainer_arguments(config, config.epochs, folder, [best, stop, last, timer, Progress(on_epoch)]),
@@ -197,6 +223,6 @@ def fit(
     )
     path = checkpoint_path(folder)
     trainer.fit(module, train, dev, ckpt_path=path if path.exists() else None)
-    module.load_state_dict(trainer.strategy.load_checkpoint(best.best_model_path)["state_dict"], strict=False)
+    module.load_state_dict(load_state(best.path)["state_dict"], strict=False)
     assert best.best_model_score is not None
     return Fit(float(best.best_model_score), trainer.current_epoch, trainer.global_step, timer.time_elapsed())

@@ -49,8 +49,11 @@ def save_state(state: dict[str, Any], path: Path) -> None:
     packed = json.dumps(_pack(state, tensors))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    save_file(tensors, partial, metadata={_KEY: packed})
-    partial.replace(path)
+    try:
+        save_file(tensors, partial, metadata={_KEY: packed})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_state(path: Path) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from search_spaces.budget import Budget, Layers
+from spt.errors import InputError
 from spt.model import PromptedModel
 from strategies.hyper_network import fixed_gates, gate_values, gated_layers, only
 
 Score = Callable[[], float]
+MOST_SUBSETS = 200
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,16 @@ def ablation(model: PromptedModel, budget: Budget, score: Score) -> Derived:
     return Derived(budget.top(scores), scores, 2 * len(scores) + 1)
 
 
-def pruned(model: PromptedModel, budget: Budget, score: Score, largest: int = 200) -> Derived:
+def pruned(model: PromptedModel, budget: Budget, score: Score) -> Derived:
     """The subset whose discrete model inside the hyper-network scores best on dev, all subsets tried.
 
     A layer's score is the mean over the subsets that hold it. Source: ours, after single-path one-shot
     search (arXiv 1904.00420).
 
     Raises:
-        ValueError: if the budget allows more than `largest` subsets.
+        InputError: if the budget allows more than MOST_SUBSETS.
     """
-    if len(budget) > largest:
-        raise ValueError(
-            f"derivation 'pruned' would score {len(budget)} subsets, more than {largest}. "
-            f"Use 'ablation' or 'top_k', or restrict the candidate layers."
-        )
+    check_derivation("pruned", budget)
     found: dict[Layers, float] = {}
     for layers in budget:
         with fixed_gates(model, only(model, layers)):
@@ -69,6 +67,19 @@ def pruned(model: PromptedModel, budget: Budget, score: Score, largest: int = 20
         for layer in budget.allowed
     }
     return Derived(best, means, len(found))
+
+
+def check_derivation(name: str, budget: Budget) -> None:
+    """Refuse a rule that would score too many subsets, before a search has been paid for.
+
+    Raises:
+        InputError: if the rule is 'pruned' and the budget allows more than MOST_SUBSETS.
+    """
+    if name == "pruned" and len(budget) > MOST_SUBSETS:
+        raise InputError(
+            f"The derivation 'pruned' would score {len(budget)} subsets of layers, but may score at most "
+            f"{MOST_SUBSETS}. Use search.derivation=ablation or top_k, or fewer search.candidates."
+        )
 
 
 Derivation = Callable[[PromptedModel, Budget, Score], Derived]

@@ -18,7 +18,8 @@ class GateHistory:
         """Drop what a killed session wrote of this epoch: it is about to be repeated."""
         if not self.path.exists():
             return
-        lines = self.path.read_text(encoding="utf-8").splitlines()
+        # a line that was cut off while it was written has no end
+        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]
         kept = [line for line in lines if json.loads(line)["epoch"] < epoch]
         write_text(self.path, "".join(f"{line}\n" for line in kept))
 

@@ -188,7 +188,7 @@ class SptDartsModule(DartsLightningModule):  # type: ignore[misc]
     def _weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of the clean pass plus lambda times its distance to the pruned pass."""
         model = cast(PromptedModel, self.model)
-        shared = {**batch, "prefix": model.prefix(batch)}
+        shared = model.with_prefix(batch)
         clean = model(shared)
         loss = nn.functional.cross_entropy(clean.logits, batch["labels"])
         if not self.options.consistency:

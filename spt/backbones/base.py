@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -85,6 +87,22 @@ class Backbone(nn.Module, ABC):
     def window(self) -> int | None:
         """How far away a token may look in layers with a sliding window; None without such layers."""
         return None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights and the hidden states."""
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the weights and of the settings that hidden states depend on."""
+        digest = hashlib.blake2b(
+            f"{self.model.config.to_json_string()} {self.dtype}".encode(), digest_size=16
+        )
+        for weight in self.model.state_dict().values():
+            digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         """Stay in evaluation mode whatever the surrounding model does."""

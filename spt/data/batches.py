@@ -7,6 +7,7 @@ from typing import Any, TypedDict, cast
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
@@ -18,13 +19,15 @@ WINDOW = 50
 
 
 class Batch(TypedDict):
-    """B rows of T tokens, padded on the right; all int64."""
+    """B rows of T tokens, padded on the right; tokens and labels int64."""
 
     input_ids: Tensor  # [B, T]
     attention_mask: Tensor  # [B, T], 1 on real tokens
     token_type_ids: NotRequired[Tensor]  # [B, T]
     labels: Tensor  # [B]
     rows: Tensor  # [B], index of the row in its split
+    prefix: NotRequired[Tensor]  # [B, T, H], hidden states the model may start from
+    prefix_layer: NotRequired[int]  # the layer they enter
 
 
 class BucketedBatches(Sampler[list[int]]):
@@ -91,6 +94,9 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
     )
     if "token_type_ids" in examples[0]:
         batch["token_type_ids"] = torch.zeros(size, longest, dtype=torch.int64)
+    if "prefix" in examples[0]:
+        batch["prefix"] = pad_sequence([example["prefix"] for example in examples], batch_first=True)
+        batch["prefix_layer"] = examples[0]["prefix_layer"]
     for index, example in enumerate(examples):
         length = len(example["input_ids"])
         batch["input_ids"][index, :length] = torch.tensor(example["input_ids"])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from datasets import Dataset
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
 
@@ -27,6 +28,8 @@ class Example(TypedDict):
     token_type_ids: NotRequired[list[int]]
     label: int
     row: int
+    prefix: NotRequired[Tensor]  # [T, H], hidden states the model may start from
+    prefix_layer: NotRequired[int]  # the layer they enter
 
 
 def encode(

@@ -112,7 +112,15 @@ def test_a_trial_wrongly_named_as_failed_still_counts() -> None:
     assert tuner.study.best_params == parameters
 
 
-def resumed_study(tuner: OptunaTuner) -> list[FrozenTrial]:
+def test_what_never_ran_is_told_as_failed_at_the_end() -> None:
+    tuner = new_tuner()
+    finish(tuner, 0, 0.5)
+    tuner.generate_parameters(1)
+    tuner._on_exit()
+    assert states(tuner) == ["COMPLETE", "FAIL"]
+
+
+def with_results(tuner: OptunaTuner) -> list[FrozenTrial]:
     return [trial for trial in tuner.study.trials if trial.value is not None]
 
 
@@ -133,12 +141,12 @@ def test_resume_keeps_finished_trials_once_and_fails_running_ones(tmp_path: Path
         ]
     )
     again.import_data([{"parameter": running, "value": 0.9}])
-    assert [trial.value for trial in resumed_study(again)] == [0.0, 0.1, 0.2, 0.9]
+    assert [trial.value for trial in with_results(again)] == [0.0, 0.1, 0.2, 0.9]
     assert again.study.best_params == running
 
     third = new_tuner(journal=journal)
     third.import_data([{"parameter": running, "value": {"default": 0.9}, "trialJobId": "job3"}])
-    assert len(resumed_study(third)) == 4
+    assert len(with_results(third)) == 4
 
 
 def test_resume_does_not_repeat_the_first_suggestions(tmp_path: Path) -> None:

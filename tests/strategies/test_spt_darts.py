@@ -44,8 +44,8 @@ def new_search(folder: Path, epochs: int = 2, work: Path | None = None, **sectio
     run = Run(tiny_config(folder, **sections), folder / "run")
     space = PromptLayerSpace(run.factory, Budget(run.backbone.num_layers, 2))
     evaluator = new_evaluator(
-        run.loader("train", shuffled=True),
-        run.loader("dev"),
+        run.loader("train", space, shuffled=True),
+        run.loader("dev", space),
         run.spec.task,
         run.config.training.model_copy(update={"epochs": epochs}),
         seed=0,
@@ -138,7 +138,7 @@ def test_a_gate_step_moves_gates_only_and_a_weight_step_everything_else(tmp_path
 
 def test_the_two_halves_of_the_data_are_disjoint_and_complete(tmp_path: Path) -> None:
     search = new_search(tmp_path)
-    loader = search.run.loader("train", shuffled=True)
+    loader = search.run.loader("train", search.space, shuffled=True)
     parts = SptDarts(seed=3).train_dataloader(lambda: loader, None)
     rows = [{int(row) for batch in parts[name] for row in batch["rows"]} for name in ("train", "val")]
     assert not rows[0] & rows[1]

@@ -1,0 +1,89 @@
+"""The main job over seeds: SPT-DARTS beside the head alone and input prompt tuning, on equal data and epochs.
+
+`python -m benchmarks.main_job` is resumable: runs that are done are read back from runs/main_job.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import mean_and_spread, write_result
+from experiments.config import RunConfig, load_config, parse_overrides
+from experiments.pipeline import run
+
+CONFIG = Path("experiments") / "configs" / "trec.yml"
+# a method's rate matters more than most methods: each has the one that a sweep on dev chose for it
+METHODS: dict[str, dict[str, Any]] = {
+    "spt_darts": {},
+    "input_prompt": {
+        "search.strategy": "manual",
+        "search.manual_layers": [0],
+        "prompt.generator": "free",
+        "training.learning_rate": 0.02,
+    },
+    "head": {"search.strategy": "manual", "search.manual_layers": [], "training.learning_rate": 0.02},
+}
+KEPT = (
+    "layers",
+    "dev_accuracy",
+    "test_accuracy",
+    "f1",
+    "tunable_parameters",
+    "search_seconds",
+    "train_seconds",
+    "gates",
+    "epochs",
+    "train_size",
+)
+
+
+def config_of(method: str, seed: int, overrides: Sequence[str]) -> RunConfig:
+    """The config of one run; all methods share everything but what METHODS says."""
+    return load_config(CONFIG, {**METHODS[method], "seed": seed, **parse_overrides(list(overrides))})
+
+
+def run_one(method: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:
+    """One run, in this process, as a record."""
+    metrics = run(config_of(method, seed, overrides), Path("runs") / "main_job" / f"{method}-{seed}")
+    return {"method": method, "seed": seed, **{key: metrics[key] for key in KEPT}}
+
+
+def _in_process(method: str, seed: int, overrides: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "benchmarks.main_job", "--only", method, str(seed), *overrides]
+    subprocess.run(command, check=True)  # noqa: S603
+
+
+def main() -> None:
+    """Run what is missing, two processes at a time, and write benchmarks/results/main_job.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("overrides", nargs="*", help="key=value, for all runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", nargs=2, metavar=("METHOD", "SEED"), help="one run, in this process")
+    given = parser.parse_args()
+    if given.only:
+        run_one(given.only[0], int(given.only[1]), given.overrides)
+        return
+    jobs = [(method, seed) for seed in given.seeds for method in METHODS]
+    with ThreadPoolExecutor(given.workers) as pool:
+        list(pool.map(lambda job: _in_process(*job, given.overrides), jobs))
+    records = [run_one(method, seed, given.overrides) for method, seed in jobs]
+    summary = {
+        method: {
+            score: mean_and_spread([r[score] for r in records if r["method"] == method])
+            for score in ("dev_accuracy", "test_accuracy")
+        }
+        for method in METHODS
+    }
+    write_result("main_job", "python -m benchmarks.main_job", records, summary=summary)
+    print(summary)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""What a search with its retraining costs, in units of one input prompt tuning of the same epochs.
+
+Both run side by side in one process, in turn, on the same training rows: `python -m benchmarks.search_cost`.
+FLOPs are counted once with torch's counter over the whole runs, evaluation included; seconds are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.main_job import config_of
+from benchmarks.record import write_result
+from experiments.config import RunConfig
+from experiments.pipeline import run
+
+
+def fresh(config: RunConfig) -> dict[str, Any]:
+    """A run in a folder of its own, with nothing cached before it."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run(config, Path(folder) / "run")
+
+
+def count_flops(job: Callable[[], Any]) -> int:
+    """Floating-point operations of a job, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        job()
+    return int(counter.get_total_flops())
+
+
+def seconds(job: Callable[[], Any]) -> float:
+    """Wall time of a job."""
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and write benchmarks/results/search_cost.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train-size", type=int, default=640)
+    parser.add_argument("--epochs", type=int, default=4, help="of the search, the retraining and the baseline")
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    overrides = [
+        f"data.train_size={given.train_size}",
+        "data.dev_size=100",
+        "data.test_size=100",
+        f"training.epochs={given.epochs}",
+        f"training.patience={given.epochs}",
+        f"search.epochs={given.epochs}",
+        "cache=memory",
+        "threads=1",
+    ]
+    configs = {name: config_of(name, 0, overrides) for name in ("input_prompt", "spt_darts")}
+    flops = {name: count_flops(lambda c=config: fresh(c)) for name, config in configs.items()}
+    times: dict[str, list[float]] = {name: [] for name in configs}
+    for _ in range(given.repeats):
+        for name, config in configs.items():
+            times[name].append(seconds(lambda c=config: fresh(c)))
+    typical = {name: median(values) for name, values in times.items()}
+    records = [
+        {"name": name, "flops": flops[name], "seconds": times[name], "median_seconds": typical[name]}
+        for name in configs
+    ]
+    ratios = {
+        "flops": flops["spt_darts"] / flops["input_prompt"],
+        "seconds": typical["spt_darts"] / typical["input_prompt"],
+    }
+    write_result(
+        "search_cost", "python -m benchmarks.search_cost", records, ratios=ratios, overrides=overrides
+    )
+    print(ratios)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Generators: their formula, their size, what trains, and the seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from spt.errors import InputError
+from spt.prompts.config import PromptConfig
+from spt.prompts.generators import GENERATORS, new_generator
+from spt.prompts.pooling import POOLERS
+
+HIDDEN = 16
+KINDS = list(GENERATORS)
+
+
+def config(**changes: Any) -> PromptConfig:
+    return PromptConfig(**{"length": 3, "bottleneck": 8, "phm_order": 2, **changes})
+
+
+def inputs(side: str = "right") -> tuple[Tensor, Tensor]:
+    """Hidden states [2, 6, H] of 6 and 4 real tokens."""
+    hidden = torch.randn(2, 6, HIDDEN, generator=torch.Generator().manual_seed(5))
+    mask = torch.ones(2, 6, dtype=torch.long)
+    mask[1, 4:] = 0
+    return (hidden, mask) if side == "right" else (hidden, mask.flip(1))
+
+
+def count(config: PromptConfig, hidden: int) -> int:
+    return sum(p.numel() for p in new_generator(hidden, config, seed=0).parameters())
+
+
+@pytest.mark.parametrize(
+    ("length", "width", "expected"), [(5, 128, 791_680), (5, 256, 1_578_240)], ids=["128", "256"]
+)
+def test_naive_generator_has_the_size_of_lpts(length: int, width: int, expected: int) -> None:
+    naive = PromptConfig(generator="naive", length=length, bottleneck=width, phm_order=1)
+    assert count(naive, 1024) == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "order", "expected"), [(128, 1, 263_296), (256, 1, 525_568), (128, 8, 34_944), (64, 16, 17_472)]
+)
+@pytest.mark.parametrize("pooler", ["average", "max", "first"])
+def test_pooled_generator_has_the_size_of_lpts_and_our_bias(
+    pooler: Any, width: int, order: int, expected: int
+) -> None:
+    pooled = PromptConfig(pooler=pooler, length=10, bottleneck=width, phm_order=order)
+    assert count(pooled, 1024) == expected + 10 * 1024
+
+
+def test_attention_pooler_adds_a_query_a_position() -> None:
+    attention, average = config(pooler="attention", length=5), config(length=5)
+    assert count(attention, HIDDEN) - count(average, HIDDEN) == 5 * 8
+
+
+def test_free_prompt_is_its_vectors_alone() -> None:
+    assert count(PromptConfig(generator="free", length=20), 1024) == 20_480
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh"])
+@pytest.mark.parametrize("pooler", POOLERS)
+def test_pooled_formula(pooler: Any, activation: Any) -> None:
+    hidden, mask = inputs()
+    made = new_generator(HIDDEN, config(pooler=pooler, activation=activation), seed=0)
+    down = hidden @ made.down.weight() + made.down.bias
+    middle = getattr(torch.nn.functional, activation)(made.pool(down, mask))
+    expected = middle @ made.up.weight() + made.up.bias + made.bias
+    torch.testing.assert_close(made(hidden, mask), expected)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_naive_formula_reads_the_first_real_token(side: str) -> None:
+    hidden, mask = inputs(side)
+    made = new_generator(HIDDEN, config(generator="naive", phm_order=1), seed=0)
+    first = torch.stack([row[keep][0] for row, keep in zip(hidden, mask.bool(), strict=True)])
+    middle = (first @ made.down.weight.T + made.down.bias).relu()
+    flat = middle @ made.up.weight.T + made.up.bias
+    torch.testing.assert_close(made(hidden, mask), flat.reshape(2, 3, HIDDEN))
+
+
+def test_free_prompt_is_the_same_for_every_instance() -> None:
+    hidden, mask = inputs()
+    made = new_generator(HIDDEN, config(generator="free"), seed=0)
+    prompt = made(hidden, mask)
+    assert prompt.shape == (2, 3, HIDDEN)
+    assert torch.equal(prompt[0], made.vectors)
+    assert torch.equal(prompt[1], made.vectors)
+
+
+@pytest.mark.parametrize("kind", ["pooled", "naive"])
+def test_generated_prompts_depend_on_the_instance_alone(kind: Any) -> None:
+    hidden, mask = inputs()
+    made = new_generator(HIDDEN, config(generator=kind), seed=0)
+    before = made(hidden, mask)
+    hidden[1] += 1
+    after = made(hidden, mask)
+    assert torch.equal(before[0], after[0])
+    assert not torch.allclose(before[1], after[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_reaches_every_parameter(kind: Any) -> None:
+    made = new_generator(HIDDEN, config(generator=kind, pooler="attention"), seed=0)
+    made(*inputs()).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in made.parameters())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seed_gives_the_same_weights_and_leaves_the_global_state_alone(kind: Any) -> None:
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    one, same, other = (new_generator(HIDDEN, config(generator=kind), seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    weights = [torch.cat([p.flatten() for p in made.parameters()]) for made in (one, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dropout_works_while_training_only(kind: Any) -> None:
+    made = new_generator(HIDDEN, config(generator=kind, dropout=0.5), seed=0)
+    made.train()
+    assert not torch.equal(made(*inputs()), made(*inputs()))
+    made.eval()
+    assert torch.equal(made(*inputs()), made(*inputs()))
+
+
+@pytest.mark.parametrize("kind", ["pooled", "free"])
+def test_init_std_is_the_spread_of_the_start(kind: Any) -> None:
+    made = new_generator(256, config(generator=kind, length=32, init_std=0.2), seed=0)
+    start = made.bias if kind == "pooled" else made.vectors
+    assert start.std().item() == pytest.approx(0.2, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["pooled", "naive"])
+def test_an_order_that_does_not_fit_is_refused(kind: Any) -> None:
+    with pytest.raises(InputError, match="PHM order is 3"):
+        new_generator(HIDDEN, config(generator=kind, phm_order=3), seed=0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"generator": "dense"},
+        {"length": 0},
+        {"length": 513},
+        {"bottleneck": 0},
+        {"phm_order": 0},
+        {"pooler": "mean"},
+        {"activation": "selu"},
+        {"dropout": 1.0},
+        {"init_std": 0.0},
+        {"width": 3},
+    ],
+    ids=str,
+)
+def test_a_wrong_config_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        PromptConfig(**wrong)
