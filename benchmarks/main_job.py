@@ -56,7 +56,7 @@ def run_one(method: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:
 
 def _in_process(method: str, seed: int, overrides: Sequence[str]) -> None:
     command = [sys.executable, "-m", "benchmarks.main_job", "--only", method, str(seed), *overrides]
-    subprocess.run(command, check=True)  # noqa: S603
+    subprocess.run(command, check=True)
 
 
 def main() -> None:

@@ -46,7 +46,9 @@ def main() -> None:
     """Measure and write benchmarks/results/search_cost.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train-size", type=int, default=640)
-    parser.add_argument("--epochs", type=int, default=4, help="of the search, the retraining and the baseline")
+    parser.add_argument(
+        "--epochs", type=int, default=4, help="of the search, the retraining and the baseline"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     overrides = [

@@ -107,7 +107,7 @@ def predict(
         classifier = PromptClassifier.from_pretrained(model)
         classifier.model.to("cuda" if is_available() else "cpu")
         pairs = classifier.spec.task.text_pair is not None
-        for rows in _chunks(read_rows(file, pairs, file.name)):
+        for rows in _chunks(read_rows(file, pairs)):
             texts, *seconds = (list(column) for column in zip(*rows, strict=True))
             for answer in classifier.predict(texts, *seconds):
                 print(json.dumps({"label": answer.label, "probability": answer.probability}))

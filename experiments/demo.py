@@ -10,18 +10,21 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from experiments import pipeline
-from experiments.config import load_config
+from experiments.logs import settle
 from experiments.nnictl import ExperimentError, NniExperiment, Trial
+from experiments.summary import percent
 from spt.assets import fetch
 from spt.atomic import write_text
 from spt.errors import InputError, TrialFailed
+
+if TYPE_CHECKING:
+    from experiments.pipeline import Baseline
 
 HERE = Path(__file__).parent
 EXPERIMENT = HERE / "spt.yml"
@@ -29,7 +32,7 @@ CONFIG = HERE / "configs" / "demo.yml"
 # spt.yml runs the trials in this folder
 RUNS = HERE.parent / "runs"
 ASSETS = ("minilm-l6", "trec")
-BASELINES: Mapping[pipeline.Baseline, str] = {"head": "head alone", "input_prompt": "input prompt"}
+BASELINES: Mapping["Baseline", str] = {"head": "head alone", "input_prompt": "input prompt"}
 LIMIT_SECONDS = 1800.0
 
 
@@ -37,6 +40,7 @@ def main() -> int:
     """Run the demo; returns the exit code: 1 if the experiment or all its trials failed, 2 for bad input."""
     # leave no process behind when this one is asked to end
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    settle(quiet=False)
     console = Console(highlight=False)
     try:
         return run_demo(console, RUNS / "demo")
@@ -114,9 +118,9 @@ def follow(console: Console, looks: Iterable[Sequence[Trial]]) -> list[Trial]:
 def progress(trial: Trial) -> str:
     """Where a trial is, in a few words."""
     if trial.result is not None:
-        return f"{trial.status.lower()}, dev accuracy {trial.result:.1%}"
+        return f"{trial.status.lower()}, dev accuracy {percent(trial.result)}"
     if trial.curve:
-        return f"{trial.status.lower()}, epoch {len(trial.curve)}, dev accuracy {trial.curve[-1]:.1%}"
+        return f"{trial.status.lower()}, epoch {len(trial.curve)}, dev accuracy {percent(trial.curve[-1])}"
     return "searching" if trial.status == "RUNNING" else trial.status.lower()
 
 
@@ -135,8 +139,12 @@ def best(trials: Iterable[Trial]) -> Trial | None:
     return max(done, key=lambda trial: trial.result or 0.0, default=None)
 
 
-def run_baseline(console: Console, kind: pipeline.Baseline, folder: Path) -> dict[str, Any]:
+def run_baseline(console: Console, kind: "Baseline", folder: Path) -> dict[str, Any]:
     """Train a baseline on the demo's data."""
+    # imports torch, which an experiment under way should not wait for
+    from experiments import pipeline  # noqa: PLC0415
+    from experiments.config import load_config  # noqa: PLC0415
+
     console.print(f"Training for comparison: {BASELINES[kind]} ...")
     return pipeline.baseline(load_config(CONFIG), kind, folder)
 
@@ -168,8 +176,8 @@ def show_result(console: Console, summary: Mapping[str, Any], folder: Path) -> N
     for name, found in rows.items():
         table.add_row(
             name,
-            f"{found['dev_accuracy']:.1%}",
-            f"{found['test_accuracy']:.1%}",
+            percent(found["dev_accuracy"]),
+            percent(found["test_accuracy"]),
             f"{found['tunable_parameters']:,}",
             f"{found['search_seconds']:.0f}",
             f"{found['train_seconds']:.0f}",

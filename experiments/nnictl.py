@@ -209,8 +209,8 @@ class NniExperiment:
     def stop(self) -> None:
         """End the manager as `nnictl stop` does, wait until every process is gone, and kill what stays."""
         self._note_processes()
-        managed = self._manager is not None and _alive(self._manager)
-        for process in [self._manager] if managed else self._processes:
+        manager = self._manager
+        for process in [manager] if manager is not None and _alive(manager) else self._processes:
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
         _, alive = psutil.wait_procs(self._processes, timeout=STOP_SECONDS)
@@ -283,7 +283,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 def _alive(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 

@@ -152,7 +152,7 @@ class OptunaTuner(Tuner):
             return {name: trial.params[name] for name in self._distributions}
 
     @_ends_on_error
-    def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def receive_trial_result(self, parameter_id: int, parameters: Any, value: Any, **kwargs: Any) -> None:
         """Tell Optuna a trial's final result."""
         with self._lock:
             self._finish(parameter_id, objective(value), kwargs.get("trial_job_id"))

@@ -166,9 +166,7 @@ class Run:
         They bring the hidden states at the model's first prompt layer, where the cache has room for them.
         """
         training = self.config.training
-        examples = self.cache.extend(
-            self.examples(split), model, self.tokenizer, training.eval_batch_size
-        )
+        examples = self.cache.extend(self.examples(split), model, self.tokenizer, training.eval_batch_size)
         if shuffled:
             return make_loader(examples, self.tokenizer, training.batch_size, self.config.seed)
         return make_loader(examples, self.tokenizer, training.eval_batch_size)

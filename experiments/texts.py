@@ -9,20 +9,19 @@ from spt.errors import InputError
 Row = tuple[str, ...]
 
 
-def read_rows(lines: Iterable[bytes], pairs: bool, source: str) -> Iterator[Row]:
+def read_rows(lines: Iterable[bytes], pairs: bool) -> Iterator[Row]:
     """One (text,) or (text, text_pair) a line, as the lines come.
 
     Args:
         lines: UTF-8; JSON throughout if the first line is an object with the key "text".
         pairs: whether a row has two texts.
-        source: what messages call the input.
 
     Raises:
         InputError: at the first line that cannot be read, naming it.
     """
     as_json = False
     for number, raw in enumerate(lines, start=1):
-        where = f"{source}, line {number}"
+        where = f"Line {number}"
         line = _decoded(raw, where)
         if number == 1:
             as_json = _is_json_row(line)

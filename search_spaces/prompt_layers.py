@@ -48,7 +48,7 @@ class LayerBudget(Constraint):  # type: ignore[misc]
         self.budget = budget
         self.label = "layer_budget"
 
-    def leaf_mutables(self, is_leaf: Callable[[Mutable], bool]) -> Iterator[LabeledMutable]:  # noqa: ARG002
+    def leaf_mutables(self, is_leaf: Callable[[Mutable], bool]) -> Iterator[LabeledMutable]:
         yield self
 
     def check_contains(self, sample: Sample) -> SampleValidationError | None:
@@ -75,7 +75,7 @@ class LayerBudget(Constraint):  # type: ignore[misc]
     def random(self, memo: Sample | None = None, random_state: RandomState | None = None) -> None:
         self._write(self.budget.sample(random_state or RandomState()), memo)
 
-    def grid(self, memo: Sample | None = None, granularity: int | None = None) -> Iterator[None]:  # noqa: ARG002
+    def grid(self, memo: Sample | None = None, granularity: int | None = None) -> Iterator[None]:
         memo = {} if memo is None else memo
         for layers in self.budget:
             memo.update(to_sample(layers, self.budget))
@@ -105,7 +105,7 @@ class PromptLayerSpace(ModelSpace, PromptedModel):  # type: ignore[misc]
         ]
         PromptedModel.__init__(self, factory.backbone, choices, factory.head())
         self.factory = factory
-        self.layer_budget = LayerBudget(budget)
+        self.layer_budget: LayerBudget = LayerBudget(budget)
 
     @property
     def budget(self) -> Budget:
@@ -128,5 +128,7 @@ class PromptLayerSpace(ModelSpace, PromptedModel):  # type: ignore[misc]
         Raises:
             SampleValidationError: if the sample does not satisfy the budget.
         """
-        self.validate(sample)
+        error = self.check_contains(sample)
+        if error is not None:
+            raise error
         return self.factory.model(to_layers(sample, self.budget))

@@ -45,7 +45,9 @@ class PromptLayers(BaseModel):
             return cls(layers=tuple(layers), total=total)
         except _ValidationError as error:
             problems = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
-            raise InputError(f"Prompt layers: {problems}. Name each layer once, from 0 to {total - 1}.") from error
+            raise InputError(
+                f"Prompt layers: {problems}. Name each layer once, from 0 to {total - 1}."
+            ) from error
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

@@ -62,7 +62,9 @@ class VerbalizerHead(nn.Module):
     def __init__(self, backbone: Backbone, label_word_ids: Sequence[int], mask_id: int | None) -> None:
         super().__init__()
         if mask_id is None and not backbone.causal:
-            raise InputError("This masked language model's tokenizer has no mask token. Use a classification head.")
+            raise InputError(
+                "This masked language model's tokenizer has no mask token. Use a classification head."
+            )
         self.mask_id = mask_id
         self.register_buffer("label_words", torch.tensor(label_word_ids), persistent=False)
         self._lm_logits = backbone.lm_logits

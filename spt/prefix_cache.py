@@ -67,7 +67,7 @@ class PrefixCache:
             states = _compute(examples, model, tokenizer, batch_size)
         else:
             states = self._from_disk(examples, model, tokenizer, batch_size)
-        parts = states.split([len(example["input_ids"]) for example in examples])
+        parts = torch.split(states, [len(example["input_ids"]) for example in examples])
         return [
             Example(**example, prefix=part, prefix_layer=layer)
             for example, part in zip(examples, parts, strict=True)

@@ -19,16 +19,16 @@ from spt.spec import ModelSpec
 STAGES = ("search", "train")
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, metrics: Mapping[str, Any]) -> Path:
     """Write report.html, one file without outside parts, from what a run folder holds.
 
     Args:
-        folder: with config.yml, metrics.json and architecture.json; search/gates.jsonl and
-            {search,train}/history.jsonl are drawn where they are.
+        folder: with config.yml and architecture.json; search/gates.jsonl and {search,train}/history.jsonl
+            are drawn where they are.
+        metrics: of the run, as in metrics.json.
     """
     config = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
     architecture = PromptLayers.load(folder / "architecture.json")
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     gates = _json_lines(folder / "search" / "gates.jsonl")
     curves = {stage: _json_lines(folder / stage / "history.jsonl") for stage in STAGES}
     page = _templates().get_template("report.html")

@@ -25,7 +25,8 @@ class BackboneConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
-        "minilm-l6", description="An embedded backbone (minilm-l6, splade-tiny), a local folder, or a hub name."
+        "minilm-l6",
+        description="An embedded backbone (minilm-l6, splade-tiny), a local folder, or a hub name.",
     )
     revision: str | None = Field(None, description="Commit or tag of a hub model.")
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel of the layers.")
@@ -64,7 +65,9 @@ class ModelSpec(BaseModel):
             InputError: if the task's labels have not been resolved from data yet.
         """
         if self.task.labels is None:
-            raise InputError(f"The task '{self.task.name}' has no labels yet. Load its data, or set task.labels.")
+            raise InputError(
+                f"The task '{self.task.name}' has no labels yet. Load its data, or set task.labels."
+            )
         return len(self.task.labels)
 
     @property
@@ -79,14 +82,18 @@ class ModelSpec(BaseModel):
             InputError: if the backbone has none that can be read.
         """
         try:
-            return AutoTokenizer.from_pretrained(
+            tokenizer = AutoTokenizer.from_pretrained(
                 backbone_path(self.backbone.name), revision=self.backbone.revision
             )
+            # Hugging Face makes one of special tokens alone where there are no files
+            if len(tokenizer) <= len(tokenizer.all_special_tokens):
+                raise ValueError("its vocabulary is empty")
         except (OSError, ValueError) as error:
             raise InputError(
                 f"The backbone '{self.backbone.name}' has no tokenizer that can be read "
                 f"({str(error).splitlines()[0]}). Save the tokenizer beside its weights, or check the name."
             ) from error
+        return tokenizer
 
     def load_backbone(self) -> Backbone:
         """The frozen backbone, with its language-model head where the head needs it."""

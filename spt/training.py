@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spt.data import Batch
+from spt.data import Batch, BucketedBatches
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained
@@ -37,7 +37,9 @@ class TrainingConfig(BaseModel):
     eval_batch_size: int = Field(128, ge=1, description="Examples a batch in evaluation and prediction.")
     learning_rate: float = Field(5e-3, gt=0, description="Peak rate of AdamW for prompts and head.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
-    warmup: float = Field(0.06, ge=0, lt=1, description="Share of the steps with a rising rate; linear decay after.")
+    warmup: float = Field(
+        0.06, ge=0, lt=1, description="Share of the steps with a rising rate; linear decay after."
+    )
     gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     patience: int = Field(5, ge=1, description="Epochs without a better dev score before training stops.")
     precision: Literal["32", "bf16"] = Field("32", description="bf16 autocasts the forward pass.")
@@ -75,7 +77,7 @@ class PromptTuning(pl.LightningModule):
         loaders = self.trainer.train_dataloader
         for loader in loaders.values() if isinstance(loaders, dict) else [loaders]:
             # Lightning sets the epoch too, but to the one before after a resume
-            loader.batch_sampler.set_epoch(self.current_epoch)
+            cast(BucketedBatches, cast(Loader, loader).batch_sampler).set_epoch(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = nn.functional.cross_entropy(self.model(batch).logits, batch["labels"])
@@ -94,7 +96,7 @@ class PromptTuning(pl.LightningModule):
                 f"Lower training.learning_rate (now {self.config.learning_rate})."
             )
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._answers.append((batch["labels"], self.model(batch).logits.argmax(-1)))
 
     def on_validation_epoch_end(self) -> None:
@@ -128,7 +130,7 @@ class Progress(Callback):
     def __init__(self, on_epoch: OnEpoch | None) -> None:
         self.on_epoch = on_epoch
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.on_epoch and not trainer.sanity_checking:
             self.on_epoch(trainer.current_epoch, float(trainer.callback_metrics[DEV]))
 

@@ -67,15 +67,16 @@ def load_state(path: Path) -> dict[str, Any]:
 class SafetensorsCheckpoint(CheckpointIO):
     """Lightning's checkpoints through `save_state` and `load_state`."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         save_state(checkpoint, Path(path))
 
     def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = None  # noqa: ARG002
+        self,
+        path: Any,
+        map_location: Any = None,
+        weights_only: bool | None = None,
     ) -> dict[str, Any]:
         return load_state(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
-
-

@@ -8,7 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-PACKAGES = ("spt-nas", "torch", "transformers", "nni", "optuna", "pytorch-lightning", "datasets", "ray", "peft")
+PACKAGES = (
+    "spt-nas",
+    "torch",
+    "transformers",
+    "nni",
+    "optuna",
+    "pytorch-lightning",
+    "datasets",
+    "ray",
+    "peft",
+)
 
 
 def versions() -> dict[str, str]:
@@ -25,4 +35,5 @@ def versions() -> dict[str, str]:
 def machine() -> dict[str, str | int]:
     """The kind of machine, without its name."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"processor": platform.machine(), "cores": os.cpu_count() or 1, "gpu": gpu, "threads": torch.get_num_threads()}
+    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
+    return {"processor": platform.machine(), "cores": cores, "threads": threads, "gpu": gpu}

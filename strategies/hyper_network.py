@@ -33,22 +33,26 @@ class GatedLayer(BaseSuperNetModule):  # type: ignore[misc]
         """The gate's logit."""
         yield self.gated.alpha
 
-    def resample(self, memo: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
         """A gate mixes both choices; there is nothing to sample."""
         return {}
 
-    def export(self, memo: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def export(self, memo: dict[str, Any]) -> dict[str, Any]:
         """The likelier choice of this layer alone; the strategy derives all layers together."""
         return {self.label: INSERT if self.gated.gate().item() > 0.5 else PROPAGATE}
 
-    def export_probs(self, memo: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def export_probs(self, memo: dict[str, Any]) -> dict[str, Any]:
         """The gate as NNI logs it."""
         gate = self.gated.gate().item()
         return {self.label: {PROPAGATE: 1 - gate, INSERT: gate}}
 
     @classmethod
     def mutate(
-        cls, module: nn.Module, name: str, memo: dict[str, Any], mutate_kwargs: dict[str, Any]  # noqa: ARG003
+        cls,
+        module: nn.Module,
+        name: str,
+        memo: dict[str, Any],
+        mutate_kwargs: dict[str, Any],
     ) -> GatedLayer | None:
         """NNI's mutation hook: replaces the layer choices of a PromptLayerSpace."""
         if isinstance(module, LayerChoice) and set(module.names) == {PROPAGATE, INSERT}:
@@ -76,8 +80,8 @@ def fixed_gates(model: PromptedModel, fixed: Mapping[int, float]) -> Iterator[No
             gates[layer].fixed = value
         yield
     finally:
-        for layer, value in before.items():
-            gates[layer].fixed = value
+        for layer, earlier in before.items():
+            gates[layer].fixed = earlier
 
 
 def only(model: PromptedModel, layers: Iterable[int]) -> Mapping[int, float]:

@@ -99,7 +99,7 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
         """The search steps around the evaluator's recipe."""
         return SptDartsModule(training_module, self)
 
-    def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Any) -> Any:  # noqa: ARG002
+    def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Any) -> Any:
         """The training data in two halves: one for generators and head, one for the gates."""
         weights, gates = halves(train_dataloader_fn(), self.seed)
         return {"train": weights, "val": gates}
@@ -123,7 +123,7 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
         (timer,) = (callback for callback in trainer.callbacks if isinstance(callback, Timer))
         return float(timer.time_elapsed())
 
-    def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:  # noqa: ARG002
+    def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
         """The one model of the derived layers."""
         budget = cast(PromptLayerSpace, self.supernet).budget
         yield self.model_space.freeze(to_sample(self.derived.layers, budget))

@@ -163,7 +163,7 @@ class TokenLogits(nn.Module):
         super().__init__()
         self._lm_logits = backbone.lm_logits
 
-    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Output:  # noqa: ARG002
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Output:
         return Output(hidden, self._lm_logits(hidden))
 
 

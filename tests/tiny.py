@@ -77,7 +77,7 @@ def tiny_tree(folder: Path, **sections: Any) -> dict[str, Any]:
         "threads": 1,
     }
     for name, section in sections.items():
-        tree[name] = {**tree[name], **section} if isinstance(section, dict) else section
+        tree[name] = {**tree.get(name, {}), **section} if isinstance(section, dict) else section
     return tree
 
 

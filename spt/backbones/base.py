@@ -104,7 +104,7 @@ class Backbone(nn.Module, ABC):
             digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
-    def train(self, mode: bool = True) -> Self:  # noqa: ARG002
+    def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode whatever the surrounding model does."""
         return super().train(False)
 
@@ -124,7 +124,7 @@ class Backbone(nn.Module, ABC):
     def lm_logits(self, hidden: Tensor) -> Tensor:
         """The language-model head: [..., H] -> [..., vocabulary]."""
 
-    def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Any:  # noqa: ARG002
+    def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Any:
         """What `Frame.positions` holds; nothing by default."""
         return None
 

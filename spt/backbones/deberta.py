@@ -112,7 +112,7 @@ class DebertaBackbone(Backbone):
         )
         return embedded
 
-    def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Places:  # noqa: ARG002
+    def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Places:
         # rows without padding on the left share their distances
         rows = torch.ones_like(mask[:1]) if bool(mask[:, 0].all()) else mask
         distances = self.distances(joint_positions(rows, prompt_length))

@@ -25,7 +25,7 @@ class LlamaBackbone(Backbone):
         )
         return tables
 
-    def has_window(self, index: int) -> bool:  # noqa: ARG002
+    def has_window(self, index: int) -> bool:
         """Whether the tokens of layer `index` see a window only."""
         return False
 
@@ -55,7 +55,7 @@ class MistralBackbone(LlamaBackbone):
         size = self.model.config.sliding_window
         return None if size is None else int(size) - 1
 
-    def has_window(self, index: int) -> bool:  # noqa: ARG002
+    def has_window(self, index: int) -> bool:
         return self.window is not None
 
 

@@ -47,7 +47,7 @@ def encode(
     return examples
 
 
-def encode_texts(  # noqa: PLR0917
+def encode_texts(
     texts: Sequence[str],
     pairs: Sequence[str] | None,
     tokenizer: PreTrainedTokenizerBase,

@@ -11,7 +11,7 @@ from spt.prompts.state import PromptState
 class Propagate(nn.Module):
     """Keep the prompt that comes from below."""
 
-    def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:  # noqa: ARG002
+    def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
         return prompt
 
 
@@ -22,7 +22,7 @@ class InsertPrompt(nn.Module):
         super().__init__()
         self.generator = generator
 
-    def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:  # noqa: ARG002
+    def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
         return PromptState(self.generator(hidden, mask))
 
 

@@ -33,7 +33,8 @@ class PooledGenerator(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
         pooled: Tensor = self.pool(self.down(hidden), mask)
-        return self.up(self.dropout(self.activation(pooled))) + self.bias
+        prompt: Tensor = self.up(self.dropout(self.activation(pooled)))
+        return prompt + self.bias
 
 
 class NaiveGenerator(nn.Module):
@@ -52,7 +53,7 @@ class NaiveGenerator(nn.Module):
         """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
         first = self.first(hidden, mask)[:, 0]
         prompt: Tensor = self.dropout(self.up(self.activation(self.down(first))))
-        return prompt.unflatten(-1, (self.length, -1))
+        return prompt.view(len(prompt), self.length, -1)
 
 
 class FreePrompt(nn.Module):
@@ -63,7 +64,7 @@ class FreePrompt(nn.Module):
         self.vectors = nn.Parameter(torch.empty(config.length, hidden_size).normal_(std=config.init_std))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """hidden [B, T, H] gives B only -> prompt [B, P, H]."""
         prompt: Tensor = self.dropout(self.vectors)
         return prompt.expand(len(hidden), -1, -1)

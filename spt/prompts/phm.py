@@ -19,7 +19,8 @@ class PHMLinear(nn.Module):
     Raises:
         InputError: if order does not divide both sizes.
 
-    Source: Zhang et al. 2021 (arXiv 2102.08597); initialisation as in Compacter (arXiv 2106.04647).
+    Source: Zhang et al. 2021 (arXiv 2102.08597); S as in Compacter (arXiv 2106.04647). The A_i start with a
+    deviation of 1/n (ours), which gives W the variance of a dense layer whatever n is.
     """
 
     def __init__(self, in_features: int, out_features: int, order: int) -> None:
@@ -29,7 +30,7 @@ class PHMLinear(nn.Module):
                 f"The PHM order is {order}, but it must divide the layer's sizes "
                 f"{in_features} and {out_features}. Choose another phm_order or bottleneck."
             )
-        self.rules = nn.Parameter(torch.empty(order, order, order).normal_(std=0.1))
+        self.rules = nn.Parameter(torch.empty(order, order, order).normal_(std=1 / order))
         self.weights = nn.Parameter(torch.empty(order, in_features // order, out_features // order))
         for weight in self.weights:
             nn.init.xavier_uniform_(weight, gain=2**0.5)

@@ -75,7 +75,8 @@ class AttentionPooler(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         scores = self.queries(features).masked_fill(~mask[..., None].bool(), torch.finfo(features.dtype).min)
-        return scores.softmax(1).transpose(1, 2) @ features
+        pooled: Tensor = scores.softmax(1).transpose(1, 2) @ features
+        return pooled
 
 
 Pooler = Callable[[int, int], nn.Module]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from experiments import demo
+from experiments import demo, pipeline
 from experiments.config import RunConfig, load_config
 from experiments.hyperparameters import distributions
 from experiments.nnictl import ExperimentError, Trial
@@ -75,7 +75,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
         return {**METRICS, "layers": [], "test_accuracy": {"head": 0.8, "input_prompt": 0.85}[kind]}
 
     monkeypatch.setattr(demo, "NniExperiment", FakeExperiment)
-    monkeypatch.setattr(demo.pipeline, "baseline", baseline)
+    monkeypatch.setattr(pipeline, "baseline", baseline)
     monkeypatch.setattr(demo, "fetch", Path)
     monkeypatch.setattr(demo, "RUNS", tmp_path)
 
@@ -114,7 +114,7 @@ def test_it_shows_and_writes_the_best_trial_beside_the_baselines(
     assert summary["baselines"]["input_prompt"]["test_accuracy"] == 0.85
     assert (summary["trials"], summary["failed_trials"]) == (4, 1)
     assert (summary["experiment_id"], summary["seconds"] >= 0) == ("E", True)
-    for text in ("layers 3, 5 of 0-5", "head alone", "input prompt", "85.0%", "25,222", "nnictl view E"):
+    for text in ("layers 3, 5 of 0-5", "head alone", "input prompt", "85.0 %", "25,222", "nnictl view E"):
         assert text in printed
     assert str(tmp_path / "E" / "T2") in printed
 
@@ -124,7 +124,7 @@ def test_without_a_terminal_each_change_is_one_line(run: Runner) -> None:
     _, printed = run(running, running, [trial(0, "SUCCEEDED", 0.8)])
     assert [line for line in printed.splitlines() if line.startswith("Trial")] == [
         "Trial 0: searching",
-        "Trial 0: succeeded, dev accuracy 80.0%",
+        "Trial 0: succeeded, dev accuracy 80.0 %",
     ]
 
 
@@ -155,6 +155,7 @@ def test_errors_are_one_line_and_an_exit_code(
 
     monkeypatch.setattr(demo, "run_demo", fails)
     monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(demo, "settle", lambda quiet: None)  # noqa: ARG005
     assert demo.main() == code
     assert capsys.readouterr().out == f"Error: {error}\n"
 

@@ -228,14 +228,14 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.slow
-def test_an_error_ends_nnis_tuner_process() -> None:
+def test_an_error_ends_nnis_tuner_process(tmp_path: Path) -> None:
     code = (
         "from experiments.optuna_tuner import OptunaTuner\n"
         "try: OptunaTuner().update_search_space({})\n"
         "except Exception: print('raised')\n"
     )
     assert run_python(code).stdout == "raised\n"
-    inside = run_python(code, SDK_PROCESS="dispatcher")
+    inside = run_python(code, SDK_PROCESS="dispatcher", NNI_LOG_DIRECTORY=str(tmp_path))
     assert inside.returncode == 1
     assert "at least one parameter" in inside.stderr
 

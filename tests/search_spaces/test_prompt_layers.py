@@ -118,5 +118,3 @@ def test_the_seed_decides_the_initial_weights() -> None:
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-

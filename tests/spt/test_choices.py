@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spt.prompts.choices import GatedPrompt, InsertPrompt, Propagate
 from spt.prompts.state import EMPTY, PromptState
 
-HIDDEN, MASK = torch.randn(2, 5, 4), torch.ones(2, 5, dtype=torch.long)
+HIDDEN, MASK = torch.ones(2, 5, 4), torch.ones(2, 5, dtype=torch.long)
 
 
 class Constant(nn.Module):

@@ -125,9 +125,7 @@ def test_a_damaged_file_is_made_again(run: Run, tmp_path: Path, damage: str, cou
     counted.clear()
     extended = cache.extend(examples(run), prompted, run.tokenizer, 16)
     assert sum(counted) == len(examples(run))
-    assert torch.allclose(
-        logits(run, prompted, extended), logits(run, prompted, examples(run)), atol=1e-5
-    )
+    assert torch.allclose(logits(run, prompted, extended), logits(run, prompted, examples(run)), atol=1e-5)
 
 
 def test_the_files_unused_longest_go_when_the_limit_is_reached(run: Run, tmp_path: Path) -> None:

@@ -170,11 +170,11 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_numbers(tmp_path: Path) 
     whole = tmp_path / "whole.jsonl"
     _, expected = new_search(tmp_path, epochs=3, work=tmp_path / "a")(**DEFAULT, history=whole)
 
-    class Killed(RuntimeError):
+    class KilledError(RuntimeError):
         pass
 
     def kill(*_: Any) -> None:
-        raise Killed
+        raise KilledError
 
     part = tmp_path / "part.jsonl"
     first = new_search(tmp_path, epochs=3, work=tmp_path / "b")
@@ -188,7 +188,7 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_numbers(tmp_path: Path) 
         step(*arguments)
 
     first.evaluator.module.check_finite = killed_later
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         first(**DEFAULT, history=part)
     _, resumed = new_search(tmp_path, epochs=3, work=tmp_path / "b")(**DEFAULT, history=part)
     assert gate_values(resumed) == gate_values(expected)

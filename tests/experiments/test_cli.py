@@ -1,0 +1,221 @@
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from experiments.cli import app
+from experiments.config import load_config
+from experiments.pipeline import Run
+from experiments.texts import read_rows
+from spt.errors import InputError, TrialFailed
+from tests.tiny import tiny_tree
+
+COMMANDS = ("run", "search", "train", "evaluate", "predict", "config")
+MADE = {"config.yml", "architecture.json", "search", "train", "model", "metrics.json", "report.html"}
+
+
+def spt(*arguments: object, given: str | bytes | None = None) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    path = folder / "config.yml"
+    path.write_text(yaml.safe_dump(tiny_tree(folder)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(config: Path) -> Path:
+    """The folder of a finished run."""
+    folder = config.parent / "finished"
+    result = spt("run", config, "--folder", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_help_is_there_for_every_command() -> None:
+    for command in COMMANDS:
+        result = spt(command, "--help")
+        assert result.exit_code == 0
+        assert "Usage" in result.stdout
+    assert spt("--help").exit_code == 0
+
+
+@pytest.mark.slow
+def test_the_command_line_itself_imports_nothing_heavy() -> None:
+    code = "import sys, experiments.cli; sys.exit('torch' in sys.modules or 'nni' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_run_fills_the_folder_and_prints_the_numbers(finished: Path, config: Path) -> None:
+    assert {path.name for path in finished.iterdir()} >= MADE
+    assert (finished / "model" / "README.md").exists()
+    again = spt("run", config, "--folder", finished)
+    assert again.exit_code == 0
+    metrics = json.loads((finished / "metrics.json").read_text(encoding="utf-8"))
+    for value in (metrics["tunable_parameters"], f"{100 * metrics['test_accuracy']:.1f} %"):
+        assert str(value) in again.stdout
+
+
+@pytest.mark.slow
+def test_quiet_prints_nothing(finished: Path, config: Path) -> None:
+    assert spt("run", config, "--folder", finished, "--quiet").stdout == ""
+
+
+@pytest.mark.slow
+def test_each_stage_runs_what_is_missing_before_it(config: Path, tmp_path: Path) -> None:
+    assert spt("search", config, "--folder", tmp_path / "a").exit_code == 0
+    assert (tmp_path / "a" / "architecture.json").exists()
+    assert not (tmp_path / "a" / "model").exists()
+    assert spt("train", config, "--folder", tmp_path / "a").exit_code == 0
+    assert (tmp_path / "a" / "model" / "prompt.safetensors").exists()
+    assert not (tmp_path / "a" / "metrics.json").exists()
+    assert spt("evaluate", config, "--folder", tmp_path / "a").exit_code == 0
+    assert (tmp_path / "a" / "metrics.json").exists()
+
+
+def test_the_folder_is_named_after_the_run(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Run, "search", lambda run: (run.folder / "architecture.json").write_text(LAYERS))
+    assert spt("search", config, "name=other").exit_code == 0
+    assert (tmp_path / "runs" / "other" / "architecture.json").exists()
+
+
+LAYERS = '{"layers": [1], "total": 4}'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search.layer=3"], "Did you mean 'layers'"),
+        (["search.layers=9"], "must be from 1 to 4"),
+        (["task.name=sst3"], "Unknown task"),
+        (["layers"], "key=value"),
+        (["task.template={text} {mask}"], "is not YAML"),
+        (["backbone.name=./nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_ends_with_two_and_one_message(
+    config: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    result = spt("run", config, *arguments, "--folder", tmp_path / "run")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_config_is_named(tmp_path: Path) -> None:
+    result = spt("run", tmp_path / "none.yml")
+    assert result.exit_code == 2
+    assert "none.yml" in result.stderr
+
+
+def stopped_by_lightning(_: Run) -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+def stopped(_: Run) -> None:
+    raise KeyboardInterrupt
+
+
+def failed(_: Run) -> None:
+    raise TrialFailed("The loss is nan.")
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "said"),
+    [(stopped, 130, "goes on"), (stopped_by_lightning, 130, "goes on"), (failed, 1, "The loss is nan.")],
+)
+def test_what_ends_a_training_gives_its_code(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Any, code: int, said: str
+) -> None:
+    monkeypatch.setattr(Run, "evaluate", stage)
+    result = spt("run", config, "--folder", tmp_path / "run")
+    assert result.exit_code == code
+    assert said in result.stderr
+
+
+@pytest.mark.slow
+def test_predict_answers_line_by_line(finished: Path, tmp_path: Path) -> None:
+    texts = ["it was superb", "the plot was dull and very very poor .", "fine"]
+    plain = spt("predict", finished / "model", given="\n".join(texts))
+    assert plain.exit_code == 0
+    answers = [json.loads(line) for line in plain.stdout.splitlines()]
+    assert [set(answer) for answer in answers] == [{"label", "probability"}] * 3
+    assert {answer["label"] for answer in answers} <= {"good", "bad"}
+
+    lines = tmp_path / "texts.jsonl"
+    lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    assert spt("predict", finished / "model", lines).stdout == plain.stdout
+
+
+@pytest.mark.slow
+def test_predict_refuses_what_is_not_utf8(finished: Path) -> None:
+    result = spt("predict", finished / "model", given=b"fine\n\xff\n")
+    assert result.exit_code == 2
+    assert "Line 2: not UTF-8" in result.stderr
+
+
+def test_predict_refuses_what_is_not_a_model(tmp_path: Path) -> None:
+    result = spt("predict", tmp_path, given="a text")
+    assert result.exit_code == 2
+    assert "not a saved prompt" in result.stderr
+    assert spt("predict", tmp_path, tmp_path / "none.txt").exit_code == 2
+
+
+def test_rows_are_read_as_they_come() -> None:
+    def lines() -> Iterator[bytes]:
+        yield b"first\n"
+        pytest.fail("read ahead")
+
+    assert next(read_rows(lines(), pairs=False)) == ("first",)
+
+
+def test_pairs_are_read_from_tabs_and_from_json() -> None:
+    assert list(read_rows([b"\xef\xbb\xbfa b\tc\r\n"], pairs=True)) == [("a b", "c")]
+    given = [b'{"text": "a b", "text_pair": "c", "label": 1}']
+    assert list(read_rows(given, pairs=True)) == [("a b", "c")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "pairs", "said"),
+    [
+        ([b"a", b" \n"], False, "Line 2: the text is empty"),
+        ([b"a"], True, "one tab"),
+        ([b"a\tb\tc"], True, "2 tabs"),
+        ([b'{"text": "a"}', b"b"], False, "Line 2: not JSON"),
+        ([b'{"text": "a"}'], True, "'text_pair'"),
+        ([b'{"text": "a", "text_pair": "b"}'], False, "one text a row"),
+        ([b'{"text": 3}'], False, "must be a JSON object"),
+    ],
+)
+def test_unreadable_lines_are_named(lines: list[bytes], pairs: bool, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        list(read_rows(lines, pairs))
+
+
+def test_the_schema_is_a_config_of_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "all.yml"
+    path.write_text(spt("config").stdout, encoding="utf-8")
+    assert load_config(path) == load_config(None)
+
+
+def test_a_resolved_config_is_a_config(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "resolved.yml"
+    path.write_text(spt("config", config, "search.layers=3").stdout, encoding="utf-8")
+    assert load_config(path) == load_config(config, {"search.layers": 3})

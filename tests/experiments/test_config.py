@@ -1,0 +1,256 @@
+"""The configuration: all errors at once, the closest key, overrides, tasks, and the schema as YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from experiments.config import RunConfig, checked, load_config, parse_overrides, schema_lines
+from spt.errors import InputError
+from spt.tasks import TASKS, get_task
+
+
+def refusal(tree: dict[str, Any]) -> list[str]:
+    """The lines of the error a tree gets."""
+    with pytest.raises(InputError) as error:
+        checked(tree, "run.yml")
+    return str(error.value).splitlines()
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "run.yml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_problem_is_told_at_once() -> None:
+    tree = {
+        "sed": 3,
+        "task": {"name": "custom", "lable": "y"},
+        "search": {"layers": 0, "strategy": "dart", "candidates": [1, "x"]},
+        "training": {"epochs": "many", "learnig_rate": 1},
+        "prompt": {"dropout": 1.5},
+        "data": {"shots_per_class": 4, "shots_total": 9},
+        "backbone": [],
+    }
+    head, *lines = refusal(tree)
+    assert head == "10 problem(s) in run.yml:"
+    wanted = [
+        "sed: there is no such key. Did you mean 'seed'?",
+        "task.lable: there is no such key. Did you mean 'label'?",
+        "search.layers: ",
+        "search.strategy: ",
+        "search.candidates.1: ",
+        "training.epochs: ",
+        "training.learnig_rate: there is no such key. Did you mean 'learning_rate'?",
+        "prompt.dropout: ",
+        "data: shots_per_class = 4 and shots_total = 9",
+        "backbone: ",
+    ]
+    for start in wanted:
+        assert sum(line.strip().startswith(start) for line in lines) == 1, start
+
+
+@pytest.mark.parametrize(
+    ("tree", "line"),
+    [
+        ({"search": {"layers": 0}}, r"search.layers: Input should be greater than or equal to 1 (given: 0)"),
+        ({"head": {"kind": "linear"}}, "'classification' or 'verbalizer' (given: 'linear')"),
+        ({"zzz": 1}, "zzz: there is no such key. Known: name, seed,"),
+        ({"search": {"zzz": 1}}, "search.zzz: there is no such key. Known: strategy, manual_layers,"),
+        (
+            {"task": {"name": "sst2", "hub": {"nam": "x"}}},
+            "task.hub.nam: there is no such key. Did you mean 'name'?",
+        ),
+        ({"task": "trek"}, "task: Unknown task 'trek'. Did you mean 'trec'?"),
+        ({"task": {"name": "sst3"}}, "task: Unknown task 'sst3'. Did you mean 'sst2'?"),
+        ({"task": {"name": 5}}, "task: Unknown task '5'."),
+        ({"task": {"name": ["a"]}}, "task: Unknown task"),
+        ({"task": 5}, "task: "),
+        ({"task": None}, "task: "),
+        ({"task": {"label_words": ["a"], "labels": ["x", "y"]}}, "label_words has 1 words, but labels has 2"),
+        ({"name": ".."}, "name: "),
+        ({"name": "a/b"}, "name: "),
+        ({"seed": -1}, "seed: "),
+        ({"cache_gb": 0}, "cache_gb: "),
+        ({"search": None}, "search: "),
+        (
+            {"search": {"warmup_epochs": 4}},
+            "search.warmup_epochs is 4, but must be less than search.epochs (4)",
+        ),
+    ],
+    ids=str,
+)
+def test_a_problem_names_key_value_and_what_is_allowed(tree: dict[str, Any], line: str) -> None:
+    lines = refusal(tree)
+    assert lines[0] == "1 problem(s) in run.yml:"
+    assert line in lines[1]
+
+
+def test_a_manual_run_needs_no_moving_gates() -> None:
+    tree = {"search": {"strategy": "manual", "epochs": 1, "warmup_epochs": 1}}
+    assert checked(tree, "x").search.strategy == "manual"
+
+
+def test_a_task_is_a_name_or_its_fields() -> None:
+    assert load_config(None).task == get_task("trec")
+    assert checked({"task": "sst2"}, "x").task == get_task("sst2")
+    changed = checked({"task": {"name": "sst2", "metric": "f1"}}, "x").task
+    assert changed == get_task("sst2", metric="f1")
+    assert changed != get_task("sst2")
+    own = checked({"task": {"text": "question", "label": "kind"}}, "x").task
+    assert (own.name, own.text, own.label) == ("custom", "question", "kind")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_survives_the_config_file(name: str) -> None:
+    config = checked({"task": name}, "x")
+    assert checked(yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json"))), "x") == config
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "# nothing\n")) == load_config(None) == RunConfig()
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "task: sst2\nsearch:\n  layers: 3\n  epochs: 7\n")
+    overrides = parse_overrides(
+        [
+            "search.layers=4",
+            "prompt.dropout=0.2",
+            "task.metric=f1",
+            "search.candidates=[0, 3, 4, 5]",
+            "name=a=b",
+        ]
+    )
+    overrides["name"] = "other"
+    config = load_config(path, overrides)
+    assert (config.search.layers, config.search.epochs, config.prompt.dropout) == (4, 7, 0.2)
+    assert config.search.candidates == (0, 3, 4, 5)
+    assert config.task == get_task("sst2", metric="f1")
+    assert config.name == "other"
+
+
+def test_overrides_are_read_as_yaml() -> None:
+    pairs = ["a=1", "b=1e-3", "c=1.0e-3", "d=[1, 2]", "e=null", "f=yes", "g=x=y", "h=", "i='1'"]
+    assert parse_overrides(pairs) == {
+        "a": 1,
+        "b": "1e-3",
+        "c": 0.001,
+        "d": [1, 2],
+        "e": None,
+        "f": True,
+        "g": "x=y",
+        "h": None,
+        "i": "1",
+    }
+    assert load_config(None, parse_overrides(["training.learning_rate=1e-3"])).training.learning_rate == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["search.layers", "seed=1", "x"], "must read key=value, but got 'search.layers', 'x'"),
+        (["search.layers=[1"], r"value of 'search\.layers' is not YAML: \[1\. Put quotes"),
+    ],
+)
+def test_a_wrong_override_is_refused(pairs: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_overrides(pairs)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"search.layer": 4}, "search.layer: there is no such key. Did you mean 'layers'"),
+        ({"serch.layers": 4}, "serch: there is no such key. Did you mean 'search'"),
+        ({"seed.x": 4}, "'seed.x' goes into 'seed', which is not a section"),
+    ],
+)
+def test_an_override_of_an_unknown_key_is_refused(
+    overrides: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as error:
+        load_config(write(tmp_path, "seed: 2\n"), overrides)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"- a\n- b\n", "must be a mapping"),
+        (b"just text", "must be a mapping"),
+        (b"a: [1\n", "cannot be read"),
+        (b"name: \xff\xfe\n", "cannot be read"),
+        (b"!!python/object/apply:os.getcwd []\n", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.yml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"The config '.*run\.yml' {message}"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("name", ["missing.yml", ""])
+def test_a_missing_file_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        load_config(tmp_path / name)
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
+    """Dotted keys of a config with their descriptions, the task as one."""
+    found: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and name != "task":
+            found |= leaves(kind, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = field.description or ""
+    return found
+
+
+def test_the_schema_is_a_config_of_the_defaults_with_every_key_explained() -> None:
+    lines = list(schema_lines())
+    text = "\n".join(lines)
+    assert checked(yaml.safe_load(text), "schema") == RunConfig()
+    for key, description in leaves(RunConfig).items():
+        name = key.rpartition(".")[2]
+        assert description, key
+        assert any(line.strip().startswith(f"{name}: ") and description in line for line in lines), key
+    for name in TASKS:
+        assert name in text
+
+
+def test_no_option_is_in_the_config_without_a_doc_or_of_two_minds() -> None:
+    """A dumped config is read back as the same one."""
+    config = RunConfig()
+    assert checked(config.model_dump(mode="json"), "x") == config
+    assert all(leaves(RunConfig).values())
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    layers=st.integers(1, 24),
+    seed=st.integers(0, 10**9),
+    rate=st.floats(1e-9, 10),
+    candidates=st.none() | st.lists(st.integers(0, 24), max_size=4),
+    dropout=st.floats(0, 0.99),
+)
+def test_any_config_survives_yaml(
+    layers: int, seed: int, rate: float, candidates: list[int] | None, dropout: float
+) -> None:
+    tree = {
+        "seed": seed,
+        "search": {"layers": layers, "candidates": candidates, "gate_learning_rate": rate},
+        "prompt": {"dropout": dropout},
+    }
+    config = checked(tree, "x")
+    assert checked(yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json"))), "x") == config
+    assert config.search.gate_learning_rate == rate

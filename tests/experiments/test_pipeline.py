@@ -1,0 +1,460 @@
+"""Whole tiny runs: what they leave, how they go on after a kill, and what bad input gets."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from experiments import pipeline
+from experiments.pipeline import Run, baseline, run
+from spt.classifier import PromptClassifier
+from spt.errors import InputError, TrialFailed
+from spt.evaluation import evaluate
+from spt.training_state import load_state
+from tests.tiny import LAYERS, tiny_config
+
+QUICK: dict[str, Any] = {"cache": "off", "search": {"epochs": 1}}
+FILES = {
+    ".lock",
+    "architecture.json",
+    "config.yml",
+    "metrics.json",
+    "model/prompt.json",
+    "model/prompt.safetensors",
+    "search/gates.jsonl",
+    "search/last.ckpt",
+    "search/search.json",
+    "train/best.ckpt",
+    "train/train.json",
+}
+METRICS = {
+    "task": str,
+    "backbone": str,
+    "strategy": str,
+    "layers": list,
+    "layers_total": int,
+    "seed": int,
+    "dev_accuracy": float,
+    "test_accuracy": float,
+    "f1": float,
+    "dev_metric": float,
+    "test_metric": float,
+    "gates": dict,
+    "prompt_parameters": int,
+    "head_parameters": int,
+    "tunable_parameters": int,
+    "search_seconds": float,
+    "train_seconds": float,
+    "search_steps": int,
+    "steps": int,
+    "epochs": int,
+    "train_size": int,
+    "dev_size": int,
+    "test_size": int,
+    "versions": dict,
+    "machine": dict,
+}
+TIMES = {"search_seconds", "train_seconds"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the tiny backbone and data of all runs."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    tiny_config(folder)
+    return folder
+
+
+def config(home: Path, **sections: Any) -> Any:
+    merged = {**QUICK, **sections, "search": {**QUICK["search"], **sections.get("search", {})}}
+    return tiny_config(home, **merged)
+
+
+Whole = tuple[Path, dict[str, Any], list[tuple[str, int, float]]]
+
+
+@pytest.fixture(scope="module")
+def whole(home: Path) -> Whole:
+    """One run at one go: its folder, its metrics, and what it told after each epoch."""
+    told: list[tuple[str, int, float]] = []
+    folder = home / "whole"
+    metrics = run(config(home), folder, lambda *told_now: told.append(told_now))
+    return folder, metrics, told
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metrics.items() if name not in TIMES}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_run_leaves_exactly_these_files(whole: Whole) -> None:
+    assert files(whole[0]) == FILES
+
+
+def test_metrics_have_these_keys_and_are_those_of_the_file(whole: Whole) -> None:
+    folder, metrics, _ = whole
+    assert metrics.keys() == METRICS.keys()
+    assert [name for name, kind in METRICS.items() if type(metrics[name]) is not kind] == []
+    assert read(folder / "metrics.json") == metrics
+
+
+def test_metrics_are_what_the_files_and_the_model_say(whole: Whole, home: Path) -> None:
+    folder, metrics, _ = whole
+    assert metrics["layers"] == read(folder / "architecture.json")["layers"]
+    assert (len(metrics["layers"]), metrics["layers_total"]) == (2, LAYERS)
+    gates = metrics["gates"]
+    assert metrics["layers"] == sorted(sorted(map(int, gates), key=lambda layer: -gates[str(layer)])[:2])
+    assert (metrics["train_size"], metrics["dev_size"], metrics["test_size"]) == (120, 20, 20)
+    # both halves of 60 in batches of 8; two epochs of 120
+    assert (metrics["search_steps"], metrics["steps"], metrics["epochs"]) == (2 * 8, 2 * 15, 2)
+    weights = load_file(folder / "model" / "prompt.safetensors")
+    heads = sum(w.numel() for name, w in weights.items() if name.startswith("head."))
+    assert metrics["head_parameters"] == heads == 2 * 32 + 2
+    assert metrics["tunable_parameters"] == sum(w.numel() for w in weights.values())
+    assert metrics["prompt_parameters"] == metrics["tunable_parameters"] - heads
+    loaded = PromptClassifier.from_pretrained(folder / "model")
+    again = Run(config(home), folder)
+    for split in ("dev", "test"):
+        scores = evaluate(loaded.model, again.loader(split, loaded.model), loaded.spec.task)
+        assert scores["accuracy"] == metrics[f"{split}_accuracy"]
+        assert scores["metric"] == metrics[f"{split}_metric"]
+    best = max(score for stage, _, score in whole[2] if stage == "train")
+    assert metrics["dev_accuracy"] == pytest.approx(best)
+
+
+def test_the_config_file_is_the_resolved_config_with_versions(whole: Whole, home: Path) -> None:
+    saved = yaml.safe_load((whole[0] / "config.yml").read_text(encoding="utf-8"))
+    assert saved.keys() == {"run", "versions", "machine"}
+    assert saved["run"] == config(home).model_dump(mode="json")
+    assert {"torch", "nni", "transformers", "python"} <= saved["versions"].keys()
+
+
+def test_listeners_hear_of_every_epoch(whole: Whole) -> None:
+    assert [(stage, epoch) for stage, epoch, _ in whole[2]] == [("search", 0), ("train", 0), ("train", 1)]
+    assert all(0 <= score <= 1 for _, _, score in whole[2])
+
+
+def test_a_finished_run_is_read_back(whole: Whole, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("a finished stage was repeated")
+
+    for stage in ("fit", "evaluate", "SptDarts"):
+        monkeypatch.setattr(pipeline, stage, never)
+    before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*") if path.name != ".lock"}
+    assert run(config(home), whole[0]) == whole[1]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_second_run_in_the_same_process_gives_the_same(whole: Whole, home: Path) -> None:
+    torch.manual_seed(77)
+    assert timeless(run(config(home), home / "second")) == timeless(whole[1])
+    name = Path("model", "prompt.safetensors")
+    ours, theirs = load_file(home / "second" / name), load_file(whole[0] / name)
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours.keys() | theirs.keys())
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+def kill(*_: Any, **__: Any) -> None:
+    raise Killed
+
+
+# each is killed just before the function named is called, so after all that precedes it
+MOMENTS: dict[str, tuple[Any, str]] = {
+    "before the search": (pipeline, "SptDarts"),
+    "after the search, before it is written": (pipeline, "gate_values"),
+    "after search.json": (pipeline.PromptLayers, "of"),
+    "after the search": (pipeline, "fit"),
+    "after the training, before it is saved": (PromptClassifier, "save_pretrained"),
+    "after the training": (pipeline, "evaluate"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_at_any_moment_it_ends_with_the_same_metrics(
+    moment: str, whole: Whole, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name = MOMENTS[moment]
+    claimed = Run(config(home), tmp_path / "run")
+    with claimed.claimed(), monkeypatch.context() as patch:
+        patch.setattr(owner, name, kill)
+        with pytest.raises(Killed):
+            claimed.evaluate()
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert timeless(run(config(home), tmp_path / "run")) == timeless(whole[1])
+    assert files(tmp_path / "run") == FILES
+    gates = "search/gates.jsonl"
+    assert (tmp_path / "run" / gates).read_bytes() == (whole[0] / gates).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "epoch"), [("search", 0), ("train", 1)])
+def test_killed_inside_a_stage_it_ends_with_the_same_metrics(
+    stage: str, epoch: int, whole: Whole, home: Path, tmp_path: Path
+) -> None:
+    def on_epoch(now: str, at: int, dev: float) -> None:  # noqa: ARG001
+        if (now, at) == (stage, epoch):
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(config(home), tmp_path / "run", on_epoch)
+    assert timeless(run(config(home), tmp_path / "run")) == timeless(whole[1])
+    assert files(tmp_path / "run") == FILES
+
+
+def test_another_config_is_refused_naming_the_keys(whole: Whole, home: Path) -> None:
+    other = config(home, seed=1, search={"layers": 3}, task={"metric": "f1"})
+    before = {path: path.read_bytes() for path in whole[0].rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=r"another config \(different: search\.layers, seed, task\.metric\)"):
+        run(other, whole[0])
+    assert {path: path.read_bytes() for path in whole[0].rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_in_use_is_refused_and_free_again_afterwards(whole: Whole, home: Path) -> None:
+    with Run(config(home), whole[0]).claimed():
+        with pytest.raises(InputError, match="is in use by another process"):
+            run(config(home), whole[0])
+    assert run(config(home), whole[0]) == whole[1]
+
+
+def test_a_lock_of_something_else_is_not_mistaken_for_the_folders(whole: Whole, home: Path) -> None:
+    with pytest.raises(pipeline.Timeout), Run(config(home), whole[0]).claimed():
+        raise pipeline.Timeout("another.lock")
+
+
+@pytest.mark.parametrize("content", ["", "name: my own\n", "a: [1\n", "- 1\n"])
+def test_a_foreign_config_file_is_refused_and_kept(content: str, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"a config\.yml that no run wrote\. Choose another folder"):
+        run(config(home), tmp_path)
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_a_file_in_the_folders_place_is_refused(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be made"):
+        run(config(home), tmp_path / "run")
+
+
+def rows(path: Path, *lines: tuple[str, ...]) -> str:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *lines])
+    return str(path)
+
+
+def balanced(path: Path, words: int = 3) -> str:
+    return rows(path, *((f"film {'very ' * words}{i % 7}", str(i % 2)) for i in range(40)))
+
+
+def latin(path: Path) -> str:
+    path.write_bytes("text,label\ncaf\xe9,a\n".encode("latin-1"))
+    return str(path)
+
+
+BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
+    "K over L": (
+        lambda _: {"search": {"layers": 5}},
+        r"budget is 5 prompt layers, .* from 1 to 4.*search\.layers",
+    ),
+    "K over candidates": (
+        lambda _: {"search": {"layers": 3, "candidates": [0, 1]}},
+        "budget is 3 prompt layers, but must be from 1 to 2",
+    ),
+    "candidate over L": (
+        lambda _: {"search": {"candidates": [1, 7]}},
+        r"Candidate layers \[7\] do not exist: .* 0 to 3",
+    ),
+    "manual layer over L": (
+        lambda _: {"search": {"strategy": "manual", "manual_layers": [4]}},
+        r"layers \[4\] are not among 0 to 3",
+    ),
+    "manual layer twice": (
+        lambda _: {"search": {"strategy": "manual", "manual_layers": [1, 1]}},
+        r"layers \[1, 1\] name a layer twice",
+    ),
+    "unknown backbone": (lambda _: {"backbone": {"name": "no-such/model"}}, "backbone 'no-such/model'"),
+    "backbone without weights": (
+        lambda home: {"backbone": {"name": str(emptied(home, "model.safetensors"))}},
+        "weights cannot be read",
+    ),
+    "backbone without tokenizer": (
+        lambda home: {"backbone": {"name": str(emptied(home, "tokenizer.json", "tokenizer_config.json"))}},
+        r"no tokenizer that can be read \(its vocabulary is empty\)",
+    ),
+    "PHM order": (lambda _: {"prompt": {"phm_order": 3}}, "PHM order is 3.*phm_order or bottleneck"),
+    "unknown column": (lambda _: {"task": {"text": "txt"}}, r"Unknown column 'txt'\. Did you mean 'text'"),
+    "unknown label": (
+        lambda _: {"task": {"labels": ["bad", "fine"]}},
+        "Label 'good' of train.*not a class of",
+    ),
+    "missing file": (lambda _: {"data": {"train": "no.csv"}}, "no.csv does not exist"),
+    "no rows": (lambda home: {"data": {"train": rows(home / "none.csv")}}, "header but no rows"),
+    "empty file": (lambda home: {"data": {"train": touched(home / "empty.csv")}}, "is empty"),
+    "one class": (
+        lambda home: {"data": {"train": rows(home / "one.csv", *[("a film", "x"), ("the film", "x")] * 20)}},
+        "one class only: 'x'",
+    ),
+    "label unseen in training": (
+        lambda home: {
+            "data": {
+                "train": balanced(home / "a.csv"),
+                "dev": rows(home / "b.csv", ("it", "2"), ("the", "1")),
+            }
+        },
+        "Label '2' of dev.*not in the training data",
+    ),
+    "not UTF-8": (lambda home: {"data": {"train": latin(home / "latin.csv")}}, "is not utf-8: byte 0xe9"),
+    "dev larger than the data": (lambda _: {"data": {"dev_size": 1000}}, r"data\.dev_size cannot be met"),
+    "longer than the model": (
+        lambda _: {"data": {"max_length": 33}},
+        r"data\.max_length is 33, .* at most 32",
+    ),
+    "template leaves no room": (
+        lambda _: {"head": {"kind": "verbalizer"}, "data": {"max_length": 4}},
+        r"data\.max_length is 4, but the template .* leaves no room",
+    ),
+    "label word unknown": (
+        lambda _: {"head": {"kind": "verbalizer"}, "task": {"label_words": ["terrible", "magnificent"]}},
+        "label word 'magnificent'",
+    ),
+    "label word of several tokens": (
+        lambda _: {"head": {"kind": "verbalizer"}, "task": {"label_words": ["terrible", "very great"]}},
+        "label word 'very great' must be one token of this backbone, but is 2",
+    ),
+    "label words for three classes": (
+        lambda _: {"task": {"label_words": ["terrible", "great", "fine"]}},
+        "3 label_words, but train has 2 classes",
+    ),
+    "no label words": (
+        lambda _: {"head": {"kind": "verbalizer"}, "task": {"label_words": None}},
+        r"needs a label word for each class.*task\.label_words",
+    ),
+}
+
+
+def touched(path: Path) -> str:
+    path.touch()
+    return str(path)
+
+
+def emptied(home: Path, *names: str) -> Path:
+    """The tiny backbone without some of its files."""
+    source, folder = home / "backbone", home / f"without-{names[0]}"
+    folder.mkdir()
+    for path in source.iterdir():
+        if path.name not in names:
+            (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_error_and_leaves_no_folder(case: str, home: Path, tmp_path: Path) -> None:
+    sections, message = BAD[case]
+    with pytest.raises(InputError, match=message):
+        run(config(home, **sections(home)), tmp_path / "runs" / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_subsets_for_pruning_are_refused_before_the_search(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("strategies.derivation.MOST_SUBSETS", 5)
+    with pytest.raises(InputError, match="would score 6 subsets"):
+        run(config(home, search={"derivation": "pruned"}), tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loss_that_is_not_a_number_fails_the_run(home: Path, tmp_path: Path) -> None:
+    manual = {"strategy": "manual", "manual_layers": [1]}
+    with pytest.raises(TrialFailed, match=r"loss is (nan|inf)"):
+        run(config(home, search=manual, training={"learning_rate": 1e30}), tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path) -> None:
+    manual = {"strategy": "manual", "manual_layers": [3, 1]}
+    metrics = run(config(home, search=manual), tmp_path / "run")
+    assert (metrics["strategy"], metrics["layers"], metrics["gates"]) == ("manual", [1, 3], None)
+    assert (metrics["search_seconds"], metrics["search_steps"]) == (0, 0)
+    assert files(tmp_path / "run") == FILES - {"search/gates.jsonl", "search/last.ckpt"}
+
+
+def test_baselines_are_the_head_alone_and_a_free_prompt_at_the_input(home: Path, tmp_path: Path) -> None:
+    head = baseline(config(home), "head", tmp_path / "head")
+    free = baseline(config(home), "input_prompt", tmp_path / "free")
+    assert (head["layers"], head["prompt_parameters"], head["head_parameters"]) == ([], 0, 66)
+    assert (free["layers"], free["prompt_parameters"], free["head_parameters"]) == ([0], 3 * 32, 66)
+    assert head["steps"] == free["steps"] == 30
+    names = load_file(tmp_path / "free" / "model" / "prompt.safetensors").keys()
+    assert names == {"choices.0.generator.vectors", "head.linear.weight", "head.linear.bias"}
+
+
+def test_a_verbalizer_runs_on_the_masked_language_model(home: Path, tmp_path: Path) -> None:
+    verbalizer = {"kind": "verbalizer"}
+    manual = {"strategy": "manual", "manual_layers": [1]}
+    metrics = run(config(home, head=verbalizer, search=manual), tmp_path / "run")
+    assert metrics["head_parameters"] == 0 < metrics["prompt_parameters"]
+    zero_shot = baseline(config(home, head=verbalizer), "head", tmp_path / "zero-shot")
+    assert (zero_shot["tunable_parameters"], zero_shot["steps"], zero_shot["epochs"]) == (0, 0, 0)
+    classifier = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
+    assert {answer.label for answer in classifier.predict(["the film was great"])} <= {"bad", "good"}
+
+
+@pytest.mark.slow
+def test_inherit_starts_the_retraining_from_the_search(
+    home: Path, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[dict[str, torch.Tensor]] = []
+    real = pipeline.fit
+
+    def watched(model: Any, *arguments: Any) -> Any:
+        starts.append({name: p.detach().clone() for name, p in pipeline.trained(model)})
+        return real(model, *arguments)
+
+    monkeypatch.setattr(pipeline, "fit", watched)
+    inheriting = config(home, search={"inherit": True})
+    metrics = run(inheriting, tmp_path / "run")
+    assert metrics["layers"] == whole[1]["layers"]
+    inherited = load_file(tmp_path / "run" / "search" / "inherited.safetensors")
+    (start,) = starts
+    assert start.keys() == inherited.keys()
+    assert all(torch.equal(start[name], inherited[name]) for name in start)
+    fresh = Run(inheriting, tmp_path / "run")
+    model = fresh.factory.model(fresh.search())
+    assert not any(torch.equal(p, start[name]) for name, p in pipeline.trained(model))
+    searched = load_state(tmp_path / "run" / "search" / "last.ckpt")
+    layer = metrics["layers"][0]
+    key = f"training_module._model.choices.{layer}.gated.insert.generator.bias"
+    assert torch.equal(searched["state_dict"][key], start[f"choices.{layer}.generator.bias"])
+
+
+def test_the_cache_changes_nothing_but_the_time(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
+    manual = {"strategy": "manual", "manual_layers": [2]}
+    found = []
+    for mode in ("off", "memory", "disk"):
+        found.append(timeless(run(config(home, cache=mode, search=manual), tmp_path / mode)))
+    assert found[0] == found[1] == found[2]
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3

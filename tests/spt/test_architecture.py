@@ -1,0 +1,69 @@
+"""PromptLayers: sorted, checked, hashable, and JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from spt.architecture import PromptLayers
+from spt.errors import InputError
+
+
+@given(st.sets(st.integers(0, 11)), st.randoms())
+def test_any_order_gives_the_same_layers(layers: set[int], random: object) -> None:
+    shuffled = list(layers)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    made = PromptLayers.of(shuffled, 12)
+    assert made.layers == tuple(sorted(layers))
+    assert len({made, PromptLayers.of(sorted(layers), 12)}) == 1
+
+
+def test_layers_and_total_both_count() -> None:
+    assert len({PromptLayers.of([1], 4), PromptLayers.of([2], 4), PromptLayers.of([1], 5)}) == 3
+
+
+def test_saving_and_loading_gives_the_same_back(tmp_path: Path) -> None:
+    made = PromptLayers.of([3, 1], 6)
+    made.save(tmp_path / "architecture.json")
+    assert json.loads((tmp_path / "architecture.json").read_text(encoding="utf-8")) == {
+        "layers": [1, 3],
+        "total": 6,
+    }
+    assert PromptLayers.load(tmp_path / "architecture.json") == made
+
+
+def test_reads_as_people_say_it() -> None:
+    assert str(PromptLayers.of([3, 1], 6)) == "[1, 3] of 6"
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([1, 6, 9], r"^Prompt layers: layers \[6, 9\] are not among 0 to 5, .* from 0 to 5\.$"),
+        ([-1], r"layers \[-1\] are not among 0 to 5"),
+        ([2, 2], r"^Prompt layers: layers \[2, 2\] name a layer twice\. Name each layer once"),
+        (["x"], "valid integer"),
+    ],
+)
+def test_wrong_layers_are_refused(layers: list[int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        PromptLayers.of(layers, 6)
+
+
+def test_it_cannot_be_changed() -> None:
+    made = PromptLayers.of([1], 4)
+    with pytest.raises(ValidationError, match="frozen"):
+        made.total = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"layers": [1]}', '{"layers": [7], "total": 4}'])
+def test_a_damaged_file_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "architecture.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"architecture\.json' does not hold prompt layers.*search again"):
+        PromptLayers.load(path)

@@ -1,0 +1,207 @@
+"""From gates to layers: each rule against scores that can be counted by hand."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import torch
+from families import HIDDEN, batch, shared_backbone
+from nni.nas.nn.pytorch import LayerChoice
+from torch import nn
+
+from search_spaces.budget import Budget
+from search_spaces.prompt_layers import PromptLayerSpace
+from spt.architecture import PromptLayers
+from spt.errors import InputError
+from spt.factory import ModelFactory
+from spt.heads import ClassificationHead
+from spt.model import PromptedModel, trained
+from spt.prompts.config import PromptConfig
+from strategies.derivation import DERIVATIONS, MOST_SUBSETS, check_derivation
+from strategies.gate_history import GateHistory
+from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, only
+
+GATES = {0: 0.3, 1: 0.9, 2: 0.5, 3: 0.7}
+WORTH = {0: 8.0, 1: 1.0, 2: 4.0, 3: 2.0}
+LAYERS = tuple(GATES)
+
+
+def factory() -> ModelFactory:
+    prompt = PromptConfig(length=2, bottleneck=4, phm_order=1)
+    backbone = shared_backbone("bert", "sdpa")
+    return ModelFactory(backbone, prompt, lambda: ClassificationHead(HIDDEN, 2), seed=0)
+
+
+def hyper_network(budget: Budget, made: ModelFactory | None = None) -> PromptLayerSpace:
+    """A space whose choices are gates, as a search leaves it."""
+    space = PromptLayerSpace(made or factory(), budget)
+    for layer, choice in enumerate(space.choices):
+        if isinstance(choice, LayerChoice):
+            space.choices[layer] = GatedLayer(choice)
+            space.choices[layer].gated.alpha.data.fill_(torch.tensor(GATES[layer]).logit().item())
+    return space
+
+
+class Scored:
+    """A dev score of what the gates are now: each layer that is not pruned adds its worth."""
+
+    def __init__(self, model: PromptedModel, together: float = 0.0) -> None:
+        self.model = model
+        self.together = together
+        self.seen: list[dict[int, float | None]] = []
+
+    def __call__(self) -> float:
+        fixed = {layer: gated.fixed for layer, gated in gated_layers(self.model).items()}
+        self.seen.append(fixed)
+        active = {layer for layer, value in fixed.items() if value != 0}
+        return sum(WORTH[layer] for layer in active) + (self.together if {1, 3} <= active else 0.0)
+
+
+@pytest.mark.parametrize(("k", "layers"), [(1, (1,)), (2, (1, 3)), (3, (1, 2, 3))])
+def test_top_k_takes_the_highest_gates_and_scores_nothing(k: int, layers: tuple[int, ...]) -> None:
+    budget = Budget(4, k)
+    space = hyper_network(budget)
+    score = Scored(space)
+    derived = DERIVATIONS["top_k"](space, budget, score)
+    assert derived.layers == layers
+    assert derived.scores == pytest.approx(GATES)
+    assert derived.evaluations == len(score.seen) == 0
+
+
+def test_top_k_takes_the_lower_layer_of_a_tie_and_candidates_only() -> None:
+    budget = Budget(4, 1, candidates=(0, 2, 3))
+    space = hyper_network(budget)
+    for gated in gated_layers(space).values():
+        gated.alpha.data.zero_()
+    derived = DERIVATIONS["top_k"](space, budget, Scored(space))
+    assert derived.layers == (0,)
+    assert derived.scores.keys() == {0, 2, 3}
+
+
+def test_ablation_scores_without_and_alone() -> None:
+    budget = Budget(4, 2)
+    space = hyper_network(budget)
+    score = Scored(space, together=32.0)
+    derived = DERIVATIONS["ablation"](space, budget, score)
+    # S(M) - S(M without i) is the worth, with the bonus for 1 and 3; S(only i) is the worth again
+    assert derived.scores == {0: 16.0, 1: 34.0, 2: 8.0, 3: 36.0}
+    assert derived.layers == (1, 3)
+    assert derived.evaluations == len(score.seen) == 9
+    without = [{i: 0.0 if i == layer else None for i in LAYERS} for layer in LAYERS]
+    alone = [{i: None if i == layer else 0.0 for i in LAYERS} for layer in LAYERS]
+    assert sorted(map(str, score.seen)) == sorted(map(str, [dict.fromkeys(LAYERS), *without, *alone]))
+
+
+@pytest.mark.parametrize("exactly", [True, False])
+def test_pruned_tries_every_subset_as_a_discrete_model(exactly: bool) -> None:
+    budget = Budget(4, 2, exactly=exactly)
+    space = hyper_network(budget)
+    score = Scored(space, together=32.0)
+    derived = DERIVATIONS["pruned"](space, budget, score)
+    sizes = (2,) if exactly else (1, 2)
+    subsets = [subset for size in sizes for subset in combinations(LAYERS, size)]
+    assert derived.layers == (1, 3)
+    assert derived.evaluations == len(subsets)
+    assert score.seen == [{i: float(i in subset) for i in LAYERS} for subset in subsets]
+    values = {s: sum(WORTH[i] for i in s) + (32.0 if s == (1, 3) else 0.0) for s in subsets}
+    for layer in LAYERS:
+        held = [value for subset, value in values.items() if layer in subset]
+        assert derived.scores[layer] == pytest.approx(sum(held) / len(held))
+
+
+@pytest.mark.parametrize("rule", DERIVATIONS)
+def test_gates_are_as_before_afterwards(rule: str) -> None:
+    budget = Budget(4, 2)
+    space = hyper_network(budget)
+    gated_layers(space)[2].fixed = 1.0
+    DERIVATIONS[rule](space, budget, Scored(space))
+    assert {layer: gated.fixed for layer, gated in gated_layers(space).items()} == {
+        0: None,
+        1: None,
+        2: 1.0,
+        3: None,
+    }
+    assert gate_values(space) == pytest.approx(GATES)
+
+
+def test_too_many_subsets_are_refused_before_any_is_scored() -> None:
+    budget = Budget(24, 4)
+    with pytest.raises(InputError, match=r"score 10626 subsets .* at most 200\. Use search\.derivation"):
+        check_derivation("pruned", budget)
+    check_derivation("top_k", budget)
+    check_derivation("ablation", budget)
+    check_derivation("pruned", Budget(200, 1))
+    assert len(Budget(201, 1)) == MOST_SUBSETS + 1
+    with pytest.raises(InputError, match="201 subsets"):
+        check_derivation("pruned", Budget(201, 1))
+    space = hyper_network(Budget(4, 2))
+    score = Scored(space)
+    with pytest.raises(InputError, match="10626 subsets"):
+        DERIVATIONS["pruned"](space, budget, score)
+    assert score.seen == []
+
+
+@pytest.mark.parametrize("layers", [(), (0,), (1, 2), (0, 1, 2)], ids=str)
+@torch.no_grad()
+def test_only_is_the_discrete_model_inside_the_hyper_network(layers: tuple[int, ...]) -> None:
+    made, inputs = factory(), batch("bert", [5, 3])
+    space = hyper_network(Budget(3, 1), made)
+    discrete = made.model(PromptLayers.of(layers, 3))
+    with fixed_gates(space, only(space, layers)):
+        found = space(inputs).logits
+    torch.testing.assert_close(found, discrete(inputs).logits, rtol=0, atol=1e-5)
+    assert (space(inputs).logits - found).abs().max() > 1e-3
+
+
+def test_fixed_gates_are_freed_after_an_error_and_nest() -> None:
+    space = hyper_network(Budget(4, 2))
+    gates = gated_layers(space)
+    with fixed_gates(space, {0: 0.0}):
+        with pytest.raises(ZeroDivisionError), fixed_gates(space, {0: 1.0, 1: 1.0}):
+            assert (gates[0].fixed, gates[1].fixed) == (1.0, 1.0)
+            raise ZeroDivisionError
+        assert (gates[0].fixed, gates[1].fixed) == (0.0, None)
+    assert gates[0].fixed is None
+
+
+def test_only_candidate_layers_become_gates_and_their_logits_train() -> None:
+    space = hyper_network(Budget(4, 1, candidates=(1, 3)))
+    assert gated_layers(space).keys() == {1, 3}
+    assert {name for name, _ in trained(space) if name.endswith("alpha")} == {
+        "choices.1.gated.alpha",
+        "choices.3.gated.alpha",
+    }
+
+
+def test_a_gated_layer_speaks_nnis_language() -> None:
+    space = hyper_network(Budget(4, 2))
+    assert space.choices[0].export({}) == {"layer_0": "propagate"}
+    assert space.choices[1].export({}) == {"layer_1": "insert"}
+    (chances,) = space.choices[1].export_probs({}).values()
+    assert chances == pytest.approx({"insert": 0.9, "propagate": 0.1})
+    assert GatedLayer.mutate(nn.Linear(1, 1), "", {}, {}) is None
+
+
+def test_history_grows_line_by_line_and_forgets_an_epoch_that_is_repeated(tmp_path: Path) -> None:
+    history = GateHistory(tmp_path / "gates.jsonl")
+    history.begin_epoch(0)
+    for epoch in (0, 1):
+        for step in (0, 10):
+            history.record(epoch, step, {0: 0.5, 2: 0.25})
+    history.begin_epoch(1)
+    lines = [json.loads(line) for line in history.path.read_text(encoding="utf-8").splitlines()]
+    assert lines == [{"epoch": 0, "step": step, "gates": {"0": 0.5, "2": 0.25}} for step in (0, 10)]
+
+
+def test_history_survives_a_line_that_a_kill_cut_off(tmp_path: Path) -> None:
+    history = GateHistory(tmp_path / "gates.jsonl")
+    history.record(0, 0, {0: 0.5})
+    with history.path.open("a", encoding="utf-8") as file:
+        file.write('{"epoch": 1, "st')
+    history.begin_epoch(1)
+    history.record(1, 0, {0: 0.6})
+    lines = [json.loads(line) for line in history.path.read_text(encoding="utf-8").splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1]

@@ -1,0 +1,82 @@
+"""The wheel holds what it needs and works away from the checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.tiny import tiny_tree
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("spt", "search_spaces", "strategies", "experiments")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE")
+
+pytestmark = pytest.mark.slow
+
+
+def output(*command: object, cwd: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = tmp_path_factory.mktemp("source")
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in SOURCES:
+        shutil.copy(ROOT / name, source)
+    output(sys.executable, "-m", "build", "--wheel", "--no-isolation", source, cwd=source)
+    return next((source / "dist").glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of an environment with the wheel, whose dependencies are the running one's."""
+    folder = tmp_path_factory.mktemp("environment")
+    output(sys.executable, "-m", "venv", folder, cwd=folder)
+    output(folder / "bin" / "pip", "install", "--no-deps", "--no-index", wheel, cwd=folder)
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder / "bin"
+
+
+def test_the_wheel_holds_every_module_and_file(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    kept = (".py", ".yml", ".html", ".md", "py.typed")
+    here = {
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*")
+        if path.name.endswith(kept)
+    }
+    assert here <= names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if name.startswith("tests")]
+
+
+def test_the_command_works_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    spt = installed / "spt"
+    assert output(spt, "--version", cwd=tmp_path).strip() == "spt 0.1.0"
+    assert "Usage" in output(spt, "--help", cwd=tmp_path)
+    where = output(installed / "python", "-c", "import spt; print(spt.__file__)", cwd=tmp_path)
+    assert str(installed.parent) in where
+
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(tiny_tree(tmp_path)), encoding="utf-8")
+    (tmp_path / "all.yml").write_text(output(spt, "config", cwd=tmp_path), encoding="utf-8")
+    said = output(spt, "run", "config.yml", cwd=tmp_path)
+    assert "test accuracy" in said
+    for chatter in ("GPU available", "Tip:", "Warning", "it/s", "LOAD REPORT"):
+        assert chatter not in said
+    (tmp_path / "texts.txt").write_text("it was fine\n", encoding="utf-8")
+    assert '"label"' in output(spt, "predict", "runs/tiny/model", "texts.txt", cwd=tmp_path)
