@@ -11,24 +11,15 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from benchmarks.record import mean_and_spread, write_result
+from experiments.baselines import Baseline, baseline_config
 from experiments.config import RunConfig, load_config, parse_overrides
 from experiments.pipeline import run
 
 CONFIG = Path("experiments") / "configs" / "trec.yml"
-# a method's rate matters more than most methods: each has the one that a sweep on dev chose for it
-METHODS: dict[str, dict[str, Any]] = {
-    "spt_darts": {},
-    "input_prompt": {
-        "search.strategy": "manual",
-        "search.manual_layers": [0],
-        "prompt.generator": "free",
-        "training.learning_rate": 0.02,
-    },
-    "head": {"search.strategy": "manual", "search.manual_layers": [], "training.learning_rate": 0.02},
-}
+METHODS = ("spt_darts", *get_args(Baseline))
 KEPT = (
     "layers",
     "dev_accuracy",
@@ -44,8 +35,9 @@ KEPT = (
 
 
 def config_of(method: str, seed: int, overrides: Sequence[str]) -> RunConfig:
-    """The config of one run; all methods share everything but what METHODS says."""
-    return load_config(CONFIG, {**METHODS[method], "seed": seed, **parse_overrides(list(overrides))})
+    """The config of one run; a baseline differs in its prompt and learning rate alone."""
+    config = load_config(CONFIG, {"seed": seed, **parse_overrides(list(overrides))})
+    return config if method == "spt_darts" else baseline_config(config, cast(Baseline, method))
 
 
 def run_one(method: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:

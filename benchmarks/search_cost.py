@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from torch.utils.flop_counter import FlopCounterMode
-
 from benchmarks.main_job import config_of
+from benchmarks.measure import flops, interleaved_seconds
 from benchmarks.record import write_result
 from experiments.config import RunConfig
 from experiments.pipeline import run
@@ -26,20 +22,6 @@ def fresh(config: RunConfig) -> dict[str, Any]:
     """A run in a folder of its own, with nothing cached before it."""
     with tempfile.TemporaryDirectory() as folder:
         return run(config, Path(folder) / "run")
-
-
-def count_flops(job: Callable[[], Any]) -> int:
-    """Floating-point operations of a job, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
-        job()
-    return int(counter.get_total_flops())
-
-
-def seconds(job: Callable[[], Any]) -> float:
-    """Wall time of a job."""
-    start = time.perf_counter()
-    job()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -62,18 +44,13 @@ def main() -> None:
         "threads=1",
     ]
     configs = {name: config_of(name, 0, overrides) for name in ("input_prompt", "spt_darts")}
-    flops = {name: count_flops(lambda c=config: fresh(c)) for name, config in configs.items()}
-    times: dict[str, list[float]] = {name: [] for name in configs}
-    for _ in range(given.repeats):
-        for name, config in configs.items():
-            times[name].append(seconds(lambda c=config: fresh(c)))
-    typical = {name: median(values) for name, values in times.items()}
-    records = [
-        {"name": name, "flops": flops[name], "seconds": times[name], "median_seconds": typical[name]}
-        for name in configs
-    ]
+    operations = {name: flops(lambda c=config: fresh(c)) for name, config in configs.items()}
+    typical = interleaved_seconds(
+        {name: lambda c=config: fresh(c) for name, config in configs.items()}, given.repeats
+    )
+    records = [{"name": name, "flops": operations[name], "median_seconds": typical[name]} for name in configs]
     ratios = {
-        "flops": flops["spt_darts"] / flops["input_prompt"],
+        "flops": operations["spt_darts"] / operations["input_prompt"],
         "seconds": typical["spt_darts"] / typical["input_prompt"],
     }
     write_result(

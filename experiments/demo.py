@@ -24,7 +24,7 @@ from spt.atomic import write_text
 from spt.errors import InputError, TrialFailed
 
 if TYPE_CHECKING:
-    from experiments.pipeline import Baseline
+    from experiments.baselines import Baseline
 
 HERE = Path(__file__).parent
 EXPERIMENT = HERE / "spt.yml"
@@ -142,11 +142,11 @@ def best(trials: Iterable[Trial]) -> Trial | None:
 def run_baseline(console: Console, kind: "Baseline", folder: Path) -> dict[str, Any]:
     """Train a baseline on the demo's data."""
     # imports torch, which an experiment under way should not wait for
-    from experiments import pipeline  # noqa: PLC0415
+    from experiments import baselines  # noqa: PLC0415
     from experiments.config import load_config  # noqa: PLC0415
 
     console.print(f"Training for comparison: {BASELINES[kind]} ...")
-    return pipeline.baseline(load_config(CONFIG), kind, folder)
+    return baselines.baseline(load_config(CONFIG), kind, folder)
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -27,8 +27,10 @@ from spt.data import Example, encode, load_splits, make_loader
 from spt.errors import InputError
 from spt.evaluation import evaluate
 from spt.factory import ModelFactory
+from spt.history import History
 from spt.model import PromptedModel, trained
 from spt.prefix_cache import PrefixCache
+from spt.report import write_model_card, write_report
 from spt.spec import ModelSpec
 from spt.training import Fit, Loader, checkpoint_path, fit
 from spt.versions import machine, versions
@@ -39,7 +41,6 @@ from strategies.spt_darts import SptDarts
 
 Stage = Literal["search", "train"]
 OnEpoch = Callable[[str, int, float], None]
-Baseline = Literal["head", "input_prompt"]
 
 
 class Run:
@@ -75,7 +76,8 @@ class Run:
             held = lock.acquire()
         except Timeout as error:
             raise InputError(
-                f"The run folder '{self.folder}' is in use by another process. Wait for it, or choose another."
+                f"The run folder '{self.folder}' is in use by another process. "
+                "Wait for it, or choose another."
             ) from error
         except OSError as error:
             raise InputError(
@@ -171,12 +173,17 @@ class Run:
             return make_loader(examples, self.tokenizer, training.batch_size, self.config.seed)
         return make_loader(examples, self.tokenizer, training.eval_batch_size)
 
-    def listener(self, stage: Stage) -> Callable[[int, float], None] | None:
-        """What a stage's trainer tells its dev scores to."""
-        if self.on_epoch is None:
-            return None
-        on_epoch = self.on_epoch
-        return lambda epoch, dev: on_epoch(stage, epoch, dev)
+    def listener(self, stage: Stage) -> Callable[[int, float], None]:
+        """Keeps a stage's dev scores in its history.jsonl and tells them to on_epoch."""
+        history = History(self.folder / stage / "history.jsonl")
+
+        def told(epoch: int, dev: float) -> None:
+            history.begin_epoch(epoch)
+            history.record(epoch, dev=dev)
+            if self.on_epoch is not None:
+                self.on_epoch(stage, epoch, dev)
+
+        return told
 
     # The stages
 
@@ -240,8 +247,10 @@ class Run:
         """Train the found architecture, or read back the trained one; writes model/ and train.json."""
         architecture = self.search()
         folder = self.folder / "train"
+        folder.mkdir(exist_ok=True)
         if (folder / "train.json").exists():
             return PromptClassifier.from_pretrained(self.folder / "model")
+        folder.mkdir(exist_ok=True)
         model = self.factory.model(architecture)
         inherited = self.folder / "search" / "inherited.safetensors"
         if inherited.exists():
@@ -271,6 +280,8 @@ class Run:
         dev = evaluate(classifier.model, self.loader("dev", classifier.model), self.spec.task)
         test = evaluate(classifier.model, self.loader("test", classifier.model), self.spec.task)
         metrics = self._metrics(classifier, dev, test)
+        write_model_card(self.folder / "model", metrics)
+        write_report(self.folder, metrics)
         _write_json(path, metrics)
         return metrics
 
@@ -322,17 +333,6 @@ def run(config: RunConfig, folder: Path, on_epoch: OnEpoch | None = None) -> dic
     """
     with Run(config, folder, on_epoch).claimed() as claimed:
         return claimed.evaluate()
-
-
-def baseline(config: RunConfig, kind: Baseline, folder: Path) -> dict[str, Any]:
-    """The same data and epochs without a search: the head alone, or a free prompt at the input.
-
-    Source of the latter: Prompt Tuning (arXiv 2104.08691).
-    """
-    layers = () if kind == "head" else (0,)
-    search = config.search.model_copy(update={"strategy": "manual", "manual_layers": layers})
-    prompt = config.prompt.model_copy(update={"generator": "free"})
-    return run(config.model_copy(update={"search": search, "prompt": prompt}), folder)
 
 
 def _budget(config: RunConfig, total: int) -> Budget:

@@ -64,7 +64,8 @@ class PromptLayers(BaseModel):
             return cls.model_validate_json(path.read_bytes())
         except _ValidationError as error:
             raise InputError(
-                f"'{path}' does not hold prompt layers: {error.errors()[0]['msg']}. Delete it to search again."
+                f"'{path}' does not hold prompt layers: {error.errors()[0]['msg']}. "
+                "Delete it to search again."
             ) from error
 
     def __str__(self) -> str:

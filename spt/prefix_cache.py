@@ -57,7 +57,7 @@ class PrefixCache:
 
         Returns:
             New examples with `prefix` [T, H] and `prefix_layer`; the same ones where the mode is off, where
-            the first prompt is at layer 0 (embedding is cheaper than reading), or where the limit is too small.
+            the first prompt is at layer 0 (embedding is cheaper than reading), or where they pass the limit.
         """
         layer = model.first_prompt_layer
         size = _bytes(examples, model)

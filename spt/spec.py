@@ -112,8 +112,8 @@ class ModelSpec(BaseModel):
         """
         if self.max_length > backbone.max_length:
             raise InputError(
-                f"data.max_length is {self.max_length}, but the backbone '{self.backbone.name}' reads at most "
-                f"{backbone.max_length} tokens. Set data.max_length to {backbone.max_length} or less."
+                f"data.max_length is {self.max_length}, but the backbone '{self.backbone.name}' reads at "
+                f"most {backbone.max_length} tokens. Set data.max_length to {backbone.max_length} or less."
             )
 
         def new_head() -> nn.Module:

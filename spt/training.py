@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class TrainingConfig(BaseModel):
     epochs: int = Field(10, ge=1, description="Passes over the training split.")
     batch_size: int = Field(32, ge=1, description="Examples a step.")
     eval_batch_size: int = Field(128, ge=1, description="Examples a batch in evaluation and prediction.")
-    learning_rate: float = Field(5e-3, gt=0, description="Peak rate of AdamW for prompts and head.")
+    learning_rate: float = Field(0.01, gt=0, description="Peak rate of AdamW for prompts and head.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     warmup: float = Field(
         0.06, ge=0, lt=1, description="Share of the steps with a rising rate; linear decay after."
@@ -154,9 +155,13 @@ class BestEpoch(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         path = str(Path(str(self.dirpath)) / self.path.name)
-        scores = {path: score for score in state_dict["best_k_models"].values()}
-        moved = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
-        super().load_state_dict({**state_dict, **moved, "best_k_models": scores})
+        moved = {
+            "dirpath": self.dirpath,
+            "best_model_path": path,
+            "kth_best_model_path": path,
+            "best_k_models": {path: state_dict["best_model_score"]},
+        }
+        super().load_state_dict({**state_dict, **moved})
 
 
 def trainer_arguments(
@@ -172,7 +177,7 @@ def trainer_arguments(
         "logger": False,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
-        "enable_progress_bar": sys.stderr.isatty(),
+        "enable_progress_bar": sys.stderr.isatty() and logging.getLogger("spt").level < logging.ERROR,
         "accelerator": "auto",
         "devices": 1,
     }

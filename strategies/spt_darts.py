@@ -20,12 +20,12 @@ from spt.data import Batch
 from spt.data.halves import halves
 from spt.errors import InputError, unknown
 from spt.evaluation import evaluate
+from spt.history import History
 from spt.model import PromptedModel, trained
 from spt.training import Loader
 from strategies.consistency import DISTANCES, pruned_layers
 from strategies.derivation import DERIVATIONS, Derived
 from strategies.evaluator import EvaluatorModule, Loaders
-from strategies.gate_history import GateHistory
 from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers
 
 
@@ -88,7 +88,7 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
         self.gate_every = gate_every
         self.derivation = DERIVATIONS[derivation]
         self.seed = seed
-        self.history = None if history is None else GateHistory(history)
+        self.history = None if history is None else History(history)
         self.record_every = record_every
 
     def default_mutation_hooks(self) -> list[Any]:
@@ -167,7 +167,7 @@ class SptDartsModule(DartsLightningModule):  # type: ignore[misc]
         self.advance_lr_schedulers(batch_idx)
         due = batch_idx % self.options.record_every == 0 or self.trainer.is_last_batch
         if self.options.history and due:
-            self.options.history.record(self.current_epoch, batch_idx, gate_values(self.model))
+            self.options.history.record(self.current_epoch, step=batch_idx, gates=gate_values(self.model))
 
     def _gate_step(self, batch: Batch, batch_idx: int) -> None:
         optimizer = self.architecture_optimizers()

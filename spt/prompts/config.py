@@ -17,7 +17,7 @@ class PromptConfig(BaseModel):
     )
     length: int = Field(10, ge=1, le=512, description="P, prompt vectors per chosen layer.")
     bottleneck: int = Field(64, ge=1, description="R, width inside a generator.")
-    phm_order: int = Field(8, ge=1, description="n of the PHM projections; 1 means dense projections.")
+    phm_order: int = Field(4, ge=1, description="n of the PHM projections; 1 means dense projections.")
     pooler: Literal["average", "max", "first", "attention"] = Field(
         "average", description="How the pooled generator goes from T tokens to P positions."
     )

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from experiments import demo, pipeline
+from experiments import baselines, demo
 from experiments.config import RunConfig, load_config
 from experiments.hyperparameters import distributions
 from experiments.nnictl import ExperimentError, Trial
@@ -75,7 +75,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
         return {**METRICS, "layers": [], "test_accuracy": {"head": 0.8, "input_prompt": 0.85}[kind]}
 
     monkeypatch.setattr(demo, "NniExperiment", FakeExperiment)
-    monkeypatch.setattr(pipeline, "baseline", baseline)
+    monkeypatch.setattr(baselines, "baseline", baseline)
     monkeypatch.setattr(demo, "fetch", Path)
     monkeypatch.setattr(demo, "RUNS", tmp_path)
 

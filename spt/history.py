@@ -1,15 +1,16 @@
-"""The gates over the course of a search, one JSON line a record."""
+"""What happened epoch by epoch, one JSON line a record, written as it goes."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from spt.atomic import write_text
 
 
-class GateHistory:
-    """Appends {"epoch", "step", "gates"} lines to a file as the search goes."""
+class History:
+    """Appends {"epoch": ..., ...} lines to a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,7 +24,7 @@ class GateHistory:
         kept = [line for line in lines if json.loads(line)["epoch"] < epoch]
         write_text(self.path, "".join(f"{line}\n" for line in kept))
 
-    def record(self, epoch: int, step: int, gates: dict[int, float]) -> None:
-        """Add the gates after weight step `step` of `epoch`."""
+    def record(self, epoch: int, **values: Any) -> None:
+        """Add a line."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": epoch, "step": step, "gates": gates}) + "\n")
+            file.write(json.dumps({"epoch": epoch, **values}) + "\n")
