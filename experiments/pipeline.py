@@ -39,6 +39,8 @@ from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gate_values, gated_layers
 from strategies.spt_darts import SptDarts
 
+# keys that a run may go on with changed, because they do not change its numbers
+NEUTRAL = {"name", "threads", "cache", "cache_gb"}
 Stage = Literal["search", "train"]
 OnEpoch = Callable[[str, int, float], None]
 
@@ -107,7 +109,7 @@ class Run:
             raise InputError(
                 f"The run folder '{self.folder}' holds a config.yml that no run wrote. Choose another folder."
             ) from error
-        changed = _differences(before, config)
+        changed = sorted(set(_differences(before, config)) - NEUTRAL)
         if changed:
             raise InputError(
                 f"The run folder '{self.folder}' holds a run of another config (different: "
@@ -165,8 +167,10 @@ class Run:
     def loader(self, split: str, model: PromptedModel, shuffled: bool = False) -> Loader:
         """Batches of a split: shuffled by the run's seed to train on, in large batches to evaluate on.
 
-        They bring the hidden states at the model's first prompt layer, where the cache has room for them.
+        They bring the hidden states at the model's first prompt layer, where the cache has room for them. The
+        model goes to the accelerator, if there is one.
         """
+        model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
         training = self.config.training
         examples = self.cache.extend(self.examples(split), model, self.tokenizer, training.eval_batch_size)
         if shuffled:
@@ -250,7 +254,6 @@ class Run:
         folder.mkdir(exist_ok=True)
         if (folder / "train.json").exists():
             return PromptClassifier.from_pretrained(self.folder / "model")
-        folder.mkdir(exist_ok=True)
         model = self.factory.model(architecture)
         inherited = self.folder / "search" / "inherited.safetensors"
         if inherited.exists():

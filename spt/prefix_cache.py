@@ -97,7 +97,9 @@ class PrefixCache:
 def key(examples: Sequence[Example], model: PromptedModel) -> str:
     """A name that changes with the tokens, the layer, and the weights and settings below it."""
     digest = hashlib.blake2b(digest_size=20)
-    digest.update(f"{model.first_prompt_layer} {model.backbone.fingerprint}".encode())
+    backbone = model.backbone
+    settings = backbone.model.config.to_json_string()
+    digest.update(f"{model.first_prompt_layer} {backbone.fingerprint} {settings}".encode())
     for example in examples:
         digest.update(np.asarray(example["input_ids"], dtype=np.int64).tobytes() + b";")
         digest.update(np.asarray(example.get("token_type_ids", []), dtype=np.int64).tobytes() + b".")

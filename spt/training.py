@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spt.data import Batch, BucketedBatches
+from spt.data import Batch
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained
@@ -75,10 +75,6 @@ class PromptTuning(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Make an epoch depend on nothing but the seed and its number, so that a resumed run repeats it."""
         torch.manual_seed(self.seed * 10_007 + self.current_epoch)
-        loaders = self.trainer.train_dataloader
-        for loader in loaders.values() if isinstance(loaders, dict) else [loaders]:
-            # Lightning sets the epoch too, but to the one before after a resume
-            cast(BucketedBatches, cast(Loader, loader).batch_sampler).set_epoch(self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = nn.functional.cross_entropy(self.model(batch).logits, batch["labels"])
@@ -231,5 +227,7 @@ def fit(
     path = checkpoint_path(folder)
     trainer.fit(module, train, dev, ckpt_path=path if path.exists() else None)
     module.load_state_dict(load_state(best.path)["state_dict"], strict=False)
+    # Lightning leaves it on the CPU
+    model.to(trainer.strategy.root_device)
     assert best.best_model_score is not None
     return Fit(float(best.best_model_score), trainer.current_epoch, trainer.global_step, timer.time_elapsed())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spt.data import Batch
 from spt.heads import Output
+from spt.model import PromptedModel
+from strategies.hyper_network import fixed_gates
 
 Distance = Callable[[Output, Output], Tensor]
 
@@ -26,6 +29,22 @@ def kl(clean: Output, pruned: Output) -> Tensor:
 
 
 DISTANCES: dict[str, Distance] = {"mse": mse, "kl": kl}
+
+
+def consistent_loss(
+    model: PromptedModel, batch: Batch, weight: float, distance: Distance, mask: Mapping[int, float]
+) -> Tensor:
+    """Cross-entropy of the clean pass plus `weight` times its distance to a pass with gates fixed by `mask`.
+
+    Both passes start from one encoding of the layers below the first candidate; weight 0 saves the second.
+    """
+    shared = model.with_prefix(batch)
+    clean = model(shared)
+    loss = functional.cross_entropy(clean.logits, batch["labels"])
+    if not weight:
+        return loss
+    with fixed_gates(model, mask):
+        return loss + weight * distance(clean, model(shared))
 
 
 def pruned_layers(layers: Sequence[int], probability: float, generator: torch.Generator) -> dict[int, float]:

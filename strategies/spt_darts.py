@@ -12,7 +12,7 @@ from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
 from nni.nas.oneshot.pytorch.strategy import OneShotStrategy
 from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning.callbacks import Timer
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Adam, Optimizer
 
 from search_spaces.prompt_layers import PromptLayerSpace, to_sample
@@ -23,10 +23,10 @@ from spt.evaluation import evaluate
 from spt.history import History
 from spt.model import PromptedModel, trained
 from spt.training import Loader
-from strategies.consistency import DISTANCES, pruned_layers
+from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
 from strategies.derivation import DERIVATIONS, Derived
 from strategies.evaluator import EvaluatorModule, Loaders
-from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers
+from strategies.hyper_network import GatedLayer, gate_values, gated_layers
 
 
 class SptDarts(OneShotStrategy):  # type: ignore[misc]
@@ -108,7 +108,8 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
     def derived(self) -> Derived:
         """The layers found, once the search has run."""
         module = cast(EvaluatorModule, self.oneshot_module.training_module)
-        model = cast(PromptLayerSpace, self.supernet)
+        # Lightning leaves it on the CPU
+        model = cast(PromptLayerSpace, self.supernet).to(self._trainer.strategy.root_device)
         loader: Loader = cast(Loaders, self._mutated_model_space.evaluator.datamodule).dev_loader
 
         def score() -> float:
@@ -119,9 +120,12 @@ class SptDarts(OneShotStrategy):  # type: ignore[misc]
     @property
     def seconds(self) -> float:
         """Training time of the search, over all its sessions."""
-        trainer = self._mutated_model_space.evaluator.trainer
-        (timer,) = (callback for callback in trainer.callbacks if isinstance(callback, Timer))
+        (timer,) = (callback for callback in self._trainer.callbacks if isinstance(callback, Timer))
         return float(timer.time_elapsed())
+
+    @property
+    def _trainer(self) -> Any:
+        return cast(RawFormatModelSpace, self._mutated_model_space).evaluator.trainer
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
         """The one model of the derived layers."""
@@ -180,22 +184,17 @@ class SptDartsModule(DartsLightningModule):  # type: ignore[misc]
     def _weight_step(self, batch: Batch, batch_idx: int) -> None:
         (optimizer,) = (o for o in self.optimizers() if not getattr(o, "is_arch_optimizer", False))
         self.toggle_optimizer(optimizer)
-        loss = self._weight_loss(batch, batch_idx)
+        options = self.options
+        loss = consistent_loss(
+            cast(PromptedModel, self.model),
+            batch,
+            options.consistency,
+            options.distance,
+            self._mask(batch_idx),
+        )
         self.training_module.check_finite(loss, batch_idx)
         self.advance_optimization(loss, batch_idx, self.gradient_clip_val)
         self.untoggle_optimizer(optimizer)
-
-    def _weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy of the clean pass plus lambda times its distance to the pruned pass."""
-        model = cast(PromptedModel, self.model)
-        shared = model.with_prefix(batch)
-        clean = model(shared)
-        loss = nn.functional.cross_entropy(clean.logits, batch["labels"])
-        if not self.options.consistency:
-            return loss
-        with fixed_gates(model, self._mask(batch_idx)):
-            pruned = model(shared)
-        return loss + self.options.consistency * self.options.distance(clean, pruned)
 
     def _mask(self, batch_idx: int) -> dict[int, float]:
         """This step's pruned gates, from the seed and the step alone, so that resuming repeats them."""

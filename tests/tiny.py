@@ -75,6 +75,8 @@ def tiny_tree(folder: Path, **sections: Any) -> dict[str, Any]:
         "search": {"layers": 2, "epochs": 2, "warmup_epochs": 0},
         "training": {"epochs": 2, "batch_size": 8, "learning_rate": 0.01},
         "threads": 1,
+        # a test must leave nothing in the user's cache folder
+        "cache": "off",
     }
     for name, section in sections.items():
         tree[name] = {**tree.get(name, {}), **section} if isinstance(section, dict) else section

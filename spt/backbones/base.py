@@ -96,11 +96,10 @@ class Backbone(nn.Module, ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the weights and of the settings that hidden states depend on."""
-        digest = hashlib.blake2b(
-            f"{self.model.config.to_json_string()} {self.dtype}".encode(), digest_size=16
-        )
-        for weight in self.model.state_dict().values():
+        """A hash of the weights, their names and their dtype."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name, weight in self.model.state_dict().items():
+            digest.update(f"{name} {weight.dtype}".encode())
             digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
 

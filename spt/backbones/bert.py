@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from spt.backbones.base import Backbone, Frame, token_positions
 
 
 class BertBackbone(Backbone):
     """BERT."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model)
+        # nothing here uses it, and many checkpoints lack it: its weights would be random
+        self.transformer.pooler = None
 
     def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
         embedded: Tensor = self.transformer.embeddings(

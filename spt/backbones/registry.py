@@ -96,11 +96,11 @@ def load_backbone(
             f"The backbone '{name}' has a config, but its weights cannot be read "
             f"({str(error).splitlines()[0]}). Check the folder, or the network."
         ) from error
-    # Hugging Face would go on with random weights in their place
-    if language_model and report["missing_keys"]:
+    # Hugging Face would go on with random weights in their place; nothing here uses a pooler
+    if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
+        advice = "Use a classification head, or a checkpoint" if language_model else "Use a checkpoint"
         raise InputError(
-            f"The backbone '{name}' lacks weights of its language-model head "
-            f"({', '.join(sorted(report['missing_keys']))}). "
-            "Use a classification head, or a checkpoint that was saved with that head."
+            f"The backbone '{name}' lacks weights ({', '.join(missing[:5])}). "
+            f"{advice} that was saved with them."
         )
     return backbone(model)

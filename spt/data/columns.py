@@ -26,13 +26,13 @@ def to_rows(task: Task, tables: Mapping[str, Dataset]) -> dict[str, Dataset]:
         _check_columns(task, split, table)
     labels = {split: _label_names(task, split, table) for split, table in tables.items()}
     names = task.labels or _class_names(tables["train"], task.label, labels["train"])
+    classes = {split: _class_indices(task, split, labels[split], names) for split in tables}
+    _check_seen(task, classes, names)
     if task.label_words and len(task.label_words) != len(names):
         raise InputError(
             f"Task '{task.name}' has {len(task.label_words)} label_words, but train has "
             f"{len(names)} classes: {_some(names)}. Give one word a class, in this order."
         )
-    classes = {split: _class_indices(task, split, labels[split], names) for split in tables}
-    _check_seen(task, classes, names)
     return {split: _rows(task, split, tables[split], classes[split], names) for split in tables}
 
 

@@ -28,12 +28,16 @@ FILES = {
     "architecture.json",
     "config.yml",
     "metrics.json",
+    "model/README.md",
     "model/prompt.json",
     "model/prompt.safetensors",
+    "report.html",
     "search/gates.jsonl",
+    "search/history.jsonl",
     "search/last.ckpt",
     "search/search.json",
     "train/best.ckpt",
+    "train/history.jsonl",
     "train/train.json",
 }
 METRICS = {
@@ -93,6 +97,12 @@ def whole(home: Path) -> Whole:
 
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def histories(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*.jsonl")
+    }
 
 
 def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -202,8 +212,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_metrics(
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert timeless(run(config(home), tmp_path / "run")) == timeless(whole[1])
     assert files(tmp_path / "run") == FILES
-    gates = "search/gates.jsonl"
-    assert (tmp_path / "run" / gates).read_bytes() == (whole[0] / gates).read_bytes()
+    assert histories(tmp_path / "run") == histories(whole[0])
 
 
 @pytest.mark.slow
@@ -219,6 +228,7 @@ def test_killed_inside_a_stage_it_ends_with_the_same_metrics(
         run(config(home), tmp_path / "run", on_epoch)
     assert timeless(run(config(home), tmp_path / "run")) == timeless(whole[1])
     assert files(tmp_path / "run") == FILES
+    assert histories(tmp_path / "run") == histories(whole[0])
 
 
 def test_another_config_is_refused_naming_the_keys(whole: Whole, home: Path) -> None:
@@ -400,7 +410,11 @@ def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path)
     metrics = run(config(home, search=manual), tmp_path / "run")
     assert (metrics["strategy"], metrics["layers"], metrics["gates"]) == ("manual", [1, 3], None)
     assert (metrics["search_seconds"], metrics["search_steps"]) == (0, 0)
-    assert files(tmp_path / "run") == FILES - {"search/gates.jsonl", "search/last.ckpt"}
+    assert files(tmp_path / "run") == FILES - {
+        "search/gates.jsonl",
+        "search/history.jsonl",
+        "search/last.ckpt",
+    }
 
 
 def test_baselines_are_the_head_alone_and_a_free_prompt_at_the_input(home: Path, tmp_path: Path) -> None:

@@ -18,13 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experiments.pipeline import Run
-from spt import classifier as module
+from spt import saved_prompt as module
 from spt.architecture import PromptLayers
-from spt.classifier import CONFIG, WEIGHTS, PromptClassifier
+from spt.classifier import PromptClassifier
 from spt.data import encode_texts, make_loader
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.model import trained
+from spt.saved_prompt import CONFIG, WEIGHTS
 from spt.tasks import get_task
 from tests.tiny import make_backbone, tiny_config
 
@@ -200,6 +201,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "other config": lambda folder: rewrite(folder / CONFIG, lambda _: b"[1, 2]"),
     "newer": lambda folder: change(folder, format=2, versions={"spt-nas": "9.1"}),
     "no spec": lambda folder: change(folder, spec={}),
+    "no backbone": lambda folder: change(folder, backbone=...),
+    "other backbone": lambda folder: change(folder, backbone="0123"),
     "no architecture": lambda folder: change(folder, architecture=...),
     "layer outside": lambda folder: change(folder, architecture={"layers": [1, 9], "total": 4}),
     "a layer less": lambda folder: change(folder, architecture={"layers": [1], "total": 4}),
@@ -219,6 +222,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("other config", "has format None, but this version reads 1"),
         ("newer", r"has format 2, but this version reads 1\. Use the version .* wrote it: 9\.1"),
         ("no spec", "is damaged"),
+        ("no backbone", "is damaged.*backbone"),
+        ("other backbone", r"holds other weights than those .* trained on\. Put those there"),
         ("no architecture", "is damaged.*architecture"),
         ("layer outside", r"is damaged[\s\S]*not among 0 to 3"),
         ("a layer less", r"does not fit prompt.json .*choices\.3\.generator"),
@@ -238,7 +243,7 @@ def test_a_backbone_that_is_gone_or_another_is_refused(home: Path, tmp_path: Pat
     made.save_pretrained(tmp_path / "model")
     shutil.rmtree(tmp_path / "backbone")
     make_backbone(tmp_path / "backbone", layers=2)
-    with pytest.raises(InputError, match=r"is a prompt for 4 layers, but its backbone .* has 2"):
+    with pytest.raises(InputError, match=r"backbone .* holds other weights than those"):
         PromptClassifier.from_pretrained(tmp_path / "model")
     (tmp_path / "backbone" / "tokenizer.json").unlink()
     (tmp_path / "backbone" / "tokenizer_config.json").unlink()

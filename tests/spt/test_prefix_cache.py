@@ -107,6 +107,8 @@ def test_the_key_changes_with_layer_tokens_and_weights(run: Run, tmp_path: Path)
         key(rows, model(other, 1)),
     ]
     assert len(set(keys)) == len(keys)
+    again = Run(run.config, tmp_path / "again")
+    assert key(rows, model(again, 1)) == keys[0]
     assert key(examples(run), model(run, 1, 3)) == keys[0]
 
 

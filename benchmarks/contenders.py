@@ -1,0 +1,212 @@
+"""What the speed benchmark compares: our architectures, peft's methods, full fine-tuning, a frozen pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    TaskType,
+    get_peft_model,
+)
+from torch import Tensor, nn
+from torch.optim import AdamW
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+from benchmarks.measure import Step
+from search_spaces.budget import Budget
+from search_spaces.prompt_layers import PromptLayerSpace
+from spt.architecture import PromptLayers
+from spt.backbones.bert import BertBackbone
+from spt.factory import ModelFactory
+from spt.heads import ClassificationHead
+from spt.model import PromptedModel
+from spt.prompts.config import PromptConfig
+from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
+from strategies.spt_darts import SptDarts
+
+CLASSES = 2
+VOCABULARY = 1000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """B, T, P, L and H of a measurement, K layers where a method takes so many; a head has 64 of H."""
+
+    batch: int = 8
+    tokens: int = 128
+    prompt: int = 10
+    layers: int = 12
+    hidden: int = 768
+
+    def backbone(self) -> BertConfig:
+        """A BERT of this shape. The embedding table is small: it takes no part in what is measured."""
+        return BertConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=self.hidden,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.hidden // 64,
+            intermediate_size=4 * self.hidden,
+            num_labels=CLASSES,
+        )
+
+    def rows(self, device: torch.device) -> dict[str, Tensor]:
+        """A batch without padding."""
+        ids = torch.randint(VOCABULARY, (self.batch, self.tokens), device=device)
+        labels = torch.randint(CLASSES, (self.batch,), device=device)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method: one step of it, and the parameters that do not count as activations."""
+
+    name: str
+    step: Step
+    parameters: list[Tensor]
+
+
+def contenders(shape: Shape, device: torch.device) -> Iterator[Contender]:
+    """All methods on the same shape, made one after the other."""
+    rows = shape.rows(device)
+    yield from prompted(shape, rows, device)
+    for name, config in peft_configs(shape).items():
+        yield peft_method(name, config, shape, rows, device)
+    yield full_fine_tuning(shape, rows, device)
+
+
+def prompted(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Iterator[Contender]:
+    """Ours, over one backbone: fixed layers with and without a cached prefix, and the search."""
+    factory = _factory(shape, PromptConfig(length=shape.prompt), device)
+    third, middle, late = shape.layers // 3, shape.layers // 2, 3 * shape.layers // 4
+    four = (third, 7 * shape.layers // 12, late, shape.layers - 1)
+    for name, layers, cached in (
+        ("spt_" + "_".join(map(str, four)), four, False),
+        (f"late_{middle}", (middle,), False),
+        (f"late_{middle}_cached", (middle,), True),
+        (f"late_{late}_cached", (late,), True),
+        ("head", (), False),
+        ("head_cached", (), True),
+    ):
+        model = factory.model(PromptLayers.of(layers, shape.layers)).to(device)
+        yield _training(name, model, model.with_prefix(rows) if cached else rows)
+    free = _factory(shape, PromptConfig(generator="free", length=shape.prompt), device, factory.backbone)
+    yield _training("input_prompt", free.model(PromptLayers.of((0,), shape.layers)).to(device), rows)
+    yield _frozen_forward(factory.model(PromptLayers.of((), shape.layers)).to(device), rows)
+    yield search(factory, shape, rows, device)
+
+
+def search(factory: ModelFactory, shape: Shape, rows: Mapping[str, Any], device: torch.device) -> Contender:
+    """An average search step with every layer a candidate, at SPT-DARTS's defaults.
+
+    The clean and the pruned pass of a weight step, and a gate step every `gate_every` weight steps; masks
+    are drawn anew. A measured step is a cycle of `CYCLE` of them, so that masks average out.
+    """
+    strategy = SptDarts()
+    space = PromptLayerSpace(factory, Budget(shape.layers, 2))
+    model: PromptedModel = strategy.mutate_model(space).to(device)
+    gates = [p for name, p in model.named_parameters() if name.endswith("alpha")]
+    others = [p for p in model.parameters() if p.requires_grad and all(p is not gate for gate in gates)]
+    gate_optimizer, optimizer = AdamW(gates, lr=1e-3), AdamW(others, lr=1e-3)
+    generator = torch.Generator().manual_seed(0)
+
+    def gate_step() -> None:
+        _toggle(others, False)
+        _descend(gate_optimizer, nn.functional.cross_entropy(model(rows).logits, rows["labels"]))
+        _toggle(others, True)
+
+    def weight_step() -> None:
+        _toggle(gates, False)
+        mask = pruned_layers(range(shape.layers), strategy.mask_probability, generator)
+        batch: Any = rows
+        _descend(optimizer, consistent_loss(model, batch, strategy.consistency, DISTANCES["mse"], mask))
+        _toggle(gates, True)
+
+    def cycle() -> None:
+        for step in range(CYCLE):
+            if step % strategy.gate_every == 0:
+                gate_step()
+            weight_step()
+
+    return Contender("search_step", cycle, list(model.parameters()))
+
+
+CYCLE = 4
+
+
+def peft_configs(shape: Shape) -> dict[str, PeftConfig]:
+    """peft's methods at their own defaults, with our prompt length."""
+    shared = {"task_type": TaskType.SEQ_CLS, "num_virtual_tokens": shape.prompt}
+    return {
+        "peft_prompt_tuning": PromptTuningConfig(**shared),
+        "peft_p_tuning": PromptEncoderConfig(**shared, encoder_hidden_size=128),
+        "peft_prefix_tuning": PrefixTuningConfig(**shared),
+        "peft_lora": LoraConfig(task_type=TaskType.SEQ_CLS, r=8, target_modules=["query", "value"]),
+    }
+
+
+def peft_method(
+    name: str, config: PeftConfig, shape: Shape, rows: Mapping[str, Tensor], device: torch.device
+) -> Contender:
+    """A method of peft as its users train it, dropout included."""
+    model = get_peft_model(BertForSequenceClassification(shape.backbone()), config).to(device).train()
+    return _supervised(name, model, rows)
+
+
+def full_fine_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Contender:
+    """Every weight of the model trains."""
+    model = BertForSequenceClassification(shape.backbone()).to(device).train()
+    return _supervised("full_fine_tuning", model, rows)
+
+
+def _factory(shape: Shape, prompt: PromptConfig, device: torch.device, backbone: Any = None) -> ModelFactory:
+    backbone = backbone or BertBackbone(BertModel(shape.backbone())).to(device)
+    return ModelFactory(backbone, prompt, lambda: ClassificationHead(shape.hidden, CLASSES), seed=0)
+
+
+def _training(name: str, model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
+    def loss() -> Tensor:
+        return nn.functional.cross_entropy(model(rows).logits, rows["labels"])
+
+    return _contender(name, model, loss)
+
+
+def _supervised(name: str, model: nn.Module, rows: Mapping[str, Tensor]) -> Contender:
+    def loss() -> Tensor:
+        found: Tensor = model(**rows).loss
+        return found
+
+    return _contender(name, model, loss)
+
+
+def _contender(name: str, model: nn.Module, loss: Callable[[], Tensor]) -> Contender:
+    optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    return Contender(name, lambda: _descend(optimizer, loss()), list(model.parameters()))
+
+
+def _frozen_forward(model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
+    """The floor: the backbone alone, without gradients."""
+
+    @torch.no_grad()
+    def step() -> None:
+        model(rows)
+
+    return Contender("frozen_forward", step, list(model.parameters()))
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def _toggle(parameters: list[nn.Parameter], trains: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(trains)
