@@ -20,13 +20,11 @@ PER_CYCLE = ("search_step",)
 
 
 def counts(contender: Contender) -> dict[str, float]:
-    """Exact FLOPs and saved bytes of one step."""
-    steps = CYCLE if contender.name in PER_CYCLE else 1
-    return {
-        "flops": flops(contender.step) / steps,
-        # a cycle's steps free what they saved before the next begins
-        "saved_bytes": saved_bytes(contender.step, contender.parameters),
-    }
+    """Exact FLOPs of one step, and the bytes it saves; those of a cycle overwrite each other."""
+    if contender.name in PER_CYCLE:
+        return {"flops": flops(contender.step) / CYCLE}
+    saved = saved_bytes(contender.step, contender.parameters)
+    return {"flops": flops(contender.step), "saved_bytes": saved}
 
 
 def ratios(figures: dict[str, dict[str, float]]) -> list[dict[str, Any]]:

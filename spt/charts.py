@@ -58,7 +58,6 @@ def learning_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         for stage, records in curves.items():
             if not records:
                 continue
-            # an epoch that was cut short is in the file again, with the same score
             scores = {record["epoch"] + 1: record["dev"] for record in records}
             axes.plot(
                 list(scores),
