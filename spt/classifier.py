@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spt.architecture import PromptLayers
+from spt.backbones.base import Backbone
 from spt.data import encode_texts, make_loader
 from spt.evaluation import probabilities
 from spt.model import PromptedModel, trained
@@ -68,15 +69,16 @@ class PromptClassifier:
         SavedPrompt(self.spec, self.architecture, fingerprint, weights).write(Path(folder))
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> PromptClassifier:
-        """Read what `save_pretrained` wrote, and load the backbone it refers to.
+    def from_pretrained(cls, folder: str | Path, backbone: Backbone | None = None) -> PromptClassifier:
+        """Read what `save_pretrained` wrote, over the backbone it refers to or one that is loaded already.
 
         Raises:
             InputError: if the folder is not a saved prompt, is damaged or of another format, or if the
                 backbone is not to be had or not the one that the prompt was trained on.
         """
         saved = SavedPrompt.read(Path(folder))
-        tokenizer, backbone = saved.spec.load_tokenizer(), saved.spec.load_backbone()
+        tokenizer = saved.spec.load_tokenizer()
+        backbone = backbone or saved.spec.load_backbone()
         model = saved.spec.factory(backbone, tokenizer, seed=0).model(saved.architecture)
         saved.load_into(model)
         model.eval()

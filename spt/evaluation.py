@@ -18,7 +18,7 @@ from spt.tasks import Task, score
 def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Class probabilities [N, C] and labels [N], both in the order of the split's rows."""
     model.eval()
-    device = next(model.parameters()).device
+    device = model.backbone.device
     rows, labels, chances = [], [], []
     for batch in loader:
         chances.append(model(move_data_to_device(batch, device)).logits.float().softmax(-1).cpu())

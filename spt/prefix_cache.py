@@ -119,7 +119,7 @@ def _compute(
     starts = np.cumsum([0, *lengths])
     states = torch.empty(sum(lengths), model.backbone.hidden_size, dtype=model.backbone.dtype)
     position = {example["row"]: index for index, example in enumerate(examples)}
-    device = next(model.parameters()).device
+    device = model.backbone.device
     for batch in make_loader(list(examples), tokenizer, batch_size):
         hidden = model.prefix({name: tensor.to(device) for name, tensor in batch.items()}).cpu()
         for row, state, mask in zip(batch["rows"].tolist(), hidden, batch["attention_mask"], strict=True):

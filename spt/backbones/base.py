@@ -94,6 +94,12 @@ class Backbone(nn.Module, ABC):
         dtype: torch.dtype = self.model.dtype
         return dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Of the weights."""
+        device: torch.device = self.model.device
+        return device
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the weights, their names and their dtype."""
@@ -188,7 +194,8 @@ def _prompt_bias(prompt: PromptState, mask: Tensor, smallest: float) -> Tensor:
     """[B, P]."""
     if prompt.presence is None:
         return torch.zeros(len(mask), prompt.length, device=mask.device)
-    return prompt.log_presence(smallest)[:, None].expand(len(mask), prompt.length)
+    log = prompt.log_presence(smallest)
+    return log if log.ndim == 2 else log[:, None].expand(len(mask), prompt.length)
 
 
 def _visible(mask: Tensor, prompt_length: int, causal: bool, window: int | None) -> Tensor:

@@ -16,8 +16,8 @@ class PromptState:
 
     Attributes:
         vectors: prompt states, [B, P, H]; None where no layer so far has inserted a prompt.
-        presence: how much the prompt exists, in [0, 1], shape [1] or [B]; None stands for exactly 1,
-            the only value a discrete model needs.
+        presence: how much the prompt exists, in [0, 1], shape [1], [B] or, where a batch mixes prompts of
+            different lengths, [B, P]; None stands for exactly 1, the only value a discrete model needs.
 
     Source: ours. The paper's rule for layers below the first prompt is not public; presence makes the
     relaxed network at gates 0/1 equal the discrete one.
@@ -52,7 +52,7 @@ class PromptState:
         )
 
     def log_presence(self, smallest: float) -> Tensor:
-        """log(presence), `smallest` where presence is 0; shape [1] or [B]."""
+        """log(presence), `smallest` where presence is 0; of the same shape."""
         assert self.presence is not None
         log = self.presence.clamp_min(_SMALLEST).log()
         return torch.where(self.presence > 0, log, torch.full_like(log, smallest))
