@@ -100,7 +100,8 @@ def test_the_python_examples_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run(tiny_config(tmp_path), Path("runs/trec"))
+    for name in ("trec", "three"):
+        run(tiny_config(tmp_path), Path("runs") / name)
     shipped = Path("experiments/configs/trec.yml")
     shipped.parent.mkdir(parents=True)
     shipped.write_text(yaml.safe_dump(tiny_tree(tmp_path)), encoding="utf-8")
