@@ -27,11 +27,11 @@ def fresh(config: RunConfig) -> dict[str, Any]:
 def main() -> None:
     """Measure and write benchmarks/results/search_cost.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train-size", type=int, default=640)
+    parser.add_argument("--train-size", type=int, default=320)
     parser.add_argument(
         "--epochs", type=int, default=4, help="of the search, the retraining and the baseline"
     )
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     given = parser.parse_args()
     overrides = [
         f"data.train_size={given.train_size}",
