@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from spt.atomic import write_text
 from spt.errors import InputError
 
 ENDED = ("DONE", "TUNER_NO_MORE_TRIAL", "STOPPED")
@@ -202,9 +203,7 @@ class NniExperiment:
 
     def export(self, file: Path) -> None:
         """Write parameters and results of the finished trials as JSON, like `nnictl experiment export`."""
-        temporary = file.with_name(f".{file.name}.partial")
-        temporary.write_text(json.dumps(self._get("export-data"), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(file)
+        write_text(file, json.dumps(self._get("export-data"), indent=2) + "\n")
 
     def stop(self) -> None:
         """End the manager as `nnictl stop` does, wait until every process is gone, and kill what stays."""

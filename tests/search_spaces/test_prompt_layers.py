@@ -44,13 +44,14 @@ def test_samples_and_layers_are_each_others_inverse() -> None:
 def test_a_thousand_samples_of_24_choose_4_hold_and_take_under_a_second() -> None:
     budget = Budget(24, 4)
     mutables = PromptLayerSpace(factory(layers=24), budget).simplify().values()
-    random, start, samples = RandomState(0), time.perf_counter(), []
+    random, start, samples = RandomState(0), time.process_time(), []
     for _ in range(1000):
         sample: dict[str, str] = {}
         for mutable in mutables:
             mutable.random(sample, random)
         samples.append(sample)
-    assert time.perf_counter() - start < 1
+    # processor time: other work on the machine must not fail a test
+    assert time.process_time() - start < 1
     assert all(to_layers(sample, budget).layers in budget for sample in samples)
     assert len({to_layers(sample, budget) for sample in samples}) > 900
 
