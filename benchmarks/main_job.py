@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from benchmarks.record import mean_and_spread, write_result
+from benchmarks.record import RESULTS, mean_and_spread, write_result
 from experiments.baselines import Baseline, baseline_config
 from experiments.config import RunConfig, load_config, parse_overrides
 from experiments.pipeline import run
@@ -51,27 +52,37 @@ def _in_process(method: str, seed: int, overrides: Sequence[str]) -> None:
     subprocess.run(command, check=True)
 
 
+def _recorded() -> list[dict[str, Any]]:
+    """The records of an earlier run of this command."""
+    path = RESULTS / "main_job.json"
+    return list(json.loads(path.read_text(encoding="utf-8"))["records"]) if path.exists() else []
+
+
 def main() -> None:
     """Run what is missing, two processes at a time, and write benchmarks/results/main_job.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("overrides", nargs="*", help="key=value, for all runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", choices=METHODS, nargs="+", default=METHODS, help="the rest is kept")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", nargs=2, metavar=("METHOD", "SEED"), help="one run, in this process")
     given = parser.parse_args()
     if given.only:
         run_one(given.only[0], int(given.only[1]), given.overrides)
         return
-    jobs = [(method, seed) for seed in given.seeds for method in METHODS]
+    jobs = [(method, seed) for seed in given.seeds for method in given.methods]
     with ThreadPoolExecutor(given.workers) as pool:
         list(pool.map(lambda job: _in_process(*job, given.overrides), jobs))
     records = [run_one(method, seed, given.overrides) for method, seed in jobs]
+    records += [r for r in _recorded() if r["method"] not in given.methods]
+    records.sort(key=lambda r: (METHODS.index(r["method"]), r["seed"]))
     summary = {
         method: {
             score: mean_and_spread([r[score] for r in records if r["method"] == method])
             for score in ("dev_accuracy", "test_accuracy")
         }
         for method in METHODS
+        if any(r["method"] == method for r in records)
     }
     write_result("main_job", "python -m benchmarks.main_job", records, summary=summary)
     print(summary)
