@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import torch
 from filelock import FileLock
+from lightning_fabric.utilities import move_data_to_device
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -119,9 +120,8 @@ def _compute(
     starts = np.cumsum([0, *lengths])
     states = torch.empty(sum(lengths), model.backbone.hidden_size, dtype=model.backbone.dtype)
     position = {example["row"]: index for index, example in enumerate(examples)}
-    device = model.backbone.device
     for batch in make_loader(list(examples), tokenizer, batch_size):
-        hidden = model.prefix({name: tensor.to(device) for name, tensor in batch.items()}).cpu()
+        hidden = model.prefix(move_data_to_device(batch, model.backbone.device)).cpu()
         for row, state, mask in zip(batch["rows"].tolist(), hidden, batch["attention_mask"], strict=True):
             index = position[row]
             states[starts[index] : starts[index + 1]] = state[mask.bool()]

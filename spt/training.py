@@ -117,8 +117,13 @@ class PromptTuning(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen backbone out of checkpoints."""
-        kept = {f"_model.{name}" for name, _ in trained(self.model)}
-        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in kept}
+        leave_backbone_out(checkpoint, self.model, "_model.")
+
+
+def leave_backbone_out(checkpoint: dict[str, Any], model: PromptedModel, prefix: str) -> None:
+    """Keep only what trains of a Lightning checkpoint, where the model's names begin with `prefix`."""
+    kept = {f"{prefix}{name}" for name, _ in trained(model)}
+    checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in kept}
 
 
 class Progress(Callback):
@@ -179,6 +184,11 @@ def trainer_arguments(
     }
 
 
+def last_epoch(folder: Path) -> ModelCheckpoint:
+    """Keeps the last finished epoch at `checkpoint_path`, to go on from."""
+    return ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+
+
 def checkpoint_path(folder: Path) -> Path:
     """Where a training's last finished epoch is kept."""
     return folder / "last.ckpt"
@@ -217,7 +227,7 @@ def fit(
     module = PromptTuning(config, task, seed)
     module.set_model(model)
     best = BestEpoch(folder)
-    last = ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    last = last_epoch(folder)
     stop = Patience(DEV, mode="max", patience=config.patience)
     timer = Timer()
     trainer = pl.Trainer(

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.evaluator.pytorch import LightningModule as NniModule
-from pytorch_lightning.callbacks import ModelCheckpoint, Timer
+from pytorch_lightning.callbacks import Timer
 
 from spt.tasks import Task
 from spt.training import (
@@ -18,6 +18,7 @@ from spt.training import (
     PromptTuning,
     TrainingConfig,
     checkpoint_path,
+    last_epoch,
     trainer_arguments,
 )
 
@@ -56,8 +57,9 @@ def new_evaluator(
     that has finished trains nothing more.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    last = ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
-    trainer = Trainer(**trainer_arguments(config, config.epochs, folder, [last, Timer(), Progress(on_epoch)]))
+    trainer = Trainer(
+        **trainer_arguments(config, config.epochs, folder, [last_epoch(folder), Timer(), Progress(on_epoch)])
+    )
     path = checkpoint_path(folder)
     return Lightning(
         EvaluatorModule(config, task, seed),

@@ -21,8 +21,8 @@ from spt.data.halves import halves
 from spt.errors import InputError, unknown
 from spt.evaluation import evaluate
 from spt.history import History
-from spt.model import PromptedModel, trained
-from spt.training import Loader
+from spt.model import PromptedModel
+from spt.training import Loader, leave_backbone_out
 from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
 from strategies.derivation import DERIVATIONS, Derived
 from strategies.evaluator import EvaluatorModule, Loaders
@@ -215,5 +215,4 @@ class SptDartsModule(DartsLightningModule):  # type: ignore[misc]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen backbone out of checkpoints."""
-        kept = {f"training_module._model.{name}" for name, _ in trained(self.model)}
-        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in kept}
+        leave_backbone_out(checkpoint, self.model, "training_module._model.")
