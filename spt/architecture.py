@@ -49,6 +49,30 @@ class PromptLayers(BaseModel):
                 f"Prompt layers: {problems}. Name each layer once, from 0 to {total - 1}."
             ) from error
 
+    def scaled(self, total: int) -> PromptLayers:
+        """As many layers at the same relative depths of a backbone with `total` layers.
+
+        Layer i goes to the layer that holds the middle of i's span of the depth, the lower one at a border:
+        round((i + 1/2) / L * total - 1/2). Layers that meet are spread to the next free ones, in order.
+
+        Raises:
+            InputError: for more prompt layers than `total`.
+
+        Source: ours.
+        """
+        if len(self.layers) > total:
+            raise InputError(
+                f"{self} cannot be given to a backbone of {total} layers. "
+                f"Take an architecture with at most {total} prompt layers."
+            )
+        placed: list[int] = []
+        for rank, layer in enumerate(self.layers):
+            # whole numbers, as rounding fractions could go either way at a border
+            middle = -(-(2 * layer + 1) * total // (2 * self.total)) - 1
+            highest = total - len(self.layers) + rank
+            placed.append(min(max([middle, *(below + 1 for below in placed[-1:])]), highest))
+        return PromptLayers.of(placed, total)
+
     def save(self, path: Path) -> None:
         """Write as JSON."""
         path.write_text(json.dumps(self.model_dump(mode="json")) + "\n", encoding="utf-8")
@@ -58,10 +82,14 @@ class PromptLayers(BaseModel):
         """Read what `save` wrote.
 
         Raises:
-            InputError: if the file is something else, or damaged.
+            InputError: if the file is missing, something else, or damaged.
         """
         try:
             return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise InputError(
+                f"'{path}' cannot be read: {error.strerror}. Name a run's architecture.json."
+            ) from error
         except _ValidationError as error:
             raise InputError(
                 f"'{path}' does not hold prompt layers: {error.errors()[0]['msg']}. "

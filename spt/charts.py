@@ -36,7 +36,7 @@ def gate_chart(records: Sequence[Mapping[str, Any]], chosen: Collection[int]) ->
     steps = 1 + max(record["step"] for record in records)
     times = [record["epoch"] + (record["step"] + 1) / steps for record in records]
     with rc_context(STYLE):
-        figure, axes = _axes("epoch of the search", "gate")
+        figure, axes = new_axes("epoch of the search", "gate")
         for layer in sorted(records[0]["gates"], key=int):
             kept = int(layer) in chosen
             gates = [record["gates"][layer] for record in records]
@@ -44,7 +44,7 @@ def gate_chart(records: Sequence[Mapping[str, Any]], chosen: Collection[int]) ->
             if kept:
                 end = (times[-1], gates[-1])
                 axes.annotate(layer, end, (4, 0), textcoords="offset points", va="center", color=CHOSEN)
-        return _svg(figure)
+        return as_svg(figure)
 
 
 def learning_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -54,7 +54,7 @@ def learning_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         curves: stage -> lines of its history.jsonl: epoch (from 0) and dev score.
     """
     with rc_context(STYLE):
-        figure, axes = _axes("epoch", "dev score")
+        figure, axes = new_axes("epoch", "dev score")
         for stage, records in curves.items():
             if not records:
                 continue
@@ -68,18 +68,19 @@ def learning_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)
-        return _svg(figure)
+        return as_svg(figure)
 
 
-def _axes(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 3.4), layout="constrained")
+def new_axes(x: str, y: str, height: float = 3.4) -> tuple[Figure, Axes]:
+    """An empty figure, 7 inches wide."""
+    figure = Figure(figsize=(7, height), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     return figure, axes
 
 
-def _svg(figure: Figure) -> str:
+def as_svg(figure: Figure) -> str:
     """The <svg> element alone, to stand inside HTML."""
     file = StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})

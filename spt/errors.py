@@ -9,7 +9,13 @@ class InputError(ValueError):
 
 
 class TrialFailed(RuntimeError):
-    """A training that cannot give a number, for example after a loss that is not finite."""
+    """A training that cannot give a number, for example after a loss that is not finite.
+
+    Attributes:
+        flops: what the training took until then.
+    """
+
+    flops = 0
 
 
 def unknown(what: str, value: str, allowed: Iterable[str], advice: str = "") -> InputError:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from spt.backbones.base import Backbone
+from spt.backbones.t5 import T5Backbone
 from spt.errors import InputError
+from spt.prompts.state import EMPTY
+
+# the target of padding in a label
+IGNORED = -100
 
 
 class Output(NamedTuple):
@@ -71,9 +76,80 @@ class VerbalizerHead(nn.Module):
 
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Output:
         """hidden [B, T, H] -> features [B, H], logits [B, C]."""
-        if self.mask_id is None:
-            features = reduce_tokens(hidden, batch["attention_mask"], "last")
-        else:
-            at = (batch["input_ids"] == self.mask_id).int().argmax(1)
-            features = hidden[torch.arange(len(hidden), device=hidden.device), at]
+        features = at_label(hidden, batch, self.mask_id)
         return Output(features, self._lm_logits(features)[:, self.label_words])
+
+
+def at_label(hidden: Tensor, batch: Mapping[str, Tensor], mask_id: int | None) -> Tensor:
+    """[B, T, H] -> [B, H]: where the label word belongs, the mask or, without one, the last token."""
+    if mask_id is None:
+        return reduce_tokens(hidden, batch["attention_mask"], "last")
+    at = (batch["input_ids"] == mask_id).int().argmax(1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), at]
+
+
+class LabelVectorsHead(nn.Module):
+    """One learned vector a class in the place of the language-model head's word vectors.
+
+    The rest of that head stays frozen. Source: WARP (arXiv 2101.00121); starting at the label words' own
+    vectors is its start for few-shot training.
+
+    Args:
+        backbone: loaded with its language-model head.
+        label_word_ids: one token a class, in class order.
+        mask_id: the mask token, None for causal models, which read the last token.
+    """
+
+    def __init__(self, backbone: Backbone, label_word_ids: Sequence[int], mask_id: int | None) -> None:
+        super().__init__()
+        self.mask_id = mask_id
+        self.vectors = nn.Parameter(backbone.word_projection.weight[list(label_word_ids)].detach().clone())
+        self._lm_features = backbone.lm_features
+
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Output:
+        """hidden [B, T, H] -> features [B, H], logits [B, C]."""
+        features = at_label(hidden, batch, self.mask_id)
+        return Output(features, self._lm_features(features) @ self.vectors.T)
+
+
+class TextToTextHead(nn.Module):
+    """The log-likelihood that a frozen decoder gives each class's label, all its tokens and the end.
+
+    The likeliest class is what generation constrained to the labels would write. Cross-entropy on these
+    scores renormalises over the classes, which is ours; Prompt Tuning (arXiv 2104.08691) maximises the
+    likelihood of the right label alone.
+
+    Args:
+        backbone: an encoder-decoder, loaded with its language-model head.
+        labels: the token ids of each class's label, the end token last.
+    """
+
+    targets: Tensor
+    inputs: Tensor
+
+    def __init__(self, backbone: T5Backbone, labels: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        longest = max(map(len, labels))
+        targets = torch.tensor([[*ids, *[IGNORED] * (longest - len(ids))] for ids in labels])
+        starts = torch.full((len(labels), 1), backbone.start_id)
+        self.register_buffer("targets", targets, persistent=False)
+        self.register_buffer("inputs", torch.cat([starts, targets[:, :-1].clamp_min(0)], 1), persistent=False)
+        self._memory, self._decode, self._lm_logits = backbone.memory, backbone.decode, backbone.lm_logits
+
+    def forward(self, hidden: Tensor, batch: Mapping[str, Any]) -> Output:
+        """hidden [B, T, H] and, in the batch, the prompt -> features [B, H], scores [B, C]."""
+        memory, bias = self._memory(hidden, batch["attention_mask"], batch.get("prompt", EMPTY))
+        rows, classes = len(hidden), len(self.targets)
+        states = self._decode(
+            self.inputs.repeat(rows, 1),
+            memory.repeat_interleave(classes, 0),
+            None if bias is None else bias.expand(rows, -1, -1, -1).repeat_interleave(classes, 0),
+        )
+        losses = nn.functional.cross_entropy(
+            self._lm_logits(states).transpose(1, 2),
+            self.targets.repeat(rows, 1),
+            ignore_index=IGNORED,
+            reduction="none",
+        )
+        # before its first word the decoder has seen the input alone
+        return Output(states[::classes, 0], -losses.sum(1).view(rows, classes))

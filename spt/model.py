@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from spt.backbones.base import Backbone, Frame
+from spt.backbones.base import Backbone
 from spt.heads import Output
 from spt.prompts.choices import Propagate
-from spt.prompts.state import EMPTY
+from spt.prompts.state import EMPTY, PromptState
 
 
 class PromptedModel(nn.Module):
@@ -21,17 +23,33 @@ class PromptedModel(nn.Module):
         backbone: frozen, with L layers.
         choices: one module a layer, (prompt, hidden [B, T, H], mask [B, T]) -> prompt.
         head: (hidden [B, T, H], batch) -> Output.
+        words: changes what layer 0 reads, (hidden [B, T, H], batch) -> hidden; None for prompts in front.
+
+    Attributes:
+        checkpointing: run each layer that is differentiated a second time in the backward pass instead of
+            keeping its activations.
     """
 
-    def __init__(self, backbone: Backbone, choices: Sequence[nn.Module], head: nn.Module) -> None:
+    checkpointing = False
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        choices: Sequence[nn.Module],
+        head: nn.Module,
+        words: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.choices = nn.ModuleList(choices)
         self.head = head
+        self.words = words
 
     @property
     def first_prompt_layer(self) -> int:
         """The lowest layer that may get a prompt; L where none does."""
+        if self.words is not None:
+            return 0
         layers = [i for i, choice in enumerate(self.choices) if not isinstance(choice, Propagate)]
         return min(layers, default=len(self.choices))
 
@@ -46,9 +64,10 @@ class PromptedModel(nn.Module):
         start, end = batch.get("prefix_layer", 0), self.first_prompt_layer
         if start > end:
             raise ValueError(f"the batch starts at layer {start}, but the first prompt is at layer {end}")
-        frame = self.backbone.frame(hidden, mask, EMPTY) if start < end else None
+        if start < end:
+            frame = self.backbone.frame(hidden, mask, EMPTY, padded=not bool(mask.all()))
         for index in range(start, end):
-            hidden = self.backbone.layer(index, hidden, cast(Frame, frame))
+            hidden = self.backbone.layer(index, hidden, frame)
         return hidden
 
     def with_prefix(self, batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,16 +77,34 @@ class PromptedModel(nn.Module):
     def forward(self, batch: Mapping[str, Any]) -> Output:
         """A batch (spt.data.Batch) -> features [B, H] and logits [B, C]."""
         mask = batch["attention_mask"]
-        hidden, prompt, frame = self.prefix(batch), EMPTY, None
+        hidden = self.prefix(batch)
+        if self.words is not None:
+            hidden = self.words(hidden, batch)
+        prompt, hidden = self.prompted_layers(hidden, mask, padded=not bool(mask.all()))
+        output: Output = self.head(self.backbone.finish(hidden), {**batch, "prompt": prompt})
+        return output
+
+    def prompted_layers(self, hidden: Tensor, mask: Tensor, padded: bool) -> tuple[PromptState, Tensor]:
+        """The layers from the first prompt on: hidden [B, T, H], mask [B, T] -> prompt, hidden [B, T, H]."""
+        run: Any = self.backbone.run
+        if self.checkpointing:
+            run = partial(checkpoint, run, use_reentrant=False)
+        prompt, frame = EMPTY, None
         for index in range(self.first_prompt_layer, len(self.choices)):
             prompt = self.choices[index](prompt, hidden, mask)
             if frame is None or not frame.fits(prompt):
-                frame = self.backbone.frame(hidden, mask, prompt)
-            prompt, hidden = self.backbone.run(index, prompt, hidden, frame)
-        output: Output = self.head(self.backbone.finish(hidden), batch)
-        return output
+                frame = self.backbone.frame(hidden, mask, prompt, padded)
+            prompt, hidden = run(index, prompt, hidden, frame)
+        return prompt, hidden
+
+    def compile(self, **options: Any) -> None:
+        """Compile the layers from the first prompt on with torch.compile's options, and nothing else."""
+        self.prompted_layers = torch.compile(self.prompted_layers, **options)  # type: ignore[method-assign]
 
 
 def trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The one predicate of what trains and what is saved: every parameter outside the backbone."""
-    return ((name, p) for name, p in model.named_parameters() if "backbone." not in name)
+    """The one predicate of what trains and is saved: all outside the backbone, and what is thawed in it.
+
+    A backbone is frozen as it is loaded; only methods that tune weights of its own thaw some.
+    """
+    return ((name, p) for name, p in model.named_parameters() if "backbone." not in name or p.requires_grad)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,12 +24,30 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from spt.assets import cache_folder
+from spt.backbones.base import Backbone
 from spt.data import Example, make_loader
+from spt.errors import InputError
+from spt.flops import FlopCounter
 from spt.model import PromptedModel
+from spt.precision import Precision, autocast
 
 CacheMode = Literal["auto", "memory", "disk", "off"]
 LIMIT = 8 * 2**30
 log = logging.getLogger(__name__)
+
+
+class Prefixed(NamedTuple):
+    """Examples with their prefixes, and the FLOPs that computing those took, now or when they were kept."""
+
+    examples: list[Example]
+    flops: int
+
+
+class States(NamedTuple):
+    """Hidden states [total tokens, H], the examples' real tokens in order, and the FLOPs they took."""
+
+    states: Tensor
+    flops: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +56,8 @@ class PrefixCache:
 
     Args:
         mode: `disk` shares files between processes, memory-mapped; `memory` keeps them in this process;
-            `auto` is `disk` where the states fit into `limit`, else `off`.
+            `auto` is `disk` for splits whose states fit into `limit` and `off` for others, which `disk`
+            refuses.
         folder: of the files.
         limit: bytes of all files together; the ones unused longest go first.
     """
@@ -53,41 +72,68 @@ class PrefixCache:
         model: PromptedModel,
         tokenizer: PreTrainedTokenizerBase,
         batch_size: int,
-    ) -> list[Example]:
+        precision: Precision = "32",
+    ) -> Prefixed:
         """The examples with their hidden states at the model's first prompt layer, where that saves work.
+
+        Args:
+            examples: encoded rows of one split.
+            model: whose prefix is computed.
+            tokenizer: pads the batches.
+            batch_size: rows at a time.
+            precision: of the passes that will start from the states.
 
         Returns:
             New examples with `prefix` [T, H] and `prefix_layer`; the same ones where the mode is off, where
-            the first prompt is at layer 0 (embedding is cheaper than reading), or where they pass the limit.
+            the first prompt is at layer 0 (embedding is cheaper than reading), or where `auto` has no room.
+            A run is charged the same FLOPs whether it computed the states or found them.
+
+        Raises:
+            InputError: as `check_room`.
         """
+        self.check_room(examples, model.backbone)
         layer = model.first_prompt_layer
-        size = _bytes(examples, model)
-        if self.mode == "off" or layer == 0 or not examples or (self.mode != "memory" and size > self.limit):
-            return list(examples)
-        if self.mode == "memory":
-            states = _compute(examples, model, tokenizer, batch_size)
-        else:
-            states = self._from_disk(examples, model, tokenizer, batch_size)
+        if not self._keeps(examples, model.backbone) or layer == 0 or not examples:
+            return Prefixed(list(examples), 0)
+
+        def compute() -> States:
+            with autocast(precision, model.backbone.device):
+                return _compute(examples, model, tokenizer, batch_size)
+
+        states, flops = (
+            compute() if self.mode == "memory" else self._from_disk(key(examples, model, precision), compute)
+        )
         parts = torch.split(states, [len(example["input_ids"]) for example in examples])
-        return [
+        extended = [
             Example(**example, prefix=part, prefix_layer=layer)
             for example, part in zip(examples, parts, strict=True)
         ]
+        return Prefixed(extended, flops)
 
-    def _from_disk(
-        self,
-        examples: Sequence[Example],
-        model: PromptedModel,
-        tokenizer: PreTrainedTokenizerBase,
-        batch_size: int,
-    ) -> Tensor:
+    def check_room(self, examples: Sequence[Example], backbone: Backbone) -> None:
+        """Refuse a split whose states could not be kept, before any work has gone into it.
+
+        Raises:
+            InputError: if the mode is `disk` and the states pass the limit.
+        """
+        if self.mode == "disk" and not self._keeps(examples, backbone):
+            size = _bytes(examples, backbone) / 2**30
+            raise InputError(
+                f"The hidden states of {len(examples):,} rows take {size:.2g} GB, "
+                f"but cache_gb is {self.limit / 2**30:.2g}. Raise cache_gb, or set cache to auto or off."
+            )
+
+    def _keeps(self, examples: Sequence[Example], backbone: Backbone) -> bool:
+        return self.mode == "memory" or (self.mode != "off" and _bytes(examples, backbone) <= self.limit)
+
+    def _from_disk(self, name: str, compute: Callable[[], States]) -> States:
         folder = self.folder or cache_folder() / "prefixes"
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{key(examples, model)}.safetensors"
+        path = folder / f"{name}.safetensors"
         with FileLock(path.with_suffix(".lock")):
             states = _read(path)
             if states is None:
-                _write(path, _compute(examples, model, tokenizer, batch_size))
+                _write(path, *compute())
                 states = _read(path)
         assert states is not None
         os.utime(path)
@@ -95,59 +141,61 @@ class PrefixCache:
         return states
 
 
-def key(examples: Sequence[Example], model: PromptedModel) -> str:
-    """A name that changes with the tokens, the layer, and the weights and settings below it."""
+def key(examples: Sequence[Example], model: PromptedModel, precision: Precision = "32") -> str:
+    """A name that changes with tokens, layer, precision, and the weights and settings below the layer."""
     digest = hashlib.blake2b(digest_size=20)
     backbone = model.backbone
     settings = backbone.model.config.to_json_string()
-    digest.update(f"{model.first_prompt_layer} {backbone.fingerprint} {settings}".encode())
+    digest.update(f"{model.first_prompt_layer} {precision} {backbone.fingerprint} {settings}".encode())
     for example in examples:
         digest.update(np.asarray(example["input_ids"], dtype=np.int64).tobytes() + b";")
         digest.update(np.asarray(example.get("token_type_ids", []), dtype=np.int64).tobytes() + b".")
     return digest.hexdigest()
 
 
-def _bytes(examples: Sequence[Example], model: PromptedModel) -> int:
+def _bytes(examples: Sequence[Example], backbone: Backbone) -> int:
     tokens = sum(len(example["input_ids"]) for example in examples)
-    return tokens * model.backbone.hidden_size * model.backbone.dtype.itemsize
+    return tokens * backbone.hidden_size * backbone.dtype.itemsize
 
 
 def _compute(
     examples: Sequence[Example], model: PromptedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int
-) -> Tensor:
-    """States [total tokens, H], the examples' real tokens in order."""
+) -> States:
     lengths = [len(example["input_ids"]) for example in examples]
     starts = np.cumsum([0, *lengths])
     states = torch.empty(sum(lengths), model.backbone.hidden_size, dtype=model.backbone.dtype)
     position = {example["row"]: index for index, example in enumerate(examples)}
+    counter = FlopCounter()
     for batch in make_loader(list(examples), tokenizer, batch_size):
-        hidden = model.prefix(move_data_to_device(batch, model.backbone.device)).cpu()
+        with counter:
+            hidden = model.prefix(move_data_to_device(batch, model.backbone.device)).cpu()
         for row, state, mask in zip(batch["rows"].tolist(), hidden, batch["attention_mask"], strict=True):
             index = position[row]
             states[starts[index] : starts[index + 1]] = state[mask.bool()]
-    return states
+    return States(states, counter.total)
 
 
 def _checksum(states: Tensor) -> str:
     return hashlib.blake2b(states.numpy().data, digest_size=16).hexdigest()
 
 
-def _write(path: Path, states: Tensor) -> None:
+def _write(path: Path, states: Tensor, flops: int) -> None:
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file({"states": states}, partial, metadata={"checksum": _checksum(states)})
+    save_file({"states": states}, partial, metadata={"checksum": _checksum(states), "flops": str(flops)})
     partial.replace(path)
 
 
-def _read(path: Path) -> Tensor | None:
+def _read(path: Path) -> States | None:
     """The states, memory-mapped; None where the file is missing or damaged."""
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="pt") as file:
             states: Tensor = file.get_tensor("states")
-            if _checksum(states) == (file.metadata() or {}).get("checksum"):
-                return states
-    except (OSError, SafetensorError) as error:
+            metadata = file.metadata() or {}
+            if _checksum(states) == metadata.get("checksum"):
+                return States(states, int(metadata["flops"]))
+    except (OSError, SafetensorError, KeyError) as error:
         log.warning("the cached prefix %s cannot be read (%s) and is made again", path.name, error)
         return None
     log.warning("the cached prefix %s is damaged and is made again", path.name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,20 @@ from spt.architecture import PromptLayers
 from spt.assets import BACKBONES
 from spt.atomic import write_text
 from spt.charts import gate_chart, learning_chart
+from spt.neighbours import Reading
 from spt.spec import ModelSpec
 
 STAGES = ("search", "train")
 
 
-def write_report(folder: Path, metrics: Mapping[str, Any]) -> Path:
+def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Reading] = ()) -> Path:
     """Write report.html, one file without outside parts, from what a run folder holds.
 
     Args:
         folder: with config.yml and architecture.json; search/gates.jsonl and {search,train}/history.jsonl
             are drawn where they are.
         metrics: of the run, as in metrics.json.
+        readings: of a free prompt at the input, as `read_input` gives them.
     """
     config = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
     architecture = PromptLayers.load(folder / "architecture.json")
@@ -41,6 +44,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any]) -> Path:
         layers=_stack(architecture, metrics["gates"] or {}),
         gate_chart=gate_chart(gates, architecture.layers) if gates else None,
         learning_chart=learning_chart(curves) if any(curves.values()) else None,
+        readings=readings,
         config=yaml.safe_dump(config["run"], sort_keys=False, allow_unicode=True),
     )
     write_text(path, html)
@@ -68,6 +72,41 @@ def write_model_card(folder: Path, metrics: Mapping[str, Any]) -> Path:
     )
     write_text(path, text)
     return path
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, as SVG text, and what it shows."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a comparison's page: a title, and a table, a text and figures where there are any."""
+
+    title: str
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    text: str = ""
+    figures: Sequence[Figure] = ()
+
+
+def write_comparison(
+    path: Path, title: str, subtitle: str, sections: Sequence[Section], made_with: Mapping[str, Any]
+) -> None:
+    """Write a page of tables and drawings, one file without outside parts.
+
+    Args:
+        path: of the HTML file.
+        title: at its top.
+        subtitle: below it.
+        sections: in order.
+        made_with: the command, and the versions and the machine by name.
+    """
+    page = _templates().get_template("comparison.html")
+    write_text(path, page.render(title=title, subtitle=subtitle, sections=sections, **made_with))
 
 
 def _templates() -> Environment:

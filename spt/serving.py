@@ -36,7 +36,7 @@ class PromptServer:
         classifiers: by the name that requests use. All must hold the same backbone; the first one's is kept.
 
     Raises:
-        InputError: if there is none, or their backbones differ.
+        InputError: if there is none, their backbones differ, or a prompt stands among the words.
 
     Source: mixed-task batches as in Prompt Tuning (arXiv 2104.08691, section 1), for prompts at any layers.
     """
@@ -47,6 +47,12 @@ class PromptServer:
         self.classifiers = dict(classifiers)
         first = next(iter(self.classifiers.values()))
         self.backbone, self.tokenizer = first.model.backbone, first.tokenizer
+        among = [name for name, one in self.classifiers.items() if one.model.words is not None]
+        if among:
+            raise InputError(
+                f"The prompts {', '.join(among)} stand among the words of their templates and cannot share a "
+                "batch with others. Ask PromptClassifier for their labels."
+            )
         other = [
             name
             for name, classifier in self.classifiers.items()
@@ -109,10 +115,12 @@ class PromptServer:
             for name in dict.fromkeys(tasks)
         }
         models = {name: self.classifiers[name].model for name in members}
-        hidden = self.backbone.finish(self._layers(batch, models, members))
+        prompt, hidden = self._layers(batch, models, members)
+        hidden = self.backbone.finish(hidden)
         answers = {}
         for name, rows in members.items():
-            logits = models[name].head(hidden[rows], _select(batch, rows)).logits
+            own = {**_select(batch, rows), "prompt": own_prompt(prompt, rows)}
+            logits = models[name].head(hidden[rows], own).logits
             chances, best = logits.softmax(-1).max(-1)
             labels = self.classifiers[name].spec.task.labels or ()
             for row, chance, label in zip(batch["rows"][rows].tolist(), chances, best, strict=True):
@@ -121,17 +129,18 @@ class PromptServer:
 
     def _layers(
         self, batch: Mapping[str, Any], models: Mapping[str, PromptedModel], members: Mapping[str, Tensor]
-    ) -> Tensor:
-        """The layer loop, with one choice a task in each layer: [B, T, H]."""
+    ) -> tuple[PromptState, Tensor]:
+        """The layer loop, with one choice a task in each layer: the prompt [B, P, H], hidden [B, T, H]."""
         mask = batch["attention_mask"]
+        padded = not bool(mask.all())
         hidden, prompt, frame = self.backbone.embed(batch), EMPTY, None
         for index in range(self.backbone.num_layers):
             choices = {name: model.choices[index] for name, model in models.items()}
             prompt = insert_rows(choices, members, prompt, hidden, mask)
             if frame is None or not frame.fits(prompt):
-                frame = self.backbone.frame(hidden, mask, prompt)
+                frame = self.backbone.frame(hidden, mask, prompt, padded)
             prompt, hidden = self.backbone.run(index, prompt, hidden, frame)
-        return hidden
+        return prompt, hidden
 
 
 def insert_rows(
@@ -151,13 +160,13 @@ def insert_rows(
         mask: [B, T].
     """
     new = {
-        name: choice.generator(hidden[members[name]], mask[members[name]])
+        name: choice(own_prompt(prompt, members[name]), hidden[members[name]], mask[members[name]]).vectors
         for name, choice in choices.items()
         if isinstance(choice, InsertPrompt)
     }
     if not new:
         return prompt
-    length = max(prompt.length, *(vectors.shape[1] for vectors in new.values()))
+    length = max(prompt.length, *(inserted.shape[1] for inserted in new.values()))
     vectors = hidden.new_zeros(len(hidden), length, hidden.shape[-1])
     presence = hidden.new_zeros(len(hidden), length)
     if prompt.vectors is not None and prompt.presence is not None:
@@ -169,6 +178,14 @@ def insert_rows(
         vectors[members[name], start:] = inserted
         presence[members[name], start:] = 1
     return PromptState(vectors, presence)
+
+
+def own_prompt(prompt: PromptState, rows: Tensor) -> PromptState:
+    """The prompt of some rows of one task, without the empty positions before it."""
+    if prompt.vectors is None or prompt.presence is None:
+        return EMPTY
+    length = int(prompt.presence[rows[0]].sum())
+    return PromptState(prompt.vectors[rows, prompt.length - length :]) if length else EMPTY
 
 
 def _select(batch: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:

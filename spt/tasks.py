@@ -18,6 +18,7 @@ from spt.errors import InputError, unknown
 Metric = Literal["accuracy", "f1", "accuracy_and_f1", "matthews"]
 ClassIndices = Sequence[int] | NDArray[Any]
 PLACEHOLDERS = ("text", "text_pair", "mask")
+PROMPT = "{prompt}"
 
 
 def _default_template(task: dict[str, Any]) -> str:
@@ -26,7 +27,8 @@ def _default_template(task: dict[str, Any]) -> str:
 
 def _default_causal_template(task: dict[str, Any]) -> str:
     texts = ["{text}", "{text_pair}"] if task.get("text_pair") else ["{text}"]
-    before, mask, _ = task.get("template", "").partition("{mask}")
+    words = " ".join(task.get("template", "").replace(PROMPT, "").split())
+    before, mask, _ = words.partition("{mask}")
     return before + mask if all(text in before for text in texts) else " ? ".join([*texts, "{mask}"])
 
 
@@ -62,7 +64,8 @@ class Task(BaseModel):
     )
     template: str = Field(
         default_factory=_default_template,
-        description="what a masked language model reads, with {text}, {mask} and, for pairs, {text_pair}",
+        description="what a masked language model reads, with {text}, {mask} and, for pairs, {text_pair}; "
+        "{prompt} is the place of a vector of prompt.place=template",
     )
     causal_template: str = Field(
         default_factory=_default_causal_template,
@@ -135,7 +138,7 @@ def score(metric: Metric, labels: ClassIndices, predictions: ClassIndices) -> di
 
 
 def _check_template(field: str, template: str, pair: bool) -> None:
-    found = re.findall(r"{(.*?)}", template)
+    found = re.findall(r"{(.*?)}", template.replace(PROMPT, "") if field == "template" else template)
     if other := [name for name in found if name not in PLACEHOLDERS]:
         raise ValueError(
             f"{field} has {{{other[0]}}}, but only {{text}}, {{text_pair}} and {{mask}} can be filled"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -19,7 +19,9 @@ from torch.utils.data import DataLoader
 from spt.data import Batch
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
+from spt.flops import FlopCounter
 from spt.model import PromptedModel, trained
+from spt.precision import Precision
 from spt.tasks import Task, score
 from spt.training_state import SafetensorsCheckpoint, load_state
 
@@ -43,7 +45,13 @@ class TrainingConfig(BaseModel):
     )
     gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     patience: int = Field(5, ge=1, description="Epochs without a better dev score before training stops.")
-    precision: Literal["32", "bf16"] = Field("32", description="bf16 autocasts the forward pass.")
+    precision: Precision = Field("32", description="bf16 autocasts the forward pass.")
+    checkpointing: bool = Field(
+        False, description="Run layers twice instead of keeping their activations: less memory, more time."
+    )
+    compile: bool = Field(
+        False, description="torch.compile the layers above the first prompt, outside of searches."
+    )
 
 
 class PromptTuning(pl.LightningModule):
@@ -71,6 +79,7 @@ class PromptTuning(pl.LightningModule):
     def set_model(self, model: nn.Module) -> None:
         """Train this model from now on."""
         self._model = model
+        self.model.checkpointing = self.config.checkpointing
 
     def on_train_epoch_start(self) -> None:
         """Make an epoch depend on nothing but the seed and its number, so that a resumed run repeats it."""
@@ -104,7 +113,11 @@ class PromptTuning(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         parameters = [p for _, p in trained(self.model) if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+            parameters,
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            # Lightning refuses to clip gradients for a fused one under autocast
+            fused=self.config.precision == "32",
         )
         total = int(self.trainer.estimated_stepping_batches)
         warmup = self.config.warmup * total
@@ -135,6 +148,76 @@ class Progress(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.on_epoch and not trainer.sanity_checking:
             self.on_epoch(trainer.current_epoch, float(trainer.callback_metrics[DEV]))
+
+
+class CountFlops(Callback):
+    """Counts the operations of all steps, evaluation included; a resumed training goes on counting.
+
+    Args:
+        same_shape_same_cost: count each shape of a batch once only, because counting costs time. Not for a
+            training whose steps differ, as those of a search do.
+    """
+
+    def __init__(self, same_shape_same_cost: bool = True) -> None:
+        self.total = 0
+        self.same_shape_same_cost = same_shape_same_cost
+        self._known: dict[tuple[str, torch.Size], int] = {}
+        self._counter: FlopCounter | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"total": self.total}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.total = state_dict["total"]
+
+    def _start(self, phase: str, batch: Any) -> None:
+        if not self.same_shape_same_cost or (phase, batch["input_ids"].shape) not in self._known:
+            self._counter = FlopCounter()
+            self._counter.__enter__()  # type: ignore[no-untyped-call]
+
+    def _end(self, phase: str, batch: Any) -> None:
+        counted = self._stop()
+        if not self.same_shape_same_cost:
+            self.total += counted or 0
+            return
+        shape = (phase, batch["input_ids"].shape)
+        if counted is not None:
+            self._known[shape] = counted
+        self.total += self._known[shape]
+
+    def _stop(self) -> int | None:
+        counter, self._counter = self._counter, None
+        if counter is None:
+            return None
+        counter.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        return counter.total
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self._start("train", batch)
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._end("train", batch)
+
+    def on_validation_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._start("dev", batch)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Any,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._end("dev", batch)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: Any) -> None:
+        self._stop()
 
 
 class Patience(EarlyStopping):
@@ -196,12 +279,13 @@ def checkpoint_path(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training gave: the best dev score, and the epochs, optimiser steps and seconds it took."""
+    """What a training gave, the best dev score, and what it took: epochs, optimiser steps, seconds, FLOPs."""
 
     dev: float
     epochs: int
     steps: int
     seconds: float
+    flops: int
 
 
 def fit(
@@ -223,21 +307,34 @@ def fit(
         TrialFailed: if the loss is not finite.
     """
     if next(trained(model), None) is None:
-        return Fit(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0)
+        return Fit(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0, flops=0)
     module = PromptTuning(config, task, seed)
     module.set_model(model)
+    if config.compile:
+        model.compile(dynamic=True)
     best = BestEpoch(folder)
     last = last_epoch(folder)
     stop = Patience(DEV, mode="max", patience=config.patience)
-    timer = Timer()
+    timer, count = Timer(), CountFlops()
+    callbacks: list[Callback] = [best, stop, count, timer, Progress(on_epoch), last]
     trainer = pl.Trainer(
-        **trainer_arguments(config, config.epochs, folder, [best, stop, last, timer, Progress(on_epoch)]),
+        **trainer_arguments(config, config.epochs, folder, callbacks),
         gradient_clip_val=config.gradient_clip,
     )
     path = checkpoint_path(folder)
-    trainer.fit(module, train, dev, ckpt_path=path if path.exists() else None)
+    try:
+        trainer.fit(module, train, dev, ckpt_path=path if path.exists() else None)
+    except TrialFailed as error:
+        error.flops = count.total
+        raise
     module.load_state_dict(load_state(best.path)["state_dict"], strict=False)
     # Lightning leaves it on the CPU
     model.to(trainer.strategy.root_device)
     assert best.best_model_score is not None
-    return Fit(float(best.best_model_score), trainer.current_epoch, trainer.global_step, timer.time_elapsed())
+    return Fit(
+        float(best.best_model_score),
+        trainer.current_epoch,
+        trainer.global_step,
+        timer.time_elapsed(),
+        count.total,
+    )

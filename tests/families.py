@@ -174,22 +174,24 @@ def generator(layer: int, length: int = 3, kind: str = "pooled") -> nn.Module:
 
 
 def prompted(
-    backbone: Backbone, layers: Iterable[int], length: int = 3, kind: str = "pooled"
+    backbone: Backbone, layers: Iterable[int], length: int = 3, kind: str = "pooled", adds: bool = False
 ) -> PromptedModel:
     """The discrete model with new prompts at `layers`."""
     chosen = set(layers)
     choices = [
-        InsertPrompt(generator(i, length, kind)) if i in chosen else Propagate()
+        InsertPrompt(generator(i, length, kind), adds) if i in chosen else Propagate()
         for i in range(backbone.num_layers)
     ]
     return PromptedModel(backbone, choices, TokenLogits(backbone))
 
 
 def gated(
-    backbone: Backbone, alphas: Sequence[float], length: int = 3, kind: str = "pooled"
+    backbone: Backbone, alphas: Sequence[float], length: int = 3, kind: str = "pooled", adds: bool = False
 ) -> PromptedModel:
     """The hyper-network over the same generators, with the given gate parameters."""
-    choices = [GatedPrompt(InsertPrompt(generator(i, length, kind))) for i in range(backbone.num_layers)]
+    choices = [
+        GatedPrompt(InsertPrompt(generator(i, length, kind), adds)) for i in range(backbone.num_layers)
+    ]
     for choice, alpha in zip(choices, alphas, strict=True):
         choice.alpha.data.fill_(alpha)
     return PromptedModel(backbone, choices, TokenLogits(backbone))

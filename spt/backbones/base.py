@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from typing_extensions import Self
 
+from spt.errors import InputError
 from spt.prompts.state import PromptState
+
+WORDS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,12 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         causal: whether a position sees only itself and what is before it.
+        encoder_decoder: whether a decoder writes the answer; the layers are the encoder's.
         sdpa: whether the family has the fast attention kernel; the others run eager attention.
     """
 
     causal: ClassVar[bool] = False
+    encoder_decoder: ClassVar[bool] = False
     sdpa: ClassVar[bool] = True
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -117,6 +122,15 @@ class Backbone(nn.Module, ABC):
     def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
         """input_ids, attention_mask and, where the family has them, token_type_ids [B, T] -> [B, T, H]."""
 
+    @torch.no_grad()
+    def word_vectors(self, ids: Tensor) -> Tensor:
+        """What layer 0 sees of each word standing alone: token ids [N] -> [N, H], on the CPU."""
+        parts = [
+            self.embed({"input_ids": part[:, None], "attention_mask": torch.ones_like(part)[:, None]})[:, 0]
+            for part in torch.split(ids.to(self.device), WORDS_AT_ONCE)
+        ]
+        return torch.cat(parts).cpu()
+
     @abstractmethod
     def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
         """Layer `index` on prompt and tokens together: [B, P + T, H] -> [B, P + T, H]."""
@@ -129,20 +143,56 @@ class Backbone(nn.Module, ABC):
     def lm_logits(self, hidden: Tensor) -> Tensor:
         """The language-model head: [..., H] -> [..., vocabulary]."""
 
+    def lm_features(self, hidden: Tensor) -> Tensor:
+        """What the language-model head multiplies with its word vectors: [..., H] -> [..., size of a word's].
+
+        Raises:
+            InputError: if the family's head has no such last product of its own.
+        """
+        projection = self.word_projection
+        seen: list[Tensor] = []
+        hook = projection.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            self.lm_logits(hidden)
+        finally:
+            hook.remove()
+        return seen[0]
+
+    @property
+    def word_projection(self) -> nn.Linear:
+        """The last layer of the language-model head, one row a word.
+
+        Raises:
+            InputError: as `lm_features`.
+        """
+        projection = self.model.get_output_embeddings()
+        config = self.model.config
+        if not isinstance(projection, nn.Linear) or len(projection.weight) != config.vocab_size:
+            raise InputError(
+                f"The language-model head of this {config.model_type} has no layer of word vectors that "
+                "label vectors could start from. Set head.kind to verbalizer."
+            )
+        return projection
+
     def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Any:
         """What `Frame.positions` holds; nothing by default."""
         return None
 
-    def frame(self, hidden: Tensor, mask: Tensor, prompt: PromptState) -> Frame:
-        """The frame for hidden [B, T, H], mask [B, T] and a prompt."""
-        bias = self.bias(mask, prompt, hidden.dtype)
+    def frame(self, hidden: Tensor, mask: Tensor, prompt: PromptState, padded: bool = True) -> Frame:
+        """The frame for hidden [B, T, H], mask [B, T] and a prompt; without padding it may need no bias."""
+        bias = self.bias(mask, prompt, hidden.dtype, padded=padded)
         window_bias = bias
         if self.window is not None and mask.shape[1] > self.window + 1:
-            window_bias = self.bias(mask, prompt, hidden.dtype, self.window)
+            window_bias = self.bias(mask, prompt, hidden.dtype, self.window, padded)
         return Frame(bias, window_bias, self.positions(hidden, mask, prompt.length), prompt)
 
     def bias(
-        self, mask: Tensor, prompt: PromptState, dtype: torch.dtype, window: int | None = None
+        self,
+        mask: Tensor,
+        prompt: PromptState,
+        dtype: torch.dtype,
+        window: int | None = None,
+        padded: bool = True,
     ) -> Tensor | None:
         """What is added to attention scores: padding and unseen positions shut out, log(presence) on prompts.
 
@@ -151,12 +201,13 @@ class Backbone(nn.Module, ABC):
             prompt: of length P.
             dtype: of the attention scores.
             window: how far away a token may look; None for everywhere.
+            padded: whether the mask may hold a 0. Whoever asks looks once a batch: on a GPU each look waits.
 
         Returns:
             [B, 1, 1 or P + T, P + T], or None where nothing needs to be added.
         """
         smallest = torch.finfo(dtype).min
-        whole = prompt.presence is None and window is None and bool(mask.all())
+        whole = prompt.presence is None and window is None and not padded
         # sdpa applies the model's own causality where it gets no mask; eager attention does not
         if whole and (not self.causal or self.model.config._attn_implementation == "sdpa"):
             return None

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    PreTrainedConfig,
+)
 
 from spt.assets import backbone_path
 from spt.backbones.base import Backbone
@@ -16,6 +23,7 @@ from spt.backbones.electra import ElectraBackbone
 from spt.backbones.gpt2 import Gpt2Backbone
 from spt.backbones.llama import LlamaBackbone, MistralBackbone, QwenBackbone
 from spt.backbones.modernbert import ModernBertBackbone
+from spt.backbones.t5 import T5Backbone
 from spt.errors import InputError, unknown
 
 FAMILIES: dict[str, type[Backbone]] = {
@@ -29,9 +37,11 @@ FAMILIES: dict[str, type[Backbone]] = {
     "llama": LlamaBackbone,
     "mistral": MistralBackbone,
     "modernbert": ModernBertBackbone,
+    "mt5": T5Backbone,
     "qwen2": QwenBackbone,
     "qwen3": QwenBackbone,
     "roberta": RobertaBackbone,
+    "t5": T5Backbone,
     "xlm-roberta": RobertaBackbone,
 }
 
@@ -50,6 +60,13 @@ def family(config: PreTrainedConfig) -> type[Backbone]:
             "To add one, see 'Add a backbone' in CONTRIBUTING.md.",
         )
     return FAMILIES[config.model_type]
+
+
+def with_head(backbone: type[Backbone]) -> Any:
+    """The transformers class that loads a family with its language-model head."""
+    if backbone.encoder_decoder:
+        return AutoModelForSeq2SeqLM
+    return AutoModelForCausalLM if backbone.causal else AutoModelForMaskedLM
 
 
 def load_backbone(
@@ -81,8 +98,7 @@ def load_backbone(
             "Check the name, or give a folder with a config.json."
         ) from error
     backbone = family(config)
-    with_head = AutoModelForCausalLM if backbone.causal else AutoModelForMaskedLM
-    model_class: Any = with_head if language_model else AutoModel
+    model_class: Any = with_head(backbone) if language_model else AutoModel
     try:
         model, report = model_class.from_pretrained(
             path,

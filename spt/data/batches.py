@@ -136,6 +136,8 @@ def bucketed_loader(
         collate_fn=cast(Any, collate_fn),
         # without its own generator an epoch would draw from the global one
         generator=torch.Generator(),
+        # Lightning copies pinned batches to a GPU while it computes
+        pin_memory=torch.cuda.is_available(),
     )
 
 

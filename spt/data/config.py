@@ -16,8 +16,8 @@ class DataConfig(BaseModel):
 
     source: str | None = Field(
         default=None,
-        description="an embedded data set, a folder with train.*, dev.* and test.*, or a hub name; "
-        "None: the task's own",
+        description="an embedded data set, a folder with train.*, dev.* and test.* (or test.* beside the "
+        "folder, as LM-BFF keeps it), or a hub name; {seed} in it is the run's seed; None: the task's own",
     )
     train: Path | None = Field(default=None, description="file to train on, in place of source")
     dev: Path | None = Field(default=None, description="file that selects; None: held out of train")

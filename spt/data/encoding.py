@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
 
 from spt.errors import InputError
-from spt.tasks import Task
+from spt.tasks import PROMPT, Task
 
 MAX_CUTS = 8
 UNLABELLED = -1
@@ -108,7 +108,15 @@ def _pattern(task: Task, tokenizer: PreTrainedTokenizerBase) -> str:
     """The template with its mask token; for causal models, up to where the label word comes."""
     if tokenizer.mask_token is None:
         return task.causal_template.removesuffix("{mask}").rstrip()
-    return task.template.replace("{mask}", tokenizer.mask_token)
+    pattern = task.template.replace("{mask}", tokenizer.mask_token)
+    if PROMPT not in pattern:
+        return pattern
+    if tokenizer.pad_token is None:
+        raise InputError(
+            f"The template of task '{task.name}' has {PROMPT}, whose place a padding token keeps, but this "
+            "backbone's tokenizer has none. Choose another backbone, or set prompt.place to front."
+        )
+    return pattern.replace(PROMPT, tokenizer.pad_token)
 
 
 def _fill(pattern: str | None, texts: Sequence[str]) -> tuple[str, ...]:

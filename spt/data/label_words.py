@@ -36,6 +36,30 @@ def label_word_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> 
     return ids
 
 
+def label_sequences(tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> list[list[int]]:
+    """The tokens of each class's label, of any number, and the end token: what a decoder is to write.
+
+    Raises:
+        InputError: if the tokenizer has no end token, a label is unknown, or two have the same tokens.
+    """
+    if tokenizer.eos_token_id is None:
+        raise InputError("This backbone's tokenizer has no end token. Use head.kind classification.")
+    sequences = [[*_tokens(tokenizer, label), int(tokenizer.eos_token_id)] for label in labels]
+    for position, tokens in enumerate(sequences):
+        if tokenizer.unk_token_id in tokens:
+            raise InputError(
+                f"The label '{labels[position]}' has tokens that this backbone does not know. "
+                "Choose another word in task.label_words."
+            )
+        first = sequences.index(tokens)
+        if first != position:
+            raise InputError(
+                f"The labels '{labels[first]}' and '{labels[position]}' are the same tokens for this "
+                "backbone. Give each class words of its own in task.label_words."
+            )
+    return sequences
+
+
 def _single_token(tokenizer: PreTrainedTokenizerBase, word: str) -> int:
     ids = _tokens(tokenizer, " " + word)
     if len(ids) != 1:

@@ -28,6 +28,7 @@ def load_splits(task: Task, data: DataConfig, seed: int) -> DatasetDict:
 
     * A given split keeps its order. A missing one is held out of train, stratified, after repeated rows have
       left train. Rows of train whose texts occur in dev or test leave train.
+    * `{seed}` in the source is the seed: ready splits of several seeds may lie in a folder each.
     * Few-shot rows, for training and for dev, and a sample of train depend on the seed; few-shot dev rows
       come from the given dev split, or from train. All else is the same for every seed.
 
@@ -42,6 +43,8 @@ def load_splits(task: Task, data: DataConfig, seed: int) -> DatasetDict:
     Raises:
         InputError: the source, a column, a label or a size is wrong.
     """
+    if data.source is not None:
+        data = data.model_copy(update={"source": data.source.replace("{seed}", str(seed))})
     rows = to_rows(task, read_tables(task, data))
     train, dev, test = rows["train"], rows.get("dev"), rows.get("test")
     if dev is None or test is None:

@@ -68,22 +68,29 @@ def _read_folder(folder: Path, data: DataConfig, task: Task) -> dict[str, Datase
     if (folder / "dataset_dict.json").is_file():
         saved = load_from_disk(str(folder))
         return _pick(saved, _detect(saved), str(folder))
-    tables: dict[str, Dataset] = {}
-    for split, names in SPLIT_NAMES.items():
-        found = sorted(file for name in names for ending in ENDINGS for file in folder.glob(name + ending))
-        if len(found) > 1:
-            raise InputError(
-                f"{folder} has several files for {split}: {', '.join(file.name for file in found)}. "
-                "Keep one, or name the file in data.train, data.dev and data.test."
-            )
-        if found:
-            tables[split] = read_file(found[0], data, task)
+    files = {split: _find(folder, split) for split in SPLIT_NAMES}
+    # few-shot splits of several seeds lie in a folder each, with one test split beside them
+    if files["dev"] and not files["test"]:
+        files["test"] = _find(folder.parent, "test")
+    tables = {split: read_file(path, data, task) for split, path in files.items() if path}
     if "train" not in tables:
         raise InputError(
             f"{folder} has no training file. Put train.csv there (endings: {', '.join(ENDINGS)}), or "
             "name the file in data.train."
         )
     return tables
+
+
+def _find(folder: Path, split: str) -> Path | None:
+    """The file of a split in a folder."""
+    names = SPLIT_NAMES[split]
+    found = sorted(file for name in names for ending in ENDINGS for file in folder.glob(name + ending))
+    if len(found) > 1:
+        raise InputError(
+            f"{folder} has several files for {split}: {', '.join(file.name for file in found)}. "
+            "Keep one, or name the file in data.train, data.dev and data.test."
+        )
+    return found[0] if found else None
 
 
 def _read_hub(hub: HubData, detect: bool = False) -> dict[str, Dataset]:

@@ -16,14 +16,25 @@ class Propagate(nn.Module):
 
 
 class InsertPrompt(nn.Module):
-    """Put a new prompt in the place of the one from below."""
+    """Put a new prompt in the place of the one from below, or add it to that one.
 
-    def __init__(self, generator: nn.Module) -> None:
+    Args:
+        generator: (hidden [B, T, H], mask [B, T]) -> prompt [B, P, H].
+        adds: keep what comes from below, as much of it as is present, and add the new prompt to it. Where
+            there is nothing below, both are the same.
+
+    Source: SPT (arXiv 2310.20127) replaces, IDPG (arXiv 2204.04497) adds. Adding what is present only is
+    ours: it keeps the relaxed network at gates 0/1 equal to the discrete one.
+    """
+
+    def __init__(self, generator: nn.Module, adds: bool = False) -> None:
         super().__init__()
         self.generator = generator
+        self.adds = adds
 
     def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
-        return PromptState(self.generator(hidden, mask))
+        new: Tensor = self.generator(hidden, mask)
+        return PromptState(new + prompt.present() if self.adds and prompt.length else new)
 
 
 class GatedPrompt(nn.Module):

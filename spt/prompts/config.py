@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class PromptConfig(BaseModel):
@@ -26,3 +26,37 @@ class PromptConfig(BaseModel):
     init_std: float = Field(
         0.5, gt=0, description="Standard deviation of a free prompt's start and of the generator's bias."
     )
+    init: Literal["random", "vocabulary", "labels"] = Field(
+        "random",
+        description="Start of a free prompt: random, sampled frequent words, or the label words.",
+    )
+    combine: Literal["replace", "add"] = Field(
+        "replace", description="What a new prompt does with the one from below: take its place, or join it."
+    )
+    position_bias: bool = Field(True, description="A learned [P, H] bias on what a generator gives.")
+    place: Literal["front", "template"] = Field(
+        "front",
+        description="Before the tokens, or at the {prompt} places of the task's template (input only).",
+    )
+    shared: bool = Field(
+        False,
+        description="One generator for all layers; a position bias stays each layer's own (as in IDPG).",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PromptConfig:
+        free = self.generator == "free"
+        if self.init != "random" and (not free or self.place == "template"):
+            raise ValueError(
+                f"init is {self.init}, but only a free prompt in front starts so; set generator to free and "
+                "place to front, or init to random"
+            )
+        if self.place == "template" and (self.generator, self.combine) != ("free", "replace"):
+            raise ValueError(
+                f"place is template, but generator is {self.generator} and combine {self.combine}; "
+                "vectors among the words are free: set generator to free, and combine to replace"
+            )
+        if free and (self.shared or not self.position_bias):
+            option = "shared: true" if self.shared else "position_bias: false"
+            raise ValueError(f"{option} is for generators, but generator is free; remove it")
+        return self

@@ -15,7 +15,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.G
 
 
 class PooledGenerator(nn.Module):
-    """hidden [B, T, H] -> down to R -> pool T to P -> activation -> dropout -> up to H, plus a bias [P, H].
+    """hidden [B, T, H] -> down to R -> pool T to P -> activation -> up to H -> dropout, plus a bias [P, H].
 
     Source: LPT's pooling generators (arXiv 2210.11292); PHM projections as in SPT (arXiv 2310.20127).
     The learned bias a position is ours: it lets pooled positions differ before the pooler has learned to.
@@ -26,15 +26,15 @@ class PooledGenerator(nn.Module):
         self.down = linear(hidden_size, config.bottleneck, config.phm_order)
         self.pool = POOLERS[config.pooler](config.bottleneck, config.length)
         self.activation = ACTIVATIONS[config.activation]()
-        self.dropout = nn.Dropout(config.dropout)
         self.up = linear(config.bottleneck, hidden_size, config.phm_order)
-        self.bias = nn.Parameter(torch.empty(config.length, hidden_size).normal_(std=config.init_std))
+        self.dropout = nn.Dropout(config.dropout)
+        self.bias = random_vectors(hidden_size, config) if config.position_bias else None
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
         pooled: Tensor = self.pool(self.down(hidden), mask)
-        prompt: Tensor = self.up(self.dropout(self.activation(pooled)))
-        return prompt + self.bias
+        prompt: Tensor = self.dropout(self.up(self.activation(pooled)))
+        return prompt if self.bias is None else prompt + self.bias
 
 
 class NaiveGenerator(nn.Module):
@@ -46,7 +46,8 @@ class NaiveGenerator(nn.Module):
         self.first = POOLERS["first"](hidden_size, 1)
         self.down = linear(hidden_size, config.bottleneck, config.phm_order)
         self.activation = ACTIVATIONS[config.activation]()
-        self.up = linear(config.bottleneck, config.length * hidden_size, config.phm_order)
+        size = config.length * hidden_size
+        self.up = linear(config.bottleneck, size, config.phm_order, bias=config.position_bias)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -61,7 +62,7 @@ class FreePrompt(nn.Module):
 
     def __init__(self, hidden_size: int, config: PromptConfig) -> None:
         super().__init__()
-        self.vectors = nn.Parameter(torch.empty(config.length, hidden_size).normal_(std=config.init_std))
+        self.vectors = random_vectors(hidden_size, config)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -70,12 +71,45 @@ class FreePrompt(nn.Module):
         return prompt.expand(len(hidden), -1, -1)
 
 
+class LayersOwnBias(nn.Module):
+    """A generator that several layers share, plus a bias [P, H] of this layer's own.
+
+    Source: IDPG's generator for several layers (arXiv 2204.04497).
+    """
+
+    def __init__(self, shared: nn.Module, hidden_size: int, config: PromptConfig) -> None:
+        super().__init__()
+        self.shared = shared
+        self.bias = random_vectors(hidden_size, config)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
+        prompt: Tensor = self.shared(hidden, mask)
+        return prompt + self.bias
+
+
+def random_vectors(hidden_size: int, config: PromptConfig) -> nn.Parameter:
+    """[P, H], normal with a deviation of `init_std`."""
+    return nn.Parameter(torch.empty(config.length, hidden_size).normal_(std=config.init_std))
+
+
 Generator = Callable[[int, PromptConfig], nn.Module]
 GENERATORS: dict[str, Generator] = {"pooled": PooledGenerator, "naive": NaiveGenerator, "free": FreePrompt}
 
 
-def new_generator(hidden_size: int, config: PromptConfig, seed: int) -> nn.Module:
-    """A freshly initialised generator; the same seed gives the same weights, global state untouched."""
+def new_generator(
+    hidden_size: int, config: PromptConfig, seed: int, shared: nn.Module | None = None
+) -> nn.Module:
+    """A freshly initialised generator; the same seed gives the same weights, global state untouched.
+
+    Args:
+        hidden_size: H.
+        config: of the prompt.
+        seed: of the weights.
+        shared: a generator without position bias to share; only the bias, where the config has one, is new.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return GENERATORS[config.generator](hidden_size, config)
+        if shared is None:
+            return GENERATORS[config.generator](hidden_size, config)
+        return LayersOwnBias(shared, hidden_size, config) if config.position_bias else shared

@@ -15,6 +15,7 @@ class PHMLinear(nn.Module):
         in_features: size of the last axis of x, divisible by order.
         out_features: size of the last axis of y, divisible by order.
         order: n, the number and side of the A_i; in_features * out_features / n + n^3 weights.
+        bias: whether there is a b.
 
     Raises:
         InputError: if order does not divide both sizes.
@@ -23,7 +24,7 @@ class PHMLinear(nn.Module):
     deviation of 1/n (ours), which gives W the variance of a dense layer whatever n is.
     """
 
-    def __init__(self, in_features: int, out_features: int, order: int) -> None:
+    def __init__(self, in_features: int, out_features: int, order: int, bias: bool = True) -> None:
         super().__init__()
         if order < 1 or in_features % order or out_features % order:
             raise InputError(
@@ -34,7 +35,7 @@ class PHMLinear(nn.Module):
         self.weights = nn.Parameter(torch.empty(order, in_features // order, out_features // order))
         for weight in self.weights:
             nn.init.xavier_uniform_(weight, gain=2**0.5)
-        self.bias = nn.Parameter(torch.zeros(out_features))
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
     def weight(self) -> Tensor:
         """W [in, out], contracted in one product: no Kronecker factor is ever built on its own."""
@@ -47,6 +48,8 @@ class PHMLinear(nn.Module):
         return nn.functional.linear(x, self.weight().T, self.bias)
 
 
-def linear(in_features: int, out_features: int, order: int) -> nn.Module:
+def linear(in_features: int, out_features: int, order: int, bias: bool = True) -> nn.Module:
     """A projection: PHM of the given order, or dense for order 1."""
-    return nn.Linear(in_features, out_features) if order == 1 else PHMLinear(in_features, out_features, order)
+    if order == 1:
+        return nn.Linear(in_features, out_features, bias)
+    return PHMLinear(in_features, out_features, order, bias)

@@ -31,6 +31,15 @@ class PromptState:
         """P, zero for the empty state."""
         return 0 if self.vectors is None else self.vectors.shape[1]
 
+    def present(self) -> Tensor:
+        """The vectors weighted by their presence: all of a whole prompt, nothing of an absent one."""
+        assert self.vectors is not None
+        if self.presence is None:
+            return self.vectors
+        return (
+            self.vectors * (self.presence if self.presence.ndim == 2 else self.presence[:, None])[..., None]
+        )
+
     def moved(self, vectors: Tensor) -> PromptState:
         """The same prompt after a layer has transformed its vectors."""
         return PromptState(vectors, self.presence) if self.length else self

@@ -67,3 +67,49 @@ def test_a_damaged_file_is_refused(text: str, tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"architecture\.json' does not hold prompt layers.*search again"):
         PromptLayers.load(path)
+
+
+@given(st.integers(1, 32), st.integers(1, 48), st.data())
+def test_scaled_layers_stay_apart_in_order_and_inside(total: int, target: int, data: st.DataObject) -> None:
+    layers = data.draw(st.sets(st.integers(0, total - 1), max_size=min(total, target)))
+    made = PromptLayers.of(layers, total)
+    scaled = made.scaled(target)
+    assert (len(scaled.layers), scaled.total) == (len(layers), target)
+    assert made.scaled(total) == made
+    # a layer moves further than rounding only to make room
+    if target >= total:
+        for before, after in zip(made.layers, scaled.layers, strict=True):
+            assert abs((after + 0.5) / target - (before + 0.5) / total) <= 0.5 / target + 1e-9
+
+
+@given(st.integers(1, 16), st.integers(1, 4), st.data())
+def test_scaling_to_a_multiple_and_back_changes_nothing(total: int, times: int, data: st.DataObject) -> None:
+    made = PromptLayers.of(data.draw(st.sets(st.integers(0, total - 1))), total)
+    assert made.scaled(times * total).scaled(total) == made
+
+
+@pytest.mark.parametrize(
+    ("layers", "total", "target", "expected"),
+    [
+        ([0, 2, 5], 6, 12, (0, 4, 10)),
+        ([1, 4], 6, 3, (0, 2)),
+        ([2, 3], 6, 3, (1, 2)),
+        ([0, 1, 2], 12, 4, (0, 1, 2)),
+        ([9, 10, 11], 12, 4, (1, 2, 3)),
+        ([1, 3], 4, 6, (2, 5)),
+    ],
+)
+def test_layers_go_to_the_same_relative_depth(
+    layers: list[int], total: int, target: int, expected: tuple[int, ...]
+) -> None:
+    assert PromptLayers.of(layers, total).scaled(target).layers == expected
+
+
+def test_more_layers_than_the_backbone_has_are_refused() -> None:
+    with pytest.raises(InputError, match=r"\[0, 1, 2\] of 6 cannot be given to a backbone of 2 layers"):
+        PromptLayers.of([0, 1, 2], 6).scaled(2)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json' cannot be read: No such file"):
+        PromptLayers.load(tmp_path / "none.json")

@@ -60,6 +60,28 @@ def test_insert_replaces_whatever_there_was() -> None:
     assert after.vectors.unique().tolist() == [2.0]
 
 
+@pytest.mark.parametrize(("presence", "expected"), [(None, 3.0), (1.0, 3.0), (0.3, 2.3), (0.0, 2.0)])
+def test_adding_keeps_as_much_of_the_prompt_below_as_is_present(
+    presence: float | None, expected: float
+) -> None:
+    after = InsertPrompt(Constant(2.0), adds=True)(state(1.0, presence), HIDDEN, MASK)
+    assert after.presence is None
+    torch.testing.assert_close(after.vectors, torch.full((2, 3, 4), expected))
+
+
+def test_adding_to_nothing_is_inserting() -> None:
+    after = InsertPrompt(Constant(2.0), adds=True)(EMPTY, HIDDEN, MASK)
+    assert after.vectors.unique().tolist() == [2.0]
+
+
+def test_presence_of_rows_and_of_positions_weighs_vectors() -> None:
+    vectors = torch.ones(2, 3, 4)
+    rows = PromptState(vectors, torch.tensor([0.5, 1.0])).present()
+    assert rows[:, 0, 0].tolist() == [0.5, 1.0]
+    places = PromptState(vectors, torch.tensor([[0.0, 1, 1], [1, 1, 1]])).present()
+    assert places[:, :, 0].tolist() == [[0, 1, 1], [1, 1, 1]]
+
+
 def test_insert_gives_its_generator_hidden_states_and_mask() -> None:
     seen: list[Tensor] = []
 

@@ -113,3 +113,9 @@ def test_halves_depend_on_the_seed_and_shuffle_apart():
     assert rows[0] == rows[1] != rows[2]
     first, second = halves(loader, 0)
     assert list(first.batch_sampler) != list(second.batch_sampler)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_batches_are_pinned_where_there_is_a_gpu(gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert make_loader(examples([3, 5]), TOKENIZER, 2).pin_memory is gpu

@@ -1,6 +1,7 @@
 """From files to splits: values, determinism, and one clear refusal for each kind of bad input."""
 
 import json
+from collections import Counter
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict
@@ -144,6 +145,53 @@ def test_shots_in_total_are_stratified_with_a_large_dev(write):
     assert sorted(splits["train"]["label"]) == [0] * 45 + [1] * 5
     assert [len(splits["dev"]), len(splits["test"])] == [1000, 200]
     assert len(load(train=path, shots_total=50, dev_size=70)["dev"]) == 70
+
+
+LM_BFF_SEEDS = (13, 21, 42, 87, 100)
+
+
+def test_sixteen_a_class_over_the_seeds_of_lm_bff(write):
+    path = write("t.csv", rows_csv(600, 6))
+    drawn = {seed: load(train=path, shots_per_class=16, seed=seed) for seed in LM_BFF_SEEDS}
+    for seed, splits in drawn.items():
+        for name in ("train", "dev"):
+            assert sorted(splits[name]["label"]) == sorted(list(range(6)) * 16)
+        assert not texts(splits["train"]) & texts(splits["dev"])
+        assert not (texts(splits["train"]) | texts(splits["dev"])) & texts(splits["test"])
+        again = load(train=path, shots_per_class=16, seed=seed)
+        assert all(again[name].to_list() == rows.to_list() for name, rows in splits.items())
+    assert len({frozenset(texts(splits["train"])) for splits in drawn.values()}) == len(LM_BFF_SEEDS)
+    assert len({frozenset(texts(splits["test"])) for splits in drawn.values()}) == 1
+
+
+def test_a_hundred_in_all_keep_the_shares_of_the_classes(write):
+    counts = {"a": 1200, "b": 600, "c": 180, "d": 20}
+    lines = [f"{name} {i},{name}" for name, count in counts.items() for i in range(count)]
+    path = write("t.csv", "text,label\n" + "\n".join(lines))
+    for seed in LM_BFF_SEEDS:
+        splits = load(train=path, shots_total=100, seed=seed)
+        taken = Counter(splits["train"]["label"])
+        assert [taken[label] for label in range(4)] == [60, 30, 9, 1]
+        shares = Counter(splits["dev"]["label"])
+        assert [shares[label] for label in range(4)] == [600, 300, 90, 10]
+        assert not texts(splits["train"]) & texts(splits["dev"])
+
+
+def test_ready_splits_of_each_seed_may_lie_in_folders_with_one_test_beside_them(tmp_path):
+    for seed in LM_BFF_SEEDS:
+        folder = tmp_path / f"16-{seed}"
+        folder.mkdir()
+        for split in ("train", "dev"):
+            rows = [f"{i % 2},{split} {seed} {i}" for i in range(8)]
+            (folder / f"{split}.csv").write_text("\n".join(rows), encoding="utf-8")
+    (tmp_path / "test.csv").write_text("0,one\n1,two", encoding="utf-8")
+    for seed in LM_BFF_SEEDS:
+        splits = load(source=str(tmp_path / "16-{seed}"), columns=("label", "text"), seed=seed)
+        assert texts(splits["train"]) == {f"train {seed} {i}" for i in range(8)}
+        assert texts(splits["dev"]) == {f"dev {seed} {i}" for i in range(8)}
+        assert texts(splits["test"]) == {"one", "two"}
+    with pytest.raises(InputError, match="16-5' does not exist"):
+        load(source=str(tmp_path / "16-{seed}"), seed=5)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -20,6 +20,7 @@ LAYERS = 3
     extra=st.integers(0, 3),
     side=st.sampled_from(["right", "left"]),
     kind=st.sampled_from(["pooled", "naive", "free"]),
+    adds=st.booleans(),
     seed=st.integers(0, 99),
 )
 @example(
@@ -30,6 +31,7 @@ LAYERS = 3
     extra=0,
     side="right",
     kind="pooled",
+    adds=True,
     seed=0,
 )
 @example(
@@ -40,6 +42,7 @@ LAYERS = 3
     extra=1,
     side="right",
     kind="pooled",
+    adds=True,
     seed=0,
 )
 @example(
@@ -50,6 +53,7 @@ LAYERS = 3
     extra=0,
     side="left",
     kind="free",
+    adds=False,
     seed=0,
 )
 @example(
@@ -60,6 +64,7 @@ LAYERS = 3
     extra=2,
     side="left",
     kind="naive",
+    adds=True,
     seed=0,
 )
 @torch.no_grad()
@@ -72,14 +77,15 @@ def test_gates_at_0_and_1_are_the_discrete_model(
     extra: int,
     side: str,
     kind: str,
+    adds: bool,
     seed: int,
 ) -> None:
     name, attention = family
     backbone = shared_backbone(name, attention)
     inputs = batch(name, lengths, side, extra, seed)
     alphas = [200.0 if layer in layers else -200.0 for layer in range(LAYERS)]
-    relaxed = gated(backbone, alphas, prompt_length, kind)(inputs)
-    discrete = prompted(backbone, layers, prompt_length, kind)(inputs)
+    relaxed = gated(backbone, alphas, prompt_length, kind, adds)(inputs)
+    discrete = prompted(backbone, layers, prompt_length, kind, adds)(inputs)
     real = inputs["attention_mask"].bool()
     torch.testing.assert_close(relaxed.logits[real], discrete.logits[real], rtol=0, atol=1e-5)
     torch.testing.assert_close(relaxed.features[real], discrete.features[real], rtol=0, atol=1e-5)
@@ -97,9 +103,10 @@ def test_fixed_gates_are_the_gates_they_stand_for(name: str, attention: str) -> 
     torch.testing.assert_close(fixed(inputs).logits[real], learned(inputs).logits[real], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("adds", [False, True])
 @pytest.mark.parametrize("name", FAMILIES)
 @torch.no_grad()
-def test_all_eight_subsets_of_three_layers(name: str) -> None:
+def test_all_eight_subsets_of_three_layers(name: str, adds: bool) -> None:
     """The same without chance."""
     backbone = shared_backbone(name, attentions(name)[0])
     inputs = batch(name, [7, 3], "right", 1)
@@ -107,8 +114,8 @@ def test_all_eight_subsets_of_three_layers(name: str) -> None:
     for subset in range(2**LAYERS):
         layers = [layer for layer in range(LAYERS) if subset >> layer & 1]
         alphas = [200.0 if layer in layers else -200.0 for layer in range(LAYERS)]
-        relaxed = gated(backbone, alphas)(inputs).logits[real]
-        discrete = prompted(backbone, layers)(inputs).logits[real]
+        relaxed = gated(backbone, alphas, adds=adds)(inputs).logits[real]
+        discrete = prompted(backbone, layers, adds=adds)(inputs).logits[real]
         torch.testing.assert_close(relaxed, discrete, rtol=0, atol=1e-5)
 
 

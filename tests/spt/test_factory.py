@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from families import HIDDEN, shared_backbone
 from torch import Tensor, nn
 
 from spt.architecture import PromptLayers
+from spt.errors import InputError
 from spt.factory import ModelFactory
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel, trained
@@ -15,10 +18,12 @@ from spt.prompts.choices import InsertPrompt, Propagate
 from spt.prompts.config import PromptConfig
 
 PROMPT = PromptConfig(length=3, bottleneck=8, phm_order=4)
+SHARED = PROMPT.model_copy(update={"shared": True})
 
 
-def factory(seed: int = 0) -> ModelFactory:
-    return ModelFactory(shared_backbone("bert", "sdpa"), PROMPT, lambda: ClassificationHead(HIDDEN, 2), seed)
+def factory(seed: int = 0, prompt: PromptConfig = PROMPT, **options: Any) -> ModelFactory:
+    backbone = shared_backbone("bert", "sdpa")
+    return ModelFactory(backbone, prompt, lambda: ClassificationHead(HIDDEN, 2), seed, **options)
 
 
 def flat(module: nn.Module) -> Tensor:
@@ -62,7 +67,7 @@ def test_the_seed_changes_generators_and_head() -> None:
 
 
 def test_neighbouring_seeds_and_layers_do_not_share_a_start() -> None:
-    starts = [flat(factory(seed).insert(layer)) for seed in range(3) for layer in range(3)]
+    starts = [flat(insert) for seed in range(3) for insert in factory(seed).inserts(range(3)).values()]
     assert len({tuple(start.tolist()) for start in starts}) == 9
 
 
@@ -71,3 +76,41 @@ def test_making_models_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
     factory().model(PromptLayers.of([0, 1], 3))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_layers_share_a_generator_within_one_model_only() -> None:
+    one, two = (factory(prompt=SHARED).model(PromptLayers.of([0, 2], 3)) for _ in range(2))
+    shared = [model.choices[layer].generator.shared for model in (one, two) for layer in (0, 2)]
+    assert shared[0] is shared[1] and shared[2] is shared[3] and shared[0] is not shared[2]
+    assert torch.equal(flat(shared[0]), flat(shared[2]))
+    assert not torch.equal(one.choices[0].generator.bias, one.choices[2].generator.bias)
+    alone = factory(prompt=SHARED).model(PromptLayers.of([2], 3))
+    assert torch.equal(flat(alone.choices[2]), flat(one.choices[2]))
+
+
+def test_what_is_shared_trains_and_is_saved_once() -> None:
+    model = factory(prompt=SHARED).model(PromptLayers.of([0, 2], 3))
+    names = {name for name, _ in trained(model) if name.startswith("choices")}
+    weights = {name for name in names if ".shared." in name}
+    assert names - weights == {"choices.0.generator.bias", "choices.2.generator.bias"}
+    assert all(name.startswith("choices.0.") for name in weights)
+    other = factory(1, SHARED).model(PromptLayers.of([0, 2], 3))
+    other.load_state_dict({name: p.detach() for name, p in trained(model)}, strict=False)
+    assert torch.equal(flat(other.choices[2]), flat(model.choices[2]))
+
+
+def test_a_free_prompt_starts_where_it_is_told() -> None:
+    free = PromptConfig(generator="free", length=3)
+    model = factory(prompt=free, start=lambda seed: torch.full((3, HIDDEN), seed)).model(
+        PromptLayers.of([0, 2], 3)
+    )
+    assert [model.choices[layer].generator.vectors.unique().item() for layer in (0, 2)] == [0, 2]
+
+
+def test_a_prompt_among_the_words_is_at_the_input_alone() -> None:
+    among = PromptConfig(generator="free", place="template")
+    made = factory(prompt=among, place_id=1)
+    assert made.model(PromptLayers.of([0], 3)).first_prompt_layer == 0
+    for refused in (lambda: made.model(PromptLayers.of([1], 3)), lambda: made.inserts([0])):
+        with pytest.raises(InputError, match=r"prompt\.place is template, which gives the input a prompt"):
+            refused()

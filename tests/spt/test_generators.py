@@ -34,6 +34,18 @@ def count(config: PromptConfig, hidden: int) -> int:
     return sum(p.numel() for p in new_generator(hidden, config, seed=0).parameters())
 
 
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("kind", ["pooled", "naive"])
+def test_without_a_position_bias_each_position_loses_its_own(kind: Any, order: int) -> None:
+    with_bias, without = (
+        config(generator=kind, phm_order=order, position_bias=bias) for bias in (True, False)
+    )
+    assert count(with_bias, HIDDEN) - count(without, HIDDEN) == 3 * HIDDEN
+    hidden, mask = inputs()
+    made = new_generator(HIDDEN, without, seed=0)
+    assert made(torch.zeros_like(hidden), mask).unique(dim=1).shape[1] == 1 or kind == "naive"
+
+
 @pytest.mark.parametrize(
     ("length", "width", "expected"), [(5, 128, 791_680), (5, 256, 1_578_240)], ids=["128", "256"]
 )
@@ -156,6 +168,14 @@ def test_an_order_that_does_not_fit_is_refused(kind: Any) -> None:
         {"dropout": 1.0},
         {"init_std": 0.0},
         {"width": 3},
+        {"init": "words"},
+        {"combine": "multiply"},
+        {"init": "vocabulary"},
+        {"init": "labels", "generator": "free", "place": "template"},
+        {"position_bias": False, "generator": "free"},
+        {"shared": True, "generator": "free"},
+        {"place": "template"},
+        {"place": "template", "generator": "free", "combine": "add"},
     ],
     ids=str,
 )

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from experiments.pipeline import Run
+from experiments.pipeline import run as pipeline_run
 from spt.architecture import PromptLayers
 from spt.data import encode, make_loader
+from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache, key
 from tests.tiny import tiny_config
@@ -59,29 +61,32 @@ def test_cached_logits_are_those_without_a_cache(
 ) -> None:
     prompted, rows = model(run, *layers), examples(run)
     expected = logits(run, prompted, rows)
-    extended = PrefixCache(mode, tmp_path).extend(rows, prompted, run.tokenizer, 16)
+    extended = PrefixCache(mode, tmp_path).extend(rows, prompted, run.tokenizer, 16).examples
     counted.clear()
     assert torch.allclose(logits(run, prompted, extended), expected, atol=1e-5)
     assert counted == []
 
 
 def test_a_prefix_of_a_lower_layer_is_carried_on_from_there(run: Run, tmp_path: Path) -> None:
-    extended = PrefixCache("disk", tmp_path).extend(examples(run), model(run, 1), run.tokenizer, 16)
+    extended = PrefixCache("disk", tmp_path).extend(examples(run), model(run, 1), run.tokenizer, 16).examples
     higher = model(run, 3)
     assert torch.allclose(logits(run, higher, extended), logits(run, higher, examples(run)), atol=1e-5)
 
 
 def test_a_prefix_of_a_higher_layer_is_refused(run: Run) -> None:
-    extended = PrefixCache("memory").extend(examples(run), model(run, 3), run.tokenizer, 16)
+    extended = PrefixCache("memory").extend(examples(run), model(run, 3), run.tokenizer, 16).examples
     with pytest.raises(ValueError, match="starts at layer 3, but the first prompt is at layer 1"):
         logits(run, model(run, 1), extended)
 
 
 def test_nothing_is_kept_where_nothing_is_saved(run: Run, tmp_path: Path) -> None:
     rows = examples(run)
-    assert PrefixCache("disk", tmp_path).extend(rows, model(run, 0), run.tokenizer, 16) == rows
-    assert PrefixCache("off", tmp_path).extend(rows, model(run, 2), run.tokenizer, 16) == rows
-    assert PrefixCache("auto", tmp_path, limit=100).extend(rows, model(run, 2), run.tokenizer, 16) == rows
+    assert PrefixCache("disk", tmp_path).extend(rows, model(run, 0), run.tokenizer, 16).examples == rows
+    assert PrefixCache("off", tmp_path).extend(rows, model(run, 2), run.tokenizer, 16).examples == rows
+    assert (
+        PrefixCache("auto", tmp_path, limit=100).extend(rows, model(run, 2), run.tokenizer, 16).examples
+        == rows
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -125,7 +130,7 @@ def test_a_damaged_file_is_made_again(run: Run, tmp_path: Path, damage: str, cou
         content[-1] ^= 0x40
     path.write_bytes(b"not a tensor file" if damage == "foreign" else bytes(content))
     counted.clear()
-    extended = cache.extend(examples(run), prompted, run.tokenizer, 16)
+    extended = cache.extend(examples(run), prompted, run.tokenizer, 16).examples
     assert sum(counted) == len(examples(run))
     assert torch.allclose(logits(run, prompted, extended), logits(run, prompted, examples(run)), atol=1e-5)
 
@@ -153,7 +158,58 @@ def test_several_writers_at_once_leave_one_whole_file(run: Run, tmp_path: Path, 
             pool.submit(PrefixCache("disk", tmp_path).extend, rows, prompted, run.tokenizer, 16)
             for _ in range(4)
         ]
-        extended = [job.result() for job in jobs]
+        extended = [job.result().examples for job in jobs]
     assert sum(counted) == len(rows)
     assert [path.suffix for path in tmp_path.iterdir() if path.suffix != ".lock"] == [".safetensors"]
     assert all(torch.equal(a["prefix"], b["prefix"]) for a, b in zip(extended[0], extended[3], strict=True))
+
+
+def test_disk_refuses_what_does_not_fit_and_auto_goes_without(run: Run, tmp_path: Path) -> None:
+    rows, prompted = examples(run), model(run, 2)
+    with pytest.raises(InputError, match=r"rows take .* GB, but cache_gb is .* Raise cache_gb, or set cache"):
+        PrefixCache("disk", tmp_path, limit=100).extend(rows, prompted, run.tokenizer, 16)
+    assert PrefixCache("auto", tmp_path, limit=100).extend(rows, prompted, run.tokenizer, 16).examples == rows
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_too_small_is_met_before_a_run_begins(tmp_path: Path) -> None:
+    for mode in ("disk", "auto"):
+        run = Run(tiny_config(tmp_path, cache=mode, cache_gb=1e-6), tmp_path / "run")
+        if mode == "auto":
+            run.check()
+            continue
+        with pytest.raises(InputError, match="cache_gb"), run.claimed():
+            pass
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("mode", ["memory", "disk"])
+def test_bf16_passes_start_from_bf16_states(run: Run, mode: Any, tmp_path: Path) -> None:
+    prompted, rows, cache = model(run, 2), examples(run), PrefixCache(mode, tmp_path)
+    exact = cache.extend(rows, prompted, run.tokenizer, 16).examples
+    rounded = cache.extend(rows, prompted, run.tokenizer, 16, "bf16").examples
+    with torch.autocast("cpu", torch.bfloat16):
+        expected = logits(run, prompted, rows)
+        assert torch.allclose(logits(run, prompted, rounded), expected, atol=1e-5)
+    assert torch.allclose(logits(run, prompted, exact), logits(run, prompted, rows), atol=1e-5)
+    assert not any(torch.equal(a["prefix"], b["prefix"]) for a, b in zip(exact, rounded, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_a_cached_run_ends_with_the_accuracy_of_an_uncached_one(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
+    found = {}
+    for mode in ("off", "memory", "disk"):
+        config = tiny_config(
+            tmp_path,
+            cache=mode,
+            search={"strategy": "manual", "manual_layers": [2]},
+            training={"precision": precision},
+        )
+        found[mode] = pipeline_run(config, tmp_path / mode)
+    for mode in ("memory", "disk"):
+        assert found[mode]["dev_accuracy"] == found["off"]["dev_accuracy"]
+        assert found[mode]["test_accuracy"] == found["off"]["test_accuracy"]
+    assert (tmp_path / "cache" / "prefixes").is_dir()

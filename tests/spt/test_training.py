@@ -284,7 +284,7 @@ def test_a_model_with_nothing_to_train_is_only_scored(tmp_path: Path) -> None:
     zero_shot = Tiny(Run(config, tmp_path / "run"), layers=())
     result, model = zero_shot.fit(tmp_path / "train")
     score = evaluate(model, zero_shot.dev(TrainingConfig()), zero_shot.run.spec.task)["metric"]
-    assert result == Fit(score, epochs=0, steps=0, seconds=0.0)
+    assert result == Fit(score, epochs=0, steps=0, seconds=0.0, flops=0)
 
 
 @pytest.mark.parametrize(
@@ -306,3 +306,17 @@ def test_a_model_with_nothing_to_train_is_only_scored(tmp_path: Path) -> None:
 def test_a_wrong_option_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         TrainingConfig(**wrong)
+
+
+@pytest.mark.parametrize(("precision", "fused"), [("32", True), ("bf16", False)])
+def test_adamw_is_fused_where_lightning_can_clip_beside_it(
+    precision: str, fused: bool, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[Any] = set()
+
+    def watch(self: Any, loss: Tensor, batch_idx: int) -> None:  # noqa: ARG001
+        seen.add(self.optimizers().param_groups[0]["fused"])
+
+    monkeypatch.setattr(training.PromptTuning, "check_finite", watch)
+    tiny.fit(tmp_path, epochs=1, precision=precision)
+    assert seen == {fused}

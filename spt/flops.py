@@ -1,0 +1,42 @@
+"""Exact floating-point operations of what runs here, the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+
+class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """torch's FLOP formulas for every operation, without FlopCounterMode's tracking of modules.
+
+    The tracking breaks on whole trainings, where hooks of one pass outlive it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is None:
+            # inference mode passes operations on whole, such as linear
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+        out = func(*args, **kwargs)
+        if formula is not None:
+            self.total += formula(*args, **kwargs, out_val=out)
+        return out
+
+
+def flops(step: Callable[[], object]) -> int:
+    """Floating-point operations of a step, forward and backward."""
+    counter = FlopCounter()
+    with counter:
+        step()
+    return counter.total

@@ -1,0 +1,92 @@
+"""Learned vectors among the words of a template, and vectors for the classes, from a config to a label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from families import attentions, shared_backbone
+
+from experiments.pipeline import Run, run
+from spt.architecture import PromptLayers
+from spt.classifier import PromptClassifier
+from spt.data import encode_texts
+from spt.errors import InputError
+from spt.heads import LabelVectorsHead
+from spt.serving import PromptServer
+from tests.tiny import LAYERS, tiny_config
+
+TEMPLATE = "{prompt} {text} It was {prompt} {mask} {prompt} ."
+WARP: dict[str, Any] = {
+    "task": {"name": "custom", "label_words": ["terrible", "great"], "template": TEMPLATE},
+    "head": {"kind": "label_vectors"},
+    "prompt": {"generator": "free", "place": "template", "length": 3},
+    "search": {"strategy": "manual", "manual_layers": [0]},
+}
+
+
+def test_a_run_trains_vectors_among_words_and_for_classes(tmp_path: Path) -> None:
+    metrics = run(tiny_config(tmp_path, **WARP), tmp_path / "run")
+    assert metrics["prompt_parameters"] == 3 * 32
+    assert metrics["head_parameters"] == 2 * 32
+    loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
+    assert loaded.predict(["the film was dull"])[0].label in ("bad", "good")
+    with pytest.raises(InputError, match="stand among the words of their templates"):
+        PromptServer({"warp": loaded})
+
+
+def test_each_place_gets_its_vector_and_padding_none(tmp_path: Path) -> None:
+    made = Run(tiny_config(tmp_path, **WARP), tmp_path / "run")
+    model = made.factory.model(PromptLayers.of([0], LAYERS))
+    ids = made.tokenizer("[PAD] film It was [PAD] [MASK] [PAD] .")["input_ids"]
+    padded = torch.tensor([[*ids, 0, 0]])
+    batch = {"input_ids": padded, "attention_mask": torch.tensor([[1] * len(ids) + [0, 0]])}
+    hidden = torch.zeros(1, len(ids) + 2, 32)
+    changed = model.words(hidden, batch)[0]
+    places = [0, 4, 6]
+    assert torch.equal(changed[places], model.words.vectors)
+    others = [i for i in range(len(ids) + 2) if i not in places]
+    assert not changed[others].any()
+
+
+def test_a_text_cannot_bring_a_place_of_its_own(tmp_path: Path) -> None:
+    made = Run(tiny_config(tmp_path, **WARP), tmp_path / "run")
+    (example,) = encode_texts(["film [PAD] plot {prompt}"], None, made.tokenizer, made.spec.task, 32, True)
+    assert example["input_ids"].count(made.tokenizer.pad_token_id) == 3
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"prompt": {"length": 2}}, "has 3 times {prompt}, but prompt.place is template and prompt.length 2"),
+        ({"prompt": {"place": "front"}}, "prompt.place is front"),
+        ({"head": {"kind": "classification"}}, "head.kind classification .* reads no template with a mask"),
+        ({"search": {"manual_layers": [1]}}, "gives the input a prompt and no other layer"),
+        ({"search": {"strategy": "spt_darts"}}, "gives the input a prompt and no other layer"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(sections: dict[str, Any], message: str, tmp_path: Path) -> None:
+    merged = {name: {**WARP.get(name, {}), **sections.get(name, {})} for name in {*WARP, *sections}}
+    with pytest.raises(InputError, match=message):
+        run(tiny_config(tmp_path, **merged), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "name", ["bert", "roberta", "electra", "distilbert", "modernbert", "gpt2", "deberta"]
+)
+@torch.no_grad()
+def test_label_vectors_start_as_the_verbalizer_without_its_word_bias(name: str) -> None:
+    backbone = shared_backbone(name, attentions(name)[0])
+    head = LabelVectorsHead(backbone, [5, 9], None)
+    hidden = torch.randn(3, 4, 32, generator=torch.Generator().manual_seed(0))
+    logits = head(hidden, {"attention_mask": torch.ones(3, 4, dtype=torch.long)}).logits
+    bias = backbone.word_projection.bias
+    stock = backbone.lm_logits(hidden[:, -1])[:, [5, 9]] - (0 if bias is None else bias[[5, 9]])
+    torch.testing.assert_close(logits, stock, rtol=0, atol=1e-5)
+
+
+def test_a_head_without_word_vectors_of_its_own_is_refused() -> None:
+    with pytest.raises(InputError, match=r"has no layer of word vectors .* Set head\.kind to verbalizer"):
+        LabelVectorsHead(shared_backbone("deberta-v2", "eager"), [5, 9], None)

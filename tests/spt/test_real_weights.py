@@ -1,0 +1,88 @@
+"""Families on real weights, as far as they are embedded and already in the cache folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+
+from experiments.config import load_config
+from experiments.pipeline import Run
+from spt.architecture import PromptLayers
+from spt.assets import ASSETS, backbone_path, cache_folder
+from spt.backbones.registry import load_backbone
+from spt.data import encode_texts, make_loader
+from spt.heads import VerbalizerHead
+from spt.model import PromptedModel
+from spt.prompts.choices import Propagate
+from spt.prompts.state import EMPTY
+from spt.tasks import get_task
+
+pytestmark = pytest.mark.slow
+TEXTS = ["How far is it from Denver to Aspen ?", "Who ?", "What is the full form of .com ?"]
+CONFIGS = Path("experiments/configs/methods")
+METHODS = ["prompt_tuning", "deep_prompts", "late_prompt", "lpt_naive", "lpt_average", "lpt_max"]
+METHODS += ["idpg", "soft_words", "warp"]
+
+
+def needs(*names: str) -> None:
+    """Skip where an asset would have to be downloaded."""
+    for name in names:
+        if not (cache_folder() / f"{name}-{ASSETS[name].version}").is_dir():
+            pytest.skip(f"'{name}' is not in the cache folder")
+
+
+def batch(tokenizer: Any, template: bool) -> Any:
+    examples = encode_texts(TEXTS, None, tokenizer, get_task("trec"), 64, template)
+    (made,) = make_loader(examples, tokenizer, batch_size=8)
+    return made
+
+
+@torch.no_grad()
+def test_bert_equals_hugging_face_on_minilm() -> None:
+    needs("minilm-l6")
+    path = backbone_path("minilm-l6")
+    given = batch(AutoTokenizer.from_pretrained(path), template=False)
+    backbone = load_backbone("minilm-l6")
+    inputs = {name: given[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    expected = AutoModel.from_pretrained(path).eval()(**inputs).last_hidden_state
+    hidden = backbone.embed(inputs)
+    frame = backbone.frame(hidden, inputs["attention_mask"], EMPTY)
+    for index in range(backbone.num_layers):
+        hidden = backbone.layer(index, hidden, frame)
+    real = inputs["attention_mask"].bool()
+    torch.testing.assert_close(backbone.finish(hidden)[real], expected[real], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_verbalizer_reads_the_masked_language_model_of_splade_tiny() -> None:
+    needs("splade-tiny")
+    path = backbone_path("splade-tiny")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    given = batch(tokenizer, template=True)
+    words = tokenizer.convert_tokens_to_ids(["place", "person", "number"])
+    backbone = load_backbone("splade-tiny", language_model=True)
+    head = VerbalizerHead(backbone, words, tokenizer.mask_token_id)
+    ours = PromptedModel(backbone, [Propagate()] * backbone.num_layers, head)(given).logits
+    inputs = {name: given[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    logits = AutoModelForMaskedLM.from_pretrained(path).eval()(**inputs).logits
+    at = inputs["input_ids"] == tokenizer.mask_token_id
+    torch.testing.assert_close(ours, logits[at][:, words], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_can_take_a_step_on_real_weights(method: str, tmp_path: Any) -> None:
+    config = load_config(CONFIGS / f"{method}.yml", {"data.train_size": 60, "threads": 1})
+    needs(config.backbone.name, "trec")
+    run = Run(config, tmp_path / "run")
+    total = run.backbone.num_layers
+    layers = {"input": [0], "all": range(total), "middle": [total // 2]}[str(config.search.manual_layers)]
+    model = run.factory.model(PromptLayers.of(layers, total)).train()
+    (given,) = make_loader(run.examples("train")[:8], run.tokenizer, batch_size=8)
+    torch.nn.functional.cross_entropy(model(given).logits, given["labels"]).backward()
+    tuned = model.words if config.prompt.place == "template" else model.choices
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in tuned.parameters())
+    assert any(p.grad.abs().sum() > 0 for p in tuned.parameters())
