@@ -59,6 +59,9 @@ class Budget:
         """How many subsets satisfy the budget."""
         return sum(comb(len(self.allowed), size) for size in self.sizes)
 
+    def __str__(self) -> str:
+        return f"{'exactly' if self.exactly else '1 to'} {self.k} of {list(self.allowed)}"
+
     def __iter__(self) -> Iterator[Layers]:
         """Every subset that satisfies the budget, small ones first, in lexicographic order."""
         for size in self.sizes:
@@ -77,6 +80,26 @@ class Budget:
         weights = [comb(len(self.allowed), size) / len(self) for size in self.sizes]
         size = random.choice(self.sizes, p=weights)
         return tuple(sorted(int(layer) for layer in random.choice(self.allowed, size, replace=False)))
+
+    def neighbour(self, layers: Layers, random: RandomState) -> Layers:
+        """A subset one step away, uniformly over all such: one chosen layer changed for one not chosen.
+
+        Where fewer than K layers are allowed, one layer added or dropped is a step too. The one subset of a
+        budget that allows no other has no neighbour and is returned itself.
+        """
+        others = [layer for layer in self.allowed if layer not in layers]
+        steps = [{*layers, new} - {old} for old in layers for new in others]
+        steps += [{*layers, new} for new in others if len(layers) + 1 in self.sizes]
+        steps += [set(layers) - {old} for old in layers if len(layers) - 1 in self.sizes]
+        return tuple(sorted(steps[random.randint(len(steps))])) if steps else layers
+
+    def child(self, first: Layers, second: Layers, random: RandomState) -> Layers:
+        """A subset of the size of one parent, drawn from the layers of both; common layers are kept."""
+        size = len((first, second)[random.randint(2)])
+        common = sorted(set(first) & set(second))
+        rest = sorted((set(first) | set(second)) - set(common))
+        order = [rest[index] for index in random.permutation(len(rest))]
+        return tuple(sorted([*common, *order[: size - len(common)]]))
 
     def top(self, scores: dict[int, float]) -> Layers:
         """The K candidates of the highest score; the lower layer wins a tie.

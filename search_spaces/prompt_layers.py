@@ -58,10 +58,7 @@ class LayerBudget(Constraint):  # type: ignore[misc]
             return SampleValidationError(f"each layer must be '{PROPAGATE}' or '{INSERT}', but got {wrong}")
         layers = to_layers(sample, self.budget).layers
         if layers not in self.budget:
-            return ConstraintViolation(
-                f"layers {list(layers)} are not {'exactly' if self.budget.exactly else '1 to'} "
-                f"{self.budget.k} of {list(self.budget.allowed)}"
-            )
+            return ConstraintViolation(f"layers {list(layers)} are not {self.budget}")
         return None
 
     def _write(self, layers: Layers, memo: Sample | None) -> None:
@@ -97,8 +94,9 @@ class PromptLayerSpace(ModelSpace, PromptedModel):  # type: ignore[misc]
 
     def __init__(self, factory: ModelFactory, budget: Budget) -> None:
         ModelSpace.__init__(self)
+        inserts = factory.inserts(budget.allowed)
         choices = [
-            LayerChoice({PROPAGATE: Propagate(), INSERT: factory.insert(i)}, label=label(i))
+            LayerChoice({PROPAGATE: Propagate(), INSERT: inserts[i]}, label=label(i))
             if i in budget.allowed
             else Propagate()
             for i in range(budget.total)

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from search_spaces.budget import Budget, Layers
+from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.model import PromptedModel
+from spt.training import Fit
+from strategies.candidates import explore
+from strategies.evolution import Evolution
 from strategies.hyper_network import fixed_gates, gate_values, gated_layers, only
+from strategies.multi_trial import Exhaustive
 
 Score = Callable[[], float]
-MOST_SUBSETS = 200
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,39 @@ class Derived:
     evaluations: int
 
 
-def top_k(model: PromptedModel, budget: Budget, score: Score) -> Derived:  # noqa: ARG001
+@dataclass(frozen=True)
+class Limits:
+    """What the rules ask of their user.
+
+    Attributes:
+        threshold: least gate of a layer, in (0, 1), of the rule 'threshold'.
+        evaluations: most subsets that the rule 'pruned' scores, >= 1.
+        seed: of the draws of 'pruned', where it cannot score all subsets.
+    """
+
+    threshold: float = 0.5
+    evaluations: int = 200
+    seed: int = 0
+
+
+def top_k(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -> Derived:  # noqa: ARG001
     """The K layers of the highest gates. Source: SPT (arXiv 2310.20127)."""
     gates = gate_values(model)
     return Derived(budget.top(gates), gates, 0)
 
 
-def ablation(model: PromptedModel, budget: Budget, score: Score) -> Derived:
+def threshold(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -> Derived:  # noqa: ARG001
+    """The layers whose gate passes the threshold: at most K, the highest ones, and at least the highest.
+
+    For a budget that allows fewer than K layers. Source: ours.
+    """
+    gates = gate_values(model)
+    best = Budget(budget.total, 1, candidates=budget.allowed).top(gates)
+    open_ones = {layer for layer in budget.top(gates) if gates[layer] > limits.threshold}
+    return Derived(tuple(sorted(open_ones | set(best))), gates, 0)
+
+
+def ablation(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -> Derived:  # noqa: ARG001
     """The K layers of the highest S(M) - S(M without i) + S(only i), S being the dev score.
 
     2 * candidates + 1 evaluations. Source: ALoRA's importance score (arXiv 2403.16187, Eq. 5), which
@@ -46,41 +76,57 @@ def ablation(model: PromptedModel, budget: Budget, score: Score) -> Derived:
     return Derived(budget.top(scores), scores, 2 * len(scores) + 1)
 
 
-def pruned(model: PromptedModel, budget: Budget, score: Score) -> Derived:
-    """The subset whose discrete model inside the hyper-network scores best on dev, all subsets tried.
+def pruned(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -> Derived:
+    """The subset whose discrete model inside the hyper-network scores best on dev.
 
-    A layer's score is the mean over the subsets that hold it. Source: ours, after single-path one-shot
-    search (arXiv 1904.00420).
-
-    Raises:
-        InputError: if the budget allows more than MOST_SUBSETS.
+    All subsets are scored where the limit allows it; else regularised evolution chooses which. A layer's
+    score is the mean over the scored subsets that hold it, and over all of them for a layer that none holds.
+    Source: ours, after single-path one-shot search (arXiv 1904.00420).
     """
-    check_derivation("pruned", budget)
-    found: dict[Layers, float] = {}
-    for layers in budget:
-        with fixed_gates(model, only(model, layers)):
-            found[layers] = score()
-    best = max(found, key=lambda layers: found[layers])
-    means = {
-        layer: sum(s for layers, s in found.items() if layer in layers)
-        / sum(layer in layers for layers in found)
-        for layer in budget.allowed
-    }
-    return Derived(best, means, len(found))
+
+    def scored(layers: PromptLayers) -> Fit:
+        with fixed_gates(model, only(model, layers.layers)):
+            return Fit(score(), epochs=0, steps=0, seconds=0.0, flops=0)
+
+    whole = len(budget) <= limits.evaluations
+    strategy = (
+        Exhaustive(evaluations=limits.evaluations, seed=limits.seed)
+        if whole
+        else Evolution(population=20, tournament=5, crossover=True, seed=limits.seed)
+    )
+    found = explore(strategy, budget, scored, limits.evaluations)
+    scores = {tried.layers: tried.dev for tried in found.tried if tried.dev is not None}
+    means = {}
+    for layer in budget.allowed:
+        holding = [value for layers, value in scores.items() if layer in layers] or list(scores.values())
+        means[layer] = sum(holding) / len(holding)
+    return Derived(found.best().layers, means, len(found.tried))
+
+
+def most_evaluations(name: str, budget: Budget, limits: Limits) -> int:
+    """How often a rule may score dev."""
+    if name == "ablation":
+        return 2 * len(budget.allowed) + 1
+    return min(len(budget), limits.evaluations) if name == "pruned" else 0
 
 
 def check_derivation(name: str, budget: Budget) -> None:
-    """Refuse a rule that would score too many subsets, before a search has been paid for.
+    """Refuse a rule that the budget does not allow, before a search has been paid for.
 
     Raises:
-        InputError: if the rule is 'pruned' and the budget allows more than MOST_SUBSETS.
+        InputError: if the rule is 'threshold' and the budget asks for exactly K layers.
     """
-    if name == "pruned" and len(budget) > MOST_SUBSETS:
+    if name == "threshold" and budget.exactly:
         raise InputError(
-            f"The derivation 'pruned' would score {len(budget)} subsets of layers, but may score at most "
-            f"{MOST_SUBSETS}. Use search.derivation=ablation or top_k, or fewer search.candidates."
+            "The derivation 'threshold' may find fewer than K layers, but search.exactly is true. "
+            "Set search.exactly=false, or use another search.derivation."
         )
 
 
-Derivation = Callable[[PromptedModel, Budget, Score], Derived]
-DERIVATIONS: dict[str, Derivation] = {"top_k": top_k, "ablation": ablation, "pruned": pruned}
+Derivation = Callable[[PromptedModel, Budget, Score, Limits], Derived]
+DERIVATIONS: dict[str, Derivation] = {
+    "top_k": top_k,
+    "threshold": threshold,
+    "ablation": ablation,
+    "pruned": pruned,
+}

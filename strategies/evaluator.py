@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Timer
 
 from spt.tasks import Task
 from spt.training import (
+    CountFlops,
     Loader,
     OnEpoch,
     Progress,
@@ -57,9 +58,9 @@ def new_evaluator(
     that has finished trains nothing more.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(
-        **trainer_arguments(config, config.epochs, folder, [last_epoch(folder), Timer(), Progress(on_epoch)])
-    )
+    count = CountFlops(same_shape_same_cost=False)
+    callbacks = [count, Timer(), Progress(on_epoch), last_epoch(folder)]
+    trainer = Trainer(**trainer_arguments(config, config.epochs, folder, callbacks))
     path = checkpoint_path(folder)
     return Lightning(
         EvaluatorModule(config, task, seed),

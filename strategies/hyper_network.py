@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol, cast
 
 from nni.nas.nn.pytorch import LayerChoice
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
-from search_spaces.prompt_layers import INSERT, PROPAGATE
+from search_spaces.budget import Budget
+from search_spaces.prompt_layers import INSERT, PROPAGATE, PromptLayerSpace
 from spt.model import PromptedModel
-from spt.prompts.choices import GatedPrompt
+from spt.prompts.choices import GatedPrompt, InsertPrompt, Propagate
 from spt.prompts.state import PromptState
 
 
@@ -55,19 +57,70 @@ class GatedLayer(BaseSuperNetModule):  # type: ignore[misc]
         mutate_kwargs: dict[str, Any],
     ) -> GatedLayer | None:
         """NNI's mutation hook: replaces the layer choices of a PromptLayerSpace."""
-        if isinstance(module, LayerChoice) and set(module.names) == {PROPAGATE, INSERT}:
-            return cls(module)
-        return None
+        return cls(module) if is_layer_choice(module) else None
 
 
-def gated_layers(model: PromptedModel) -> dict[int, GatedPrompt]:
-    """The gate of each candidate layer."""
-    return {i: choice.gated for i, choice in enumerate(model.choices) if isinstance(choice, GatedLayer)}
+def is_layer_choice(module: nn.Module) -> bool:
+    """Whether a module is a layer's choice as a PromptLayerSpace has it, not yet replaced."""
+    return type(module) is LayerChoice and set(cast(Any, module).names) == {PROPAGATE, INSERT}
+
+
+class Dropped(Propagate):
+    """A candidate that a search has given up for good: its generator and its gate cost nothing any more.
+
+    The gated layer is kept, so that optimisers find the parameters they were made with.
+    """
+
+    def __init__(self, layer: BaseSuperNetModule) -> None:
+        super().__init__()
+        self.layer = layer
+
+
+class Gated(Protocol):
+    """A gated layer as search and derivation see it.
+
+    Attributes:
+        fixed: replaces the learned gate by 0 or 1; None leaves it learned.
+        insert: makes the new prompt.
+    """
+
+    fixed: float | None
+    insert: InsertPrompt
+
+    def gate(self) -> Tensor:
+        """The gate in [0, 1], shape [1]."""
+        ...
+
+
+def gated_layers(model: PromptedModel) -> dict[int, Gated]:
+    """The gate of each candidate layer that is not dropped."""
+    return {
+        i: cast(Any, choice).gated
+        for i, choice in enumerate(model.choices)
+        if isinstance(choice, BaseSuperNetModule)
+    }
 
 
 def gate_values(model: PromptedModel) -> dict[int, float]:
-    """The learned gate of each candidate layer, in [0, 1]."""
-    return {layer: gated.gate().item() for layer, gated in gated_layers(model).items()}
+    """The learned gate of each candidate layer, in [0, 1]; 0 where it is dropped."""
+    gates = {layer: gated.gate().item() for layer, gated in gated_layers(model).items()}
+    return dict(sorted({**gates, **dict.fromkeys(dropped_layers(model), 0.0)}.items()))
+
+
+def drop(model: PromptedModel, layers: Iterable[int]) -> None:
+    """Give up candidate layers for good."""
+    for layer in layers:
+        model.choices[layer] = Dropped(cast(BaseSuperNetModule, model.choices[layer]))
+
+
+def dropped_layers(model: PromptedModel) -> list[int]:
+    """The candidate layers that are given up, lowest first."""
+    return [i for i, choice in enumerate(model.choices) if isinstance(choice, Dropped)]
+
+
+def remaining(model: PromptLayerSpace) -> Budget:
+    """The model's budget over the candidates that are not dropped."""
+    return replace(model.budget, candidates=tuple(gated_layers(model)))
 
 
 @contextmanager

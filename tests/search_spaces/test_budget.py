@@ -68,3 +68,43 @@ def test_top_takes_the_highest_scores_of_the_candidates_and_the_lower_layer_of_a
 def test_a_budget_that_cannot_be_met_is_refused(arguments: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Budget(*arguments)
+
+
+@given(budgets(), st.integers(0, 2**32 - 1))
+def test_a_neighbour_is_one_step_away(budget: Budget, seed: int) -> None:
+    random = RandomState(seed)
+    layers = budget.sample(random)
+    other = budget.neighbour(layers, random)
+    assert other in budget
+    gone, new = set(layers) - set(other), set(other) - set(layers)
+    if len(budget) == 1:
+        assert other == layers
+    else:
+        assert max(len(gone), len(new)) == 1
+    if budget.exactly:
+        assert len(gone) == len(new)
+
+
+@given(budgets(), st.integers(0, 2**32 - 1))
+def test_neighbours_lead_to_every_subset(budget: Budget, seed: int) -> None:
+    if len(budget) > 20:
+        return
+    random = RandomState(seed)
+    layers = budget.sample(random)
+    seen = {layers}
+    for _ in range(4000):
+        layers = budget.neighbour(layers, random)
+        seen.add(layers)
+        if len(seen) == len(budget):
+            return
+    raise AssertionError(f"only {seen} of {budget}")
+
+
+@given(budgets(), st.integers(0, 2**32 - 1))
+def test_a_child_has_its_parents_layers(budget: Budget, seed: int) -> None:
+    random = RandomState(seed)
+    first, second = budget.sample(random), budget.sample(random)
+    child = budget.child(first, second, random)
+    assert child in budget
+    assert set(first) & set(second) <= set(child) <= set(first) | set(second)
+    assert len(child) in {len(first), len(second)}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from itertools import combinations
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
 from families import HIDDEN, batch, shared_backbone
 from nni.nas.nn.pytorch import LayerChoice
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import nn
 
 from search_spaces.budget import Budget
@@ -18,7 +21,7 @@ from spt.factory import ModelFactory
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
-from strategies.derivation import DERIVATIONS, MOST_SUBSETS, check_derivation
+from strategies.derivation import DERIVATIONS, Derived, Limits, check_derivation, most_evaluations
 from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, only
 
 GATES = {0: 0.3, 1: 0.9, 2: 0.5, 3: 0.7}
@@ -45,16 +48,19 @@ def hyper_network(budget: Budget, made: ModelFactory | None = None) -> PromptLay
 class Scored:
     """A dev score of what the gates are now: each layer that is not pruned adds its worth."""
 
-    def __init__(self, model: PromptedModel, together: float = 0.0) -> None:
+    def __init__(
+        self, model: PromptedModel, together: float = 0.0, worth: dict[int, float] | None = None
+    ) -> None:
         self.model = model
         self.together = together
+        self.worth = worth or WORTH
         self.seen: list[dict[int, float | None]] = []
 
     def __call__(self) -> float:
         fixed = {layer: gated.fixed for layer, gated in gated_layers(self.model).items()}
         self.seen.append(fixed)
         active = {layer for layer, value in fixed.items() if value != 0}
-        return sum(WORTH[layer] for layer in active) + (self.together if {1, 3} <= active else 0.0)
+        return sum(self.worth[layer] for layer in active) + (self.together if {1, 3} <= active else 0.0)
 
 
 @pytest.mark.parametrize(("k", "layers"), [(1, (1,)), (2, (1, 3)), (3, (1, 2, 3))])
@@ -62,7 +68,7 @@ def test_top_k_takes_the_highest_gates_and_scores_nothing(k: int, layers: tuple[
     budget = Budget(4, k)
     space = hyper_network(budget)
     score = Scored(space)
-    derived = DERIVATIONS["top_k"](space, budget, score)
+    derived = DERIVATIONS["top_k"](space, budget, score, Limits())
     assert derived.layers == layers
     assert derived.scores == pytest.approx(GATES)
     assert derived.evaluations == len(score.seen) == 0
@@ -73,7 +79,7 @@ def test_top_k_takes_the_lower_layer_of_a_tie_and_candidates_only() -> None:
     space = hyper_network(budget)
     for gated in gated_layers(space).values():
         gated.alpha.data.zero_()
-    derived = DERIVATIONS["top_k"](space, budget, Scored(space))
+    derived = DERIVATIONS["top_k"](space, budget, Scored(space), Limits())
     assert derived.layers == (0,)
     assert derived.scores.keys() == {0, 2, 3}
 
@@ -82,7 +88,7 @@ def test_ablation_scores_without_and_alone() -> None:
     budget = Budget(4, 2)
     space = hyper_network(budget)
     score = Scored(space, together=32.0)
-    derived = DERIVATIONS["ablation"](space, budget, score)
+    derived = DERIVATIONS["ablation"](space, budget, score, Limits())
     # S(M) - S(M without i) is the worth, with the bonus for 1 and 3; S(only i) is the worth again
     assert derived.scores == {0: 16.0, 1: 34.0, 2: 8.0, 3: 36.0}
     assert derived.layers == (1, 3)
@@ -97,12 +103,13 @@ def test_pruned_tries_every_subset_as_a_discrete_model(exactly: bool) -> None:
     budget = Budget(4, 2, exactly=exactly)
     space = hyper_network(budget)
     score = Scored(space, together=32.0)
-    derived = DERIVATIONS["pruned"](space, budget, score)
+    derived = DERIVATIONS["pruned"](space, budget, score, Limits())
     sizes = (2,) if exactly else (1, 2)
     subsets = [subset for size in sizes for subset in combinations(LAYERS, size)]
     assert derived.layers == (1, 3)
     assert derived.evaluations == len(subsets)
-    assert score.seen == [{i: float(i in subset) for i in LAYERS} for subset in subsets]
+    seen = [{i: float(i in subset) for i in LAYERS} for subset in subsets]
+    assert sorted(map(str, score.seen)) == sorted(map(str, seen))
     values = {s: sum(WORTH[i] for i in s) + (32.0 if s == (1, 3) else 0.0) for s in subsets}
     for layer in LAYERS:
         held = [value for subset, value in values.items() if layer in subset]
@@ -114,7 +121,7 @@ def test_gates_are_as_before_afterwards(rule: str) -> None:
     budget = Budget(4, 2)
     space = hyper_network(budget)
     gated_layers(space)[2].fixed = 1.0
-    DERIVATIONS[rule](space, budget, Scored(space))
+    DERIVATIONS[rule](space, budget, Scored(space), Limits())
     assert {layer: gated.fixed for layer, gated in gated_layers(space).items()} == {
         0: None,
         1: None,
@@ -124,21 +131,56 @@ def test_gates_are_as_before_afterwards(rule: str) -> None:
     assert gate_values(space) == pytest.approx(GATES)
 
 
-def test_too_many_subsets_are_refused_before_any_is_scored() -> None:
-    budget = Budget(24, 4)
-    with pytest.raises(InputError, match=r"score 10626 subsets .* at most 200\. Use search\.derivation"):
-        check_derivation("pruned", budget)
-    check_derivation("top_k", budget)
-    check_derivation("ablation", budget)
-    check_derivation("pruned", Budget(200, 1))
-    assert len(Budget(201, 1)) == MOST_SUBSETS + 1
-    with pytest.raises(InputError, match="201 subsets"):
-        check_derivation("pruned", Budget(201, 1))
-    space = hyper_network(Budget(4, 2))
-    score = Scored(space)
-    with pytest.raises(InputError, match="10626 subsets"):
-        DERIVATIONS["pruned"](space, budget, score)
-    assert score.seen == []
+class Gate(BaseSuperNetModule):
+    """What a derivation needs of a gated layer."""
+
+    fixed: float | None = None
+
+    @property
+    def gated(self) -> Gate:
+        return self
+
+
+def large(limits: Limits) -> tuple[Derived, Scored]:
+    """'pruned' in a space of 1,820 subsets, where a layer is worth its number."""
+    space = cast(PromptedModel, SimpleNamespace(choices=[Gate() for _ in range(16)]))
+    score = Scored(space, worth={layer: float(layer) for layer in range(16)})
+    return DERIVATIONS["pruned"](space, Budget(16, 4), score, limits), score
+
+
+def test_pruned_evolves_where_it_may_not_try_every_subset() -> None:
+    derived, score = large(Limits(evaluations=150))
+    assert derived.evaluations == len(score.seen) == 150
+    assert len({str(seen) for seen in score.seen}) == 150
+    # of 150 subsets drawn at random the best is worth about 48
+    assert sum(derived.layers) >= 50
+    assert derived.scores.keys() == set(range(16))
+    assert large(Limits(evaluations=150))[0] == derived
+    assert large(Limits(evaluations=150, seed=1))[1].seen != score.seen
+
+
+@pytest.mark.parametrize(("least", "layers"), [(0.6, (1, 3)), (0.8, (1,)), (0.95, (1,)), (0.1, (1, 2, 3))])
+def test_threshold_takes_the_gates_above_it_at_most_k_and_at_least_one(
+    least: float, layers: tuple[int, ...]
+) -> None:
+    budget = Budget(4, 3, exactly=False)
+    derived = DERIVATIONS["threshold"](hyper_network(budget), budget, lambda: 0.0, Limits(threshold=least))
+    assert derived.layers == layers in budget
+
+
+def test_threshold_is_refused_where_k_layers_are_asked_for() -> None:
+    with pytest.raises(InputError, match=r"fewer than K layers.*Set search\.exactly=false"):
+        check_derivation("threshold", Budget(4, 2))
+    check_derivation("threshold", Budget(4, 2, exactly=False))
+
+
+@pytest.mark.parametrize("rule", DERIVATIONS)
+def test_the_number_of_evaluations_is_known_before(rule: str) -> None:
+    budget = Budget(4, 2, exactly=False)
+    space = hyper_network(budget)
+    limits = Limits(evaluations=7)
+    derived = DERIVATIONS[rule](space, budget, Scored(space), limits)
+    assert derived.evaluations == most_evaluations(rule, budget, limits)
 
 
 @pytest.mark.parametrize("layers", [(), (0,), (1, 2), (0, 1, 2)], ids=str)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from nni.nas.experiment.config import SequentialEngineConfig
 from nni.nas.space import RawFormatModelSpace
 from torch import Tensor
 
+from benchmarks.measure import saved_bytes
 from experiments.pipeline import Run
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
+from spt.data import Batch
 from spt.errors import InputError, TrialFailed
 from spt.model import trained
 from strategies.evaluator import new_evaluator
-from strategies.hyper_network import gate_values
+from strategies.hyper_network import drop, fixed_gates, gate_values, gated_layers
+from strategies.one_shot import OneShotModule
 from strategies.spt_darts import SptDarts
 from tests.tiny import tiny_config
 
@@ -40,9 +44,11 @@ class Search:
         return strategy, self.space
 
 
-def new_search(folder: Path, epochs: int = 2, work: Path | None = None, **sections: Any) -> Search:
+def new_search(
+    folder: Path, epochs: int = 2, work: Path | None = None, k: int = 2, **sections: Any
+) -> Search:
     run = Run(tiny_config(folder, **sections), folder / "run")
-    space = PromptLayerSpace(run.factory, Budget(run.backbone.num_layers, 2))
+    space = PromptLayerSpace(run.factory, Budget(run.backbone.num_layers, k))
     evaluator = new_evaluator(
         run.loader("train", space, shuffled=True),
         run.loader("dev", space),
@@ -82,6 +88,7 @@ def test_gates_move_away_from_one_half(default: tuple[dict[int, float], Tensor])
         {"mask_probability": 0.9},
         {"warmup_epochs": 1},
         {"gate_every": 2},
+        {"bilevel": False},
         {"seed": 1},
     ],
     ids=str,
@@ -100,6 +107,19 @@ def test_the_same_arguments_give_the_same_search(
     _, space = new_search(tmp_path)(**DEFAULT)
     assert gate_values(space) == default[0]
     assert torch.equal(weights(space), default[1])
+
+
+@pytest.mark.parametrize("bilevel", [True, False])
+def test_gates_learn_from_rows_of_their_own_only_where_the_search_is_bilevel(
+    bilevel: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[Batch]] = {"_gate_step": [], "_weight_step": []}
+    for name, batches in seen.items():
+        monkeypatch.setattr(OneShotModule, name, lambda _, batch, __, batches=batches: batches.append(batch))
+    new_search(tmp_path, epochs=1)(warmup_epochs=0, bilevel=bilevel)
+    gates, rows = seen.values()
+    assert len(gates) == len(rows) > 0
+    assert all((gate is row) != bilevel for gate, row in zip(gates, rows, strict=True))
 
 
 def test_gates_rest_during_warm_up(tmp_path: Path) -> None:
@@ -166,9 +186,13 @@ def test_history_is_written_as_often_as_asked(tmp_path: Path) -> None:
     assert counts[0] > 2 * counts[1]
 
 
-def test_a_killed_search_goes_on_and_ends_with_the_same_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("economy", [{}, {"shrink": 1, "patience": 2}], ids=str)
+def test_a_killed_search_goes_on_and_ends_with_the_same_numbers(
+    economy: dict[str, int], tmp_path: Path
+) -> None:
+    options = {**DEFAULT, **economy}
     whole = tmp_path / "whole.jsonl"
-    _, expected = new_search(tmp_path, epochs=3, work=tmp_path / "a")(**DEFAULT, history=whole)
+    _, expected = new_search(tmp_path, epochs=3, work=tmp_path / "a", k=1)(**options, history=whole)
 
     class KilledError(RuntimeError):
         pass
@@ -177,7 +201,7 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_numbers(tmp_path: Path) 
         raise KilledError
 
     part = tmp_path / "part.jsonl"
-    first = new_search(tmp_path, epochs=3, work=tmp_path / "b")
+    first = new_search(tmp_path, epochs=3, work=tmp_path / "b", k=1)
     step = first.evaluator.module.check_finite
     calls: list[int] = []
 
@@ -189,11 +213,61 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_numbers(tmp_path: Path) 
 
     first.evaluator.module.check_finite = killed_later
     with pytest.raises(KilledError):
-        first(**DEFAULT, history=part)
-    _, resumed = new_search(tmp_path, epochs=3, work=tmp_path / "b")(**DEFAULT, history=part)
-    assert gate_values(resumed) == gate_values(expected)
+        first(**options, history=part)
+    _, resumed = new_search(tmp_path, epochs=3, work=tmp_path / "b", k=1)(**options, history=part)
+    _, finished = new_search(tmp_path, epochs=3, work=tmp_path / "b", k=1)(**options, history=part)
+    assert gate_values(finished) == gate_values(resumed) == gate_values(expected)
     assert torch.equal(weights(resumed), weights(expected))
     assert part.read_text(encoding="utf-8") == whole.read_text(encoding="utf-8")
+
+
+def test_shrinking_drops_the_lowest_gates_down_to_twice_k(tmp_path: Path) -> None:
+    path = tmp_path / "gates.jsonl"
+    search = new_search(tmp_path, epochs=5, k=1)
+    _, space = search(**DEFAULT, shrink=1, history=path, record_every=1000)
+    lines = [json.loads(line)["gates"] for line in path.read_text(encoding="utf-8").splitlines()]
+    ends = lines[1::2]
+    assert [sum(gate == 0 for gate in gates.values()) for gates in ends] == [0, 1, 2, 2, 2]
+    for before, after in pairwise(ends[:3]):
+        (gone,) = {layer for layer in after if after[layer] == 0 < before[layer]}
+        assert before[gone] == min(gate for gate in before.values() if gate > 0)
+    assert gate_values(space) == {int(layer): gate for layer, gate in ends[-1].items()}
+    assert gated_layers(space).keys() == {layer for layer, gate in gate_values(space).items() if gate > 0}
+
+
+@pytest.mark.parametrize("derivation", ["top_k", "ablation", "pruned"])
+def test_a_dropped_layer_is_never_chosen(derivation: str, tmp_path: Path) -> None:
+    strategy, space = new_search(tmp_path, epochs=1)(derivation=derivation, warmup_epochs=0)
+    whole = strategy.derived.layers
+    drop(space, whole[:1])
+    del strategy.derived
+    assert not set(strategy.derived.layers) & set(whole[:1])
+
+
+def test_below_the_first_candidate_that_is_left_nothing_is_generated_nor_saved(tmp_path: Path) -> None:
+    search = new_search(tmp_path)
+    model: PromptLayerSpace = SptDarts().mutate_model(search.space)
+    batch = next(iter(search.evaluator.datamodule.train_dataloader()))
+    kept, parameters = [], list(model.parameters())
+    with fixed_gates(model, {0: 0.0, 1: 0.0}):
+        expected = model(batch).logits
+    for _ in range(2):
+        kept.append(saved_bytes(lambda: model(batch).logits, parameters))
+        drop(model, [layer for layer in (0, 1) if layer in gated_layers(model)])
+    assert model.first_prompt_layer == 2
+    assert torch.allclose(model(batch).logits, expected, atol=1e-5)
+    assert kept[1] < 0.7 * kept[0]
+    assert len(list(model.parameters())) == len(parameters)
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(0, 4), (1, 2), (2, 3)])
+def test_the_search_ends_when_the_best_layers_stay_the_same(
+    patience: int, epochs: int, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        search = new_search(tmp_path, epochs=4, k=4)
+        search(**DEFAULT, patience=patience)
+        assert search.evaluator.trainer.current_epoch == epochs
 
 
 def test_checkpoints_leave_the_backbone_out(tmp_path: Path) -> None:
@@ -215,6 +289,8 @@ def test_a_loss_that_is_not_a_number_fails_the_search(tmp_path: Path) -> None:
         ({"gate_learning_rate": 0.0}, "gate_learning_rate is 0.0, but must be > 0"),
         ({"consistency": -1.0}, "consistency is -1.0, but must be >= 0"),
         ({"mask_probability": 1.0}, "mask_probability is 1.0, but must be in \\(0, 1\\)"),
+        ({"shrink": -1}, "shrink is -1, but must be >= 0"),
+        ({"patience": -1}, "patience is -1, but must be >= 0"),
         ({"gate_every": 0}, "gate_every is 0, but must be >= 1"),
         ({"record_every": 0}, "record_every is 0, but must be >= 1"),
         ({"warmup_epochs": -1}, "warmup_epochs is -1, but must be >= 0"),

@@ -1,0 +1,43 @@
+"""Layers by name: the choices people make by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from spt.architecture import PromptLayers
+from spt.errors import InputError
+
+NAME = re.compile(r"input|all|middle|every_[1-9]\d*")
+
+
+def named_layers(layers: Iterable[int] | str, total: int) -> PromptLayers:
+    """Numbered layers as they are, or those of a name.
+
+    Args:
+        layers: 0-based numbers; 'input' (layer 0, as in Prompt Tuning), 'all' (as in P-tuning v2), 'middle'
+            (layer L // 2, as in Late Prompt Tuning), 'every_n' (layers 0, n, 2n ...); or the path of another
+            run's architecture.json, whose layers go to the same relative depths.
+        total: L.
+
+    Raises:
+        InputError: for an unknown name, a layer that the backbone does not have, or a file without layers.
+    """
+    if not isinstance(layers, str):
+        return PromptLayers.of(layers, total)
+    if layers.endswith(".json"):
+        return PromptLayers.load(Path(layers)).scaled(total)
+    if not NAME.fullmatch(layers):
+        raise InputError(unknown_name(layers))
+    if layers.startswith("every_"):
+        return PromptLayers.of(range(0, total, int(layers.removeprefix("every_"))), total)
+    return PromptLayers.of({"input": [0], "all": range(total), "middle": [total // 2]}[layers], total)
+
+
+def unknown_name(name: str) -> str:
+    """What is wrong with a name of layers."""
+    return (
+        f"'{name}' names no layers: give numbers as [2, 4], or input, all, middle, every_2 (or _n), "
+        "or the path of an architecture.json"
+    )

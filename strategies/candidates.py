@@ -1,0 +1,270 @@
+"""Candidates: subsets of layers that are scored one by one, by training them or by looking them up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import nni
+from nni.nas.evaluator import Evaluator
+from nni.nas.execution import ExecutionEngine, SequentialExecutionEngine
+from nni.nas.execution.engine import Middleware
+from nni.nas.execution.event import (
+    FinalMetricEvent,
+    IntermediateMetricEvent,
+    ModelEventType,
+    TrainingEndEvent,
+)
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+from nni.nas.strategy.base import Strategy
+
+from search_spaces.budget import Budget, Layers
+from search_spaces.subsets import LayerSubsets, layers_of
+from spt.architecture import PromptLayers
+from spt.atomic import write_text
+from spt.errors import InputError, TrialFailed
+from spt.training import Fit
+from strategies.ledger import Ledger
+
+Score = Callable[[PromptLayers], Fit]
+
+
+class LayersEvaluator(Evaluator):  # type: ignore[misc]
+    """Scores layers: the dev score goes to NNI as the result, and what it cost beside it.
+
+    Args:
+        score: PromptLayers -> Fit. To be carried to another process by `nni.dump`, it must be an importable
+            function or an object of a class made with `nni.trace`.
+    """
+
+    def __init__(self, score: Score) -> None:
+        self.score = score
+
+    def _execute(self, model: ExecutableModelSpace) -> float:
+        return self.evaluate(layers_of(model))
+
+    def evaluate(self, layers: PromptLayers) -> float:
+        """The dev score.
+
+        A failure is told to NNI as an intermediate result that is not a number, with its reason, and raised.
+        """
+        try:
+            fit = self.score(layers)
+        except Exception as error:
+            reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {error}"
+            flops = error.flops if isinstance(error, TrialFailed) else 0
+            nni.report_intermediate_result({"default": nan, "failure": reason, "flops": flops})
+            raise
+        except BaseException:
+            # a kill ends the search, not the candidate
+            nni.report_intermediate_result({"default": nan, "killed": True})
+            raise
+        nni.report_final_result(
+            {"default": fit.dev, "flops": fit.flops, "steps": fit.steps, "seconds": fit.seconds}
+        )
+        return fit.dev
+
+    def _dump(self) -> dict[str, Any]:
+        return {"score": self.score}
+
+    @classmethod
+    def _load(cls, **state: Any) -> LayersEvaluator:
+        return cls(**state)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A subset that was tried: its dev score, or why it failed, and what it took."""
+
+    layers: Layers
+    dev: float | None = None
+    failure: str | None = None
+    flops: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+class Candidates(Middleware):  # type: ignore[misc]
+    """Stands between a strategy and an engine: counts, charges, records and replays candidates.
+
+    A strategy that repeats its choices from the same seed goes on after a kill where it was: what the record
+    holds is answered from it, and not run again.
+
+    Args:
+        engine: runs the candidates.
+        evaluations: most candidates, >= 1.
+        ledger: is charged for each.
+        dearest: operations of the most expensive candidate that there may be. No candidate is begun which
+            the ledger's budget might not pay.
+        record: JSON lines, one a finished candidate; None for none.
+    """
+
+    def __init__(
+        self,
+        engine: ExecutionEngine,
+        evaluations: int,
+        ledger: Ledger | None = None,
+        dearest: float = 0,
+        record: Path | None = None,
+    ) -> None:
+        self.evaluations = evaluations
+        self.ledger = ledger or Ledger()
+        self.dearest = dearest
+        self.record = record
+        self.tried: list[Candidate] = []
+        self._models: list[ExecutableModelSpace] = []
+        self._reported: dict[int, dict[str, Any]] = {}
+        self._known = _read(record)
+        super().__init__(engine)
+
+    def set_engine(self, engine: ExecutionEngine) -> None:
+        super().set_engine(engine)
+        # before those of the strategy, so that the record is whole when it decides
+        engine.register_model_event_callback(ModelEventType.IntermediateMetric, self._on_metric)
+        engine.register_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
+        engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+
+    def register_model_event_callback(
+        self, event_type: ModelEventType, callback: Callable[..., None]
+    ) -> None:
+        self.engine.register_model_event_callback(event_type, callback)
+
+    def unregister_model_event_callback(
+        self, event_type: ModelEventType, callback: Callable[..., None]
+    ) -> None:
+        self.engine.unregister_model_event_callback(event_type, callback)
+
+    def submit_models(self, *models: ExecutableModelSpace) -> None:
+        for model in models:
+            self._models.append(model)
+            known = self._known.get(layers_of(model).layers)
+            if known is None:
+                self._begin(model)
+            else:
+                self._replay(model, known)
+
+    def _begin(self, model: ExecutableModelSpace) -> None:
+        try:
+            self.engine.submit_models(model)
+        except Exception:
+            # an engine in this process tells of the candidate's end, and raises what the candidate raised
+            if not model.status.completed():
+                raise
+
+    def _replay(self, model: ExecutableModelSpace, known: Candidate) -> None:
+        model.status = ModelStatus.Training
+        values = {name: getattr(known, name) for name in ("flops", "steps", "seconds")}
+        if known.failure is None:
+            self.engine.dispatch_model_event(FinalMetricEvent(model, {"default": known.dev, **values}))
+            self.engine.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Trained))
+        else:
+            told = {"default": nan, "failure": known.failure, **values}
+            self.engine.dispatch_model_event(IntermediateMetricEvent(model, told))
+            self.engine.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Failed))
+
+    def _on_metric(self, event: FinalMetricEvent | IntermediateMetricEvent) -> None:
+        if isinstance(event.metric, dict):
+            self._reported[id(event.model)] = event.metric
+
+    def _on_end(self, event: TrainingEndEvent) -> None:
+        told = self._reported.pop(id(event.model), {})
+        if "killed" in told:
+            return
+        layers = layers_of(event.model).layers
+        spent = {name: told[name] for name in ("flops", "steps", "seconds") if name in told}
+        if event.status == ModelStatus.Trained and "failure" not in told:
+            candidate = Candidate(layers, dev=told["default"], **spent)
+        else:
+            candidate = Candidate(layers, failure=told.get("failure", "it ended without a result"), **spent)
+        self.tried.append(candidate)
+        self.ledger.charge(f"candidate {name_of(layers)}", candidate.flops, candidate.steps)
+        if self.record is not None and layers not in self._known:
+            with self.record.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(candidate)) + "\n")
+
+    def budget_available(self) -> bool:
+        begun = len(self._models)
+        running = begun - len(self.tried)
+        # not the ledger's total, which after a kill holds candidates that are yet to be replayed
+        spent = sum(tried.flops for tried in self.tried) + (running + 1) * self.dearest
+        paid = self.ledger.budget is None or spent <= self.ledger.budget
+        return begun < self.evaluations and paid and bool(self.engine.budget_available())
+
+    def idle_worker_available(self) -> bool:
+        return bool(self.engine.idle_worker_available())
+
+    def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
+        return [model for model in self._models if status is None or model.status == status]
+
+    def shutdown(self) -> None:
+        self.engine.shutdown()
+
+    def best(self) -> Candidate:
+        """The candidate of the highest dev score; of equal ones the lower layers.
+
+        Raises:
+            TrialFailed: if none has a score.
+        """
+        scored = [candidate for candidate in self.tried if candidate.dev is not None]
+        if not scored:
+            reasons = "; ".join(f"{name_of(tried.layers)}: {tried.failure}" for tried in self.tried)
+            raise TrialFailed(f"All {len(self.tried)} candidates failed: {reasons}")
+        return min(scored, key=lambda candidate: (-(candidate.dev or 0.0), candidate.layers))
+
+
+def name_of(layers: Layers) -> str:
+    """A subset as a folder's name: 1+4."""
+    return "+".join(map(str, layers))
+
+
+def explore(
+    strategy: Strategy,
+    budget: Budget,
+    score: Score,
+    evaluations: int,
+    engine: ExecutionEngine | None = None,
+    **options: Any,
+) -> Candidates:
+    """Run a multi-trial strategy over all subsets of a budget.
+
+    Args:
+        strategy: new; it runs once.
+        budget: which subsets of layers are valid.
+        score: PromptLayers -> Fit; what it raises is the candidate's failure.
+        evaluations: most candidates, >= 1.
+        engine: runs the candidates; in this process, one after the other, by default.
+        options: ledger, dearest and record, as of Candidates.
+
+    Returns:
+        What was tried.
+
+    Raises:
+        InputError: if the ledger's budget might not pay a single candidate.
+    """
+    candidates = Candidates(
+        engine or SequentialExecutionEngine(),
+        min(evaluations, len(budget)),
+        **options,
+    )
+    allowed = candidates.ledger.budget
+    if allowed is not None and candidates.dearest > allowed:
+        raise InputError(
+            f"The budget is {allowed:.3g} training operations, but a single candidate may take "
+            f"{candidates.dearest:.3g}. Raise it."
+        )
+    strategy(LayerSubsets(budget, LayersEvaluator(score)), candidates)
+    return candidates
+
+
+def _read(record: Path | None) -> dict[Layers, Candidate]:
+    """The record of an earlier session; a line that was cut off while it was written is dropped."""
+    if record is None or not record.exists():
+        return {}
+    whole = record.read_text(encoding="utf-8").split("\n")[:-1]
+    write_text(record, "".join(f"{line}\n" for line in whole))
+    entries = [json.loads(line) for line in whole]
+    return {tuple(entry["layers"]): Candidate(tuple(entry.pop("layers")), **entry) for entry in entries}

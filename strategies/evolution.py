@@ -1,0 +1,70 @@
+"""Regularised evolution over subsets of layers."""
+
+from __future__ import annotations
+
+from nni.nas.space import ExecutableModelSpace
+from nni.nas.strategy import RegularizedEvolution
+from nni.nas.strategy.utils import DuplicationError
+
+from search_spaces.budget import Layers
+from search_spaces.prompt_layers import to_layers, to_sample
+from search_spaces.subsets import budget_of
+from spt.errors import InputError
+
+LONGEST_WALK = 1000
+
+
+class Evolution(RegularizedEvolution):  # type: ignore[misc]
+    """A mutation changes one chosen layer for one not chosen; the oldest of the population dies.
+
+    Where fewer than K layers are allowed, a mutation may add or drop a layer too. A subset that was tried
+    before is mutated again, until it is new.
+
+    Args:
+        population: candidates that live at a time, >= 2; the first are drawn uniformly.
+        tournament: of them, those that compete to be a parent, from 1 to `population`.
+        crossover: mutate a child of two parents, which has its layers from both.
+        seed: of every draw.
+
+    Raises:
+        InputError: for a tournament larger than the population.
+
+    Source: regularised evolution (arXiv 1802.01548); the mutation and the crossover are ours.
+    """
+
+    def __init__(
+        self, *, population: int = 6, tournament: int = 3, crossover: bool = False, seed: int = 0
+    ) -> None:
+        if not 1 <= tournament <= population:
+            raise InputError(
+                f"The value of search.tournament is {tournament}, but must be from 1 to search.population "
+                f"({population})."
+            )
+        super().__init__(population_size=population, sample_size=tournament, crossover=crossover, seed=seed)
+
+    def new_individual(self) -> ExecutableModelSpace:
+        """A subset that was not tried yet, mutated from the best of a tournament."""
+        if not self._population:
+            # the first ones still run elsewhere, or have failed
+            return self.random()
+        budget = budget_of(self.model_space)
+        layers = self._parent()
+        if self.crossover:
+            layers = budget.child(layers, self._parent(), self._random_state)
+        for _ in range(LONGEST_WALK):
+            layers = budget.neighbour(layers, self._random_state)
+            sample = to_sample(layers, budget)
+            try:
+                self._dedup_helper.dedup(sample)
+            except DuplicationError:
+                continue
+            self._individual_counter += 1
+            return self.model_space.freeze(sample)
+        raise DuplicationError(sample)
+
+    def _parent(self) -> Layers:
+        return to_layers(self.best_parent(), budget_of(self.model_space)).layers
+
+    def _run(self) -> None:
+        super()._run()
+        self.engine.wait_models()

@@ -1,0 +1,65 @@
+"""What a run has spent, in training operations: the same account for every strategy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from spt.atomic import write_text
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What was paid for, its operations, and its optimiser steps."""
+
+    what: str
+    flops: int
+    steps: int
+
+
+class Ledger:
+    """Every charge of a run, kept in a JSON file as it grows.
+
+    A charge under a name that is there already replaces it: what a resumed run repeats is paid once.
+
+    Args:
+        path: of the file, written at each charge; None keeps the account in memory.
+        budget: operations that may be spent in all; None for any number.
+    """
+
+    def __init__(self, path: Path | None = None, budget: float | None = None) -> None:
+        self.path = path
+        self.budget = budget
+        self._charges: dict[str, Charge] = {}
+        if path is not None and path.exists():
+            entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
+            self._charges = {entry["what"]: Charge(**entry) for entry in entries}
+
+    def charge(self, what: str, flops: int, steps: int = 0) -> None:
+        """Enter a charge."""
+        self._charges[what] = Charge(what, flops, steps)
+        if self.path is not None:
+            content = {
+                "budget_flops": self.budget,
+                "entries": [asdict(charge) for charge in self._charges.values()],
+                "total_flops": self.flops,
+                "total_steps": self.steps,
+            }
+            write_text(self.path, json.dumps(content, indent=2) + "\n")
+
+    def __contains__(self, what: str) -> bool:
+        return what in self._charges
+
+    def __getitem__(self, what: str) -> Charge:
+        return self._charges[what]
+
+    @property
+    def flops(self) -> int:
+        """Operations spent so far."""
+        return sum(charge.flops for charge in self._charges.values())
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps taken so far."""
+        return sum(charge.steps for charge in self._charges.values())

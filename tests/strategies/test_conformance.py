@@ -1,0 +1,250 @@
+"""What every strategy of the registry holds to, on real trainings of the tiny backbone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nni.nas.strategy.base import Strategy
+
+from experiments import pipeline
+from experiments.config import SearchConfig
+from spt.errors import InputError, TrialFailed
+from strategies.registry import MULTI_TRIAL, ONE_SHOT, STRATEGIES, new_strategy
+from tests.tiny import tiny_config
+
+SEARCH: dict[str, Any] = {
+    "layers": 2,
+    "candidates": [0, 1, 3],
+    "epochs": 2,
+    "evaluations": 3,
+    "population": 2,
+    "tournament": 2,
+    "manual_layers": [1, 3],
+    "gate_learning_rate": 0.2,
+    "derivation_evaluations": 4,
+}
+SEARCHED = [name for name in STRATEGIES if name != "manual"]
+TRIALS = [name for name in MULTI_TRIAL if name != "manual"]
+# what a clock says
+TIMES = {"seconds", "search_seconds"}
+
+
+def config(home: Path, name: str, **sections: Any) -> Any:
+    search = {**SEARCH, "strategy": name, **sections.pop("search", {})}
+    training = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, **sections.pop("training", {})}
+    return tiny_config(home, search=search, training=training, data={"train_size": 48}, **sections)
+
+
+def searched(home: Path, folder: Path, name: str, **sections: Any) -> dict[str, Any]:
+    """What a search found, without its times."""
+    found = pipeline.search(config(home, name, **sections), folder / name)
+    return {key: value for key, value in found.items() if key not in TIMES}
+
+
+def all_searched(home: Path, folder: Path) -> dict[str, Any]:
+    return {name: searched(home, folder, name) for name in STRATEGIES}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the tiny backbone and data."""
+    folder = tmp_path_factory.mktemp("conformance")
+    tiny_config(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(home: Path) -> dict[str, Any]:
+    """What each strategy found at one go."""
+    return all_searched(home, home / "whole")
+
+
+def candidates(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "search" / "candidates.jsonl").read_text().splitlines()]
+
+
+def test_the_configuration_offers_every_strategy_and_its_options() -> None:
+    (annotation,) = [SearchConfig.model_fields["strategy"].annotation]
+    assert set(annotation.__args__) == set(STRATEGIES)  # type: ignore[union-attr]
+    assert ONE_SHOT.keys() | MULTI_TRIAL.keys() == STRATEGIES.keys()
+    for entry in STRATEGIES.values():
+        assert set(entry.options) <= {*SearchConfig.model_fields, "seed"}
+        assert issubclass(entry.strategy, Strategy)
+
+
+def test_an_unknown_strategy_is_refused() -> None:
+    with pytest.raises(InputError, match=r"Unknown strategy 'evolutoin'\. Did you mean 'evolution'"):
+        new_strategy("evolutoin", {})
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_exactly_k_layers_are_found(name: str, found: dict[str, Any]) -> None:
+    layers = found[name]["layers"]
+    assert len(set(layers)) == 2
+    assert set(layers) <= {0, 1, 3}
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_candidates_are_valid_distinct_and_no_more_than_allowed(
+    name: str, found: dict[str, Any], home: Path
+) -> None:
+    tried = candidates(home / "whole" / name)
+    assert len(tried) == found[name]["evaluations"] == 3
+    assert len({tuple(candidate["layers"]) for candidate in tried}) == 3
+    best = max(candidate["dev"] for candidate in tried)
+    (chosen,) = (c for c in tried if c["layers"] == found[name]["layers"])
+    assert chosen["dev"] == best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEARCHED)
+def test_fewer_layers_may_be_found(name: str, home: Path, tmp_path: Path) -> None:
+    evaluations = 3 if name == "exhaustive" else 2
+    search = {"exactly": False, "candidates": [2, 3], "evaluations": evaluations, "epochs": 1}
+    rule = {"derivation": "threshold", "threshold": 0.99} if name in ONE_SHOT else {}
+    if rule and name != "one_shot_random":
+        rule["warmup_epochs"] = 0
+    layers = searched(home, tmp_path, name, search={**search, **rule})["layers"]
+    assert 1 <= len(layers) <= 2
+    assert set(layers) <= {2, 3}
+    if rule and name != "one_shot_random":
+        assert len(layers) == 1
+
+
+@pytest.mark.slow
+def test_another_process_finds_the_same(found: dict[str, Any], home: Path, tmp_path: Path) -> None:
+    program = (
+        "import json, sys; from pathlib import Path; from tests.strategies.test_conformance import *; "
+        "print('FOUND', json.dumps(all_searched(Path(sys.argv[1]), Path(sys.argv[2]))))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, str(home), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    (line,) = (line for line in process.stdout.splitlines() if line.startswith("FOUND "))
+    assert json.loads(line.removeprefix("FOUND ")) == found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SEARCHED if name != "exhaustive"])
+def test_another_seed_finds_something_else(
+    name: str, found: dict[str, Any], home: Path, tmp_path: Path
+) -> None:
+    other = searched(home, tmp_path, name, seed=1)
+    assert (other["layers"], other.get("scores")) != (found[name]["layers"], found[name].get("scores")) or (
+        candidates(tmp_path / name) != candidates(home / "whole" / name)
+    )
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEARCHED)
+def test_a_killed_search_goes_on_and_finds_the_same(
+    name: str, found: dict[str, Any], home: Path, tmp_path: Path
+) -> None:
+    told: list[tuple[str, int]] = []
+
+    def on_epoch(stage: str, epoch: int, dev: float) -> None:  # noqa: ARG001
+        told.append((stage, epoch))
+        if len(told) == 2:
+            raise Killed
+
+    # the second epoch of a hyper-network, or the second candidate
+    run = pipeline.Run(config(home, name), tmp_path / name, on_epoch)
+    with pytest.raises(Killed), run.claimed():
+        run.search()
+    again = pipeline.Run(config(home, name), tmp_path / name, on_epoch)
+    with again.claimed():
+        again.search()
+    assert searched(home, tmp_path, name) == found[name]
+    assert len(told) == 2 + (1 if name in ONE_SHOT else 2)
+    ledger = "ledger.json"
+    assert (tmp_path / name / ledger).read_text() == (home / "whole" / name / ledger).read_text()
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        (
+            {"layers": 5, "manual_layers": "every_0"},
+            "budget is 5 prompt layers, but must be from 1 to 3|names no",
+        ),
+        ({"budget_flops": 1e6}, r"budget_flops is 1e\+06, but .* needs up to"),
+    ],
+    ids=["layers", "flops"],
+)
+def test_an_impossible_budget_is_refused(
+    name: str, search: dict[str, Any], message: str, home: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        pipeline.search(config(home, name, search=search), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEARCHED)
+def test_a_budget_in_flops_ends_the_search_early_and_is_kept(
+    name: str, found: dict[str, Any], home: Path, tmp_path: Path
+) -> None:
+    training = json.loads((home / "whole" / "random" / "ledger.json").read_text())["entries"]
+    dearest = max(entry["flops"] for entry in training)
+    # of the multi-trial ones it pays some candidates; of the one-shot ones half of the search
+    allowed = 2.6 * dearest if name in TRIALS else 0.5 * found[name]["flops"] + 1.8 * dearest
+    metrics = pipeline.run(config(home, name, search={"budget_flops": allowed}), tmp_path / name)
+    assert metrics["total_flops"] <= allowed
+    assert len(metrics["layers"]) == 2
+    if name in TRIALS:
+        assert 1 <= metrics["evaluations"] < 3
+    else:
+        assert 0 < metrics["search_steps"] < found[name]["steps"]
+    ledger = json.loads((tmp_path / name / "ledger.json").read_text())
+    assert ledger["total_flops"] == metrics["total_flops"] == metrics["search_flops"] + metrics["train_flops"]
+    assert ledger["budget_flops"] == allowed
+    # a search that was killed after its last step is not trained further
+    (tmp_path / name / "architecture.json").unlink()
+    again = pipeline.search(config(home, name, search={"budget_flops": allowed}), tmp_path / name)
+    assert tuple(again["layers"]) == tuple(metrics["layers"])
+    assert json.loads((tmp_path / name / "ledger.json").read_text()) == ledger
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_failing_candidate_is_reported_and_survived(
+    name: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pipeline.fit
+
+    def failing(model: Any, *arguments: Any) -> Any:
+        if model.first_prompt_layer == 0:
+            raise TrialFailed("the loss is nan")
+        return real(model, *arguments)
+
+    monkeypatch.setattr(pipeline, "fit", failing)
+    metrics = pipeline.run(config(home, name), tmp_path / name)
+    failed = [c["layers"] for c in candidates(tmp_path / name) if c["failure"] == "the loss is nan"]
+    assert sorted(failed) == [[0, 1], [0, 3]]
+    assert metrics["evaluations"] == 3
+    assert metrics["layers"] == [1, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_training_without_numbers_fails_the_run(name: str, home: Path, tmp_path: Path) -> None:
+    broken = config(home, name, training={"learning_rate": 1e30})
+    with pytest.raises(TrialFailed, match=r"loss is (nan|inf)"):
+        pipeline.run(broken, tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    if name in TRIALS:
+        assert all(c["flops"] > 0 and c["dev"] is None for c in candidates(tmp_path / "run"))

@@ -1,0 +1,272 @@
+"""Strategies that score candidates one by one, on scores that can be looked up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nni
+import pytest
+from families import HIDDEN, shared_backbone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.space import RawFormatModelSpace
+
+from search_spaces.budget import Budget, Layers
+from search_spaces.prompt_layers import PromptLayerSpace, to_layers
+from search_spaces.subsets import LayerSubsets
+from spt.architecture import PromptLayers
+from spt.errors import InputError, TrialFailed
+from spt.factory import ModelFactory
+from spt.heads import ClassificationHead
+from spt.prompts.config import PromptConfig
+from spt.training import Fit
+from strategies.candidates import Candidate, Candidates, LayersEvaluator, explore
+from strategies.evolution import Evolution
+from strategies.ledger import Ledger
+from strategies.multi_trial import Exhaustive, Manual, RandomSearch
+
+COST = 100
+MAKE: dict[str, Callable[[int], Any]] = {
+    "random": lambda seed: RandomSearch(seed=seed),
+    "evolution": lambda seed: Evolution(population=4, tournament=2, seed=seed),
+    "crossover": lambda seed: Evolution(population=4, tournament=2, crossover=True, seed=seed),
+    "exhaustive": lambda seed: Exhaustive(evaluations=100_000, seed=seed),
+}
+every = pytest.mark.parametrize("name", MAKE)
+
+
+def score(layers: PromptLayers) -> Fit:
+    """The higher the layers the better, up to 1."""
+    dev = sum(layers.layers) / sum(range(layers.total))
+    return Fit(dev, epochs=1, steps=10, seconds=0.5, flops=COST - min(layers.layers))
+
+
+def tried(found: Candidates) -> list[Layers]:
+    return [candidate.layers for candidate in found.tried]
+
+
+@st.composite
+def budgets(draw: st.DrawFn) -> Budget:
+    total = draw(st.integers(2, 7))
+    candidates = tuple(draw(st.sets(st.integers(0, total - 1), min_size=1)))
+    return Budget(total, draw(st.integers(1, len(candidates))), draw(st.booleans()), candidates)
+
+
+@every
+@given(budget=budgets(), evaluations=st.integers(1, 12), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_valid_distinct_candidates_as_many_as_allowed(
+    name: str, budget: Budget, evaluations: int, seed: int
+) -> None:
+    found = explore(MAKE[name](seed), budget, score, evaluations)
+    assert all(layers in budget for layers in tried(found))
+    assert len(set(tried(found))) == len(found.tried) == min(evaluations, len(budget))
+    best = max(score(PromptLayers.of(layers, budget.total)).dev for layers in tried(found))
+    assert found.best().dev == best
+
+
+@every
+def test_the_seed_decides(name: str) -> None:
+    def run(seed: int) -> list[Layers]:
+        return tried(explore(MAKE[name](seed), Budget(8, 3), score, 20))
+
+    assert run(0) == run(0) != run(1)
+
+
+def test_evolution_climbs() -> None:
+    budget = Budget(16, 4)
+    found = {
+        name: [explore(MAKE[name](seed), budget, score, 60).best().dev for seed in range(8)]
+        for name in ("random", "evolution", "crossover")
+    }
+    assert sum(found["evolution"]) > sum(found["random"])
+    assert sum(found["crossover"]) > sum(found["random"])
+
+
+def test_evolutions_options_change_what_it_tries() -> None:
+    options: list[dict[str, Any]] = [{}, {"population": 8}, {"tournament": 1}, {"crossover": True}]
+    runs = [
+        tried(explore(Evolution(**{"population": 4, "seed": 0, **option}), Budget(10, 4), score, 30))
+        for option in options
+    ]
+    assert len(set(map(tuple, runs))) == len(options)
+
+
+def test_a_tournament_larger_than_the_population_is_refused() -> None:
+    with pytest.raises(InputError, match=r"search\.tournament is 5, but must be from 1 to .*\(4\)"):
+        Evolution(population=4, tournament=5)
+
+
+def test_the_one_subset_that_there_is() -> None:
+    for name, make in MAKE.items():
+        assert tried(explore(make(0), Budget(2, 2), score, 9)) == [(0, 1)], name
+
+
+def test_exhaustive_refuses_a_large_space() -> None:
+    with pytest.raises(InputError, match=r"train 66 subsets of layers, but search\.evaluations allows 65"):
+        explore(Exhaustive(evaluations=65, seed=0), Budget(12, 2), score, 65)
+    assert len(explore(Exhaustive(evaluations=66, seed=0), Budget(12, 2), score, 66).tried) == 66
+
+
+@pytest.mark.parametrize(("layers", "chosen"), [([2, 0], (0, 2)), ("every_2", (0, 2))])
+def test_manual_tries_the_layers_named(layers: Any, chosen: Layers) -> None:
+    assert tried(explore(Manual(manual_layers=layers), Budget(4, 2), score, 9)) == [chosen]
+
+
+def test_manual_refuses_layers_outside_the_budget() -> None:
+    with pytest.raises(InputError, match=r"layers \[1\] are not exactly 2 of \[0, 1, 2, 3\]"):
+        explore(Manual(manual_layers=[1]), Budget(4, 2), score, 9)
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside."""
+
+
+@every
+@pytest.mark.parametrize("after", [0, 1, 5, 11])
+def test_a_killed_search_goes_on_with_the_same_candidates(name: str, after: int, tmp_path: Path) -> None:
+    budget, whole, record = Budget(6, 3), tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
+    expected = explore(MAKE[name](0), budget, score, 12, record=whole)
+    calls: list[Layers] = []
+
+    def counted(layers: PromptLayers) -> Fit:
+        calls.append(layers.layers)
+        return score(layers)
+
+    def killed(layers: PromptLayers) -> Fit:
+        if len(calls) == after:
+            raise Killed
+        return counted(layers)
+
+    with pytest.raises(Killed):
+        explore(MAKE[name](0), budget, killed, 12, record=record)
+    assert len(record.read_text("utf-8").splitlines() if record.exists() else []) == after
+    # as if the kill had come in the middle of a line
+    with record.open("a", encoding="utf-8") as file:
+        file.write('{"layers": [0, ')
+    again = explore(MAKE[name](0), budget, counted, 12, record=record)
+    assert again.tried == expected.tried
+    assert calls == tried(expected)
+    assert record.read_text("utf-8") == whole.read_text("utf-8")
+
+
+@every
+def test_a_search_killed_after_its_last_candidate_is_read_back(name: str, tmp_path: Path) -> None:
+    def run(scored: Callable[[PromptLayers], Fit]) -> Candidates:
+        ledger = Ledger(tmp_path / "ledger.json", budget=3.5 * COST)
+        record = tmp_path / "record.jsonl"
+        return explore(MAKE[name](0), Budget(6, 3), scored, 12, ledger=ledger, dearest=COST, record=record)
+
+    def never(_: PromptLayers) -> Fit:
+        raise AssertionError("a known candidate was run again")
+
+    expected = run(score)
+    again = run(never)
+    assert again.tried == expected.tried
+    assert again.ledger.flops == expected.ledger.flops
+
+
+@every
+@pytest.mark.parametrize("error", [TrialFailed("the loss is nan"), ZeroDivisionError("division by zero")])
+def test_a_failing_candidate_is_reported_and_survived(name: str, error: Exception, tmp_path: Path) -> None:
+    if isinstance(error, TrialFailed):
+        error.flops = 7
+
+    def failing(layers: PromptLayers) -> Fit:
+        if 5 in layers.layers:
+            raise error
+        return score(layers)
+
+    budget, record = Budget(6, 2), tmp_path / "record.jsonl"
+    found = explore(MAKE[name](0), budget, failing, 15, record=record)
+    assert len(found.tried) == 15
+    failed = [candidate for candidate in found.tried if candidate.failure]
+    assert {candidate.layers for candidate in failed} == {(layer, 5) for layer in range(5)}
+    reason = "the loss is nan" if isinstance(error, TrialFailed) else "ZeroDivisionError: division by zero"
+    assert all((c.failure, c.dev) == (reason, None) for c in failed)
+    assert {c.flops for c in failed} == {7 if isinstance(error, TrialFailed) else 0}
+    assert found.best().layers == (3, 4)
+    lines = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
+    assert sum(line["failure"] == reason for line in lines) == 5
+    again = explore(MAKE[name](0), budget, score, 15, record=record)
+    assert again.tried == found.tried
+
+
+def test_nothing_is_found_where_every_candidate_fails() -> None:
+    def failing(layers: PromptLayers) -> Fit:
+        raise TrialFailed(f"no luck with {layers}")
+
+    for make in MAKE.values():
+        found = explore(make(0), Budget(3, 2), failing, 9)
+        with pytest.raises(TrialFailed, match=r"All 3 candidates failed: .*0\+2: no luck with \[0, 2\] of 3"):
+            found.best()
+
+
+def test_a_failure_is_not_the_best_and_a_tie_goes_to_lower_layers() -> None:
+    found = Candidates(SequentialExecutionEngine(), 9)
+    found.tried = [
+        Candidate((4, 5), failure="no"),
+        Candidate((2, 3), dev=0.5),
+        Candidate((0, 3), dev=0.5),
+        Candidate((0, 1), dev=0.4),
+    ]
+    assert found.best().layers == (0, 3)
+
+
+@every
+@given(trainings=st.floats(1, 8), seed=st.integers(0, 9))
+@settings(max_examples=20, deadline=None)
+def test_a_budget_in_flops_is_never_passed_and_is_used(name: str, trainings: float, seed: int) -> None:
+    ledger = Ledger(budget=trainings * COST)
+    found = explore(MAKE[name](seed), Budget(6, 2), score, 99, ledger=ledger, dearest=COST)
+    assert ledger.flops == sum(candidate.flops for candidate in found.tried) <= trainings * COST
+    assert ledger.flops + COST > trainings * COST or len(found.tried) == 15
+    assert ledger.steps == 10 * len(found.tried)
+
+
+@every
+def test_a_budget_that_pays_no_candidate_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"budget is 99 training operations, but .* may take 100"):
+        explore(MAKE[name](0), Budget(6, 2), score, 9, ledger=Ledger(budget=99), dearest=COST)
+
+
+@every
+def test_the_space_of_models_gives_the_same_search(name: str) -> None:
+    prompt = PromptConfig(length=2, bottleneck=4, phm_order=1)
+    factory = ModelFactory(
+        shared_backbone("bert", "sdpa"), prompt, lambda: ClassificationHead(HIDDEN, 2), seed=0
+    )
+    space = PromptLayerSpace(factory, Budget(4, 2))
+    strategy, candidates = MAKE[name](0), Candidates(SequentialExecutionEngine(), 4)
+    strategy(RawFormatModelSpace(space, LayersEvaluator(score)), candidates)
+    assert candidates.tried == explore(MAKE[name](0), Budget(4, 2), score, 4).tried
+    (best,) = strategy.list_models(limit=1)
+    assert to_layers(best.sample, space.budget).layers == candidates.best().layers
+    assert best.metric == candidates.best().dev
+
+
+@nni.trace
+class Lookup:
+    """A score that can travel."""
+
+    def __init__(self, worth: dict[str, float]) -> None:
+        self.worth = worth
+
+    def __call__(self, layers: PromptLayers) -> Fit:
+        return Fit(sum(self.worth[str(layer)] for layer in layers.layers), 1, 1, 1.0, 1)
+
+
+LOOKUP = Lookup({"0": 0.5, "1": 0.25, "2": 0.125})
+
+
+@pytest.mark.parametrize("scored", [score, LOOKUP], ids=["function", "object"])
+def test_a_candidate_travels_with_its_evaluator(scored: Any) -> None:
+    space = LayerSubsets(Budget(3, 2), LayersEvaluator(scored))
+    model = next(iter(space.grid()))
+    arrived = nni.load(nni.dump(model))
+    SequentialExecutionEngine().submit_models(arrived)
+    assert arrived.metric == scored(PromptLayers.of([0, 1], 3)).dev
