@@ -9,31 +9,22 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import optuna
 from nni.tuner import Tuner
-from optuna.distributions import BaseDistribution, check_distribution_compatibility
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
-from optuna.storages import InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.hyperparameters import distributions
+from experiments.optuna_study import check_compatible, open_study
 from spt.errors import InputError, unknown
 
 # below "nni", so that it lands in the experiment's dispatcher.log
 logger = logging.getLogger(f"nni.{__name__}")
 
 DIRECTIONS = ("maximize", "minimize")
-SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
-    "cmaes": CmaEsSampler,
-    "gp": GPSampler,
-    "random": RandomSampler,
-    "tpe": TPESampler,
-}
 # NNI may deliver a trial's metric after the trial's end
 LATE_SECONDS = 30.0
 JOB = "trial_job_id"
@@ -46,19 +37,6 @@ def objective(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-def make_sampler(name: str, seed: int | None) -> BaseSampler:
-    """A new sampler; `seed` None draws differently each time.
-
-    Raises:
-        InputError: the name is unknown, or the sampler's package is missing.
-    """
-    if name not in SAMPLERS:
-        raise unknown("sampler", name, SAMPLERS)
-    if name == "cmaes" and find_spec("cmaes") is None:
-        raise InputError("Sampler 'cmaes' needs the package cmaes. Install it with `pip install cmaes`.")
-    return SAMPLERS[name](seed=seed)
 
 
 def _ends_on_error(callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,10 +86,8 @@ class OptunaTuner(Tuner):
         super().__init__()
         if optimize_mode not in DIRECTIONS:
             raise unknown("optimize_mode", optimize_mode, DIRECTIONS)
-        self._study = _open_study(study_name, optimize_mode, journal)
+        self._study = open_study(study_name, [optimize_mode], sampler, seed, _journal(journal))
         self._fail_running()
-        # the same seed again would repeat the first trials after a resume
-        self._study.sampler = make_sampler(sampler, None if seed is None else seed + len(self._study.trials))
         self._distributions: dict[str, BaseDistribution] = {}
         self._running: dict[int, optuna.Trial] = {}
         self._failed: dict[int, optuna.Trial] = {}
@@ -134,7 +110,7 @@ class OptunaTuner(Tuner):
         with self._lock:
             try:
                 wanted = distributions(search_space)
-                _check_compatible(self._study, wanted)
+                check_compatible(self._study, wanted)
             except InputError:
                 if not self._distributions:
                     raise
@@ -222,30 +198,9 @@ class OptunaTuner(Tuner):
             self._finish(parameter_id, None)
 
 
-def _open_study(name: str, direction: str, journal: str | None) -> optuna.Study:
+def _journal(file: str | None) -> Path | None:
     folder = os.environ.get("NNI_LOG_DIRECTORY")
-    file = journal or (str(Path(folder, "optuna.journal")) if folder else None)
-    storage = JournalStorage(JournalFileBackend(file)) if file else InMemoryStorage()
-    study = optuna.create_study(study_name=name, storage=storage, direction=direction, load_if_exists=True)
-    if study.direction.name.lower() != direction:
-        raise InputError(
-            f"The study '{name}' in {file} is there to {study.direction.name.lower()}, not to {direction}. "
-            "Choose another study_name or journal."
-        )
-    return study
-
-
-def _check_compatible(study: optuna.Study, wanted: Mapping[str, BaseDistribution]) -> None:
-    """Optuna allows other ranges within a study, but not other choices or kinds."""
-    for trial in study.get_trials(deepcopy=False):
-        for name in wanted.keys() & trial.distributions.keys():
-            try:
-                check_distribution_compatibility(trial.distributions[name], wanted[name])
-            except ValueError as error:
-                raise InputError(
-                    f"{name}: the study '{study.study_name}' holds trials of another kind ({error}). "
-                    "Rename the parameter, or choose another study_name."
-                ) from error
+    return Path(file) if file else Path(folder, "optuna.journal") if folder else None
 
 
 def _identity(parameters: Mapping[str, Any], value: float | None) -> tuple[Any, ...]:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial
 
-from experiments import optuna_tuner
-from experiments.optuna_tuner import SAMPLERS, OptunaTuner, make_sampler, objective
+from experiments import optuna_study, optuna_tuner
+from experiments.optuna_study import SAMPLERS, make_sampler
+from experiments.optuna_tuner import OptunaTuner, objective
 from spt.errors import InputError
 
 SPACE = {
@@ -208,7 +209,7 @@ def test_bad_arguments_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         OptunaTuner(optimize_mode="maximise")
     with pytest.raises(InputError, match=r"Unknown sampler 'tpee'\. Did you mean 'tpe'"):
         OptunaTuner(sampler="tpee")
-    monkeypatch.setattr(optuna_tuner, "find_spec", lambda _: None)
+    monkeypatch.setattr(optuna_study, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="pip install cmaes"):
         make_sampler("cmaes", 0)
     journal = str(tmp_path / "optuna.journal")

@@ -1,0 +1,82 @@
+"""The Optuna study behind nnictl and Ray Tune alike: the same samplers, settings and journal for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution, check_distribution_compatibility
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
+from optuna.storages import InMemoryStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from spt.errors import InputError, unknown
+
+SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
+    "cmaes": CmaEsSampler,
+    "gp": GPSampler,
+    "random": RandomSampler,
+    "tpe": TPESampler,
+}
+
+
+def make_sampler(name: str, seed: int | None) -> BaseSampler:
+    """A new sampler; `seed` None draws differently each time.
+
+    Raises:
+        InputError: the name is unknown, or the sampler's package is missing.
+    """
+    if name not in SAMPLERS:
+        raise unknown("sampler", name, SAMPLERS)
+    if name == "cmaes" and find_spec("cmaes") is None:
+        raise InputError("Sampler 'cmaes' needs the package cmaes. Install it with `pip install cmaes`.")
+    return SAMPLERS[name](seed=seed)
+
+
+def open_study(
+    name: str, directions: Sequence[str], sampler: str, seed: int | None, journal: Path | None
+) -> optuna.Study:
+    """The study in a journal file, made if it is not there; in memory without a file.
+
+    Args:
+        name: of the study in the journal.
+        directions: 'maximize' or 'minimize', one an objective.
+        sampler: one of SAMPLERS.
+        seed: of the sampler; a study that goes on draws anew.
+        journal: the file.
+
+    Raises:
+        InputError: the sampler cannot be used, or the study in the journal goes another way.
+    """
+    storage = JournalStorage(JournalFileBackend(str(journal))) if journal else InMemoryStorage()
+    study = optuna.create_study(
+        study_name=name, storage=storage, directions=list(directions), load_if_exists=True
+    )
+    there = [direction.name.lower() for direction in study.directions]
+    if there != list(directions):
+        raise InputError(
+            f"The study '{name}' in {journal} is there to {' and '.join(there)}, not to "
+            f"{' and '.join(directions)}. Choose another study_name or journal."
+        )
+    # the same seed again would repeat the first trials after a resume
+    study.sampler = make_sampler(sampler, None if seed is None else seed + len(study.trials))
+    return study
+
+
+def check_compatible(study: optuna.Study, wanted: Mapping[str, BaseDistribution]) -> None:
+    """Optuna allows other ranges within a study, but not other choices or kinds.
+
+    Raises:
+        InputError: a parameter has trials of another kind.
+    """
+    for trial in study.get_trials(deepcopy=False):
+        for name in wanted.keys() & trial.distributions.keys():
+            try:
+                check_distribution_compatibility(trial.distributions[name], wanted[name])
+            except ValueError as error:
+                raise InputError(
+                    f"{name}: the study '{study.study_name}' holds trials of another kind ({error}). "
+                    "Rename the parameter, or choose another study_name."
+                ) from error

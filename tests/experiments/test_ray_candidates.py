@@ -1,0 +1,42 @@
+"""The conformance suite's multi-trial part, with the candidates trained in Ray's workers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import pipeline
+from experiments.ray_cluster import cluster
+from tests.ray_processes import private_ray
+from tests.strategies.test_conformance import TIMES, TRIALS, candidates, config
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_cluster() -> Iterator[None]:
+    with private_ray(), cluster():
+        yield
+
+
+def without_times(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in found.items() if name not in TIMES}
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_search_on_ray_tries_and_finds_what_it_does_in_one_process(name: str, tmp_path: Path) -> None:
+    here = pipeline.search(config(tmp_path, name), tmp_path / "here")
+    engine = {"kind": "ray", "retries": 0}
+    there = pipeline.search(config(tmp_path, name, search={"engine": engine}), tmp_path / "there")
+    assert without_times(there) == without_times(here)
+    tried = [sorted(map(without_times, candidates(tmp_path / run)), key=str) for run in ("here", "there")]
+    assert tried[0] == tried[1]
+    assert len({tuple(candidate["layers"]) for candidate in tried[1]}) == 3
+
+    # what the record holds is not trained again
+    (tmp_path / "there" / "search" / "search.json").unlink()
+    (tmp_path / "there" / "architecture.json").unlink()
+    again = pipeline.search(config(tmp_path, name, search={"engine": engine}), tmp_path / "there")
+    assert again["layers"] == there["layers"]
+    assert len(candidates(tmp_path / "there")) == 3
