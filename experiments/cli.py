@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -12,11 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich import print as show
 
+from benchmarks.cli import app as bench
+from experiments.console import exit_codes, settle
+
 if TYPE_CHECKING:
     from experiments.pipeline import Run
     from experiments.texts import Row
 
 CHUNK = 1024
+GOES_ON = "Stopped. The same command goes on from the last finished epoch."
 
 app = typer.Typer(
     help="Find the layers of a frozen transformer that should get a soft prompt, and train those prompts.",
@@ -24,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(bench, name="bench")
 
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="YAML file; `spt config` prints one with every key.")
@@ -39,6 +43,7 @@ Overrides = Annotated[
 Folder = Annotated[
     Path | None, typer.Option(help="Where the run is kept; runs/NAME by default.", show_default=False)
 ]
+Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table: errors only.")]
 
 
@@ -88,6 +93,14 @@ def predict(
     file: Annotated[
         typer.FileBinaryRead, typer.Argument(metavar="FILE", help="UTF-8 file; - reads standard input.")
     ] = "-",  # type: ignore[assignment]
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MODEL_FOLDER",
+            help="Another prompt of the same task that votes; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Label one text a line: writes {"label", "probability"} as JSON, one line for each line read.
 
@@ -96,22 +109,159 @@ def predict(
     If the first line is a JSON object with "text", all are; pairs have "text_pair" too.
 
     The input is read and answered in parts, so it may be of any length.
+
+    With --ensemble the label with the most votes is given, and its share of the votes.
     """
-    _settle(quiet=False)
-    with _exit_codes("Stopped."):
+    settle(quiet=False)
+    with exit_codes("Stopped."):
         from torch.cuda import is_available
 
         from experiments.texts import read_rows
         from spt.classifier import PromptClassifier
+        from spt.ensemble import PromptEnsemble
 
-        classifier = PromptClassifier.from_pretrained(model)
-        classifier.model.to("cuda" if is_available() else "cpu")
-        pairs = classifier.spec.task.text_pair is not None
+        voters = PromptEnsemble.from_pretrained([model, *ensemble]) if ensemble else None
+        classifiers = voters.classifiers if voters else [PromptClassifier.from_pretrained(model)]
+        for classifier in classifiers:
+            classifier.model.to("cuda" if is_available() else "cpu")
+        answerer = voters or classifiers[0]
+        pairs = classifiers[0].spec.task.text_pair is not None
         for rows in _chunks(read_rows(file, pairs)):
             texts, *seconds = (list(column) for column in zip(*rows, strict=True))
-            for answer in classifier.predict(texts, *seconds):
+            for answer in answerer.predict(texts, *seconds):
                 print(json.dumps({"label": answer.label, "probability": answer.probability}))
             sys.stdout.flush()
+
+
+@app.command()
+def compare(
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT", help="nnictl file with choices: experiments/compare.yml.")
+    ],
+    overrides: Overrides = None,
+    folder: Folder = None,
+    workers: Workers = 0,
+    truth: Annotated[
+        Path | None, typer.Option(help="Table of `spt bench table` that judges layers.", show_default=False)
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Group to test the others against.", show_default="the first")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run every combination of an experiment's choices, and compare them over seeds and tasks.
+
+    A key with choices takes others by KEY=VALUE or KEY=[VALUE, ...].
+
+    What the folder already holds is not repeated, be it by this command or by nnictl.
+    """
+    settle(quiet)
+    with exit_codes(GOES_ON):
+        from experiments.compare import compare_experiment
+        from experiments.config import parse_overrides
+
+        failed = compare_experiment(
+            experiment, parse_overrides(overrides or []), folder, workers, truth, reference, quiet
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def transfer(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder or architecture.json with the layers.")
+    ],
+    config: Config,
+    overrides: Overrides = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each.")] = 5,
+    folder: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs/transfer"),
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Train layers found elsewhere on CONFIG's task and backbone, beside a search there, over seeds.
+
+    A backbone of another depth gets them at the same relative depths.
+    """
+    settle(quiet)
+    with exit_codes(GOES_ON):
+        from experiments.compare import compare_and_show
+        from experiments.config import parse_overrides
+        from experiments.transfer import transfer_cells
+
+        cells = transfer_cells(source, config, parse_overrides(overrides or []), seeds)
+        failed = compare_and_show(
+            cells,
+            folder,
+            f"Layers of {source.name}",
+            f"spt transfer {source} {config}",
+            quiet,
+            workers=workers,
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def neighbours(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL_FOLDER", help="Folder of a saved prompt, as runs/NAME/model.")
+    ],
+    text: Annotated[
+        str | None, typer.Option(help="Read the prompts for this text; needed where they are generated.")
+    ] = None,
+    pair: Annotated[str | None, typer.Option(help="Its second text, where the task has pairs.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Words a vector.")] = 5,
+) -> None:
+    """Read a prompt by the words nearest to its vectors, beside those of random vectors."""
+    settle(quiet=False)
+    with exit_codes("Stopped."):
+        from experiments.neighbours import neighbour_table
+        from spt.classifier import PromptClassifier
+        from spt.neighbours import read_prompts
+
+        classifier = PromptClassifier.from_pretrained(model)
+        show(neighbour_table(read_prompts(classifier, text, pair, count)))
+
+
+@app.command()
+def tune(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="YAML file of a study: experiments/tune.yml.")
+    ],
+    overrides: Overrides = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the study is kept; runs/NAME by default.", show_default=False)
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="host:port of a Ray cluster, or auto on one of its machines; RAY_ADDRESS, or this machine "
+            "alone, by default.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the folder.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tune hyper-parameters: Ray Tune runs the trials, Optuna chooses their values.
+
+    Writes best.yml, which `spt run` takes, best/ with its run, optuna.journal and report.html.
+    """
+    settle(quiet)
+    with exit_codes("Stopped. The same command with --resume goes on."):
+        from experiments.config import parse_overrides
+        from experiments.tune import summary
+        from experiments.tune import tune as run_study
+        from experiments.tune_config import load_tune_config
+        from experiments.tune_table import LiveTable
+
+        study = load_tune_config(config, parse_overrides(overrides or []))
+        folder = folder or Path("runs") / study.name
+        watch = None if quiet else LiveTable(study)
+        found = run_study(study, folder, address=address, resume=resume, watch=watch)
+        if not quiet:
+            print(summary(study, folder, found))
 
 
 @app.command("config")
@@ -125,7 +275,7 @@ def show_config(
 
     Both are YAML that `spt run` accepts.
     """
-    with _exit_codes("Stopped."):
+    with exit_codes("Stopped."):
         import yaml
 
         from experiments.config import load_config, parse_overrides, schema_lines
@@ -146,8 +296,8 @@ def _stage(
     stage: "Callable[[Run], Any]", path: Path, overrides: list[str] | None, folder: Path | None, quiet: bool
 ) -> None:
     """One stage of a run, and what precedes it, inside its folder."""
-    _settle(quiet)
-    with _exit_codes("Stopped. The same command goes on from the last finished epoch."):
+    settle(quiet)
+    with exit_codes(GOES_ON):
         from experiments.config import load_config, parse_overrides
         from experiments.pipeline import Run
         from experiments.summary import table
@@ -158,35 +308,6 @@ def _stage(
             stage(claimed)
         if not quiet:
             show(table(folder))
-
-
-def _settle(quiet: bool) -> None:
-    from experiments.logs import settle
-
-    settle(quiet)
-
-
-@contextmanager
-def _exit_codes(stopped: str) -> Iterator[None]:
-    """2 for bad input, 1 for a failed training, 130 for Ctrl-C, each with one message and no traceback."""
-    from spt.errors import InputError, TrialFailed
-
-    try:
-        yield
-    except InputError as error:
-        raise _exit(f"Error: {error}", 2) from error
-    except TrialFailed as error:
-        raise _exit(f"The training failed: {error}", 1) from error
-    except (KeyboardInterrupt, SystemExit) as error:
-        # Lightning turns Ctrl-C into an exit with code 1
-        if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
-            raise _exit(stopped, 130) from error
-        raise
-
-
-def _exit(message: str, code: int) -> typer.Exit:
-    print(message, file=sys.stderr)
-    return typer.Exit(code)
 
 
 def _chunks(rows: "Iterable[Row]") -> "Iterator[list[Row]]":

@@ -20,15 +20,47 @@ from spt.tasks import TASKS, Task, get_task
 from spt.training import TrainingConfig
 
 
+class EngineConfig(BaseModel):
+    """Where the candidates of random, evolution and exhaustive are trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["sequential", "ray"] = Field(
+        "sequential", description="One after the other in this process, or side by side on a Ray cluster."
+    )
+    cpus: int = Field(1, ge=1, description="CPUs and torch threads of a candidate, of ray.")
+    gpus: float = Field(0, ge=0, description="GPUs of a candidate, of ray; a fraction shares one.")
+    retries: int = Field(2, ge=0, description="Times a candidate whose worker died is run again, of ray.")
+
+
+# keys that a run may go on with changed, because they do not change its numbers
+NEUTRAL = {"name", "threads", "cache", "cache_gb"}
+
+
 class SearchConfig(BaseModel):
     """Which layers get a prompt, and how they are found."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    strategy: Literal["spt_darts", "manual"] = Field(
-        "spt_darts", description="spt_darts searches; manual takes manual_layers as they are."
+    strategy: Literal[
+        "spt_darts",
+        "darts",
+        "gumbel_darts",
+        "one_shot_random",
+        "random",
+        "evolution",
+        "exhaustive",
+        "manual",
+    ] = Field(
+        "spt_darts",
+        description="The first four train one hyper-network and derive layers from it; random, evolution and "
+        "exhaustive train each candidate; manual takes manual_layers.",
     )
-    manual_layers: tuple[int, ...] = Field((), description="Prompt layers (0-based) of the manual strategy.")
+    manual_layers: tuple[int, ...] | str = Field(
+        (),
+        description="Prompt layers of manual: numbers (0-based); input, all, middle, every_2 (or _n); or the "
+        "path of another run's architecture.json, for the same relative depths.",
+    )
     layers: int = Field(2, ge=1, description="K, the number of layers that get a prompt.")
     exactly: bool = Field(True, description="False lets strategies take fewer than K layers.")
     candidates: tuple[int, ...] | None = Field(
@@ -40,12 +72,51 @@ class SearchConfig(BaseModel):
     consistency: float = Field(1.0, ge=0, description="lambda, the weight of the consistency term.")
     distance: Literal["mse", "kl"] = Field("mse", description="Distance of the clean and the pruned output.")
     mask_probability: float = Field(0.5, gt=0, lt=1, description="Chance of each gate to be pruned.")
+    shrink: int = Field(
+        0, ge=0, description="Candidates of the lowest gates that spt_darts drops an epoch, down to 2K."
+    )
+    patience: int = Field(
+        0, ge=0, description="Epochs with the same K best layers before spt_darts stops; 0 for never."
+    )
     warmup_epochs: int = Field(1, ge=0, description="Search epochs before the gates move.")
     gate_every: int = Field(1, ge=1, description="Weight steps for one gate step.")
-    derivation: Literal["top_k", "ablation", "pruned"] = Field(
-        "top_k", description="How layers are read off the trained hyper-network."
+    bilevel: bool = Field(
+        True, description="False moves the gates on the batches of the weights, not on a half of their own."
+    )
+    temperature: float = Field(1.0, gt=0, description="Gumbel softmax's first temperature, of gumbel_darts.")
+    least_temperature: float = Field(
+        0.1, gt=0, description="What it falls to, linearly over the epochs; at most temperature."
+    )
+    derivation: Literal["top_k", "threshold", "ablation", "pruned"] = Field(
+        "top_k",
+        description="How spt_darts, darts and gumbel_darts read layers off the trained hyper-network.",
+    )
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="Least gate of a layer, of derivation threshold (with exactly: false)."
+    )
+    derivation_evaluations: int = Field(
+        200, ge=1, description="Most subsets that pruned and one_shot_random score on the hyper-network."
+    )
+    compare_derivations: bool = Field(
+        False, description="Write what every derivation would choose into search.json; not charged."
+    )
+    evaluations: int = Field(16, ge=1, description="Most candidates of random, evolution and exhaustive.")
+    population: int = Field(6, ge=2, description="Candidates that live at a time, of evolution.")
+    tournament: int = Field(3, ge=1, description="Of them, those that compete to be a parent, of evolution.")
+    crossover: bool = Field(False, description="Two parents in place of one, of evolution.")
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    budget_flops: float | None = Field(
+        None, gt=0, description="Training operations that search and retraining may take together."
     )
     inherit: bool = Field(False, description="Start the retraining from the search's generators and head.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SearchConfig:
+        if self.tournament > self.population:
+            raise ValueError(f"tournament must be at most population ({self.population})")
+        if self.least_temperature > self.temperature:
+            raise ValueError(f"least_temperature must be at most temperature ({self.temperature})")
+        return self
 
 
 class RunConfig(BaseModel):
@@ -57,7 +128,9 @@ class RunConfig(BaseModel):
     seed: int = Field(0, ge=0, description="Of initial weights, batch order, masks and few-shot samples.")
     threads: int = Field(0, ge=0, description="Torch threads; 0 leaves torch's own choice.")
     cache: CacheMode = Field(
-        "auto", description="Where hidden states below the first prompt are kept, to be computed only once."
+        "auto",
+        description="Where hidden states below the first prompt are kept, to be computed only once: auto is "
+        "disk for splits that fit into cache_gb and off for others, which disk refuses.",
     )
     cache_gb: float = Field(8, gt=0, description="Size of all cached files together; the oldest go first.")
     task: Task = Field(
@@ -84,10 +157,23 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _searchable(self) -> RunConfig:
-        if self.search.strategy != "manual" and self.search.warmup_epochs >= self.search.epochs:
+        gated = ("spt_darts", "darts", "gumbel_darts")
+        if self.search.strategy in gated and self.search.warmup_epochs >= self.search.epochs:
             raise ValueError(
                 f"search.warmup_epochs is {self.search.warmup_epochs}, but must be less than search.epochs "
                 f"({self.search.epochs}), or the gates never move"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _among_words(self) -> RunConfig:
+        layers = self.search.manual_layers
+        if self.prompt.place == "template" and (
+            self.search.strategy != "manual" or layers not in ((0,), "input")
+        ):
+            raise ValueError(
+                "prompt.place is template, which gives the input a prompt and no other layer: "
+                "set search.strategy to manual and search.manual_layers to input, or prompt.place to front"
             )
         return self
 
@@ -100,12 +186,12 @@ def _sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, t
                 yield from _sections(option, f"{prefix}{name}.")
 
 
-def _explain(error: dict[str, Any]) -> str:
-    """One pydantic error as a line: the key, what is wrong, the value."""
+def explain(error: dict[str, Any], model: type[BaseModel] = RunConfig) -> str:
+    """One pydantic error of a config as a line: the key, what is wrong, the value."""
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         prefix = path.rpartition(".")[0]
-        section = dict(_sections(RunConfig)).get(f"{prefix}." if prefix else "")
+        section = dict(_sections(model)).get(f"{prefix}." if prefix else "")
         names = list(section.model_fields) if section else []
         close = get_close_matches(path.rpartition(".")[2], names, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(names)}."
@@ -114,7 +200,12 @@ def _explain(error: dict[str, Any]) -> str:
     return f"{path or 'config'}: {error['msg'].removeprefix('Value error, ')}{given}"
 
 
-def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
+def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set a dotted key of nested keys.
+
+    Raises:
+        InputError: if the key goes into something that is not a section.
+    """
     *parents, last = dotted.split(".")
     for parent in parents:
         if isinstance(tree.get(parent), str) and parent == "task":
@@ -151,6 +242,15 @@ def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
     Raises:
         InputError: naming every problem in the file and the overrides together.
     """
+    return checked(read_tree(path, overrides), str(path or "the configuration"))
+
+
+def read_tree(path: Path | None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The nested keys of a YAML file (none, for None) with overrides over them, unchecked.
+
+    Raises:
+        InputError: if the file cannot be read, or is not a mapping.
+    """
     tree: Any = {}
     if path is not None:
         try:
@@ -160,8 +260,8 @@ def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
     if not isinstance(tree, dict):
         raise InputError(f"The config '{path}' must be a mapping of keys to values, as `spt config` shows.")
     for dotted, value in (overrides or {}).items():
-        _assign(tree, dotted, value)
-    return checked(tree, str(path or "the configuration"))
+        assign(tree, dotted, value)
+    return tree
 
 
 def checked(tree: Mapping[str, Any], source: str) -> RunConfig:
@@ -173,7 +273,7 @@ def checked(tree: Mapping[str, Any], source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        lines = "\n".join(f"  {_explain(dict(e))}" for e in error.errors())
+        lines = "\n".join(f"  {explain(dict(e))}" for e in error.errors())
         raise InputError(f"{error.error_count()} problem(s) in {source}:\n{lines}") from error
 
 

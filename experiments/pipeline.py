@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,13 +13,11 @@ from typing import Any, Literal, cast
 import torch
 import yaml
 from filelock import FileLock, Timeout
-from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.space import RawFormatModelSpace
-from safetensors.torch import load_file, save_file
+from pydantic import ValidationError
+from safetensors.torch import load_file
 
-from experiments.config import RunConfig
-from search_spaces.budget import Budget
-from search_spaces.prompt_layers import PromptLayerSpace
+from experiments import searching
+from experiments.config import NEUTRAL, RunConfig
 from spt.architecture import PromptLayers
 from spt.atomic import write_text
 from spt.backbones.base import Backbone
@@ -29,20 +28,25 @@ from spt.evaluation import evaluate
 from spt.factory import ModelFactory
 from spt.history import History
 from spt.model import PromptedModel, trained
+from spt.neighbours import read_input
+from spt.precision import Precision
 from spt.prefix_cache import PrefixCache
 from spt.report import write_model_card, write_report
 from spt.spec import ModelSpec
 from spt.training import Fit, Loader, checkpoint_path, fit
 from spt.versions import machine, versions
-from strategies.derivation import check_derivation
-from strategies.evaluator import new_evaluator
-from strategies.hyper_network import gate_values, gated_layers
-from strategies.spt_darts import SptDarts
+from strategies.candidates import name_of
+from strategies.ledger import Ledger
 
-# keys that a run may go on with changed, because they do not change its numbers
-NEUTRAL = {"name", "threads", "cache", "cache_gb"}
 Stage = Literal["search", "train"]
 OnEpoch = Callable[[str, int, float], None]
+
+
+@dataclass
+class PrefixFlops:
+    """Operations of hidden states below the first prompt."""
+
+    flops: int = 0
 
 
 class Run:
@@ -50,7 +54,8 @@ class Run:
 
     Args:
         config: what to run.
-        folder: made if it is not there; config.yml, search/, architecture.json, model/, metrics.json.
+        folder: made if it is not there; config.yml, search/, architecture.json, model/, ledger.json,
+            metrics.json.
         on_epoch: told stage, epoch and dev score after each epoch.
 
     Raises:
@@ -62,6 +67,7 @@ class Run:
         self.folder = folder
         self.on_epoch = on_epoch
         self._examples: dict[str, list[Example]] = {}
+        self._prefix = PrefixFlops()
         if config.threads:
             torch.set_num_threads(config.threads)
 
@@ -71,7 +77,7 @@ class Run:
 
         Nothing is written before config, data and backbone are known to fit together.
         """
-        self._check()
+        self.check()
         lock = FileLock(self.folder / ".lock", timeout=0)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -89,12 +95,12 @@ class Run:
             self._claim_config()
             yield self
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Meet what is wrong with config, data and backbone."""
-        _check_budget(self.config, self.backbone.num_layers)
         self.factory.model(PromptLayers.of([0], self.backbone.num_layers))
         for split in self.splits:
-            self.examples(split)
+            self.cache.check_room(self.examples(split), self.backbone)
+        searching.check(self)
 
     def _claim_config(self) -> None:
         path = self.folder / "config.yml"
@@ -105,6 +111,7 @@ class Run:
             return
         try:
             before = yaml.safe_load(path.read_text(encoding="utf-8"))["run"]
+            before = _completed(before)
         except (ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             raise InputError(
                 f"The run folder '{self.folder}' holds a config.yml that no run wrote. Choose another folder."
@@ -164,22 +171,42 @@ class Run:
             )
         return self._examples[split]
 
-    def loader(self, split: str, model: PromptedModel, shuffled: bool = False) -> Loader:
+    def loader(
+        self, split: str, model: PromptedModel, shuffled: bool = False, precision: Precision | None = None
+    ) -> Loader:
         """Batches of a split: shuffled by the run's seed to train on, in large batches to evaluate on.
 
-        They bring the hidden states at the model's first prompt layer, where the cache has room for them. The
-        model goes to the accelerator, if there is one.
+        They bring the hidden states at the model's first prompt layer, where the cache has room for them, in
+        the given precision or the training's. The model goes to the accelerator, if there is one.
         """
         model.to(torch.accelerator.current_accelerator(check_available=True) or "cpu")
         training = self.config.training
-        examples = self.cache.extend(self.examples(split), model, self.tokenizer, training.eval_batch_size)
+        examples, flops = self.cache.extend(
+            self.examples(split),
+            model,
+            self.tokenizer,
+            training.eval_batch_size,
+            precision or training.precision,
+        )
+        self._prefix.flops += flops
         if shuffled:
             return make_loader(examples, self.tokenizer, training.batch_size, self.config.seed)
         return make_loader(examples, self.tokenizer, training.eval_batch_size)
 
-    def listener(self, stage: Stage) -> Callable[[int, float], None]:
-        """Keeps a stage's dev scores in its history.jsonl and tells them to on_epoch."""
-        history = History(self.folder / stage / "history.jsonl")
+    @contextmanager
+    def counted_prefix(self) -> Iterator[PrefixFlops]:
+        """Count what `loader` charges for hidden states below the first prompt."""
+        self._prefix = PrefixFlops()
+        yield self._prefix
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What the run has spent."""
+        return Ledger(self.folder / "ledger.json", self.config.search.budget_flops)
+
+    def listener(self, folder: Path, stage: Stage) -> Callable[[int, float], None]:
+        """Keeps a training's dev scores in folder/history.jsonl and tells them to on_epoch."""
+        history = History(folder / "history.jsonl")
 
         def told(epoch: int, dev: float) -> None:
             history.begin_epoch(epoch)
@@ -196,78 +223,47 @@ class Run:
         path = self.folder / "architecture.json"
         if path.exists():
             return PromptLayers.load(path)
-        total = self.backbone.num_layers
         folder = self.folder / "search"
         folder.mkdir(exist_ok=True)
-        if self.config.search.strategy == "manual":
-            architecture = PromptLayers.of(self.config.search.manual_layers, total)
-            _write_json(folder / "search.json", {"seconds": 0.0, "steps": 0})
-        else:
-            architecture = self._search_gates(folder, total)
+        found = searching.search(self, folder)
+        architecture = PromptLayers.of(found["layers"], self.backbone.num_layers)
+        _write_json(folder / "search.json", found)
         write_text(path, architecture.model_dump_json() + "\n")
         return architecture
 
-    def _search_gates(self, folder: Path, total: int) -> PromptLayers:
-        search = self.config.search
-        space = PromptLayerSpace(self.factory, _budget(self.config, total))
-        strategy = SptDarts(
-            gate_learning_rate=search.gate_learning_rate,
-            gate_weight_decay=search.gate_weight_decay,
-            consistency=search.consistency,
-            distance=search.distance,
-            mask_probability=search.mask_probability,
-            warmup_epochs=search.warmup_epochs,
-            gate_every=search.gate_every,
-            derivation=search.derivation,
-            seed=self.config.seed,
-            history=folder / "gates.jsonl",
-        )
-        evaluator = new_evaluator(
-            self.loader("train", space, shuffled=True),
-            self.loader("dev", space),
-            self.spec.task,
-            self.config.training.model_copy(update={"epochs": search.epochs}),
-            self.config.seed,
-            folder,
-            self.listener("search"),
-        )
-        strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
-        derived = strategy.derived
-        if search.inherit:
-            save_file(_inherited(space, derived.layers), folder / "inherited.safetensors")
-        found = {
-            "layers": derived.layers,
-            "derivation": search.derivation,
-            "scores": derived.scores,
-            "gates": gate_values(space),
-            "evaluations": derived.evaluations,
-            "seconds": strategy.seconds,
-            "steps": evaluator.trainer.global_step,
-        }
-        _write_json(folder / "search.json", found)
-        return PromptLayers.of(derived.layers, total)
+    def fit(
+        self, architecture: PromptLayers, folder: Path, on_epoch: Callable[[int, float], None]
+    ) -> tuple[PromptedModel, Fit]:
+        """Train an architecture in a folder, or go on there; the same for candidates and what is kept."""
+        model = self.factory.model(architecture)
+        inherited = self.folder / "search" / "inherited.safetensors"
+        if inherited.exists():
+            model.load_state_dict(load_file(inherited), strict=False)
+        folder.mkdir(parents=True, exist_ok=True)
+        with self.counted_prefix() as prefix:
+            train, dev = self.loader("train", model, shuffled=True), self.loader("dev", model)
+        config = self.config
+        result = fit(model, train, dev, self.spec.task, config.training, config.seed, folder, on_epoch)
+        return model, replace(result, flops=result.flops + prefix.flops)
+
+    def score(self, architecture: PromptLayers) -> Fit:
+        """Train a candidate of the search in a folder of its own, or go on there."""
+        place = searching.candidate_folder(self.folder / "search", architecture.layers)
+        return self.fit(architecture, place, self.listener(place, "search"))[1]
 
     def train(self) -> PromptClassifier:
         """Train the found architecture, or read back the trained one; writes model/ and train.json."""
         architecture = self.search()
         folder = self.folder / "train"
-        folder.mkdir(exist_ok=True)
         if (folder / "train.json").exists():
             return PromptClassifier.from_pretrained(self.folder / "model")
-        model = self.factory.model(architecture)
-        inherited = self.folder / "search" / "inherited.safetensors"
-        if inherited.exists():
-            model.load_state_dict(load_file(inherited), strict=False)
-        result = fit(
-            model,
-            self.loader("train", model, shuffled=True),
-            self.loader("dev", model),
-            self.spec.task,
-            self.config.training,
-            self.config.seed,
-            folder,
-            self.listener("train"),
-        )
+        candidate = searching.candidate_folder(self.folder / "search", architecture.layers)
+        if candidate.exists():
+            # it is trained already, and what remains is to read it
+            candidate.rename(folder)
+        model, result = self.fit(architecture, folder, self.listener(folder, "train"))
+        if f"candidate {name_of(architecture.layers)}" not in self.ledger:
+            self.ledger.charge("retraining", result.flops, result.steps)
         classifier = PromptClassifier(model, self.tokenizer, self.spec, architecture)
         classifier.save_pretrained(self.folder / "model")
         _write_json(folder / "train.json", result.__dict__)
@@ -280,11 +276,12 @@ class Run:
         if path.exists():
             return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
         classifier = self.train()
-        dev = evaluate(classifier.model, self.loader("dev", classifier.model), self.spec.task)
-        test = evaluate(classifier.model, self.loader("test", classifier.model), self.spec.task)
+        model, task = classifier.model, self.spec.task
+        dev = evaluate(model, self.loader("dev", model, precision="32"), task)
+        test = evaluate(model, self.loader("test", model, precision="32"), task)
         metrics = self._metrics(classifier, dev, test)
         write_model_card(self.folder / "model", metrics)
-        write_report(self.folder, metrics)
+        write_report(self.folder, metrics, read_input(classifier))
         _write_json(path, metrics)
         return metrics
 
@@ -308,12 +305,17 @@ class Run:
             "dev_metric": dev["metric"],
             "test_metric": test["metric"],
             "gates": search.get("gates"),
+            "scores": search.get("scores"),
+            "evaluations": search["evaluations"],
             "prompt_parameters": prompt,
             "head_parameters": head,
             "tunable_parameters": prompt + head,
             "search_seconds": search["seconds"],
             "train_seconds": training.seconds,
             "search_steps": search["steps"],
+            "search_flops": search["flops"],
+            "train_flops": training.flops,
+            "total_flops": self.ledger.flops,
             "steps": training.steps,
             "epochs": training.epochs,
             "train_size": len(self.splits["train"]),
@@ -338,28 +340,27 @@ def run(config: RunConfig, folder: Path, on_epoch: OnEpoch | None = None) -> dic
         return claimed.evaluate()
 
 
-def _budget(config: RunConfig, total: int) -> Budget:
-    search = config.search
-    return Budget(total, search.layers, search.exactly, search.candidates)
+def search(config: RunConfig, folder: Path) -> dict[str, Any]:
+    """Search only; continue where a search in `folder` was killed.
+
+    Returns:
+        What search/search.json holds.
+
+    Raises:
+        InputError: for bad input, before anything is written.
+        TrialFailed: if the loss is not finite, or every candidate fails.
+    """
+    with Run(config, folder).claimed() as claimed:
+        claimed.search()
+    return cast(dict[str, Any], json.loads((folder / "search" / "search.json").read_text(encoding="utf-8")))
 
 
-def _check_budget(config: RunConfig, total: int) -> None:
-    """Refuse layers the backbone does not have before anything is written."""
-    if config.search.strategy == "manual":
-        PromptLayers.of(config.search.manual_layers, total)
-    else:
-        check_derivation(config.search.derivation, _budget(config, total))
-
-
-def _inherited(space: PromptedModel, layers: tuple[int, ...]) -> dict[str, torch.Tensor]:
-    """Generators and head of a hyper-network under the names they have in the discrete model."""
-    weights = {
-        f"choices.{layer}.{name}": tensor
-        for layer, gated in gated_layers(space).items()
-        if layer in layers
-        for name, tensor in gated.insert.state_dict().items()
-    }
-    return {**weights, **{f"head.{name}": tensor for name, tensor in space.head.state_dict().items()}}
+def _completed(before: dict[str, Any]) -> dict[str, Any]:
+    """A stored config with the defaults of the options that are newer than it."""
+    try:
+        return RunConfig.model_validate(before).model_dump(mode="json")
+    except ValidationError:
+        return before
 
 
 def _parameter_counts(model: PromptedModel) -> tuple[int, int]:

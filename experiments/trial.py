@@ -12,6 +12,7 @@ import nni
 
 from experiments import pipeline
 from experiments.config import load_config
+from experiments.space import flat
 from experiments.trial_channel import use_recorded_parameters
 from spt.errors import InputError, TrialFailed
 
@@ -24,7 +25,7 @@ def parameters() -> dict[str, Any]:
         return {}
     if os.environ.get("NNI_PLATFORM") == "local":
         use_recorded_parameters(os.environ["NNI_TRIAL_COMMAND_CHANNEL"], nni.get_trial_id())
-    return dict(nni.get_next_parameter())
+    return flat(nni.get_next_parameter())
 
 
 def trial_folder(runs: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ from experiments.texts import read_rows
 from spt.errors import InputError, TrialFailed
 from tests.tiny import tiny_tree
 
-COMMANDS = ("run", "search", "train", "evaluate", "predict", "config")
+COMMANDS = ("run", "search", "train", "evaluate", "predict", "compare", "transfer", "config")
 MADE = {"config.yml", "architecture.json", "search", "train", "model", "metrics.json", "report.html"}
 
 

@@ -61,7 +61,7 @@ def test_every_problem_is_told_at_once() -> None:
     ("tree", "line"),
     [
         ({"search": {"layers": 0}}, r"search.layers: Input should be greater than or equal to 1 (given: 0)"),
-        ({"head": {"kind": "linear"}}, "'classification' or 'verbalizer' (given: 'linear')"),
+        ({"head": {"kind": "linear"}}, "'label_vectors' or 'text_to_text' (given: 'linear')"),
         ({"zzz": 1}, "zzz: there is no such key. Known: name, seed,"),
         ({"search": {"zzz": 1}}, "search.zzz: there is no such key. Known: strategy, manual_layers,"),
         (

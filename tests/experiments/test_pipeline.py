@@ -13,13 +13,14 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from experiments import pipeline
+from experiments import pipeline, searching
 from experiments.baselines import baseline
 from experiments.pipeline import Run, run
 from spt.classifier import PromptClassifier
 from spt.errors import InputError, TrialFailed
 from spt.evaluation import evaluate
 from spt.training_state import load_state
+from strategies.ledger import Ledger
 from tests.tiny import LAYERS, tiny_config
 
 QUICK: dict[str, Any] = {"cache": "off", "search": {"epochs": 1}}
@@ -27,6 +28,7 @@ FILES = {
     ".lock",
     "architecture.json",
     "config.yml",
+    "ledger.json",
     "metrics.json",
     "model/README.md",
     "model/prompt.json",
@@ -53,12 +55,17 @@ METRICS = {
     "dev_metric": float,
     "test_metric": float,
     "gates": dict,
+    "scores": dict,
+    "evaluations": int,
     "prompt_parameters": int,
     "head_parameters": int,
     "tunable_parameters": int,
     "search_seconds": float,
     "train_seconds": float,
     "search_steps": int,
+    "search_flops": int,
+    "train_flops": int,
+    "total_flops": int,
     "steps": int,
     "epochs": int,
     "train_size": int,
@@ -164,8 +171,9 @@ def test_a_finished_run_is_read_back(whole: Whole, home: Path, monkeypatch: pyte
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("a finished stage was repeated")
 
-    for stage in ("fit", "evaluate", "SptDarts"):
+    for stage in ("fit", "evaluate"):
         monkeypatch.setattr(pipeline, stage, never)
+    monkeypatch.setattr(searching, "search", never)
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*") if path.name != ".lock"}
     assert run(config(home), whole[0]) == whole[1]
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -189,8 +197,8 @@ def kill(*_: Any, **__: Any) -> None:
 
 # each is killed just before the function named is called, so after all that precedes it
 MOMENTS: dict[str, tuple[Any, str]] = {
-    "before the search": (pipeline, "SptDarts"),
-    "after the search, before it is written": (pipeline, "gate_values"),
+    "before the search": (searching, "new_evaluator"),
+    "after the search, before it is written": (Ledger, "charge"),
     "after search.json": (pipeline.PromptLayers, "of"),
     "after the search": (pipeline, "fit"),
     "after the training, before it is saved": (PromptClassifier, "save_pretrained"),
@@ -388,15 +396,6 @@ def test_bad_input_gets_one_error_and_leaves_no_folder(case: str, home: Path, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_many_subsets_for_pruning_are_refused_before_the_search(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("strategies.derivation.MOST_SUBSETS", 5)
-    with pytest.raises(InputError, match="would score 6 subsets"):
-        run(config(home, search={"derivation": "pruned"}), tmp_path / "new")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_loss_that_is_not_a_number_fails_the_run(home: Path, tmp_path: Path) -> None:
     manual = {"strategy": "manual", "manual_layers": [1]}
     with pytest.raises(TrialFailed, match=r"loss is (nan|inf)"):
@@ -410,6 +409,7 @@ def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path)
     metrics = run(config(home, search=manual), tmp_path / "run")
     assert (metrics["strategy"], metrics["layers"], metrics["gates"]) == ("manual", [1, 3], None)
     assert (metrics["search_seconds"], metrics["search_steps"]) == (0, 0)
+    assert metrics["total_flops"] == metrics["train_flops"] > 0
     assert files(tmp_path / "run") == FILES - {
         "search/gates.jsonl",
         "search/history.jsonl",
@@ -466,7 +466,7 @@ def test_inherit_starts_the_retraining_from_the_search(
     assert torch.equal(searched["state_dict"][key], start[f"choices.{layer}.generator.bias"])
 
 
-def test_the_cache_changes_nothing_but_the_time(
+def test_the_cache_changes_nothing_but_what_it_costs(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
@@ -474,5 +474,8 @@ def test_the_cache_changes_nothing_but_the_time(
     found = []
     for mode in ("off", "memory", "disk"):
         found.append(timeless(run(config(home, cache=mode, search=manual), tmp_path / mode)))
+    flops = [metrics.pop("train_flops") for metrics in found]
+    assert flops == [metrics.pop("total_flops") for metrics in found]
+    assert flops[0] > flops[1] == flops[2] > 0
     assert found[0] == found[1] == found[2]
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3

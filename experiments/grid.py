@@ -1,0 +1,182 @@
+"""Many runs: in parallel over local processes, resumable, and a failed one is reported as failed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pebble import ProcessExpired, ProcessPool
+from pydantic import ValidationError
+
+from experiments.config import NEUTRAL, RunConfig
+from experiments.logs import settle
+from spt.errors import InputError, TrialFailed
+
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a grid ended with: its metrics, or why it failed."""
+
+    metrics: dict[str, Any] | None = None
+    failure: str | None = None
+
+
+OnDone = Callable[[str, Outcome], None]
+Job = Callable[[Path], dict[str, Any]]
+
+
+def run_grid(
+    configs: Mapping[str, RunConfig],
+    folder: Path,
+    workers: int = 0,
+    on_done: OnDone | None = None,
+    search_only: bool = False,
+) -> dict[str, Outcome]:
+    """Run every config in folder/<name>; what is there already is read back, what failed is tried again.
+
+    Args:
+        configs: name -> config; a name is a path below `folder`.
+        folder: of the runs.
+        workers: processes at a time; 0 for one a core. A config that leaves `threads` open gets its share
+            of the cores.
+        on_done: told each run's name and outcome as it ends.
+        search_only: stop after the search; an outcome's metrics are then what search.json holds.
+
+    Returns:
+        name -> outcome, in the order of `configs`. A run whose process died twice has failed.
+
+    Raises:
+        InputError: for a run whose folder holds another config, or data or backbone that do not fit.
+    """
+    found: dict[str, Outcome] = {}
+    for name, config in configs.items():
+        outcome = finished(config, folder / name, search_only)
+        if outcome is not None:
+            found[name] = outcome
+            if on_done is not None:
+                on_done(name, outcome)
+    workers = workers or cores()
+    threads = max(1, cores() // workers)
+    jobs = {
+        name: partial(run_config, _with_threads(config, threads), search_only=search_only)
+        for name, config in configs.items()
+        if name not in found
+    }
+    found |= run_jobs(jobs, folder, workers, on_done)
+    return {name: found[name] for name in configs}
+
+
+def run_jobs(
+    jobs: Mapping[str, Job], folder: Path, workers: int, on_done: OnDone | None = None, fresh: bool = False
+) -> dict[str, Outcome]:
+    """Call every job with folder/<name> in a pool of processes.
+
+    Args:
+        jobs: name -> what is called with its folder and returns metrics; it must be importable.
+        folder: of the jobs' folders.
+        workers: processes at a time, at least 1.
+        on_done: told each job's name and outcome as it ends.
+        fresh: give each job a process of its own, as a measurement of memory needs.
+
+    Returns:
+        name -> outcome. A job whose process died twice has failed.
+
+    Raises:
+        InputError: if a job raises it.
+    """
+    found: dict[str, Outcome] = {}
+
+    def keep(name: str, outcome: Outcome) -> None:
+        found[name] = outcome
+        if on_done is not None:
+            on_done(name, outcome)
+
+    for _ in range(ATTEMPTS):
+        lost = {name: job for name, job in jobs.items() if name not in found}
+        for name, outcome in _in_processes(lost, folder, workers, fresh):
+            keep(name, outcome)
+    for name in jobs.keys() - found.keys():
+        keep(name, Outcome(failure=f"its process died {ATTEMPTS} times"))
+    return found
+
+
+def cores() -> int:
+    """Of this machine."""
+    return os.cpu_count() or 1
+
+
+def finished(config: RunConfig, folder: Path, search_only: bool) -> Outcome | None:
+    """What a run that is done in a folder ended with, read without its data and backbone; else None."""
+    path = folder / "search" / "search.json" if search_only else folder / "metrics.json"
+    there = config_of(folder) if path.exists() else None
+    if there is None or numbers_of(there) != numbers_of(config):
+        return None
+    return Outcome(json.loads(path.read_text(encoding="utf-8")))
+
+
+def config_of(folder: Path) -> RunConfig | None:
+    """The configuration of the run in a folder; None where there is none that this version reads."""
+    try:
+        content = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
+        return RunConfig.model_validate(content["run"])
+    except (OSError, ValidationError, yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def numbers_of(config: RunConfig) -> str:
+    """All that decides the numbers of a run, as JSON."""
+    return config.model_dump_json(exclude=NEUTRAL)
+
+
+def _with_threads(config: RunConfig, threads: int) -> RunConfig:
+    return config if config.threads else config.model_copy(update={"threads": threads})
+
+
+def _in_processes(
+    jobs: Mapping[str, Job], folder: Path, workers: int, fresh: bool
+) -> Iterator[tuple[str, Outcome]]:
+    """The outcomes as they come, without those whose process died."""
+    if not jobs:
+        return
+    with ProcessPool(
+        workers, max_tasks=int(fresh), initializer=settle, initargs=(True,), context=get_context("spawn")
+    ) as pool:
+        names = {pool.schedule(outcome_of, (job, folder / name)): name for name, job in jobs.items()}
+        try:
+            for future in as_completed(names):
+                with suppress(ProcessExpired):
+                    yield names[future], future.result()
+        except BaseException:
+            pool.stop()
+            raise
+
+
+def outcome_of(job: Job, folder: Path) -> Outcome:
+    """What a job ends with, in this process; only bad input is raised."""
+    try:
+        return Outcome(job(folder))
+    except TrialFailed as error:
+        return Outcome(failure=str(error))
+    except InputError:
+        raise
+    except Exception as error:
+        return Outcome(failure=f"{type(error).__name__}: {error}")
+
+
+def run_config(config: RunConfig, folder: Path, search_only: bool = False) -> dict[str, Any]:
+    """A run, or its search alone, as metrics."""
+    # loads torch, which a grid that is done need not wait for
+    from experiments.pipeline import run, search  # noqa: PLC0415
+
+    return search(config, folder) if search_only else run(config, folder)

@@ -1,0 +1,217 @@
+"""The grid of an nnictl experiment: the runs that NNI's grid search would try, as configurations."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+from nni import NoMoreTrialError
+from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
+
+from experiments.config import RunConfig, load_config
+from spt.errors import InputError
+
+SEED = "seed"
+# what a run is done on; every other key is what is compared
+CONDITIONS = ("task", "backbone.name")
+Parameters = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid.
+
+    Args:
+        group: what is compared, as 'darts' or 'layers=4, strategy=darts'.
+        condition: what it is compared on, the task and, where several are compared, the backbone.
+        values: the varied keys, conditions and seed aside, with their values.
+        config: of the run; its name is that of its folder.
+    """
+
+    group: str
+    condition: str
+    values: Parameters
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What `spt compare` and `nnictl create` both read from one file.
+
+    Args:
+        name: of the experiment.
+        config: the run's configuration that the trials start from.
+        space: NNI's search space of choices, keys dotted.
+    """
+
+    name: str
+    config: Path
+    space: Parameters
+
+    @classmethod
+    def load(cls, path: Path) -> Experiment:
+        """Read an nnictl file.
+
+        Raises:
+            InputError: if it cannot be read, has no --config in its trialCommand, or no search space.
+        """
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            command = shlex.split(content["trialCommand"])
+            folder = path.parent / content.get("trialCodeDirectory", ".")
+            config = folder / command[command.index("--config") + 1]
+            return cls(content.get("experimentName", path.stem), config, dict(content["searchSpace"]))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"The experiment '{path}' cannot be read: {error}") from error
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise InputError(
+                f"'{path}' is not an experiment to compare. It must be an nnictl file with a searchSpace and "
+                f"with 'python3 -m experiments.trial --config FILE' as its trialCommand (missing: {error})."
+            ) from error
+
+    def cells(self, overrides: Mapping[str, Any] | None = None) -> list[Cell]:
+        """Every run of the grid, in the order in which NNI's grid search tries them.
+
+        Args:
+            overrides: dotted keys over those of the configuration. A varied key takes these values, a list
+                or a single one, in place of the file's.
+
+        Raises:
+            InputError: for a space that is not of choices, or values that do not make a configuration.
+        """
+        changes = dict(overrides or {})
+        space = {
+            key: _narrowed(key, spec, changes.pop(key)) if key in changes else spec
+            for key, spec in self.space.items()
+        }
+        rows = list(grid(space))
+        configs = [load_config(self.config, {**changes, **flat(row)}) for row in rows]
+        groups = [_compared(row, nested=False) for row in rows]
+        full = [_compared(row, nested=True) for row in rows]
+        if len(set(full)) > len(set(groups)):
+            groups = full
+        several = len({config.backbone.name for config in configs}) > 1
+        cells = [
+            Cell(
+                group or config.search.strategy,
+                _condition(config, several),
+                flat(_without(row, (*CONDITIONS, SEED))),
+                config,
+            )
+            for row, config, group in zip(rows, configs, groups, strict=True)
+        ]
+        return _named(cells)
+
+
+def grid(space: Mapping[str, Any]) -> Iterator[Parameters]:
+    """All parameters of a search space of choices, as NNI's GridSearch hands them out.
+
+    Raises:
+        InputError: for another type than choice, at any depth, or no values.
+    """
+    _check(space)
+    tuner = GridSearchTuner()
+    tuner.update_search_space(dict(space))
+    while True:
+        try:
+            yield tuner.generate_parameters()
+        except NoMoreTrialError:
+            return
+
+
+def flat(parameters: Mapping[str, Any]) -> Parameters:
+    """NNI's nested choices, {'task': {'_name': 'sst2', 'data.train': ...}}, as dotted keys of one level."""
+    found: Parameters = {}
+    for key, value in parameters.items():
+        if isinstance(value, Mapping) and "_name" in value:
+            found[key] = value["_name"]
+            found |= flat({name: inner for name, inner in value.items() if name != "_name"})
+        else:
+            found[key] = value
+    return found
+
+
+def _check(space: Mapping[str, Any]) -> None:
+    for key, spec in space.items():
+        if key == "_name":
+            continue
+        options = spec.get("_value") if isinstance(spec, Mapping) and spec.get("_type") == "choice" else None
+        if not isinstance(options, list) or not options:
+            raise InputError(
+                f"'{key}' in the search space is {spec}, but a comparison needs "
+                "{_type: choice, _value: [...]} with at least one value."
+            )
+        nested = [option for option in options if isinstance(option, Mapping) and "_name" in option]
+        if nested and len(nested) < len(options):
+            raise InputError(f"'{key}' in the search space: either all choices have a _name, or none has.")
+        for option in nested:
+            _check(option)
+
+
+def _narrowed(key: str, spec: Any, wanted: Any) -> Any:
+    """The choices of a key cut down to, or replaced by, those wanted."""
+    values = wanted if isinstance(wanted, list) else [wanted]
+    names = {option["_name"]: option for option in spec["_value"] if isinstance(option, Mapping)}
+    if not names:
+        return {"_type": "choice", "_value": values}
+    missing = [value for value in values if value not in names]
+    if missing:
+        raise InputError(f"'{key}' is {missing}, but the experiment has {', '.join(map(repr, names))}.")
+    return {"_type": "choice", "_value": [names[value] for value in values]}
+
+
+def _without(row: Parameters, keys: Iterable[str]) -> Parameters:
+    return {key: value for key, value in row.items() if key not in keys}
+
+
+def _compared(row: Parameters, nested: bool) -> str:
+    """What tells the groups apart: a value alone where one key varies, key=value where several do."""
+    compared = _without(row, (*CONDITIONS, SEED))
+    shown = {key: _shown(value, nested) for key, value in compared.items()}
+    if len(shown) == 1:
+        return next(iter(shown.values()))
+    return ", ".join(f"{last_part(key)}={text}" for key, text in shown.items())
+
+
+def _shown(value: Any, nested: bool) -> str:
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    if not isinstance(value, Mapping):
+        return str(value)
+    inner = flat({key: inside for key, inside in value.items() if key != "_name"})
+    parts = ", ".join(f"{last_part(key)}={_shown(inside, nested)}" for key, inside in inner.items())
+    return f"{value['_name']} ({parts})" if nested and parts else str(value["_name"])
+
+
+def last_part(dotted: str) -> str:
+    """'search.layers' -> 'layers'."""
+    return dotted.rpartition(".")[2]
+
+
+def _condition(config: RunConfig, several_backbones: bool) -> str:
+    backbone = Path(config.backbone.name).name
+    return f"{config.task.name} on {backbone}" if several_backbones else config.task.name
+
+
+def _named(cells: list[Cell]) -> list[Cell]:
+    """The cells with names for their folders: readable, and each its own."""
+    names = [_slug(f"{cell.group}-{cell.condition}-seed{cell.config.seed}") for cell in cells]
+    return [
+        replace(cell, config=cell.config.model_copy(update={"name": name + _digest(cell, names.count(name))}))
+        for cell, name in zip(cells, names, strict=True)
+    ]
+
+
+def _slug(text: str) -> str:
+    # 1e+38 must not look like 1e-38
+    return re.sub(r"[^\w.]+", "-", text.replace("e+", "e")).strip("-.")
+
+
+def _digest(cell: Cell, times: int) -> str:
+    return "" if times == 1 else "-" + sha256(repr(cell).encode()).hexdigest()[:8]
