@@ -1,9 +1,13 @@
-"""What the speed benchmark compares: our architectures, peft's methods, full fine-tuning, a frozen pass."""
+"""What the speed benchmark compares: our architectures, peft's methods, full fine-tuning, a frozen pass.
+
+All use the same optimiser, AdamW in its fused form.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -73,48 +77,72 @@ class Contender:
     parameters: list[Tensor]
 
 
-def contenders(shape: Shape, device: torch.device) -> Iterator[Contender]:
-    """All methods on the same shape, made one after the other."""
+Maker = Callable[[], Contender]
+
+
+def contenders(shape: Shape, device: torch.device) -> dict[str, Maker]:
+    """What makes each method, all on the same rows; ours share one backbone, made when first asked for."""
     rows = shape.rows(device)
-    yield from prompted(shape, rows, device)
+    backbone = cache(lambda: BertBackbone(BertModel(shape.backbone())).to(device))
+    makers: dict[str, Maker] = {
+        **prompted(shape, rows, device, backbone),
+        **{
+            name: lambda name=name, every=every: search(name, every, shape, backbone(), rows, device)
+            for name, every in SEARCHES.items()
+        },
+        "frozen_forward": lambda: _frozen_forward(model_of(shape, backbone(), ()).to(device), rows),
+    }
     for name, config in peft_configs(shape).items():
-        yield peft_method(name, config, shape, rows, device)
-    yield full_fine_tuning(shape, rows, device)
+        makers[name] = partial(peft_method, name, config, shape, rows, device)
+    makers["full_fine_tuning"] = partial(full_fine_tuning, shape, rows, device)
+    return makers
 
 
-def prompted(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Iterator[Contender]:
-    """Ours, over one backbone: fixed layers with and without a cached prefix, and the search."""
-    factory = _factory(shape, PromptConfig(length=shape.prompt), device)
-    third, middle, late = shape.layers // 3, shape.layers // 2, 3 * shape.layers // 4
-    four = (third, 7 * shape.layers // 12, late, shape.layers - 1)
-    for name, layers, cached in (
-        ("spt_" + "_".join(map(str, four)), four, False),
-        (f"late_{middle}", (middle,), False),
-        (f"late_{middle}_cached", (middle,), True),
-        (f"late_{late}_cached", (late,), True),
-        ("head", (), False),
-        ("head_cached", (), True),
-    ):
-        model = factory.model(PromptLayers.of(layers, shape.layers)).to(device)
-        yield _training(name, model, model.with_prefix(rows) if cached else rows)
-    free = _factory(shape, PromptConfig(generator="free", length=shape.prompt), device, factory.backbone)
-    yield _training("input_prompt", free.model(PromptLayers.of((0,), shape.layers)).to(device), rows)
-    yield _frozen_forward(factory.model(PromptLayers.of((), shape.layers)).to(device), rows)
-    yield search(factory, shape, rows, device)
+def prompted(
+    shape: Shape, rows: Mapping[str, Tensor], device: torch.device, backbone: Callable[[], Any]
+) -> dict[str, Maker]:
+    """Ours with fixed layers, with and without a cached prefix; compiled; and the ends of the spectrum."""
+
+    def train(name: str, layers: tuple[int, ...], cached: bool = False, **changes: Any) -> Contender:
+        model = model_of(shape, backbone(), layers, **changes).to(device)
+        if name.endswith("compiled"):
+            model.compile()
+        return _training(name, model, model.with_prefix(rows) if cached else rows)
+
+    middle, late = shape.layers // 2, 3 * shape.layers // 4
+    four = late_layers(shape.layers)
+    makers = {
+        "spt_" + "_".join(map(str, four)): partial(train, layers=four),
+        f"late_{middle}": partial(train, layers=(middle,)),
+        f"late_{middle}_cached": partial(train, layers=(middle,), cached=True),
+        f"late_{middle}_cached_compiled": partial(train, layers=(middle,), cached=True),
+        f"late_{late}_cached": partial(train, layers=(late,), cached=True),
+        "head": partial(train, layers=()),
+        "head_cached": partial(train, layers=(), cached=True),
+        "input_prompt": partial(train, layers=(0,), generator="free"),
+    }
+    return {name: partial(make, name) for name, make in makers.items()}
 
 
-def search(factory: ModelFactory, shape: Shape, rows: Mapping[str, Any], device: torch.device) -> Contender:
+def late_layers(total: int) -> tuple[int, ...]:
+    """Four layers of the upper two thirds: 4, 7, 9 and 11 of 12."""
+    return (total // 3, 7 * total // 12, 3 * total // 4, total - 1)
+
+
+def search(
+    name: str, gate_every: int, shape: Shape, backbone: Any, rows: Mapping[str, Any], device: torch.device
+) -> Contender:
     """An average search step with every layer a candidate, at SPT-DARTS's defaults.
 
     The clean and the pruned pass of a weight step, and a gate step every `gate_every` weight steps; masks
     are drawn anew. A measured step is a cycle of `CYCLE` of them, so that masks average out.
     """
-    strategy = SptDarts()
-    space = PromptLayerSpace(factory, Budget(shape.layers, 2))
+    strategy = SptDarts(gate_every=gate_every)
+    space = PromptLayerSpace(_factory(shape, backbone), Budget(shape.layers, 2))
     model: PromptedModel = strategy.mutate_model(space).to(device)
     gates = [p for name, p in model.named_parameters() if name.endswith("alpha")]
     others = [p for p in model.parameters() if p.requires_grad and all(p is not gate for gate in gates)]
-    gate_optimizer, optimizer = AdamW(gates, lr=1e-3), AdamW(others, lr=1e-3)
+    gate_optimizer, optimizer = AdamW(gates, lr=1e-3), AdamW(others, lr=1e-3, fused=True)
     generator = torch.Generator().manual_seed(0)
 
     def gate_step() -> None:
@@ -135,10 +163,12 @@ def search(factory: ModelFactory, shape: Shape, rows: Mapping[str, Any], device:
                 gate_step()
             weight_step()
 
-    return Contender("search_step", cycle, list(model.parameters()))
+    return Contender(name, cycle, list(model.parameters()))
 
 
 CYCLE = 4
+# name -> weight steps for a gate step
+SEARCHES = {"search_step": SptDarts().gate_every, "search_step_gates_every_2": 2}
 
 
 def peft_configs(shape: Shape) -> dict[str, PeftConfig]:
@@ -166,9 +196,14 @@ def full_fine_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.dev
     return _supervised("full_fine_tuning", model, rows)
 
 
-def _factory(shape: Shape, prompt: PromptConfig, device: torch.device, backbone: Any = None) -> ModelFactory:
-    backbone = backbone or BertBackbone(BertModel(shape.backbone())).to(device)
+def _factory(shape: Shape, backbone: Any, **changes: Any) -> ModelFactory:
+    prompt = PromptConfig(length=shape.prompt, **changes)
     return ModelFactory(backbone, prompt, lambda: ClassificationHead(shape.hidden, CLASSES), seed=0)
+
+
+def model_of(shape: Shape, backbone: Any, layers: Sequence[int], **changes: Any) -> PromptedModel:
+    """A prompted model with prompts at `layers`; `changes` go over the prompt's configuration."""
+    return _factory(shape, backbone, **changes).model(PromptLayers.of(layers, shape.layers))
 
 
 def _training(name: str, model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
@@ -187,7 +222,7 @@ def _supervised(name: str, model: nn.Module, rows: Mapping[str, Tensor]) -> Cont
 
 
 def _contender(name: str, model: nn.Module, loss: Callable[[], Tensor]) -> Contender:
-    optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, fused=True)
     return Contender(name, lambda: _descend(optimizer, loss()), list(model.parameters()))
 
 

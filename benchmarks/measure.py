@@ -1,50 +1,19 @@
-"""What one training step costs: operations, bytes kept for the backward pass, seconds."""
+"""What one step costs: bytes kept for the backward pass, seconds, and the peak memory of a process."""
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 Step = Callable[[], object]
-
-
-class FlopCounter(TorchDispatchMode):
-    """torch's FLOP formulas for every operation, without FlopCounterMode's tracking of modules.
-
-    The tracking breaks on whole trainings, where hooks of one pass outlive it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is None:
-            # inference mode passes operations on whole, such as linear
-            with self:
-                out = func.decompose(*args, **kwargs)
-            if out is not NotImplemented:
-                return out
-        out = func(*args, **kwargs)
-        if formula is not None:
-            self.total += formula(*args, **kwargs, out_val=out)
-        return out
-
-
-def flops(step: Step) -> int:
-    """Floating-point operations of a step, forward and backward."""
-    with FlopCounter() as counter:
-        step()
-    return counter.total
 
 
 def saved_bytes(step: Step, parameters: Iterable[Tensor]) -> int:
@@ -79,3 +48,28 @@ def interleaved_seconds(steps: Mapping[str, Step], repeats: int) -> dict[str, fl
                 torch.cuda.synchronize()
             times[name].append(time.perf_counter() - start)
     return {name: median(values) for name, values in times.items()}
+
+
+def in_own_process(function: Callable[..., int], *arguments: object) -> int:
+    """What a function returns in a fresh process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_bytes() -> int:
+    """The most memory this process has held so far: of the GPU where there is one, else of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    # kilobytes on Linux, bytes on macOS
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def matmul_rate(device: torch.device, size: int = 2048) -> float:
+    """Floating-point operations a second of a product of two square matrices, the best of five."""
+    a, b = torch.randn(2, size, size, device=device)
+
+    def seconds() -> float:
+        return interleaved_seconds({"product": lambda: a @ b}, 1)["product"]
+
+    return 2 * size**3 / min(seconds() for _ in range(5))

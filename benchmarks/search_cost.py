@@ -1,63 +1,130 @@
-"""What a search with its retraining costs, in units of one input prompt tuning of the same epochs.
+"""`spt bench search-cost`: what whole runs cost, in units of one peft PromptTuning training.
 
-Both run side by side in one process, in turn, on the same training rows: `python -m benchmarks.search_cost`.
-FLOPs are counted once with torch's counter over the whole runs, evaluation included; seconds are medians.
+A training of peft's own model, a search with its retraining, and a training of two late layers: the same
+data, epochs, batches and loop, in turn in one process. FLOPs are counted over whole trainings, dev scores
+included; seconds are medians of whole runs.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from peft import PromptTuningConfig, TaskType, get_peft_model
+
+from benchmarks.baselines.models import TunedBackbone
 from benchmarks.main_job import config_of
-from benchmarks.measure import flops, interleaved_seconds
+from benchmarks.measure import interleaved_seconds
 from benchmarks.record import write_result
-from experiments.config import RunConfig
-from experiments.pipeline import run
+from experiments.config import RunConfig, parse_overrides
+from experiments.pipeline import Run, run
+from spt.backbones.base import Backbone
+from spt.evaluation import evaluate
+from spt.heads import Output
+from spt.training import fit
+
+UNIT = "peft_prompt_tuning"
+LATE = (3, 5)
+Trained = dict[str, Any]
 
 
-def fresh(config: RunConfig) -> dict[str, Any]:
-    """A run in a folder of its own, with nothing cached before it."""
-    with tempfile.TemporaryDirectory() as folder:
-        return run(config, Path(folder) / "run")
+class PeftPromptTuning(TunedBackbone):
+    """peft's PromptTuning model with the project's head, dropout on as peft leaves it.
+
+    Args:
+        backbone: whose transformer peft wraps; no other model may use it.
+        head: reads the last hidden states of the tokens.
+        length: P.
+    """
+
+    def __init__(self, backbone: Backbone, head: Any, length: int) -> None:
+        super().__init__(backbone, head)
+        config = PromptTuningConfig(task_type=TaskType.FEATURE_EXTRACTION, num_virtual_tokens=length)
+        self.length = length
+        self.wrapped = get_peft_model(backbone.transformer, config)
+
+    def forward(self, batch: Mapping[str, Any]) -> Output:
+        """As PromptedModel.forward."""
+        hidden = self.wrapped(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        output: Output = self.head(hidden.last_hidden_state[:, self.length :], batch)
+        return output
 
 
-def main() -> None:
-    """Measure and write benchmarks/results/search_cost.json."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train-size", type=int, default=320)
-    parser.add_argument(
-        "--epochs", type=int, default=4, help="of the search, the retraining and the baseline"
-    )
-    parser.add_argument("--repeats", type=int, default=2)
-    given = parser.parse_args()
+def peft_training(config: RunConfig, folder: Path) -> Trained:
+    """peft's model through the project's data, loop and scores."""
+    claimed = Run(config, folder)
+    factory, task = claimed.factory, claimed.spec.task
+    model = PeftPromptTuning(claimed.backbone, factory.head(), config.prompt.length).train()
+    with claimed.claimed():
+        train, dev = claimed.loader("train", model, shuffled=True), claimed.loader("dev", model)
+        result = fit(model, train, dev, task, config.training, config.seed, folder / "train")
+        test = evaluate(model, claimed.loader("test", model), task)
+    return {
+        "flops": result.flops,
+        "dev_accuracy": result.dev,
+        "test_accuracy": test["accuracy"],
+        "layers": [],
+    }
+
+
+def spt_training(config: RunConfig, folder: Path) -> Trained:
+    """A run of the project: its search, if it has one, and the training of what is found."""
+    metrics = run(config, folder)
+    kept = {key: metrics[key] for key in ("dev_accuracy", "test_accuracy", "layers")}
+    return {"flops": metrics["search_flops"] + metrics["train_flops"], **kept}
+
+
+def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) -> Path:
+    """Measure and write benchmarks/results/<result>.json.
+
+    Args:
+        train_size: questions of the embedded TREC to train on.
+        epochs: of the search, of the retraining, and of the others.
+        repeats: timed runs of each, after one that warms up.
+        seed: of all runs.
+        result: name of the file.
+
+    Returns:
+        The JSON file.
+    """
     overrides = [
-        f"data.train_size={given.train_size}",
-        "data.dev_size=100",
-        "data.test_size=100",
-        f"training.epochs={given.epochs}",
-        f"training.patience={given.epochs}",
-        f"search.epochs={given.epochs}",
+        f"data.train_size={train_size}",
+        "data.dev_size=500",
+        f"training.epochs={epochs}",
+        f"training.patience={epochs}",
+        f"search.epochs={epochs}",
         "cache=memory",
         "threads=1",
     ]
-    configs = {name: config_of(name, 0, overrides) for name in ("input_prompt", "spt_darts")}
-    operations = {name: flops(lambda c=config: fresh(c)) for name, config in configs.items()}
-    typical = interleaved_seconds(
-        {name: lambda c=config: fresh(c) for name, config in configs.items()}, given.repeats
-    )
-    records = [{"name": name, "flops": operations[name], "median_seconds": typical[name]} for name in configs]
-    ratios = {
-        "flops": operations["spt_darts"] / operations["input_prompt"],
-        "seconds": typical["spt_darts"] / typical["input_prompt"],
+    late = [*overrides, "search.strategy=manual", f"search.manual_layers={list(LATE)}"]
+    trainings: dict[str, Callable[[Path], Trained]] = {
+        UNIT: partial(peft_training, config_of("input_prompt", seed, overrides)),
+        "spt_darts": partial(spt_training, config_of("spt_darts", seed, overrides)),
+        "late_two": partial(spt_training, config_of("spt_darts", seed, late)),
     }
-    write_result(
-        "search_cost", "python -m benchmarks.search_cost", records, ratios=ratios, overrides=overrides
-    )
-    print(ratios)
+    trained: dict[str, Trained] = {}
 
+    def fresh(name: str) -> None:
+        """In a folder of its own, with nothing cached before it."""
+        with tempfile.TemporaryDirectory() as folder:
+            trained[name] = trainings[name](Path(folder) / "run")
 
-if __name__ == "__main__":
-    main()
+    seconds = interleaved_seconds({name: partial(fresh, name) for name in trainings}, repeats)
+    unit = trained[UNIT]["flops"]
+    records = [
+        {
+            "name": name,
+            **found,
+            "seconds": seconds[name],
+            "ratio_flops": found["flops"] / unit,
+            "ratio_time": seconds[name] / seconds[UNIT],
+        }
+        for name, found in trained.items()
+    ]
+    search = next(record for record in records if record["name"] == "spt_darts")
+    ratios = {"flops": search["ratio_flops"], "seconds": search["ratio_time"]}
+    settings = parse_overrides(overrides)
+    return write_result(result, "spt bench search-cost", records, ratios=ratios, unit=UNIT, settings=settings)

@@ -13,7 +13,13 @@ README = Path(__file__).parents[1] / "README.md"
 SECTION = re.compile(
     r"(<!-- results: made by python -m benchmarks.tables -->\n).*?(<!-- end of results -->)", re.S
 )
-NAMES = {"spt_darts": "SPT-DARTS", "input_prompt": "input prompt tuning", "head": "head alone"}
+NAMES = {
+    "spt_darts": "SPT-DARTS",
+    "input_prompt": "input prompt tuning",
+    "head": "head alone",
+    "peft_prompt_tuning": "peft PromptTuning training",
+    "late_two": "two late layers",
+}
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -49,19 +55,68 @@ def main_job() -> str:
 
 
 def search_cost() -> str:
-    """What search and retraining cost together."""
+    """What search and retraining cost together, and the whole runs where they are recorded."""
     result = _load("search_cost")
-    ratios = result["ratios"]
-    return (
+    ratios, records = result["ratios"], result["records"]
+    sentence = (
         f"Search and retraining together cost {ratios['flops']:.2f} times the FLOPs and "
-        f"{ratios['seconds']:.2f} times the seconds of one input prompt tuning of the same epochs, side by "
-        f"side in one process (`{result['command']}`)."
+        f"{ratios['seconds']:.2f} times the seconds of one {NAMES[records[0]['name']]} of the same epochs, "
+        f"side by side in one process (`{result['command']}`)."
     )
+    if "test_accuracy" not in records[0]:
+        return sentence
+    lines = [
+        sentence,
+        "",
+        "| run | FLOPs | time | dev % | test % | layers |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {NAMES[r['name']]} | {r['ratio_flops']:.2f} | {r['ratio_time']:.2f} "
+        f"| {100 * r['dev_accuracy']:.1f} | {100 * r['test_accuracy']:.1f} "
+        f"| {'+'.join(map(str, r['layers'])) or 'none'} |"
+        for r in records
+    ]
+    return "\n".join(lines)
+
+
+def speed() -> str:
+    """A step of each method beside one of peft's PromptTuning."""
+    result = _load("speed")
+    shape = result["shape"]
+    by_threads: dict[int, dict[str, dict[str, Any]]] = {}
+    for record in result["records"]:
+        by_threads.setdefault(record["threads"], {})[record["name"]] = record
+    first = next(iter(by_threads.values()))
+    times = [f"time, {threads} thread{'s' * (threads > 1)}" for threads in by_threads]
+    share = result["generation"]["share_of_time"]
+    lines = [
+        f"One training step of a BERT of {shape['layers']} layers with B {shape['batch']}, "
+        f"T {shape['tokens']} and P {shape['prompt']}, in units of one peft PromptTuning step; made by "
+        f"`{result['command']}`. Making the prompts takes {100 * share:.1f} % of a step.",
+        "",
+        f"| method | FLOPs | saved activations | peak memory | {' | '.join(times)} |",
+        "|---" * (4 + len(times)) + "|",
+    ]
+    for name, record in first.items():
+        ratios = [record.get(f"ratio_{key}") for key in ("flops", "saved_bytes", "peak_bytes")]
+        ratios += [found[name]["ratio_time"] for found in by_threads.values()]
+        cells = " | ".join("" if ratio is None else f"{ratio:.2f}" for ratio in ratios)
+        lines.append(f"| `{name}` | {cells} |")
+    latencies = ", ".join(
+        f"{record['name'].replace('_', ' ')} {record['ratio_time']:.2f}"
+        for record in result["latencies"]
+        if record["threads"] == min(by_threads)
+    )
+    return "\n".join([*lines, "", f"Time to answer a batch, in units of the unprompted model: {latencies}."])
 
 
 def tables() -> str:
     """The README's results section."""
-    return f"{main_job()}\n\n{search_cost()}\n"
+    parts = [main_job(), search_cost()]
+    if (RESULTS / "speed.json").exists():
+        parts.append(speed())
+    return "\n\n".join(parts) + "\n"
 
 
 def main() -> None:

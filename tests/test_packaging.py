@@ -14,7 +14,7 @@ import yaml
 from tests.tiny import tiny_tree
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("spt", "search_spaces", "strategies", "experiments")
+ROOMS = ("spt", "search_spaces", "strategies", "experiments", "benchmarks")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE")
 
 pytestmark = pytest.mark.slow
@@ -53,7 +53,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_every_module_and_file(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    kept = (".py", ".yml", ".html", ".md", "py.typed")
+    kept = (".py", ".yml", ".yaml", ".html", ".md", ".json", "py.typed")
     here = {
         str(path.relative_to(ROOT))
         for room in ROOMS

@@ -1,26 +1,10 @@
-"""Counters against hand counts and against torch's own."""
+"""Counters against hand counts."""
 
+import pytest
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import flops, interleaved_seconds, saved_bytes
-
-
-def test_flops_of_a_linear_layer_forward_and_backward() -> None:
-    layer, x = nn.Linear(8, 4), torch.randn(3, 8)
-    assert flops(lambda: layer(x)) == 2 * 3 * 8 * 4
-    assert flops(lambda: layer(x).sum().backward()) == 2 * (2 * 3 * 8 * 4)
-    with torch.inference_mode():
-        assert flops(lambda: layer(x)) == 2 * 3 * 8 * 4
-
-
-def test_flops_of_attention_are_those_of_torchs_counter() -> None:
-    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
-    x = torch.randn(2, 5, 16)
-    with FlopCounterMode(display=False) as counter:
-        layer(x).sum().backward()
-    assert flops(lambda: layer(x).sum().backward()) == counter.get_total_flops() > 0
+from benchmarks.measure import in_own_process, interleaved_seconds, matmul_rate, peak_bytes, saved_bytes
 
 
 def test_saved_bytes_count_a_storage_once_and_no_parameter() -> None:
@@ -36,3 +20,20 @@ def test_seconds_are_taken_in_turn() -> None:
     found = interleaved_seconds({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
     assert order == ["a", "b", "a", "b", "a", "b"]
     assert found.keys() == {"a", "b"}
+
+
+def held(megabytes: int) -> int:
+    """The peak of a process that fills so much memory and gives it back."""
+    kept = torch.ones(megabytes * 2**18)
+    del kept
+    return peak_bytes()
+
+
+@pytest.mark.slow
+def test_the_peak_of_a_process_of_its_own_holds_what_was_given_back() -> None:
+    small, large = in_own_process(held, 10), in_own_process(held, 410)
+    assert large - small == pytest.approx(400 * 2**20, rel=0.2)
+
+
+def test_the_rate_of_products_is_that_of_a_machine() -> None:
+    assert 1e8 < matmul_rate(torch.device("cpu"), 128) < 1e15

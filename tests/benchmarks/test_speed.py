@@ -1,12 +1,19 @@
-"""Counts of the speed benchmark that do not depend on the machine: B 8, T 128, P 10, 12 layers of 768."""
+"""The speed benchmark: counts that do not depend on the machine, and that a stopped measurement goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.contenders import Shape, peft_configs, peft_method, prompted
-from benchmarks.speed import UNIT, counts, ratios
-
-pytestmark = pytest.mark.slow
+from benchmarks import growth as growing
+from benchmarks import record, speed
+from benchmarks.contenders import Shape, contenders
+from benchmarks.growth import chart, growth
+from benchmarks.speed import UNIT, counts, measure, ratios
 
 # largest FLOPs and saved bytes of a step, in units of one peft PromptTuning step
 LIMITS = {
@@ -15,17 +22,17 @@ LIMITS = {
     "late_6_cached": (0.51, 0.51),
     "late_9_cached": (0.26, 0.26),
 }
+SMALL = Shape(batch=2, tokens=16, prompt=4, layers=12, hidden=64)
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, float]]:
-    shape, device = Shape(), torch.device("cpu")
-    rows = shape.rows(device)
-    unit = peft_method(UNIT, peft_configs(shape)[UNIT], shape, rows, device)
-    ours = [method for method in prompted(shape, rows, device) if method.name in LIMITS]
-    return {record["name"]: record for record in ratios({m.name: counts(m) for m in [unit, *ours]})}
+    makers = contenders(Shape(), CPU)
+    return {r["name"]: r for r in ratios({name: counts(makers[name]()) for name in (UNIT, *LIMITS)})}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_step_costs_no_more_than_the_layers_that_learn(
     name: str, found: dict[str, dict[str, float]]
@@ -35,8 +42,71 @@ def test_a_step_costs_no_more_than_the_layers_that_learn(
     assert found[name]["ratio_saved_bytes"] <= saved
 
 
+@pytest.mark.slow
 def test_caching_the_prefix_saves_its_operations_and_nothing_of_the_backward_pass(
     found: dict[str, dict[str, float]],
 ) -> None:
     assert found["late_6_cached"]["flops"] < 0.72 * found["late_6"]["flops"]
     assert found["late_6_cached"]["saved_bytes"] == found["late_6"]["saved_bytes"]
+
+
+@pytest.mark.slow
+def test_making_the_prompts_is_a_small_part_of_a_step() -> None:
+    assert speed.generation(Shape(), CPU, repeats=1)["share_of_flops"] < 0.03
+
+
+def test_cost_grows_with_what_is_varied(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"layers": (2, 4), "tokens": (8, 16), "prompt": (1, 8), "prompt_layers": (1, 2)}
+    monkeypatch.setattr(growing, "VALUES", values)
+    grown = growth(CPU, repeats=1, shape=Shape(batch=2, tokens=8, prompt=2, layers=4, hidden=64))
+    figures = {(r["varied"], r["name"], r["value"]): (r["flops"], r["saved_bytes"]) for r in grown}
+    for varied, (less, more) in values.items():
+        for name in ("late",) if varied == "prompt_layers" else ("late", "input_prompt", UNIT):
+            pairs = zip(figures[varied, name, less], figures[varied, name, more], strict=True)
+            assert all(before < after for before, after in pairs)
+    for varied, value in (("layers", 4), ("tokens", 16)):
+        assert figures[varied, "late", value] < figures[varied, UNIT, value]
+    drawing = chart(grown)
+    assert all(text in drawing for text in ("prompt layers K", "tokens T", UNIT))
+
+
+def test_a_stopped_measurement_goes_on_and_a_finished_one_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    kept = {UNIT, "late_6", "late_6_cached", "search_step", "frozen_forward"}
+    asked: list[str] = []
+
+    def few(shape: Shape, device: torch.device) -> dict[str, Any]:
+        def watched(name: str, maker: Any) -> Any:
+            return lambda: (asked.append(name), maker())[1]
+
+        return {n: watched(n, make) for n, make in contenders(shape, device).items() if n in kept}
+
+    monkeypatch.setattr(speed, "contenders", few)
+    monkeypatch.setattr(speed, "in_own_process", lambda *_: 10**9)
+    monkeypatch.setattr(speed, "growth", lambda *_: [])
+    drawn = iter([RuntimeError("stopped"), "", ""])
+
+    def draw(_: Any) -> str:
+        step = next(drawn)
+        if isinstance(step, Exception):
+            raise step
+        return str(step)
+
+    monkeypatch.setattr(speed, "chart", draw)
+    with pytest.raises(RuntimeError, match="stopped"):
+        measure(tmp_path / "parts", 1, "speed", SMALL)
+    assert asked
+    asked.clear()
+    path = measure(tmp_path / "parts", 1, "speed", SMALL)
+    assert asked == []
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert {r["name"] for r in result["records"]} == kept
+    for found in result["records"]:
+        assert found["tokens_per_second"] == pytest.approx(2 * 16 / found["seconds"])
+        assert found["ratio_time"] > 0
+    unit = next(r for r in result["records"] if r["name"] == UNIT)
+    assert unit["ratio_flops"] == unit["ratio_saved_bytes"] == unit["ratio_time"] == 1
+    assert {r["name"] for r in result["latencies"]} >= {"unprompted", "input_prompt"}
+    assert 0 < result["generation"]["share_of_flops"] < 1

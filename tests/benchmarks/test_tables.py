@@ -1,9 +1,75 @@
 """The README says what the committed results say."""
 
-from benchmarks.tables import README, SECTION, tables
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import tables as making
+from benchmarks.tables import README, SECTION, search_cost, speed, tables
 
 
 def test_the_readmes_results_are_those_of_the_json_files() -> None:
     section = SECTION.search(README.read_text(encoding="utf-8"))
     assert section is not None
     assert tables() in section.group(0)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(making, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def timed(name: str, threads: int, **ratios: float) -> dict[str, Any]:
+    return {"name": name, "threads": threads, **{f"ratio_{key}": value for key, value in ratios.items()}}
+
+
+def test_the_table_of_steps_has_a_row_a_method_and_a_time_for_each_number_of_threads(results: Path) -> None:
+    result = {
+        "command": "spt bench speed",
+        "shape": {"batch": 8, "tokens": 128, "prompt": 10, "layers": 12},
+        "generation": {"share_of_time": 0.0123},
+        "latencies": [
+            {"name": "late_layer", "threads": 1, "ratio_time": 1.04},
+            {"name": "late_layer", "threads": 2, "ratio_time": 1.5},
+        ],
+        "records": [
+            timed("late_6", 1, flops=0.7, saved_bytes=0.5, peak_bytes=0.8, time=0.75),
+            timed("search_step", 1, flops=2.4, peak_bytes=0.9, time=2.5),
+            timed("late_6", 2, flops=0.7, saved_bytes=0.5, peak_bytes=0.8, time=0.71),
+            timed("search_step", 2, flops=2.4, peak_bytes=0.9, time=2.6),
+        ],
+    }
+    (results / "speed.json").write_text(json.dumps(result), encoding="utf-8")
+    lines = speed().splitlines()
+    assert "B 8, T 128 and P 10" in lines[0]
+    assert "1.2 % of a step" in lines[0]
+    assert lines[2].endswith("| time, 1 thread | time, 2 threads |")
+    assert lines[3].count("---") == 6
+    assert lines[4:6] == [
+        "| `late_6` | 0.70 | 0.50 | 0.80 | 0.75 | 0.71 |",
+        "| `search_step` | 2.40 |  | 0.90 | 2.50 | 2.60 |",
+    ]
+    assert lines[-1].endswith("late layer 1.04.")
+
+
+def test_whole_runs_are_listed_beside_peft(results: Path) -> None:
+    def whole(name: str, flops: float, layers: list[int]) -> dict[str, Any]:
+        accuracies = {"dev_accuracy": 0.9, "test_accuracy": 0.95}
+        return {"name": name, "ratio_flops": flops, "ratio_time": flops / 2, "layers": layers, **accuracies}
+
+    records = [whole("peft_prompt_tuning", 1.0, []), whole("spt_darts", 2.25, [3, 5])]
+    ratios = {"flops": 2.25, "seconds": 1.125}
+    result = {"command": "spt bench search-cost", "ratios": ratios, "records": records}
+    (results / "search_cost.json").write_text(json.dumps(result), encoding="utf-8")
+    lines = search_cost().splitlines()
+    assert "2.25 times the FLOPs" in lines[0]
+    assert "one peft PromptTuning training" in lines[0]
+    assert lines[-2:] == [
+        "| peft PromptTuning training | 1.00 | 0.50 | 90.0 | 95.0 | none |",
+        "| SPT-DARTS | 2.25 | 1.12 | 90.0 | 95.0 | 3+5 |",
+    ]

@@ -1,0 +1,1 @@
+"""Methods that prompts are compared with, trained by the same loop on the same batches."""

@@ -1,0 +1,170 @@
+"""The baselines by name: each makes a model of a factory whose backbone it may change."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from peft import IA3Config, LoraConfig, PrefixTuningConfig, TaskType, get_peft_model, inject_adapter_in_model
+from peft.tuners.p_tuning import PromptEncoder, PromptEncoderConfig
+from torch import nn
+
+from benchmarks.baselines.models import BottleneckAdapter, EncodedPrompt, PrefixedModel, TunedBackbone
+from spt.backbones.base import Backbone
+from spt.errors import InputError, unknown
+from spt.factory import ModelFactory
+from spt.model import PromptedModel
+from spt.prompts.choices import InsertPrompt, Propagate
+
+# the last projections of attention and feed-forward in a layer, by model type
+_BERT = (r"attention\.output\.dense", r"(?<!attention)\.output\.dense")
+_LLAMA = (r"self_attn\.o_proj", r"mlp\.down_proj")
+OUTPUTS = {
+    **dict.fromkeys(
+        ("bert", "roberta", "xlm-roberta", "camembert", "electra", "deberta", "deberta-v2"), _BERT
+    ),
+    "distilbert": (r"attention\.out_lin", r"ffn\.lin2"),
+    "gpt2": (r"attn\.c_proj", r"mlp\.c_proj"),
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3"), _LLAMA),
+}
+# peft's own choice for these would scale the output of attention too
+IA3_MODULES = {
+    **dict.fromkeys(
+        ("bert", "roberta", "xlm-roberta", "camembert", "electra"),
+        (r".*\.(key|value)|.*(?<!attention)\.output\.dense", r".*(?<!attention)\.output\.dense"),
+    )
+}
+
+Make = Callable[[ModelFactory, int], PromptedModel]
+
+
+def full(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
+    """Full fine-tuning: every weight."""
+    factory.backbone.model.requires_grad_(True)
+    return TunedBackbone(factory.backbone, factory.head())
+
+
+def bitfit(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
+    """BitFit (arXiv 2106.10199): the biases, of norms too."""
+    for name, parameter in factory.backbone.model.named_parameters():
+        parameter.requires_grad_(name.endswith("bias"))
+    return TunedBackbone(factory.backbone, factory.head())
+
+
+def lora(factory: ModelFactory, size: int) -> PromptedModel:
+    """LoRA (arXiv 2106.09685) of rank `size` on peft's choice of projections: queries and values."""
+    inject_adapter_in_model(LoraConfig(r=size, lora_alpha=2 * size), factory.backbone.model)
+    return TunedBackbone(factory.backbone, factory.head())
+
+
+def ia3(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
+    """(IA)^3 (arXiv 2205.05638): scales of keys, values and the feed-forward's inner states."""
+    targets, inner = IA3_MODULES.get(_model_type(factory.backbone), (None, None))
+    config = IA3Config(target_modules=targets, feedforward_modules=inner)
+    inject_adapter_in_model(config, factory.backbone.model)
+    return TunedBackbone(factory.backbone, factory.head())
+
+
+def adapters(factory: ModelFactory, size: int) -> PromptedModel:
+    """Bottleneck adapters of width `size` behind attention and feed-forward (arXiv 1902.00751)."""
+    backbone = factory.backbone
+    names = OUTPUTS.get(_model_type(backbone))
+    if names is None:
+        raise unknown("backbone family with adapters", _model_type(backbone), OUTPUTS)
+    matching = [
+        name for name, _ in backbone.model.named_modules() if re.search(rf"({'|'.join(names)})$", name)
+    ]
+    for name in matching:
+        projection = backbone.model.get_submodule(name)
+        adapter = BottleneckAdapter(backbone.hidden_size, size).to(backbone.device)
+        backbone.model.set_submodule(name, nn.Sequential(projection, adapter))
+    return TunedBackbone(backbone, factory.head())
+
+
+def prefix_tuning(factory: ModelFactory, size: int) -> PromptedModel:
+    """Prefix-Tuning (arXiv 2101.00190) without reparameterisation, `size` keys and values a layer."""
+    transformer = factory.backbone.transformer
+    if "past_key_values" not in inspect.signature(transformer.forward).parameters:
+        raise InputError(
+            f"A {_model_type(factory.backbone)} takes no keys and values from outside, which Prefix-Tuning "
+            "needs. Choose another backbone, or deep prompts."
+        )
+    config = PrefixTuningConfig(num_virtual_tokens=size, task_type=TaskType.FEATURE_EXTRACTION)
+    wrapped = get_peft_model(transformer, config)
+    return PrefixedModel(factory.backbone, factory.head(), wrapped)
+
+
+def p_tuning_mlp(factory: ModelFactory, size: int) -> PromptedModel:
+    """P-Tuning (arXiv 2103.10385): `size` vectors at the input, made by an MLP."""
+    return _p_tuning(factory, size, "MLP")
+
+
+def p_tuning_lstm(factory: ModelFactory, size: int) -> PromptedModel:
+    """P-Tuning (arXiv 2103.10385): `size` vectors at the input, made by a two-way LSTM and an MLP."""
+    return _p_tuning(factory, size, "LSTM")
+
+
+def _p_tuning(factory: ModelFactory, size: int, kind: str) -> PromptedModel:
+    hidden_size = factory.backbone.hidden_size
+    options = {} if kind == "MLP" else {"encoder_dropout": 0.0, "encoder_num_layers": 2}
+    config = PromptEncoderConfig(
+        num_virtual_tokens=size,
+        token_dim=hidden_size,
+        num_transformer_submodules=1,
+        encoder_reparameterization_type=kind,
+        encoder_hidden_size=hidden_size,
+        **options,
+    )
+    insert = InsertPrompt(EncodedPrompt(PromptEncoder(config), size))
+    above = [Propagate() for _ in range(factory.backbone.num_layers - 1)]
+    return PromptedModel(factory.backbone, [insert, *above], factory.head())
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A method, and its one size where it has one: rank, width or length."""
+
+    make: Make
+    size: int = 0
+
+
+BASELINES = {
+    "full": Baseline(full),
+    "bitfit": Baseline(bitfit),
+    "lora": Baseline(lora, 8),
+    "ia3": Baseline(ia3),
+    "adapters": Baseline(adapters, 64),
+    "prefix_tuning": Baseline(prefix_tuning, 10),
+    "p_tuning_mlp": Baseline(p_tuning_mlp, 10),
+    "p_tuning_lstm": Baseline(p_tuning_lstm, 10),
+}
+
+
+def baseline_model(method: str, factory: ModelFactory, size: int | None = None) -> PromptedModel:
+    """A model of a baseline, to be trained by `spt.training.fit` like any other.
+
+    Args:
+        method: a name of BASELINES.
+        factory: over a backbone that no other model uses: most baselines change it.
+        size: rank, width or length; None for the method's default.
+
+    Raises:
+        InputError: if there is no such method, it takes no size, or the backbone does not suit it.
+    """
+    if method not in BASELINES:
+        raise unknown("baseline", method, BASELINES)
+    baseline = BASELINES[method]
+    if size is not None and (size < 1 or not baseline.size):
+        allowed = "at least 1" if baseline.size else "left out: this method has none"
+        raise InputError(f"The size of the baseline '{method}' is {size}, but must be {allowed}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(factory.seed)
+        # Lightning leaves every part in the mode it finds
+        return baseline.make(factory, size or baseline.size).train()
+
+
+def _model_type(backbone: Backbone) -> str:
+    return str(backbone.model.config.model_type)

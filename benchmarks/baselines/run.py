@@ -1,0 +1,86 @@
+"""A baseline through the project's own data, loop and scores, in one resumable folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors.torch import save_file
+
+from benchmarks.baselines.methods import BASELINES, baseline_model
+from experiments.config import RunConfig
+from experiments.pipeline import Run
+from spt.atomic import write_text
+from spt.errors import InputError
+from spt.evaluation import evaluate
+from spt.model import trained
+from spt.training import checkpoint_path, fit
+from spt.versions import machine, versions
+
+WEIGHTS = "tuned.safetensors"
+
+
+def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None = None) -> dict[str, Any]:
+    """Train and score a baseline on a run's task, data, backbone and head; continue where it was killed.
+
+    Args:
+        config: of the run; what it says of prompts and search does not matter.
+        method: a name of BASELINES.
+        folder: of this run alone; gets config.yml, train/, tuned.safetensors and metrics.json.
+        size: as for `baseline_model`.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        InputError: for bad input, or a folder of another baseline.
+        TrialFailed: if the loss is not finite.
+    """
+    run = Run(config, folder)
+    model = baseline_model(method, run.factory, size)
+    with run.claimed():
+        _claim(folder, method, size)
+        path = folder / "metrics.json"
+        if path.exists():
+            return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+        loaders = {split: run.loader(split, model) for split in ("dev", "test")}
+        train = run.loader("train", model, shuffled=True)
+        (folder / "train").mkdir(exist_ok=True)
+        task, seed = run.spec.task, config.seed
+        result = fit(model, train, loaders["dev"], task, config.training, seed, folder / "train")
+        weights = {name: p.detach().cpu().contiguous() for name, p in trained(model)}
+        save_file(weights, folder / WEIGHTS)
+        dev, test = (evaluate(model, loaders[split], task) for split in ("dev", "test"))
+        metrics = {
+            "method": method,
+            "size": size or BASELINES[method].size,
+            "task": config.task.name,
+            "backbone": config.backbone.name,
+            "seed": seed,
+            "learning_rate": config.training.learning_rate,
+            "dev_accuracy": dev["accuracy"],
+            "test_accuracy": test["accuracy"],
+            "dev_metric": dev["metric"],
+            "test_metric": test["metric"],
+            "tunable_parameters": sum(weight.numel() for weight in weights.values()),
+            "bytes": (folder / WEIGHTS).stat().st_size,
+            "train_flops": result.flops,
+            "seconds": result.seconds,
+            "steps": result.steps,
+            "epochs": result.epochs,
+            "versions": versions(),
+            "machine": machine(),
+        }
+        write_text(path, json.dumps(metrics, indent=2) + "\n")
+        checkpoint_path(folder / "train").unlink(missing_ok=True)
+        return metrics
+
+
+def _claim(folder: Path, method: str, size: int | None) -> None:
+    path = folder / "baseline.json"
+    wanted = {"method": method, "size": size or BASELINES[method].size}
+    if not path.exists():
+        write_text(path, json.dumps(wanted) + "\n")
+    elif (found := json.loads(path.read_text(encoding="utf-8"))) != wanted:
+        raise InputError(f"The folder '{folder}' holds the baseline {found}, not {wanted}. Choose another.")

@@ -1,0 +1,189 @@
+"""`spt bench`: measured tables and tests of the methods. What is heavy is imported inside the commands."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from experiments.console import exit_codes, settle
+
+if TYPE_CHECKING:
+    from experiments.grid import Outcome
+
+app = typer.Typer(help="Measure: the truth about layers, speed, methods side by side.", no_args_is_help=True)
+
+Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
+
+
+GOES_ON = "Stopped. The same command goes on from the last finished epoch."
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command()
+def table(
+    folder: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = Path("runs/truth"),
+    seeds: Annotated[int, typer.Option(min=2, help="Seeds of every subset.")] = 6,
+    workers: Workers = 0,
+) -> None:
+    """Train every pair of layers of MiniLM-L6 on 2,000 TREC questions: the truth that judges a search.
+
+    Half an hour of one core a seed. Resumable: the same command goes on where it was stopped.
+    """
+    settle(quiet=False)
+    with exit_codes(GOES_ON):
+        from benchmarks.make_table import make_table
+
+        failed = make_table(folder, seeds=range(seeds), workers=workers, on_done=say)
+    if failed:
+        print(f"{failed} trainings failed; the same command tries them again.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def strategies(
+    folder: Annotated[Path, typer.Option(help="Where the searches are kept.")] = Path("runs/strategies"),
+    variants: Annotated[Path, typer.Option(help="YAML of name -> keys and values: what is compared.")] = Path(
+        "benchmarks/strategies.yml"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every variant.")] = 5,
+    trainings: Annotated[
+        float, typer.Option(min=1, help="What search and retraining may take, in trainings of the table.")
+    ] = 4.0,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "strategies",
+    workers: Workers = 0,
+) -> None:
+    """Judge every search strategy by the truth table: regret, stability and rank correlation, at equal FLOPs.
+
+    One-shot strategies are really trained, the others look candidates up. Resumable.
+    """
+    settle(quiet=False)
+    with exit_codes(GOES_ON):
+        from benchmarks.strategies import measure
+
+        failed = measure(
+            folder,
+            variants=variants,
+            seeds=range(seeds),
+            trainings=trainings,
+            workers=workers,
+            on_done=say_layers,
+            result=result,
+        )
+    if failed:
+        print(f"{failed} searches failed; the same command tries them again.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def tuning(
+    folder: Annotated[Path, typer.Option(help="Where runs and studies are kept.")] = Path("runs/tuning"),
+    data_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="With stsa.binary.train and .test of SST-2; the hub by default.", show_default=False
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Samples of 16 rows a class, each with a study.")] = 5,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of a study.")] = 12,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "tuning",
+) -> None:
+    """Measure Ray Tune's overhead, and tuned against default regularisation on TREC and SST-2, 16-shot.
+
+    Half an hour of two cores. Resumable.
+    """
+    settle(quiet=False)
+    with exit_codes(GOES_ON):
+        from benchmarks.tuning import measure
+
+        print(measure(folder, data_folder=data_folder, seeds=range(seeds), trials=trials, result=result))
+
+
+def say_layers(name: str, outcome: "Outcome") -> None:
+    """One line as a search ends."""
+    found = f"failed: {outcome.failure}" if outcome.metrics is None else f"layers {outcome.metrics['layers']}"
+    print(f"{name}: {found}", flush=True)
+
+
+@app.command()
+def speed(
+    folder: Annotated[Path, typer.Option(help="Where finished parts are kept.")] = Path("runs/speed"),
+    repeats: Annotated[int, typer.Option(min=1, help="Timed steps of each method.")] = 3,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON and the plot that are written into benchmarks/results.")
+    ] = "speed",
+) -> None:
+    """Cost of a step beside peft's methods: FLOPs, saved bytes, peak memory, time, latency, growth.
+
+    Resumable part by part; delete the folder to measure again.
+    """
+    settle(quiet=False)
+    with exit_codes(GOES_ON):
+        from benchmarks.speed import measure
+
+        print(measure(folder, repeats, result))
+
+
+@app.command()
+def search_cost(
+    train_size: Annotated[int, typer.Option(min=50, help="TREC questions to train on.")] = 2000,
+    epochs: Annotated[int, typer.Option(min=2, help="Of the search and of each training.")] = 4,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each, after one that warms up.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of all runs.")] = 0,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "search_cost",
+) -> None:
+    """Cost and accuracy of whole runs: peft's PromptTuning, search with retraining, and two late layers."""
+    settle(quiet=False)
+    with exit_codes("Stopped; nothing is kept."):
+        from benchmarks.search_cost import measure
+
+        print(measure(train_size, epochs, repeats, seed, result))
+
+
+@app.command()
+def methods(
+    bench: Annotated[Path, typer.Argument(metavar="BENCH", help="YAML file, as experiments/methods.yml.")],
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the runs are kept; runs/NAME by default.", show_default=False)
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A method of the bench; repeat it.", show_default=False)
+    ] = None,
+    on: Annotated[
+        list[str] | None, typer.Option(help="A condition of the bench; repeat it.", show_default=False)
+    ] = None,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "methods",
+    workers: Workers = 0,
+) -> None:
+    """Compare methods over conditions and seeds, each at the learning rate that dev chose for it.
+
+    Writes results.json, table.csv, runs.csv and report.html into the folder. Resumable.
+    """
+    settle(quiet=False)
+    with exit_codes(GOES_ON):
+        from benchmarks.methods import measure
+
+        failed = measure(bench, folder, only or (), on or (), workers, say, result)
+    if failed:
+        print(f"{failed} runs failed; the same command tries them again.")
+        raise typer.Exit(1)
+
+
+def say(name: str, outcome: "Outcome") -> None:
+    """One line as a run ends."""
+    if outcome.metrics is None:
+        print(f"{name}: failed: {outcome.failure}", flush=True)
+    else:
+        metrics = outcome.metrics
+        print(f"{name}: dev {metrics['dev_accuracy']:.3f}, test {metrics['test_accuracy']:.3f}", flush=True)

@@ -1,0 +1,126 @@
+"""Methods side by side on the tiny backbone: dev chooses rates, runs are read back, failures reported."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmarks import methods, record
+from benchmarks.methods import Cell, MethodBench, best_rates, measure
+from experiments.grid import Job, Outcome, outcome_of
+from spt.errors import InputError
+from tests.tiny import tiny_tree
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Jobs run in this process; their names in order."""
+    called: list[str] = []
+
+    def run_jobs(jobs: Mapping[str, Job], folder: Path, *_: Any, **__: Any) -> dict[str, Outcome]:
+        called.extend(jobs)
+        return {name: outcome_of(job, folder / name) for name, job in jobs.items()}
+
+    monkeypatch.setattr(methods, "run_jobs", run_jobs)
+    return called
+
+
+def bench(folder: Path, **changes: Any) -> Path:
+    (folder / "base.yml").write_text(yaml.safe_dump(tiny_tree(folder)), encoding="utf-8")
+    manual = {"search.strategy": "manual", "search.manual_layers": [1]}
+    content = {
+        "name": "tiny",
+        "config": "base.yml",
+        "seeds": [0, 1],
+        "conditions": {"all": {}, "shots": {"data.shots_per_class": 8, "data.dev_size": None}},
+        "methods": {
+            "late": {"set": manual, "learning_rates": [0.001, 0.01]},
+            "lora": {"baseline": "lora", "size": 2, "learning_rates": [0.01]},
+        },
+        **changes,
+    }
+    path = folder / "bench.yml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, here: list[str]) -> None:
+    path = bench(tmp_path)
+    assert measure(path, tmp_path / "runs", conditions=["all"], workers=1) == 0
+    found = json.loads((results / "methods.json").read_text(encoding="utf-8"))
+    records = found["records"]
+    assert [(r["method"], r["seed"]) for r in records] == [
+        ("late", 0),
+        ("late", 1),
+        ("lora", 0),
+        ("lora", 1),
+    ]
+    keys = {"task", "shots", "condition", "tunable_parameters", "learning_rate", "train_flops", "seconds"}
+    for line in records:
+        assert keys <= line.keys()
+        assert line["bytes"] > 0 and line["peak_bytes"] > 10**7 and line["train_flops"] > 0
+    sweep = {(line["method"], line["learning_rate"]): line["dev_accuracy"] for line in found["sweep"]}
+    assert sweep.keys() == {("late", 0.001), ("late", 0.01), ("lora", 0.01)}
+    best = max((0.001, 0.01), key=lambda rate: (sweep["late", rate], -rate))
+    assert {r["learning_rate"] for r in records if r["method"] == "late"} == {best}
+    assert {"results.json", "report.html", "table.csv", "runs.csv"} <= {
+        p.name for p in (tmp_path / "runs").iterdir()
+    }
+    before = len(here)
+    assert measure(path, tmp_path / "runs", conditions=["all"], workers=1) == 0
+    assert len(here) == before
+    assert json.loads((results / "methods.json").read_text(encoding="utf-8"))["records"] == records
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
+def test_a_method_that_fails_at_every_rate_is_reported_as_failed(tmp_path: Path, results: Path) -> None:
+    late = {"set": {"search.strategy": "manual", "search.manual_layers": [3]}}
+    path = bench(
+        tmp_path,
+        methods={"whole": {**late, "learning_rates": [0.01]}, "broken": {**late, "learning_rates": [1e30]}},
+    )
+    assert measure(path, tmp_path / "runs", conditions=["all"], workers=1) == 2
+    records = json.loads((results / "methods.json").read_text(encoding="utf-8"))["records"]
+    failed = [r for r in records if r["method"] == "broken"]
+    assert len(failed) == 2
+    assert all("no learning rate worked" in r["failure"] and "dev_accuracy" not in r for r in failed)
+
+
+def test_the_lower_of_two_equal_rates_wins_and_failures_lose() -> None:
+    def cells(scores: Iterable[tuple[float, float | None]]) -> dict[Cell, Outcome]:
+        return {
+            Cell("m", "c", 0, rate): Outcome(failure="x") if dev is None else Outcome({"dev_accuracy": dev})
+            for rate, dev in scores
+        }
+
+    assert best_rates(cells([(0.1, 0.8), (0.01, 0.8), (1.0, None)])) == {("m", "c"): 0.01}
+    assert best_rates(cells([(0.1, 0.9), (0.01, 0.8)])) == {("m", "c"): 0.1}
+    assert best_rates(cells([(0.1, None)])) == {}
+
+
+def test_what_is_wrong_with_a_bench_is_said_together(tmp_path: Path) -> None:
+    path = bench(tmp_path, seeds=[], methods={"x": {"baseline": "lore", "learning_rates": [0]}})
+    with pytest.raises(InputError, match=r"(?s)3 problem.*seeds.*learning_rates"):
+        MethodBench.load(path)
+    with pytest.raises(InputError, match="no methods lora"):
+        MethodBench.load(bench(tmp_path, methods={"late": {"learning_rates": [0.1]}})).chosen(["lora"], [])
+
+
+def test_the_shipped_bench_is_right() -> None:
+    path = Path("experiments") / "methods.yml"
+    found = MethodBench.load(path)
+    for method, entry in found.methods.items():
+        for condition in found.conditions:
+            cell = Cell(method, condition, 0, entry.learning_rates[0])
+            assert methods.config_of(found, path.parent, cell).task.name == "trec"
