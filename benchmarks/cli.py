@@ -38,9 +38,7 @@ def table(
         from benchmarks.make_table import make_table
 
         failed = make_table(folder, seeds=range(seeds), workers=workers, on_done=say)
-    if failed:
-        print(f"{failed} trainings failed; the same command tries them again.")
-        raise typer.Exit(1)
+    end(failed, "trainings")
 
 
 @app.command()
@@ -75,9 +73,7 @@ def strategies(
             on_done=say_layers,
             result=result,
         )
-    if failed:
-        print(f"{failed} searches failed; the same command tries them again.")
-        raise typer.Exit(1)
+    end(failed, "searches")
 
 
 @app.command()
@@ -104,6 +100,13 @@ def tuning(
         from benchmarks.tuning import measure
 
         print(measure(folder, data_folder=data_folder, seeds=range(seeds), trials=trials, result=result))
+
+
+def end(failed: int, what: str) -> None:
+    """Exit code 1 if anything failed."""
+    if failed:
+        print(f"{failed} {what} failed; the same command tries them again.")
+        raise typer.Exit(1)
 
 
 def say_layers(name: str, outcome: "Outcome") -> None:
@@ -175,9 +178,7 @@ def methods(
         from benchmarks.methods import measure
 
         failed = measure(bench, folder, only or (), on or (), workers, say, result)
-    if failed:
-        print(f"{failed} runs failed; the same command tries them again.")
-        raise typer.Exit(1)
+    end(failed, "runs")
 
 
 def say(name: str, outcome: "Outcome") -> None:

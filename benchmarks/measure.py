@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -60,9 +60,13 @@ def peak_bytes() -> int:
     """The most memory this process has held so far: of the GPU where there is one, else of the machine."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    # kilobytes on Linux, bytes on macOS
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage would count the process that made this one
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return 1024 * int(line.split()[1])
+    # bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def matmul_rate(device: torch.device, size: int = 2048) -> float:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from benchmarks.baselines.methods import BASELINES
 from benchmarks.baselines.run import run_baseline
+from benchmarks.measure import peak_bytes
 from benchmarks.record import write_result
 from experiments.comparison import Comparison, Record
 from experiments.comparison_report import write_results
@@ -222,7 +220,7 @@ def _measured(job: Job, folder: Path) -> dict[str, Any]:
     """A job's metrics with its seconds, the size of what it saved, and the peak memory of this process."""
     metrics = job(folder)
     saved = [file for file in (folder / "model").glob("*") if file.is_file()]
-    size = {"bytes": sum(file.stat().st_size for file in saved), "peak_bytes": _peak_bytes()}
+    size = {"bytes": sum(file.stat().st_size for file in saved), "peak_bytes": peak_bytes()}
     measured = {**size, **metrics, **_total(metrics)}
     write_text(folder / MEASURED, json.dumps(measured) + "\n")
     return measured
@@ -236,13 +234,6 @@ def _total(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": metrics["search_seconds"] + metrics["train_seconds"],
         "train_flops": metrics["total_flops"],
     }
-
-
-def _peak_bytes() -> int:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _measured_before(config: RunConfig, method: Method, folder: Path) -> Outcome | None:
