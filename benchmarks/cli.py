@@ -5,17 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.console import exit_codes, settle
+from experiments.console import GOES_ON, Workers, exit_codes, settle
 
 if TYPE_CHECKING:
     from experiments.grid import Outcome
 
 app = typer.Typer(help="Measure: the truth about layers, speed, methods side by side.", no_args_is_help=True)
-
-Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
-
-
-GOES_ON = "Stopped. The same command goes on from the last finished epoch."
 
 
 @app.callback()
@@ -183,8 +178,6 @@ def methods(
 
 def say(name: str, outcome: "Outcome") -> None:
     """One line as a run ends."""
-    if outcome.metrics is None:
-        print(f"{name}: failed: {outcome.failure}", flush=True)
-    else:
-        metrics = outcome.metrics
-        print(f"{name}: dev {metrics['dev_accuracy']:.3f}, test {metrics['test_accuracy']:.3f}", flush=True)
+    from experiments.comparison_console import line
+
+    print(line(name, outcome), flush=True)

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from benchmarks.record import RESULTS, mean_and_spread, write_result
 from experiments.baselines import Baseline, baseline_config
 from experiments.config import RunConfig, load_config, parse_overrides
-from experiments.pipeline import run
+from experiments.grid import Outcome, run_grid
+from spt.errors import TrialFailed
 
 CONFIG = Path("experiments") / "configs" / "trec.yml"
 METHODS = ("spt_darts", *get_args(Baseline))
@@ -41,15 +39,15 @@ def config_of(method: str, seed: int, overrides: Sequence[str]) -> RunConfig:
     return config if method == "spt_darts" else baseline_config(config, cast(Baseline, method))
 
 
-def run_one(method: str, seed: int, overrides: Sequence[str]) -> dict[str, Any]:
-    """One run, in this process, as a record."""
-    metrics = run(config_of(method, seed, overrides), Path("runs") / "main_job" / f"{method}-{seed}")
-    return {"method": method, "seed": seed, **{key: metrics[key] for key in KEPT}}
+def record_of(method: str, seed: int, outcome: Outcome) -> dict[str, Any]:
+    """A run as a record.
 
-
-def _in_process(method: str, seed: int, overrides: Sequence[str]) -> None:
-    command = [sys.executable, "-m", "benchmarks.main_job", "--only", method, str(seed), *overrides]
-    subprocess.run(command, check=True)
+    Raises:
+        TrialFailed: if it gave no metrics.
+    """
+    if outcome.metrics is None:
+        raise TrialFailed(f"{method} with seed {seed}: {outcome.failure}")
+    return {"method": method, "seed": seed, **{key: outcome.metrics[key] for key in KEPT}}
 
 
 def _recorded() -> list[dict[str, Any]]:
@@ -65,15 +63,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", choices=METHODS, nargs="+", default=METHODS, help="the rest is kept")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", nargs=2, metavar=("METHOD", "SEED"), help="one run, in this process")
     given = parser.parse_args()
-    if given.only:
-        run_one(given.only[0], int(given.only[1]), given.overrides)
-        return
-    jobs = [(method, seed) for seed in given.seeds for method in given.methods]
-    with ThreadPoolExecutor(given.workers) as pool:
-        list(pool.map(lambda job: _in_process(*job, given.overrides), jobs))
-    records = [run_one(method, seed, given.overrides) for method, seed in jobs]
+    jobs = {f"{method}-{seed}": (method, seed) for seed in given.seeds for method in given.methods}
+    configs = {name: config_of(*job, given.overrides) for name, job in jobs.items()}
+    found = run_grid(configs, Path("runs") / "main_job", given.workers)
+    records = [record_of(*jobs[name], outcome) for name, outcome in found.items()]
     records += [r for r in _recorded() if r["method"] not in given.methods]
     records.sort(key=lambda r: (METHODS.index(r["method"]), r["seed"]))
     summary = {

@@ -19,7 +19,7 @@ from benchmarks.record import write_result
 from experiments.comparison import Comparison, Record
 from experiments.comparison_report import write_results
 from experiments.comparison_table import Column, percent, tera, whole
-from experiments.config import RunConfig, load_config
+from experiments.config import RunConfig, bad_config, load_config
 from experiments.grid import Job, OnDone, Outcome, cores, finished, run_config, run_jobs
 from spt.atomic import write_text
 from spt.errors import InputError
@@ -89,8 +89,7 @@ class MethodBench(BaseModel):
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise InputError(f"The bench '{path}' cannot be read: {error}") from error
         except ValidationError as error:
-            lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-            raise InputError("\n".join([f"{len(lines)} problem(s) in {path}:", *lines])) from error
+            raise bad_config(error, str(path), cls) from error
 
     def chosen(self, methods: Sequence[str], conditions: Sequence[str]) -> MethodBench:
         """The bench with these methods and conditions only; all of them for none.

@@ -12,14 +12,13 @@ import typer
 from rich import print as show
 
 from benchmarks.cli import app as bench
-from experiments.console import exit_codes, settle
+from experiments.console import GOES_ON, Workers, exit_codes, settle
 
 if TYPE_CHECKING:
     from experiments.pipeline import Run
     from experiments.texts import Row
 
 CHUNK = 1024
-GOES_ON = "Stopped. The same command goes on from the last finished epoch."
 
 app = typer.Typer(
     help="Find the layers of a frozen transformer that should get a soft prompt, and train those prompts.",
@@ -43,7 +42,6 @@ Overrides = Annotated[
 Folder = Annotated[
     Path | None, typer.Option(help="Where the run is kept; runs/NAME by default.", show_default=False)
 ]
-Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table: errors only.")]
 
 

@@ -264,6 +264,12 @@ def read_tree(path: Path | None, overrides: Mapping[str, Any] | None = None) -> 
     return tree
 
 
+def bad_config(error: ValidationError, source: str, model: type[BaseModel] = RunConfig) -> InputError:
+    """Every problem of a config in one error."""
+    lines = "\n".join(f"  {explain(dict(e), model)}" for e in error.errors())
+    return InputError(f"{error.error_count()} problem(s) in {source}:\n{lines}")
+
+
 def checked(tree: Mapping[str, Any], source: str) -> RunConfig:
     """A run's configuration from nested keys.
 
@@ -273,8 +279,7 @@ def checked(tree: Mapping[str, Any], source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        lines = "\n".join(f"  {explain(dict(e))}" for e in error.errors())
-        raise InputError(f"{error.error_count()} problem(s) in {source}:\n{lines}") from error
+        raise bad_config(error, source) from error
 
 
 def schema_lines(model: type[BaseModel] = RunConfig, indent: str = "") -> Iterator[str]:

@@ -3,8 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
+
+GOES_ON = "Stopped. The same command goes on from the last finished epoch."
+
+Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
 
 
 def settle(quiet: bool) -> None:

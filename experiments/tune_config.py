@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from experiments.config import RunConfig, assign, checked, explain, read_tree
+from experiments.config import RunConfig, assign, bad_config, checked, read_tree
 from experiments.hyperparameters import distributions
 from spt.errors import InputError, unknown
 
@@ -178,8 +178,7 @@ def load_tune_config(path: Path, overrides: Mapping[str, Any] | None = None) -> 
     try:
         return TuneConfig.model_validate(tree, context=path.parent)
     except ValidationError as error:
-        lines = "\n".join(f"  {explain(dict(e), TuneConfig)}" for e in error.errors())
-        raise InputError(f"{error.error_count()} problem(s) in {path}:\n{lines}") from error
+        raise bad_config(error, str(path), TuneConfig) from error
 
 
 def _ends(distribution: BaseDistribution) -> tuple[Any, ...]:
