@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from experiments.statistics import spread
 from spt.atomic import write_text
 from spt.versions import machine, versions
 
@@ -33,5 +33,5 @@ def write_result(name: str, command: str, records: Sequence[dict[str, Any]], **s
 
 def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
     """Mean and sample standard deviation; the latter 0 for a single value."""
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": statistics.fmean(values), "sd": spread, "n": len(values)}
+    found = spread(values)
+    return {"mean": found.mean, "sd": found.sd or 0.0, "n": found.n}

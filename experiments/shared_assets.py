@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,9 @@ class SharedRun(Run):
 
 def run_shared(config: RunConfig, folder: Path, on_epoch: OnEpoch, assets: SharedAssets) -> dict[str, Any]:
     """As `pipeline.run`, over shared assets where they are those of the config."""
-    new: Callable[..., Run] = SharedRun if assets.serve(config) else Run
-    extra = (assets,) if assets.serve(config) else ()
-    with new(config, folder, on_epoch, *extra).claimed() as claimed:
+    shared = assets.serve(config)
+    run = SharedRun(config, folder, on_epoch, assets) if shared else Run(config, folder, on_epoch)
+    with run.claimed() as claimed:
         return claimed.evaluate()
 
 

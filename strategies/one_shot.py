@@ -148,11 +148,6 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         """Operations of the derivation's dev scores."""
         return self._derivation_counter.total
 
-    @property
-    def flops(self) -> int:
-        """Operations of the whole search."""
-        return self.training_flops + self.derivation_flops
-
     def _callback(self, kind: type[Any]) -> Any:
         (found,) = (callback for callback in self._trainer.callbacks if isinstance(callback, kind))
         return found

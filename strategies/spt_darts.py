@@ -67,15 +67,16 @@ class SptDarts(OneShot):
 class SptDartsModule(OneShotModule):
     """The weight step learns consistency too; between epochs, candidates are dropped or the search ends."""
 
+    strategy: SptDarts
+
     def __init__(self, training_module: EvaluatorModule, strategy: SptDarts) -> None:
         super().__init__(training_module, strategy)
-        self.options = strategy
         self._best: list[int] = []
         self._unchanged = 0
 
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy, and the distance to a pass with some gates pruned."""
-        options = self.options
+        options = self.strategy
         return consistent_loss(
             cast(PromptedModel, self.model),
             batch,
@@ -87,7 +88,7 @@ class SptDartsModule(OneShotModule):
     def _mask(self, batch_idx: int) -> dict[int, float]:
         """This step's pruned gates."""
         generator = torch.Generator().manual_seed(self.step_seed(batch_idx))
-        return pruned_layers(list(gated_layers(self.model)), self.options.mask_probability, generator)
+        return pruned_layers(list(gated_layers(self.model)), self.strategy.mask_probability, generator)
 
     @property
     def _space(self) -> PromptLayerSpace:
@@ -99,7 +100,7 @@ class SptDartsModule(OneShotModule):
             gates = {layer: gated.gate().item() for layer, gated in gated_layers(self._space).items()}
             spare = max(0, len(gates) - 2 * self._space.budget.k)
             drop(
-                self._space, sorted(gates, key=lambda layer: gates[layer])[: min(self.options.shrink, spare)]
+                self._space, sorted(gates, key=lambda layer: gates[layer])[: min(self.strategy.shrink, spare)]
             )
 
     def on_train_epoch_end(self) -> None:
@@ -115,7 +116,7 @@ class SptDartsModule(OneShotModule):
         self._stop_when_settled()
 
     def _stop_when_settled(self) -> None:
-        if 0 < self.options.patience <= self._unchanged:
+        if 0 < self.strategy.patience <= self._unchanged:
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
