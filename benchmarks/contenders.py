@@ -168,7 +168,7 @@ def search(
 
 CYCLE = 4
 # name -> weight steps for a gate step
-SEARCHES = {"search_step": SptDarts().gate_every, "search_step_gates_every_2": 2}
+SEARCHES = {"search_step": SptDarts().gate_every, "search_step_gates_every_step": 1}
 
 
 def peft_configs(shape: Shape) -> dict[str, PeftConfig]:

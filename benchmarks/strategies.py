@@ -39,7 +39,8 @@ def measure(
 
     Multi-trial strategies look candidates up in the table. One-shot strategies train their hyper-networks
     below `folder`, where the same command goes on after a kill; each derivation's choice from the one
-    hyper-network is a record, and its retraining is looked up.
+    hyper-network is a record (the set one alone with `search.compare_derivations: false`), and its retraining
+    is looked up.
 
     Args:
         folder: of the searches.
@@ -134,7 +135,8 @@ def _looked_up(table: TruthTable, config: RunConfig) -> Record:
 def _derived(table: TruthTable, config: RunConfig, search: Mapping[str, Any]) -> Iterator[Record]:
     """The choice of each derivation from one hyper-network; `chosen` marks the one the search is set to."""
     training = search["flops"] - search["derivation_flops"]
-    for rule, derived in search["derivations"].items():
+    chosen = {**search, "flops": search["derivation_flops"]}
+    for rule, derived in search.get("derivations", {search["derivation"]: chosen}).items():
         layers = tuple(derived["layers"])
         retraining = table.entries[layers][config.seed].flops
         tau = table.kendall({int(layer): score for layer, score in derived["scores"].items()})
@@ -151,17 +153,20 @@ def _derived(table: TruthTable, config: RunConfig, search: Mapping[str, Any]) ->
 
 
 def _record(table: TruthTable, config: RunConfig, layers: Layers, flops: int) -> Record:
+    training = table.entries[layers][config.seed]
     return {
         "strategy": config.search.strategy,
         "seed": config.seed,
         "layers": layers,
+        "dev_accuracy": training.dev,
+        "test_accuracy": training.test,
         "regret": table.regret(layers),
         "train_flops": flops,
     }
 
 
 def summary(records: Sequence[Record]) -> list[Record]:
-    """Variant and derivation over the seeds: regret, stability, Kendall's tau, operations."""
+    """Variant and derivation over the seeds: accuracy, regret, stability, Kendall's tau, operations."""
     groups: dict[tuple[str, str | None], list[Record]] = {}
     for record in records:
         if "failure" not in record:
@@ -171,6 +176,7 @@ def summary(records: Sequence[Record]) -> list[Record]:
             "variant": variant,
             "derivation": derivation,
             "chosen": group[0]["chosen"],
+            "test_accuracy": mean_and_spread([record["test_accuracy"] for record in group]),
             "regret": mean_and_spread([record["regret"] for record in group]),
             "stability": stability([record["layers"] for record in group]),
             "kendall_tau": _mean([record["kendall_tau"] for record in group]),

@@ -79,7 +79,7 @@ class SearchConfig(BaseModel):
         0, ge=0, description="Epochs with the same K best layers before spt_darts stops; 0 for never."
     )
     warmup_epochs: int = Field(1, ge=0, description="Search epochs before the gates move.")
-    gate_every: int = Field(1, ge=1, description="Weight steps for one gate step.")
+    gate_every: int = Field(2, ge=1, description="Weight steps for one gate step.")
     bilevel: bool = Field(
         True, description="False moves the gates on the batches of the weights, not on a half of their own."
     )

@@ -147,6 +147,8 @@ def _one_shot(run: Run, folder: Path) -> dict[str, Any]:
 
 def _counted(strategy: OneShot, rule: str) -> dict[str, Any]:
     """What a derivation finds, and the operations it takes."""
+    if rule == strategy.derivation:
+        return {**strategy.derived.__dict__, "flops": strategy.derivation_flops}
     with FlopCounter() as counter:
         derived = strategy.derive(rule)
     return {**derived.__dict__, "flops": counter.total}

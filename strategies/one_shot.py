@@ -58,7 +58,7 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         gate_learning_rate: float = 0.05,
         gate_weight_decay: float = 1e-3,
         warmup_epochs: int = 1,
-        gate_every: int = 1,
+        gate_every: int = 2,
         bilevel: bool = True,
         derivation: str = "top_k",
         threshold: float = 0.5,

@@ -29,7 +29,8 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, float]]:
     makers = contenders(Shape(), CPU)
-    return {r["name"]: r for r in ratios({name: counts(makers[name]()) for name in (UNIT, *LIMITS)})}
+    names = (UNIT, "search_step", *LIMITS)
+    return {r["name"]: r for r in ratios({name: counts(makers[name]()) for name in names})}
 
 
 @pytest.mark.slow
@@ -40,6 +41,11 @@ def test_a_step_costs_no_more_than_the_layers_that_learn(
     flops, saved = LIMITS[name]
     assert found[name]["ratio_flops"] <= flops
     assert found[name]["ratio_saved_bytes"] <= saved
+
+
+@pytest.mark.slow
+def test_a_search_step_costs_no_more_than_its_passes(found: dict[str, dict[str, float]]) -> None:
+    assert found["search_step"]["ratio_flops"] <= 2.6
 
 
 @pytest.mark.slow

@@ -94,7 +94,8 @@ def test_every_variant_is_judged_by_the_table(
         "random: {search.strategy: random}\n"
         "all: {search.strategy: exhaustive, search.evaluations: 6}\n"
         "darts: {search.strategy: darts}\n"
-        "shared: {search.strategy: one_shot_random}\n",
+        "shared: {search.strategy: one_shot_random}\n"
+        "set: {search.strategy: darts, search.derivation: ablation, search.compare_derivations: false}\n",
         encoding="utf-8",
     )
     told: list[str] = []
@@ -115,7 +116,7 @@ def test_every_variant_is_judged_by_the_table(
         return content
 
     content = judged()
-    assert sorted(told) == ["darts/seed0", "darts/seed1", "shared/seed0", "shared/seed1"]
+    assert sorted(told) == [f"{name}/seed{seed}" for name in ("darts", "set", "shared") for seed in (0, 1)]
     assert content["budget_flops"] == 6 * COST
     records = content["records"]
     table = TruthTable.load(truth)
@@ -127,6 +128,17 @@ def test_every_variant_is_judged_by_the_table(
     rules = [r["derivation"] for r in records if (r["variant"], r["seed"]) == ("darts", 0)]
     assert rules == ["top_k", "ablation", "pruned"]
     assert [r["derivation"] for r in records if (r["variant"], r["seed"]) == ("shared", 1)] == ["pruned"]
+    # the same hyper-network, and the same ablation
+    (compared,) = (
+        r for r in records if (r["variant"], r["seed"], r["derivation"]) == ("darts", 0, "ablation")
+    )
+    (alone,) = (r for r in records if (r["variant"], r["seed"]) == ("set", 0))
+    assert {**alone, "search_seconds": 0} == {
+        **compared,
+        "variant": "set",
+        "chosen": True,
+        "search_seconds": 0,
+    }
     for found in records:
         if found["derivation"]:
             # the retraining is that of the table, and scoring dev costs something
@@ -151,6 +163,7 @@ def test_failures_are_left_out_of_the_summary() -> None:
         "derivation": None,
         "chosen": True,
         "layers": (0, 1),
+        "test_accuracy": 0.8,
         "regret": 0.1,
         "train_flops": 5,
         "kendall_tau": None,

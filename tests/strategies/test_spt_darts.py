@@ -87,7 +87,7 @@ def test_gates_move_away_from_one_half(default: tuple[dict[int, float], Tensor])
         {"distance": "kl"},
         {"mask_probability": 0.9},
         {"warmup_epochs": 1},
-        {"gate_every": 2},
+        {"gate_every": 1},
         {"bilevel": False},
         {"seed": 1},
     ],
