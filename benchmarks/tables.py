@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,93 +33,138 @@ def _percent(score: dict[str, float]) -> str:
     return f"{100 * score['mean']:.1f} ± {100 * score['sd']:.1f}"
 
 
+def _points(score: dict[str, float]) -> str:
+    return f"{100 * score['mean']:.2f} ± {100 * score['sd']:.2f}"
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _layers(run: dict[str, Any]) -> str:
+    return "+".join(map(str, run["layers"])) or "none"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown, with an empty one before them."""
+    return ["", *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))]
+
+
 def main_job() -> str:
     """Accuracy over seeds, and the layers of each seed."""
     result = _load("main_job")
     records = result["records"]
     size, seeds = records[0]["train_size"], result["summary"]["head"]["test_accuracy"]["n"]
-    lines = [
+    title = (
         f"MiniLM-L6 on the embedded TREC questions ({size:,} to train on), mean and standard deviation of "
-        f"{seeds} seeds, equal epochs, one core; made by `{result['command']}`:",
-        "",
-        "| method | dev % | test % | tunable parameters | layers by seed | search + training s |",
-        "|---|---|---|---|---|---|",
-    ]
+        f"{seeds} seeds, equal epochs, one core; made by `{result['command']}`:"
+    )
+    rows = []
     for method, scores in result["summary"].items():
         runs = [record for record in records if record["method"] == method]
-        layers = ", ".join("+".join(map(str, run["layers"])) or "none" for run in runs)
         seconds = sum(run["search_seconds"] + run["train_seconds"] for run in runs) / len(runs)
-        lines.append(
-            f"| {NAMES[method]} | {_percent(scores['dev_accuracy'])} | {_percent(scores['test_accuracy'])} "
-            f"| {runs[0]['tunable_parameters']:,} | {layers} | {seconds:.0f} |"
+        rows.append(
+            [
+                NAMES[method],
+                _percent(scores["dev_accuracy"]),
+                _percent(scores["test_accuracy"]),
+                f"{runs[0]['tunable_parameters']:,}",
+                ", ".join(map(_layers, runs)),
+                f"{seconds:.0f}",
+            ]
         )
-    return "\n".join(lines)
+    head = ["method", "dev %", "test %", "tunable parameters", "layers by seed", "search + training s"]
+    return "\n".join([title, *_table(head, rows)])
+
+
+def strategies() -> str:
+    """Each strategy's and derivation's choice of layers, judged by the truth table."""
+    result = _load("strategies")
+    spread, found = result["spread"], result["summary"]
+    training = result["budget_flops"] / result["trainings"]
+    title = (
+        f"Every pair of layers of MiniLM-L6 trained on {result['train_size']:,} TREC questions with "
+        f"{result['table_seeds']} seeds is the truth (`spt bench table`): the pairs' mean test accuracies "
+        f"lie between {100 * spread['worst']:.1f} and {100 * spread['best']:.1f} %. The layers alone account "
+        f"for a standard deviation of {100 * spread['choice']:.2f} points, the seed of a single training for "
+        f"{100 * spread['seed']:.2f}. Judged by it over {found[0]['regret']['n']} seeds, at no more than "
+        f"{result['trainings']:g} trainings' FLOPs for search and retraining together "
+        f"(`{result['command']}`):"
+    )
+    rows = [
+        [
+            f"`{row['variant']}`",
+            f"{row['derivation'] or ''}{' (set)' if row['derivation'] and row['chosen'] else ''}",
+            _percent(row["test_accuracy"]),
+            _points(row["regret"]),
+            _decimal(row["kendall_tau"]),
+            _decimal(row["stability"]),
+            f"{row['train_flops']['mean'] / training:.2f}",
+        ]
+        for row in found
+    ]
+    head = ["search", "derivation", "test %", "regret, points", "Kendall's tau", "stability"]
+    return "\n".join([title, *_table([*head, "FLOPs, trainings"], rows)])
 
 
 def search_cost() -> str:
     """What search and retraining cost together, and the whole runs where they are recorded."""
     result = _load("search_cost")
-    ratios, records = result["ratios"], result["records"]
-    sentence = (
+    ratios, records, settings = result["ratios"], result["records"], result["settings"]
+    title = (
         f"Search and retraining together cost {ratios['flops']:.2f} times the FLOPs and "
         f"{ratios['seconds']:.2f} times the seconds of one {NAMES[records[0]['name']]} of the same epochs, "
-        f"side by side in one process (`{result['command']}`)."
+        f"side by side in one process (`{result['command']}`). MiniLM-L6, "
+        f"{settings['data.train_size']:,} TREC questions, {settings['training.epochs']} epochs, one seed:"
     )
-    settings = result["settings"]
-    lines = [
-        f"{sentence} MiniLM-L6, {settings['data.train_size']:,} TREC questions, "
-        f"{settings['training.epochs']} epochs, one seed:",
-        "",
-        "| run | FLOPs | time | dev % | test % | layers |",
-        "|---|---|---|---|---|---|",
+    rows = [
+        [
+            NAMES[run["name"]],
+            _decimal(run["ratio_flops"]),
+            _decimal(run["ratio_time"]),
+            f"{100 * run['dev_accuracy']:.1f}",
+            f"{100 * run['test_accuracy']:.1f}",
+            _layers(run),
+        ]
+        for run in records
     ]
-    lines += [
-        f"| {NAMES[r['name']]} | {r['ratio_flops']:.2f} | {r['ratio_time']:.2f} "
-        f"| {100 * r['dev_accuracy']:.1f} | {100 * r['test_accuracy']:.1f} "
-        f"| {'+'.join(map(str, r['layers'])) or 'none'} |"
-        for r in records
-    ]
-    return "\n".join(lines)
+    return "\n".join([title, *_table(["run", "FLOPs", "time", "dev %", "test %", "layers"], rows)])
 
 
 def speed() -> str:
     """A step of each method beside one of peft's PromptTuning."""
     result = _load("speed")
-    shape = result["shape"]
+    shape, share = result["shape"], result["generation"]["share_of_time"]
     by_threads: dict[int, dict[str, dict[str, Any]]] = {}
     for record in result["records"]:
         by_threads.setdefault(record["threads"], {})[record["name"]] = record
-    first = next(iter(by_threads.values()))
-    times = [f"time, {threads} thread{'s' * (threads > 1)}" for threads in by_threads]
-    share = result["generation"]["share_of_time"]
-    lines = [
+    title = (
         f"One training step of a BERT of {shape['layers']} layers with B {shape['batch']}, "
         f"T {shape['tokens']} and P {shape['prompt']}, in units of one peft PromptTuning step; made by "
-        f"`{result['command']}`. Making the prompts takes {100 * share:.1f} % of a step.",
-        "",
-        f"| method | FLOPs | saved activations | peak memory | {' | '.join(times)} |",
-        "|---" * (4 + len(times)) + "|",
-    ]
-    for name, record in first.items():
+        f"`{result['command']}`. Making the prompts takes {100 * share:.1f} % of a step."
+    )
+    rows = []
+    for name, record in next(iter(by_threads.values())).items():
         ratios = [record.get(f"ratio_{key}") for key in ("flops", "saved_bytes", "peak_bytes")]
         ratios += [found[name]["ratio_time"] for found in by_threads.values()]
-        cells = " | ".join("" if ratio is None else f"{ratio:.2f}" for ratio in ratios)
-        lines.append(f"| `{name}` | {cells} |")
+        rows.append([f"`{name}`", *map(_decimal, ratios)])
+    times = [f"time, {threads} thread{'s' * (threads > 1)}" for threads in by_threads]
+    head = ["method", "FLOPs", "saved activations", "peak memory", *times]
     latencies = ", ".join(
         f"{record['name'].replace('_', ' ')} {record['ratio_time']:.2f}"
         for record in result["latencies"]
         if record["threads"] == min(by_threads)
     )
     answers = f"Time to answer a batch, in units of the unprompted model: {latencies}."
-    return "\n".join([*lines, "", answers, "", f"![{GROWTH}](benchmarks/results/speed.svg)"])
+    chart = f"![{GROWTH}](benchmarks/results/speed.svg)"
+    return "\n".join([title, *_table(head, rows), "", answers, "", chart])
 
 
 def tables() -> str:
-    """The README's results section."""
-    parts = [main_job(), search_cost()]
-    if (RESULTS / "speed.json").exists():
-        parts.append(speed())
-    return "\n\n".join(parts) + "\n"
+    """The README's results section, of what has been measured."""
+    parts = (main_job, strategies, search_cost, speed)
+    measured = [part() for part in parts if (RESULTS / f"{part.__name__}.json").exists()]
+    return "\n\n".join(measured) + "\n"
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import tables as making
-from benchmarks.tables import README, SECTION, search_cost, speed, tables
+from benchmarks.tables import README, SECTION, search_cost, speed, strategies, tables
 
 
 def test_the_readmes_results_are_those_of_the_json_files() -> None:
@@ -79,4 +79,44 @@ def test_whole_runs_are_listed_beside_peft(results: Path) -> None:
     assert lines[-2:] == [
         "| peft PromptTuning training | 1.00 | 0.50 | 90.0 | 95.0 | none |",
         "| SPT-DARTS | 2.25 | 1.12 | 90.0 | 95.0 | 3+5 |",
+    ]
+
+
+def test_each_derivation_of_a_search_has_a_row_judged_by_the_truth(results: Path) -> None:
+    def row(variant: str, derivation: str | None, tau: float | None, chosen: bool = True) -> dict[str, Any]:
+        score = {"mean": 0.905, "sd": 0.004, "n": 5}
+        return {
+            "variant": variant,
+            "derivation": derivation,
+            "chosen": chosen,
+            "test_accuracy": score,
+            "regret": {"mean": 0.0021, "sd": 0.001, "n": 5},
+            "kendall_tau": tau,
+            "stability": 0.5,
+            "train_flops": {"mean": 3e12, "sd": 0.0, "n": 5},
+        }
+
+    result = {
+        "command": "spt bench strategies",
+        "trainings": 4.0,
+        "budget_flops": 4e12,
+        "train_size": 2000,
+        "table_seeds": 6,
+        "spread": {"choice": 0.0012, "seed": 0.006, "best": 0.912, "worst": 0.901},
+        "summary": [
+            row("spt_darts", "top_k", 0.25),
+            row("spt_darts", "pruned", 0.5, chosen=False),
+            row("random", None, None),
+        ],
+    }
+    (results / "strategies.json").write_text(json.dumps(result), encoding="utf-8")
+    lines = strategies().splitlines()
+    assert "2,000 TREC questions with 6 seeds" in lines[0]
+    assert "between 90.1 and 91.2 %" in lines[0]
+    assert "deviation of 0.12 points, the seed of a single training for 0.60" in lines[0]
+    assert "no more than 4 trainings' FLOPs" in lines[0]
+    assert lines[-3:] == [
+        "| `spt_darts` | top_k (set) | 90.5 ± 0.4 | 0.21 ± 0.10 | 0.25 | 0.50 | 3.00 |",
+        "| `spt_darts` | pruned | 90.5 ± 0.4 | 0.21 ± 0.10 | 0.50 | 0.50 | 3.00 |",
+        "| `random` |  | 90.5 ± 0.4 | 0.21 ± 0.10 |  | 0.50 | 3.00 |",
     ]
