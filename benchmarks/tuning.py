@@ -29,7 +29,7 @@ SHOTS = 16
 # long enough to converge on so few rows
 RECIPE = {"search": {"layers": 2, "epochs": 10}, "training": {"epochs": 20, "batch_size": 16, "patience": 20}}
 # a trial of these takes some twenty seconds of one core
-OVERHEAD = {"data": {"train_size": 400, "dev_size": 200, "test_size": 200}, "training": {"epochs": 6}}
+OVERHEAD = {"data": {"train_size": 100, "dev_size": 100, "test_size": 100}, "training": {"epochs": 4}}
 OVERHEAD_TRIALS = 10
 LEAST_SECONDS = 10.0
 Say = Callable[[str], None]

@@ -1,5 +1,6 @@
 """The conformance suite's multi-trial part, with the candidates trained in Ray's workers."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from experiments import pipeline
 from experiments.ray_cluster import cluster
+from spt.errors import InputError, TrialFailed
 from tests.ray_processes import private_ray
 from tests.strategies.test_conformance import TIMES, TRIALS, candidates, config
 
@@ -40,3 +42,28 @@ def test_a_search_on_ray_tries_and_finds_what_it_does_in_one_process(name: str, 
     again = pipeline.search(config(tmp_path, name, search={"engine": engine}), tmp_path / "there")
     assert again["layers"] == there["layers"]
     assert len(candidates(tmp_path / "there")) == 3
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_budget_in_flops_is_kept_though_candidates_run_side_by_side(name: str, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    pipeline.search(config(tmp_path, name), here)
+    dearest = max(entry["flops"] for entry in json.loads((here / "ledger.json").read_text())["entries"])
+    search = {"engine": {"kind": "ray"}, "budget_flops": 2.6 * dearest}
+    pipeline.search(config(tmp_path, name, search=search), tmp_path / "there")
+    ledger = json.loads((tmp_path / "there" / "ledger.json").read_text())
+    assert 0 < ledger["total_flops"] <= ledger["budget_flops"] == 2.6 * dearest
+    assert 1 <= len(candidates(tmp_path / "there")) < 3
+
+    impossible = config(tmp_path, name, search={**search, "budget_flops": 1e6})
+    with pytest.raises(InputError, match=r"budget_flops is 1e\+06, but .* needs up to"):
+        pipeline.search(impossible, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+
+
+def test_candidates_without_numbers_are_reported_and_the_search_fails(tmp_path: Path) -> None:
+    broken = {"search": {"engine": {"kind": "ray"}}, "training": {"learning_rate": 1e30}}
+    with pytest.raises(TrialFailed, match=r"loss is (nan|inf)"):
+        pipeline.search(config(tmp_path, "random", **broken), tmp_path / "run")
+    assert [candidate["dev"] for candidate in candidates(tmp_path / "run")] == [None] * 3
+    assert not (tmp_path / "run" / "architecture.json").exists()
