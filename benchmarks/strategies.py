@@ -63,7 +63,7 @@ def measure(
     if missing:
         raise InputError(f"The table has no seeds {missing}, only {list(table.seeds)}.")
     budget = trainings * fmean(e.flops for by_seed in table.entries.values() for e in by_seed.values())
-    configs = _configs(path, variants, seeds, budget)
+    configs = _configs(path, variants, seeds, budget, table.budget.k)
     searched = {name: config for name, config in configs.items() if config.search.strategy in ONE_SHOT}
     outcomes = run_grid(searched, folder, workers, on_done, search_only=True)
     records = [
@@ -86,8 +86,10 @@ def measure(
     return sum(outcome.failure is not None for outcome in outcomes.values())
 
 
-def _configs(path: Path, variants: Path, seeds: Sequence[int], budget: float) -> dict[str, RunConfig]:
-    """variant/seed<n> -> what to run: the table's own configuration with the variant's changes."""
+def _configs(
+    path: Path, variants: Path, seeds: Sequence[int], budget: float, layers: int
+) -> dict[str, RunConfig]:
+    """variant/seed<n> -> what to run: the table's trainings, and a search as the variant sets it."""
     run = json.loads(path.read_text(encoding="utf-8"))["run"]
     try:
         changes = dict(yaml.safe_load(variants.read_text(encoding="utf-8")))
@@ -95,12 +97,13 @@ def _configs(path: Path, variants: Path, seeds: Sequence[int], budget: float) ->
         raise InputError(
             f"'{variants}' cannot be read ({error}). It must map names to keys, as {VARIANTS.name} does."
         ) from error
-    shared = {"search.budget_flops": budget, "search.compare_derivations": True}
+    # a default that has changed since the table was made is today's
+    run["search"] = {"layers": layers, "budget_flops": budget, "compare_derivations": True}
     configs = {}
     for name, overrides in changes.items():
         for seed in seeds:
             tree = json.loads(json.dumps(run))
-            for dotted, value in {"seed": seed, **shared, **overrides}.items():
+            for dotted, value in {"seed": seed, **overrides}.items():
                 assign(tree, dotted, value)
             configs[f"{name}/seed{seed}"] = checked(tree, f"variant '{name}' of {variants}")
     return configs

@@ -38,7 +38,6 @@ def truth(tmp_path: Path) -> Path:
         for subset in SUBSETS
     ]
     run = tiny_tree(tmp_path, data={"train_size": 48}, training={"epochs": 1})
-    run["search"] = {"layers": 2, "epochs": 1, "warmup_epochs": 0}
     path = tmp_path / "truth.json"
     path.write_text(json.dumps({"records": records, "layers_total": 4, "run": run}), encoding="utf-8")
     return path
@@ -93,9 +92,10 @@ def test_every_variant_is_judged_by_the_table(
     variants.write_text(
         "random: {search.strategy: random}\n"
         "all: {search.strategy: exhaustive, search.evaluations: 6}\n"
-        "darts: {search.strategy: darts}\n"
-        "shared: {search.strategy: one_shot_random}\n"
-        "set: {search.strategy: darts, search.derivation: ablation, search.compare_derivations: false}\n",
+        "darts: {search.strategy: darts, search.epochs: 1, search.warmup_epochs: 0}\n"
+        "shared: {search.strategy: one_shot_random, search.epochs: 1}\n"
+        "set: {search.strategy: darts, search.epochs: 1, search.warmup_epochs: 0, "
+        "search.derivation: ablation, search.compare_derivations: false}\n",
         encoding="utf-8",
     )
     told: list[str] = []
