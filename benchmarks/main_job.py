@@ -78,7 +78,8 @@ def main() -> None:
         for method in METHODS
         if any(r["method"] == method for r in records)
     }
-    write_result("main_job", "python -m benchmarks.main_job", records, summary=summary)
+    command = " ".join(["python -m benchmarks.main_job", *given.overrides])
+    write_result("main_job", command, records, summary=summary)
     print(summary)
 
 
