@@ -150,6 +150,14 @@ def search_cost(
 @app.command()
 def methods(
     bench: Annotated[Path, typer.Argument(metavar="BENCH", help="YAML file, as experiments/methods.yml.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Dotted keys over those of all conditions, or of one: sst2.data.train=FILE.",
+            show_default=False,
+        ),
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where the runs are kept; runs/NAME by default.", show_default=False)
     ] = None,
@@ -171,8 +179,10 @@ def methods(
     settle(quiet=False)
     with exit_codes(GOES_ON):
         from benchmarks.methods import measure
+        from experiments.config import parse_overrides
 
-        failed = measure(bench, folder, only or (), on or (), workers, say, result)
+        changes = parse_overrides(overrides or [])
+        failed = measure(bench, folder, only or (), on or (), changes, workers, say, result)
     end(failed, "runs")
 
 

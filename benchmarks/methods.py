@@ -19,7 +19,7 @@ from benchmarks.record import write_result
 from experiments.comparison import Comparison, Record
 from experiments.comparison_report import write_results
 from experiments.comparison_table import Column, percent, tera, whole
-from experiments.config import RunConfig, bad_config, load_config
+from experiments.config import RunConfig, as_arguments, bad_config, load_config
 from experiments.grid import Job, OnDone, Outcome, cores, finished, run_config, run_jobs
 from spt.atomic import write_text
 from spt.errors import InputError
@@ -106,6 +106,15 @@ class MethodBench(BaseModel):
             }
         )
 
+    def changed(self, overrides: Mapping[str, Any]) -> MethodBench:
+        """The bench with dotted keys over those of one condition (`sst2.data.train`), or of all."""
+        conditions = {name: dict(keys) for name, keys in self.conditions.items()}
+        for key, value in overrides.items():
+            head, _, rest = key.partition(".")
+            for keys in [conditions[head]] if head in conditions else conditions.values():
+                keys[rest if head in conditions else key] = value
+        return self.model_copy(update={"conditions": conditions})
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -127,6 +136,7 @@ def measure(
     folder: Path | None = None,
     methods: Sequence[str] = (),
     conditions: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
     workers: int = 0,
     on_done: OnDone | None = None,
     result: str = "methods",
@@ -138,6 +148,7 @@ def measure(
         folder: of the runs; runs/NAME by default.
         methods: of the bench that are run; all by default.
         conditions: likewise.
+        overrides: dotted keys over those of the conditions; see `MethodBench.changed`.
         workers: processes at a time; 0 for one a core.
         on_done: told each run's name and outcome as it ends.
         result: name of the JSON in benchmarks/results.
@@ -145,7 +156,8 @@ def measure(
     Raises:
         InputError: for a bench or a configuration that is not right, before anything runs.
     """
-    bench = MethodBench.load(path).chosen(methods, conditions)
+    overrides = overrides or {}
+    bench = MethodBench.load(path).chosen(methods, conditions).changed(overrides)
     folder = folder or Path("runs") / bench.name
     everything = [Cell(m, c, seed, rate) for m, c, seed, rate in _all(bench)]
     configs = {cell: config_of(bench, path.parent, cell) for cell in everything}
@@ -177,7 +189,7 @@ def measure(
     records = [_record(cell, configs[cell], outcomes[cell]) for cell in wanted]
     records += _without_rate(bench, sweep, rates)
     comparison = Comparison(records, [column.metric for column in COLUMNS])
-    command = f"spt bench methods {path}"
+    command = f"spt bench methods {path}{as_arguments(overrides)}"
     write_results(folder, bench.name, comparison, COLUMNS, command)
     write_result(
         result,

@@ -11,6 +11,7 @@ from experiments.comparison import Comparison, Record
 from experiments.comparison_console import progress, show
 from experiments.comparison_report import Histories, write_results
 from experiments.comparison_table import Column, Table, decimal, percent, points, tera, whole
+from experiments.config import as_arguments
 from experiments.grid import OnDone, Outcome, config_of, numbers_of, run_grid
 from experiments.space import Cell, Experiment
 from experiments.truth import TREC, TruthTable
@@ -47,12 +48,11 @@ def compare_experiment(
     experiment = Experiment.load(path)
     cells = experiment.cells(overrides)
     table = TruthTable.load(truth or TREC) if truth or TREC.exists() else None
-    changes = "".join(f" {key}={json.dumps(value)}" for key, value in overrides.items())
     return compare_and_show(
         cells,
         folder or Path("runs") / experiment.name,
         experiment.name,
-        f"spt compare {path.name}{changes}",
+        f"spt compare {path.name}{as_arguments(overrides)}",
         quiet,
         workers=workers,
         truth=table,

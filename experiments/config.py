@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -227,6 +229,11 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
         raise InputError(f"An override must read key=value, but got {', '.join(map(repr, wrong))}.")
     split = (pair.split("=", 1) for pair in pairs)
     return {key: _value(key, text) for key, text in split}
+
+
+def as_arguments(overrides: Mapping[str, Any]) -> str:
+    """`{'search.layers': 4}` -> `' search.layers=4'`, as a shell hands it to `parse_overrides`."""
+    return "".join(f" {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in overrides.items())
 
 
 def _value(key: str, text: str) -> Any:

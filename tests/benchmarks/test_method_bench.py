@@ -14,6 +14,8 @@ from experiments.grid import Job, Outcome, outcome_of
 from spt.errors import InputError
 from tests.tiny import tiny_tree
 
+SHIPPED = Path("experiments") / "methods.yml"
+
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -117,10 +119,24 @@ def test_what_is_wrong_with_a_bench_is_said_together(tmp_path: Path) -> None:
         MethodBench.load(bench(tmp_path, methods={"late": {"learning_rates": [0.1]}})).chosen(["lora"], [])
 
 
+def test_overrides_change_all_conditions_or_the_one_they_name() -> None:
+    found = MethodBench.load(SHIPPED)
+    changed = found.changed({"sst2.data.train": "a.txt", "training.epochs": 2, "trec-16.task": "mr"})
+    assert changed.conditions["sst2"]["data.train"] == "a.txt"
+    assert {keys["training.epochs"] for keys in changed.conditions.values()} == {2}
+    assert changed.conditions["trec-16"]["task"] == "mr"
+    assert "data.train" not in changed.conditions["sst2-16"]
+    assert found.conditions["sst2"]["training.epochs"] == 6
+    cell = Cell("lora", "sst2", 0, 0.01)
+    with pytest.raises(InputError, match=r"data\.trian"):
+        methods.config_of(found.changed({"sst2.data.trian": "a.txt"}), SHIPPED.parent, cell)
+
+
 def test_the_shipped_bench_is_right() -> None:
-    path = Path("experiments") / "methods.yml"
-    found = MethodBench.load(path)
+    found = MethodBench.load(SHIPPED)
     for method, entry in found.methods.items():
         for condition in found.conditions:
             cell = Cell(method, condition, 0, entry.learning_rates[0])
-            assert methods.config_of(found, path.parent, cell).task.name == "trec"
+            config = methods.config_of(found, SHIPPED.parent, cell)
+            assert config.task.name == condition.removesuffix("-16")
+            assert config.data.shots_per_class == (16 if condition.endswith("-16") else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from experiments.config import RunConfig, checked, load_config, parse_overrides, schema_lines
+from experiments.config import RunConfig, as_arguments, checked, load_config, parse_overrides, schema_lines
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
 
@@ -143,6 +144,13 @@ def test_overrides_are_read_as_yaml() -> None:
         "i": "1",
     }
     assert load_config(None, parse_overrides(["training.learning_rate=1e-3"])).training.learning_rate == 1e-3
+
+
+def test_overrides_can_be_given_again() -> None:
+    overrides = {"a": 1, "b": [1, 2], "c": {"name": "it's"}, "d": None, "e": 0.001, "f": "x=y z"}
+    assert parse_overrides(shlex.split(as_arguments(overrides))) == overrides
+    assert as_arguments({"search.layers": 4}) == " search.layers=4"
+    assert as_arguments({}) == ""
 
 
 @pytest.mark.parametrize(
