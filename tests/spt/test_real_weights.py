@@ -15,6 +15,7 @@ from spt.architecture import PromptLayers
 from spt.assets import ASSETS, backbone_path, cache_folder
 from spt.backbones.registry import load_backbone
 from spt.data import encode_texts, make_loader
+from spt.data.label_words import label_word_ids
 from spt.heads import VerbalizerHead
 from spt.model import PromptedModel
 from spt.prompts.choices import Propagate
@@ -42,12 +43,14 @@ def batch(tokenizer: Any, template: bool) -> Any:
 
 
 @torch.no_grad()
-def test_bert_equals_hugging_face_on_minilm() -> None:
-    needs("minilm-l6")
-    path = backbone_path("minilm-l6")
+@pytest.mark.parametrize(("name", "layers"), [("minilm-l6", 6), ("e5-small", 12)])
+def test_bert_equals_hugging_face(name: str, layers: int) -> None:
+    needs(name)
+    path = backbone_path(name)
     given = batch(AutoTokenizer.from_pretrained(path), template=False)
-    backbone = load_backbone("minilm-l6")
-    inputs = {name: given[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    backbone = load_backbone(name)
+    assert backbone.num_layers == layers
+    inputs = {key: value for key, value in given.items() if key != "labels"}
     expected = AutoModel.from_pretrained(path).eval()(**inputs).last_hidden_state
     hidden = backbone.embed(inputs)
     frame = backbone.frame(hidden, inputs["attention_mask"], EMPTY)
@@ -71,6 +74,40 @@ def test_a_verbalizer_reads_the_masked_language_model_of_splade_tiny() -> None:
     logits = AutoModelForMaskedLM.from_pretrained(path).eval()(**inputs).logits
     at = inputs["input_ids"] == tokenizer.mask_token_id
     torch.testing.assert_close(ours, logits[at][:, words], rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_e5_knows_what_texts_mean() -> None:
+    needs("e5-small")
+    path = backbone_path("e5-small")
+    texts = ["query: how much protein a day", "passage: Adults need 50 g of it daily.", "passage: Paris"]
+    given = AutoTokenizer.from_pretrained(path)(texts, padding=True, return_tensors="pt")
+    hidden = AutoModel.from_pretrained(path, add_pooling_layer=False).eval()(**given).last_hidden_state
+    real = given["attention_mask"].unsqueeze(-1)
+    query, answer, other = torch.nn.functional.normalize((hidden * real).sum(1) / real.sum(1), dim=-1)
+    assert query @ answer > query @ other + 0.03
+
+
+@torch.no_grad()
+def test_a_verbalizer_reads_the_next_word_of_smollm2() -> None:
+    needs("smollm2-135m")
+    path = backbone_path("smollm2-135m")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    config = load_config(Path("experiments/configs/backbones/smollm2-135m.yml"))
+    words = label_word_ids(tokenizer, config.task.label_words or ())
+    given = batch(tokenizer, template=True)
+    backbone = load_backbone("smollm2-135m", language_model=True)
+    head = VerbalizerHead(backbone, words, tokenizer.mask_token_id)
+    ours = PromptedModel(backbone, [Propagate()] * backbone.num_layers, head)(given).logits
+    inputs = {name: given[name] for name in ("input_ids", "attention_mask")}
+    positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    logits = backbone.model(**inputs, position_ids=positions).logits
+    last = inputs["attention_mask"].cumsum(-1).argmax(-1)
+    expected = logits[torch.arange(len(TEXTS)), last][:, words]
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
+    # and the model is a language model: it goes on as English does
+    text = tokenizer("The capital of France is", return_tensors="pt")
+    assert tokenizer.decode(backbone.model(**text).logits[0, -1].argmax()) == " Paris"
 
 
 @pytest.mark.parametrize("method", METHODS)
