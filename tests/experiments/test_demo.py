@@ -169,8 +169,10 @@ def test_the_shipped_experiment_fits_the_shipped_config() -> None:
     assert len(distributions(settings["searchSpace"])) == 4
 
 
-@pytest.mark.parametrize(
-    "path", sorted(demo.HERE.joinpath("configs").glob("*.yml")), ids=lambda path: path.stem
-)
+CONFIGS = demo.HERE / "configs"
+SHIPPED = [*CONFIGS.glob("*.yml"), *CONFIGS.glob("backbones/*.yml")]
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED), ids=lambda path: path.stem)
 def test_shipped_configs_load(path: Path) -> None:
     assert load_config(path).name == path.stem
