@@ -132,24 +132,22 @@ def _looked_up(table: TruthTable, config: RunConfig) -> Record:
     return {
         **record,
         "derivation": None,
-        "chosen": True,
         "kendall_tau": None,
         "evaluations": len(found.tried),
     }
 
 
 def _derived(table: TruthTable, config: RunConfig, search: Mapping[str, Any]) -> Iterator[Record]:
-    """The choice of each derivation from one hyper-network; `chosen` marks the one the search is set to."""
+    """The choice of each derivation from one hyper-network."""
     training = search["flops"] - search["derivation_flops"]
-    chosen = {**search, "flops": search["derivation_flops"]}
-    for rule, derived in search.get("derivations", {search["derivation"]: chosen}).items():
+    alone = {search["derivation"]: {**search, "flops": search["derivation_flops"]}}
+    for rule, derived in search.get("derivations", alone).items():
         layers = tuple(derived["layers"])
         retraining = table.entries[layers][config.seed].flops
         tau = table.kendall({int(layer): score for layer, score in derived["scores"].items()})
         yield {
             **_record(table, config, layers, training + derived["flops"] + retraining),
             "derivation": rule,
-            "chosen": rule == search["derivation"],
             # equal scores rank nothing
             "kendall_tau": None if isnan(tau) else tau,
             "evaluations": derived["evaluations"],
@@ -181,7 +179,6 @@ def summary(records: Sequence[Record]) -> list[Record]:
         {
             "variant": variant,
             "derivation": derivation,
-            "chosen": group[0]["chosen"],
             "test_accuracy": mean_and_spread([record["test_accuracy"] for record in group]),
             "regret": mean_and_spread([record["regret"] for record in group]),
             "stability": stability([record["layers"] for record in group]),

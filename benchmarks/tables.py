@@ -94,7 +94,7 @@ def strategies() -> str:
     rows = [
         [
             f"`{row['variant']}`",
-            f"{row['derivation'] or ''}{' (set)' if row['derivation'] and row['chosen'] else ''}",
+            row["derivation"] or "",
             _percent(row["test_accuracy"]),
             _points(row["regret"]),
             _decimal(row["kendall_tau"]),

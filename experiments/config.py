@@ -90,7 +90,7 @@ class SearchConfig(BaseModel):
         0.1, gt=0, description="What it falls to, linearly over the epochs; at most temperature."
     )
     derivation: Literal["top_k", "threshold", "ablation", "pruned"] = Field(
-        "top_k",
+        "ablation",
         description="How spt_darts, darts and gumbel_darts read layers off the trained hyper-network.",
     )
     threshold: float = Field(

@@ -17,7 +17,9 @@ def summary(folder: Path) -> dict[str, str]:
     layers = ", ".join(map(str, architecture["layers"])) or "none"
     found = {"layers": f"{layers} of 0 to {architecture['total'] - 1}"}
     if search.get("gates"):
-        found["gates"] = "  ".join(f"{layer}: {gate:.2f}" for layer, gate in search["gates"].items())
+        found["gates"] = _by_layer(search["gates"], 2)
+    if search.get("scores") and search["scores"] != search.get("gates"):
+        found[f"{search['derivation']} scores"] = _by_layer(search["scores"], 3)
     if metrics:
         found |= _scores(metrics)
     elif train:
@@ -26,6 +28,10 @@ def summary(folder: Path) -> dict[str, str]:
     found["seconds"] = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items() if value)
     found["folder"] = str(folder)
     return {name: value for name, value in found.items() if value}
+
+
+def _by_layer(values: dict[str, float], decimals: int) -> str:
+    return "  ".join(f"{layer}: {value:.{decimals}f}" for layer, value in values.items())
 
 
 def table(folder: Path) -> Table:

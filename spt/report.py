@@ -41,7 +41,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
         versions=config["versions"],
         machine=config["machine"],
         metrics=metrics,
-        layers=_stack(architecture, metrics["gates"] or {}),
+        layers=_stack(architecture, metrics["gates"] or {}, metrics["scores"] or {}),
         gate_chart=gate_chart(gates, architecture.layers) if gates else None,
         learning_chart=learning_chart(curves) if any(curves.values()) else None,
         readings=readings,
@@ -123,16 +123,22 @@ def _templates() -> Environment:
     return templates
 
 
-def _stack(architecture: PromptLayers, gates: Mapping[str, float]) -> list[tuple[int, str, float | None]]:
-    """Each layer, what happens to the prompt before it, and its gate if it had one; top layer first."""
+def _stack(
+    architecture: PromptLayers, gates: Mapping[str, float], scores: Mapping[str, float]
+) -> list[tuple[int, str, float | None, float | None]]:
+    """Each layer, what happens to the prompt before it, and its gate and score if any; top layer first."""
     first = min(architecture.layers, default=architecture.total)
+    shown = {} if scores == gates else scores
 
     def part(layer: int) -> str:
         if layer in architecture.layers:
             return "insert"
         return "none" if layer < first else "propagate"
 
-    return [(layer, part(layer), gates.get(str(layer))) for layer in reversed(range(architecture.total))]
+    return [
+        (layer, part(layer), gates.get(str(layer)), shown.get(str(layer)))
+        for layer in reversed(range(architecture.total))
+    ]
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         warmup_epochs: int = 1,
         gate_every: int = 2,
         bilevel: bool = True,
-        derivation: str = "top_k",
+        derivation: str = "ablation",
         threshold: float = 0.5,
         derivation_evaluations: int = 200,
         flops_limit: float | None = None,

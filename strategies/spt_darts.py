@@ -1,4 +1,4 @@
-"""SPT-DARTS: sigmoid gates, first-order bi-level training, a consistency term, top-K derivation."""
+"""SPT-DARTS: sigmoid gates, first-order bi-level training, and a consistency term."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from strategies.one_shot import OneShot, OneShotModule, require
 
 
 class SptDarts(OneShot):
-    """NNI strategy that learns one gate a layer and keeps the K best layers.
+    """NNI strategy that learns one gate a layer, in a network that agrees with itself when some are pruned.
 
     Args:
         consistency: lambda, weight of the consistency term in the weight step, >= 0; 0 saves its pass.

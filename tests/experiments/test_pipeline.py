@@ -135,11 +135,12 @@ def test_metrics_are_what_the_files_and_the_model_say(whole: Whole, home: Path) 
     folder, metrics, _ = whole
     assert metrics["layers"] == read(folder / "architecture.json")["layers"]
     assert (len(metrics["layers"]), metrics["layers_total"]) == (2, LAYERS)
-    gates = metrics["gates"]
-    assert metrics["layers"] == sorted(sorted(map(int, gates), key=lambda layer: -gates[str(layer)])[:2])
+    scores = metrics["scores"]
+    assert metrics["layers"] == sorted(sorted(map(int, scores), key=lambda layer: -scores[str(layer)])[:2])
+    assert metrics["gates"].keys() == scores.keys()
     assert (metrics["train_size"], metrics["dev_size"], metrics["test_size"]) == (120, 20, 20)
-    # both halves of 60 in batches of 8; two epochs of 120
-    assert (metrics["search_steps"], metrics["steps"], metrics["epochs"]) == (2 * 8, 2 * 15, 2)
+    # a half of 60 in batches of 8, at every second one also a step of the gates; two epochs of 120
+    assert (metrics["search_steps"], metrics["steps"], metrics["epochs"]) == (8 + 4, 2 * 15, 2)
     weights = load_file(folder / "model" / "prompt.safetensors")
     heads = sum(w.numel() for name, w in weights.items() if name.startswith("head."))
     assert metrics["head_parameters"] == heads == 2 * 32 + 2

@@ -24,6 +24,7 @@ METRICS: dict[str, Any] = {
     "dev_metric": 0.871,
     "test_metric": 0.862,
     "gates": GATES,
+    "scores": {"0": 0.111, "1": 0.222, "2": 0.333},
     "prompt_parameters": 22_912,
     "head_parameters": 2_310,
     "tunable_parameters": 25_222,
@@ -61,7 +62,7 @@ def test_the_report_shows_numbers_and_layers(tmp_path: Path) -> None:
     fill(tmp_path)
     add_curves(tmp_path)
     html = write_report(tmp_path, METRICS).read_text(encoding="utf-8")
-    for shown in ("my run", "93.4 %", "91.2 %", "25,222", "seed 7", "2.13.0", "gate 0.63"):
+    for shown in ("my run", "93.4 %", "91.2 %", "25,222", "seed 7", "2.13.0", "gate 0.63", "score 0.333"):
         assert shown in html
     stack = re.findall(r'<li class="(\w+)"><span>layer (\d)', html)
     assert stack == [("insert", "2"), ("none", "1"), ("none", "0")]
@@ -83,7 +84,7 @@ def test_the_report_escapes_names(tmp_path: Path) -> None:
 
 def test_the_report_does_without_a_search(tmp_path: Path) -> None:
     fill(tmp_path)
-    html = write_report(tmp_path, {**METRICS, "gates": None}).read_text(encoding="utf-8")
+    html = write_report(tmp_path, {**METRICS, "gates": None, "scores": None}).read_text(encoding="utf-8")
     assert "<svg" not in html
     assert "new prompt" in html
 

@@ -116,7 +116,7 @@ def test_gates_learn_from_rows_of_their_own_only_where_the_search_is_bilevel(
     seen: dict[str, list[Batch]] = {"_gate_step": [], "_weight_step": []}
     for name, batches in seen.items():
         monkeypatch.setattr(OneShotModule, name, lambda _, batch, __, batches=batches: batches.append(batch))
-    new_search(tmp_path, epochs=1)(warmup_epochs=0, bilevel=bilevel)
+    new_search(tmp_path, epochs=1)(warmup_epochs=0, gate_every=1, bilevel=bilevel)
     gates, rows = seen.values()
     assert len(gates) == len(rows) > 0
     assert all((gate is row) != bilevel for gate, row in zip(gates, rows, strict=True))
@@ -207,7 +207,7 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_numbers(
 
     def killed_later(*arguments: Any) -> None:
         calls.append(1)
-        if len(calls) > 40:
+        if len(calls) > 28:
             kill()
         step(*arguments)
 
