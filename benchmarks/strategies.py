@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from math import isnan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -144,12 +143,10 @@ def _derived(table: TruthTable, config: RunConfig, search: Mapping[str, Any]) ->
     for rule, derived in search.get("derivations", alone).items():
         layers = tuple(derived["layers"])
         retraining = table.entries[layers][config.seed].flops
-        tau = table.kendall({int(layer): score for layer, score in derived["scores"].items()})
         yield {
             **_record(table, config, layers, training + derived["flops"] + retraining),
             "derivation": rule,
-            # equal scores rank nothing
-            "kendall_tau": None if isnan(tau) else tau,
+            "kendall_tau": table.kendall({int(layer): s for layer, s in derived["scores"].items()}),
             "evaluations": derived["evaluations"],
             "scores": derived["scores"],
             "search_seconds": search["seconds"],

@@ -137,9 +137,8 @@ def _judged(metrics: Mapping[str, Any], truth: TruthTable | None) -> dict[str, f
         return {}
     found = {"regret": truth.regret(tuple(metrics["layers"]))}
     scores = {int(layer): score for layer, score in (metrics.get("scores") or {}).items()}
-    if set(scores) == set(range(truth.total)):
-        found["kendall_tau"] = truth.kendall(scores)
-    return found
+    tau = truth.kendall(scores)
+    return found if tau is None else {**found, "kendall_tau": tau}
 
 
 def gate_histories(cells: Mapping[str, Cell], folder: Path) -> Histories:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from math import isnan
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
@@ -120,11 +121,17 @@ class TruthTable:
             losses.append(self.test(best, scored_on) - self.test(layers, scored_on))
         return fmean(losses)
 
-    def kendall(self, scores: Mapping[int, float]) -> float:
-        """Kendall's tau-b, in [-1, 1], of the sum of a subset's layer scores with its mean test accuracy."""
+    def kendall(self, scores: Mapping[int, float]) -> float | None:
+        """Kendall's tau-b, in [-1, 1], of the sum of a subset's layer scores with its mean test accuracy.
+
+        None where a layer has no score, or where equal scores rank nothing.
+        """
+        if not set(range(self.total)) <= scores.keys():
+            return None
         subsets = list(self.entries)
         sums = [sum(scores[layer] for layer in subset) for subset in subsets]
-        return float(kendalltau(sums, [self.test(subset) for subset in subsets]).statistic)
+        tau = float(kendalltau(sums, [self.test(subset) for subset in subsets]).statistic)
+        return None if isnan(tau) else tau
 
     def spread(self) -> dict[str, float]:
         """How much the choice of layers matters, beside noise, in accuracy.

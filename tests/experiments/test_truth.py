@@ -58,6 +58,13 @@ def test_kendall_of_the_true_order_is_one(tmp_path: Path) -> None:
     assert made.kendall({0: 0.9, 1: 0.1, 2: 0.5}) == pytest.approx(-1)
 
 
+def test_scores_that_rank_nothing_or_leave_a_layer_out_have_no_kendall(tmp_path: Path) -> None:
+    made = table(tmp_path)
+    assert made.kendall({0: 0.5, 1: 0.5, 2: 0.5}) is None
+    assert made.kendall({1: 0.9, 2: 0.5}) is None
+    assert made.kendall({}) is None
+
+
 def test_a_run_is_judged_only_within_the_space(tmp_path: Path) -> None:
     made = table(tmp_path)
     run = {"task": "trec", "backbone": "minilm-l6", "train_size": 2000, "layers_total": 3, "layers": [1]}
