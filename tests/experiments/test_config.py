@@ -130,6 +130,13 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     assert config.task == get_task("sst2", metric="f1")
 
 
+def test_off_is_not_false(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "cache: off\n")).cache == "off"
+    assert load_config(None, parse_overrides(["cache=off"])).cache == "off"
+    with pytest.raises(InputError, match="cache"):
+        load_config(None, {"cache": True})
+
+
 def test_overrides_are_read_as_yaml() -> None:
     pairs = ["a=1", "b=1e-3", "c=1.0e-3", "d=[1, 2]", "e=null", "f=yes", "g=x=y", "h=", "i='1'"]
     assert parse_overrides(pairs) == {
