@@ -62,7 +62,8 @@ def measure(
     if missing:
         raise InputError(f"The table has no seeds {missing}, only {list(table.seeds)}.")
     budget = trainings * fmean(e.flops for by_seed in table.entries.values() for e in by_seed.values())
-    configs = _configs(path, variants, seeds, budget, table.budget.k)
+    changes = _changes(variants)
+    configs = _configs(path, variants, changes, seeds, budget, table.budget.k)
     searched = {name: config for name, config in configs.items() if config.search.strategy in ONE_SHOT}
     outcomes = run_grid(searched, folder, workers, on_done, search_only=True)
     records = [
@@ -79,23 +80,32 @@ def measure(
         train_size=table.setting["train_size"],
         table_seeds=len(table.seeds),
         spread=table.spread(),
-        variants=yaml.safe_load(variants.read_text(encoding="utf-8")),
+        variants=changes,
         summary=summary(records),
     )
     return sum(outcome.failure is not None for outcome in outcomes.values())
 
 
-def _configs(
-    path: Path, variants: Path, seeds: Sequence[int], budget: float, layers: int
-) -> dict[str, RunConfig]:
-    """variant/seed<n> -> what to run: the table's trainings, and a search as the variant sets it."""
-    run = json.loads(path.read_text(encoding="utf-8"))["run"]
+def _changes(variants: Path) -> dict[str, dict[str, Any]]:
+    """Variant -> dotted keys and values, from its file."""
     try:
-        changes = dict(yaml.safe_load(variants.read_text(encoding="utf-8")))
+        return dict(yaml.safe_load(variants.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         raise InputError(
             f"'{variants}' cannot be read ({error}). It must map names to keys, as {VARIANTS.name} does."
         ) from error
+
+
+def _configs(
+    path: Path,
+    variants: Path,
+    changes: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    budget: float,
+    layers: int,
+) -> dict[str, RunConfig]:
+    """variant/seed<n> -> what to run: the table's trainings, and a search as the variant sets it."""
+    run = json.loads(path.read_text(encoding="utf-8"))["run"]
     # a default that has changed since the table was made is today's
     run["search"] = {"layers": layers, "budget_flops": budget, "compare_derivations": True}
     configs = {}

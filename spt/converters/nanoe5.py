@@ -69,7 +69,7 @@ class Reader:
         return self.data[self.at - size : self.at]
 
 
-def convert(folder: Path, name: str = "e5-small-q4.bin") -> None:
+def convert(folder: Path, name: str) -> None:
     """Write config.json, model.safetensors (float32) and the tokenizer of a container beside it.
 
     Args:
