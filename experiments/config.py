@@ -75,7 +75,7 @@ class SearchConfig(BaseModel):
     distance: Literal["mse", "kl"] = Field("mse", description="Distance of the clean and the pruned output.")
     mask_probability: float = Field(0.5, gt=0, lt=1, description="Chance of each gate to be pruned.")
     shrink: int = Field(
-        0, ge=0, description="Candidates of the lowest gates that spt_darts drops an epoch, down to 2K."
+        1, ge=0, description="Candidates of the lowest gates that spt_darts drops an epoch, down to 2K."
     )
     patience: int = Field(
         0, ge=0, description="Epochs with the same K best layers before spt_darts stops; 0 for never."

@@ -42,7 +42,7 @@ class SptDarts(OneShot):
         consistency: float = 1.0,
         distance: str = "mse",
         mask_probability: float = 0.5,
-        shrink: int = 0,
+        shrink: int = 1,
         patience: int = 0,
         **shared: Any,
     ) -> None:
