@@ -127,4 +127,5 @@ def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) 
     search = next(record for record in records if record["name"] == "spt_darts")
     ratios = {"flops": search["ratio_flops"], "seconds": search["ratio_time"]}
     settings = parse_overrides(overrides)
-    return write_result(result, "spt bench search-cost", records, ratios=ratios, unit=UNIT, settings=settings)
+    command = f"spt bench search-cost --train-size {train_size} --epochs {epochs} --repeats {repeats}"
+    return write_result(result, command, records, ratios=ratios, unit=UNIT, settings=settings)

@@ -107,6 +107,35 @@ def strategies() -> str:
     return "\n".join([title, *_table([*head, "FLOPs, trainings"], rows)])
 
 
+def comparison() -> str:
+    """Whole runs of every strategy on another task, as `spt compare` wrote them into its results.json."""
+    result = _load("comparison")
+    records, rows = result["records"], result["rows"]
+    adjusted = {test["group"]: f"{test['adjusted']:.2f}" for test in result["tests"]}
+    title = (
+        f"Strategies on {rows[0]['condition']}, searched and retrained whole with {rows[0]['runs']} seeds "
+        f"({records[0]['metrics']['train_size']:,} rows to train on; p: paired permutation tests against "
+        f"`{result['reference']}`, by Holm), from the `results.json` of `{result['command']}`:"
+    )
+    cells = []
+    for row in rows:
+        numbers = row["numbers"]
+        cells.append(
+            [
+                f"`{row['group']}`",
+                _percent(numbers["dev_accuracy"]),
+                _percent(numbers["test_accuracy"]),
+                adjusted.get(row["group"], ""),
+                ", ".join("+".join(map(str, layers)) for layers in row["layers"].values()),
+                _decimal(row["stability"]),
+                f"{numbers['total_flops']['mean'] / 1e12:.1f}",
+                f"{numbers['seconds']['mean']:.0f}",
+            ]
+        )
+    head = ["strategy", "dev %", "test %", "p", "layers by seed", "stability", "10^12 FLOPs", "seconds"]
+    return "\n".join([title, *_table(head, cells)])
+
+
 def search_cost() -> str:
     """What search and retraining cost together, and the whole runs where they are recorded."""
     result = _load("search_cost")
@@ -162,7 +191,7 @@ def speed() -> str:
 
 def tables() -> str:
     """The README's results section, of what has been measured."""
-    parts = (main_job, strategies, search_cost, speed)
+    parts = (main_job, strategies, comparison, search_cost, speed)
     measured = [part() for part in parts if (RESULTS / f"{part.__name__}.json").exists()]
     return "\n\n".join(measured) + "\n"
 

@@ -37,7 +37,7 @@ class TrainingConfig(BaseModel):
 
     epochs: int = Field(10, ge=1, description="Passes over the training split.")
     batch_size: int = Field(32, ge=1, description="Examples a step.")
-    eval_batch_size: int = Field(128, ge=1, description="Examples a batch in evaluation and prediction.")
+    eval_batch_size: int = Field(64, ge=1, description="Examples a batch in evaluation and prediction.")
     learning_rate: float = Field(0.01, gt=0, description="Peak rate of AdamW for prompts and head.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     warmup: float = Field(

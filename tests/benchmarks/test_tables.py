@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks import tables as making
-from benchmarks.tables import README, SECTION, search_cost, speed, strategies, tables
+from benchmarks.tables import README, SECTION, comparison, search_cost, speed, strategies, tables
+from experiments.compare import COLUMNS
+from experiments.comparison import Comparison, Record
+from experiments.comparison_report import write_results
 
 
 def test_the_readmes_results_are_those_of_the_json_files() -> None:
@@ -118,4 +121,32 @@ def test_each_derivation_of_a_search_has_a_row_judged_by_the_truth(results: Path
         "| `spt_darts` | top_k | 90.5 ± 0.4 | 0.21 ± 0.10 | 0.25 | 0.50 | 3.00 |",
         "| `spt_darts` | pruned | 90.5 ± 0.4 | 0.21 ± 0.10 | 0.50 | 0.50 | 3.00 |",
         "| `random` |  | 90.5 ± 0.4 | 0.21 ± 0.10 |  | 0.50 | 3.00 |",
+    ]
+
+
+def test_a_comparison_is_listed_from_the_files_that_spt_compare_writes(results: Path) -> None:
+    def record(strategy: str, seed: int, accuracy: float) -> Record:
+        metrics = {
+            "dev_accuracy": accuracy - 0.02,
+            "test_accuracy": accuracy,
+            "total_flops": 4e12,
+            "seconds": 90.0,
+            "train_size": 500,
+            "layers": [seed, 3],
+            "layers_total": 6,
+        }
+        return Record(strategy, "sst2", seed, {}, metrics)
+
+    records = [
+        record(s, seed, a + seed / 100) for s, a in (("spt_darts", 0.8), ("random", 0.7)) for seed in (0, 1)
+    ]
+    compared = Comparison(records, [column.metric for column in COLUMNS])
+    write_results(results, "title", compared, COLUMNS, "spt compare compare.yml")
+    (results / "results.json").rename(results / "comparison.json")
+    lines = comparison().splitlines()
+    assert lines[0].startswith("Strategies on sst2, searched and retrained whole with 2 seeds (500 rows")
+    assert "`spt compare compare.yml`" in lines[0]
+    assert lines[-2:] == [
+        "| `spt_darts` | 78.5 ± 0.7 | 80.5 ± 0.7 |  | 0+3, 1+3 | 0.33 | 4.0 | 90 |",
+        "| `random` | 68.5 ± 0.7 | 70.5 ± 0.7 | 0.50 | 0+3, 1+3 | 0.33 | 4.0 | 90 |",
     ]
