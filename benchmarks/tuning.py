@@ -27,7 +27,7 @@ SHIPPED = Path(__file__).parents[1] / "experiments" / "tune.yml"
 SLOTS = 2
 SHOTS = 16
 # long enough to converge on so few rows
-RECIPE = {"search": {"layers": 2, "epochs": 10}, "training": {"epochs": 20, "batch_size": 16, "patience": 20}}
+RECIPE = {"search": {"layers": 2, "epochs": 6}, "training": {"epochs": 12, "batch_size": 16, "patience": 12}}
 # a trial of these takes some twenty seconds of one core
 OVERHEAD = {"data": {"train_size": 100, "dev_size": 100, "test_size": 100}, "training": {"epochs": 4}}
 OVERHEAD_TRIALS = 10
