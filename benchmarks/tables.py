@@ -89,7 +89,8 @@ def strategies() -> str:
         f"for a standard deviation of {100 * spread['choice']:.2f} points, the seed of a single training for "
         f"{100 * spread['seed']:.2f}. Judged by it over {found[0]['regret']['n']} seeds, at no more than "
         f"{result['trainings']:g} trainings' FLOPs for search and retraining together "
-        f"(`{result['command']}`):"
+        f"(`{result['command']}`). The best pair is chosen on one half of the seeds and scored on the other, "
+        "so a regret can be negative; `benchmarks/strategies.yml` says what each name changes:"
     )
     rows = [
         [
