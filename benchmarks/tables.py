@@ -41,8 +41,8 @@ def _decimal(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _layers(run: dict[str, Any]) -> str:
-    return "+".join(map(str, run["layers"])) or "none"
+def _layers(layers: Iterable[int]) -> str:
+    return "+".join(map(str, layers)) or "none"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -69,7 +69,7 @@ def main_job() -> str:
                 _percent(scores["dev_accuracy"]),
                 _percent(scores["test_accuracy"]),
                 f"{runs[0]['tunable_parameters']:,}",
-                ", ".join(map(_layers, runs)),
+                ", ".join(_layers(run["layers"]) for run in runs),
                 f"{seconds:.0f}",
             ]
         )
@@ -127,7 +127,7 @@ def comparison() -> str:
                 _percent(numbers["dev_accuracy"]),
                 _percent(numbers["test_accuracy"]),
                 adjusted.get(row["group"], ""),
-                ", ".join("+".join(map(str, layers)) for layers in row["layers"].values()),
+                ", ".join(map(_layers, row["layers"].values())),
                 _decimal(row["stability"]),
                 f"{numbers['total_flops']['mean'] / 1e12:.1f}",
                 f"{numbers['seconds']['mean']:.0f}",
@@ -154,7 +154,7 @@ def search_cost() -> str:
             _decimal(run["ratio_time"]),
             f"{100 * run['dev_accuracy']:.1f}",
             f"{100 * run['test_accuracy']:.1f}",
-            _layers(run),
+            _layers(run["layers"]),
         ]
         for run in records
     ]
