@@ -65,6 +65,15 @@ class Method(BaseModel):
         return self
 
 
+class Condition(BaseModel):
+    """What methods are run on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    methods: tuple[str, ...] | None = Field(None, min_length=1, description="Run on it; all by default.")
+    set: dict[str, Any] = Field(default_factory=dict, description="Dotted keys over every method's.")
+
+
 class MethodBench(BaseModel):
     """What is compared, on what, over which seeds."""
 
@@ -74,8 +83,17 @@ class MethodBench(BaseModel):
     config: Path = Field(description="Of methods that name none, beside the bench's file.")
     seeds: tuple[int, ...] = Field(min_length=1, description="Of the runs that are reported.")
     sweep_seed: int = Field(0, ge=0, description="Of the runs that choose learning rates.")
-    conditions: dict[str, dict[str, Any]] = Field(min_length=1, description="Name -> dotted keys over all.")
+    conditions: dict[str, Condition] = Field(min_length=1, description="By name: data and how to train.")
     methods: dict[str, Method] = Field(min_length=1, description="By name; the first is the reference.")
+
+    @model_validator(mode="after")
+    def _known(self) -> MethodBench:
+        for name, condition in self.conditions.items():
+            missing = [method for method in condition.methods or () if method not in self.methods]
+            if missing:
+                known = ", ".join(self.methods)
+                raise ValueError(f"condition '{name}' has methods {', '.join(missing)}; known: {known}")
+        return self
 
     @classmethod
     def load(cls, path: Path) -> MethodBench:
@@ -95,25 +113,38 @@ class MethodBench(BaseModel):
         """The bench with these methods and conditions only; all of them for none.
 
         Raises:
-            InputError: for a name that the bench does not have.
+            InputError: for a name that the bench does not have, or if none of the methods is run on any of
+                the conditions.
         """
         _check_names("methods", methods, self.methods)
         _check_names("conditions", conditions, self.conditions)
-        return self.model_copy(
+        found = self.model_copy(
             update={
                 "methods": {name: self.methods[name] for name in methods or self.methods},
                 "conditions": {name: self.conditions[name] for name in conditions or self.conditions},
             }
         )
+        if not any(map(found.methods_on, found.conditions)):
+            raise InputError(
+                f"The bench runs none of {', '.join(methods)} on {', '.join(found.conditions)}. Take other "
+                "methods, or list these under the condition's 'methods'."
+            )
+        return found
+
+    def methods_on(self, condition: str) -> list[str]:
+        """The methods that are run on a condition, in the bench's order."""
+        named = self.conditions[condition].methods
+        return [name for name in self.methods if named is None or name in named]
 
     def changed(self, overrides: Mapping[str, Any]) -> MethodBench:
         """The bench with dotted keys over those of one condition (`sst2.data.train`), or of all."""
-        conditions = {name: dict(keys) for name, keys in self.conditions.items()}
+        found = self.model_copy(deep=True)
         for key, value in overrides.items():
             head, _, rest = key.partition(".")
-            for keys in [conditions[head]] if head in conditions else conditions.values():
-                keys[rest if head in conditions else key] = value
-        return self.model_copy(update={"conditions": conditions})
+            named = head in found.conditions
+            for condition in [found.conditions[head]] if named else found.conditions.values():
+                condition.set[rest if named else key] = value
+        return found
 
 
 @dataclass(frozen=True)
@@ -181,7 +212,7 @@ def measure(
     wanted = [
         Cell(method, condition, seed, rates[method, condition])
         for condition in bench.conditions
-        for method in bench.methods
+        for method in bench.methods_on(condition)
         for seed in bench.seeds
         if (method, condition) in rates
     ]
@@ -189,7 +220,8 @@ def measure(
     records = [_record(cell, configs[cell], outcomes[cell]) for cell in wanted]
     records += _without_rate(bench, sweep, rates)
     comparison = Comparison(records, [column.metric for column in COLUMNS])
-    command = f"spt bench methods {path}{as_arguments(overrides)}"
+    chosen = [f" --only {name}" for name in methods] + [f" --on {name}" for name in conditions]
+    command = f"spt bench methods {path}{as_arguments(overrides)}{''.join(chosen)}"
     write_results(folder, bench.name, comparison, COLUMNS, command)
     write_result(
         result,
@@ -203,16 +235,16 @@ def measure(
 def _all(bench: MethodBench) -> Iterable[tuple[str, str, int, float]]:
     """Every run that may be needed: all rates with the sweep's seed, and any of them with the others."""
     for condition in bench.conditions:
-        for name, method in bench.methods.items():
+        for method in bench.methods_on(condition):
             for seed in dict.fromkeys((bench.sweep_seed, *bench.seeds)):
-                for rate in method.learning_rates:
-                    yield name, condition, seed, rate
+                for rate in bench.methods[method].learning_rates:
+                    yield method, condition, seed, rate
 
 
 def config_of(bench: MethodBench, base: Path, cell: Cell) -> RunConfig:
     """The configuration of a run."""
     method = bench.methods[cell.method]
-    keys = {**method.set, **bench.conditions[cell.condition], RATE: cell.rate, "seed": cell.seed}
+    keys = {**method.set, **bench.conditions[cell.condition].set, RATE: cell.rate, "seed": cell.seed}
     return load_config(base / (method.config or bench.config), keys)
 
 

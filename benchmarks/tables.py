@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.methods import COLUMNS
 from benchmarks.record import RESULTS
+from experiments.comparison import Comparison, Record
+from experiments.comparison_table import Table
+from experiments.statistics import spread
 
 README = Path(__file__).parents[1] / "README.md"
 SECTION = re.compile(
@@ -137,6 +142,64 @@ def comparison() -> str:
     return "\n".join([title, *_table(head, cells)])
 
 
+def methods() -> str:
+    """A table of the methods for each condition."""
+    result = _load("methods")
+    title = (
+        "Methods side by side, each at the learning rate that dev chose among those of "
+        f"`experiments/methods.yml` with seed {result['sweep'][0]['seed']}. Seconds and FLOPs are of search "
+        f"and training together, the rank is the mean over seeds (`{result['command']}`)."
+    )
+    conditions: dict[str, list[Record]] = {}
+    for line in result["records"]:
+        failure = line.get("failure")
+        record = Record(
+            line["method"], line["condition"], line["seed"], {}, None if failure else line, failure
+        )
+        conditions.setdefault(record.condition, []).append(record)
+    return "\n\n".join([title, *(_condition(name, records) for name, records in conditions.items())])
+
+
+def _condition(name: str, records: Sequence[Record]) -> str:
+    compared = Comparison(records, [column.metric for column in COLUMNS])
+    table, title, mean = Table(compared, COLUMNS), f"On `{name}`:", {}
+    if compared.ranks is not None:
+        groups, ranks = compared.ranks
+        mean = dict(zip(groups, ranks.mean, strict=True))
+        title = (
+            f"On `{name}`, where mean ranks that are {ranks.critical_difference:.1f} apart differ at 5 % "
+            f"(Nemenyi; Friedman's test of all being alike: p = {ranks.p:.2g}):"
+        )
+    rows = []
+    for row in compared.rows:
+        method, *cells = table.cells(row)
+        rows.append([f"`{method}`", f"{mean[method]:.1f}" if method in mean else "", *cells])
+    first, *head = table.head()
+    return "\n".join([title, *_table([first, "rank", *head], rows)])
+
+
+def tuning() -> str:
+    """Tuned against default regularisation, and what Tune takes beside its trials."""
+    result = _load("tuning")
+    title = (
+        f"The best on dev of {result['trials']} trials of `experiments/tune.yml`'s search space beside the "
+        f"default values, {result['shots']} training rows a class, a sample, a study and a default run a "
+        f"seed (`{result['command']}`). Tune's own wall time was {result['overhead']['ratio']:.2f} times "
+        "half of what its trials took on two slots."
+    )
+    rows = []
+    for task, difference in result["difference"].items():
+        records = [record for record in result["records"] if record["task"] == task]
+        scores = [
+            _percent(asdict(spread([record[key] for record in records])))
+            for key in ("default_dev", "tuned_dev", "default_test", "tuned_test")
+        ]
+        interval = f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}"
+        rows.append([f"`{task}`", *scores, f"{100 * difference['mean']:+.1f}", interval, str(len(records))])
+    head = ["task", "default dev %", "tuned dev %", "default test %", "tuned test %"]
+    return "\n".join([title, *_table([*head, "difference on test", "95 % interval", "seeds"], rows)])
+
+
 def search_cost() -> str:
     """What search and retraining cost together, and the whole runs where they are recorded."""
     result = _load("search_cost")
@@ -192,7 +255,7 @@ def speed() -> str:
 
 def tables() -> str:
     """The README's results section, of what has been measured."""
-    parts = (main_job, strategies, comparison, search_cost, speed)
+    parts = (main_job, methods, strategies, comparison, tuning, search_cost, speed)
     measured = [part() for part in parts if (RESULTS / f"{part.__name__}.json").exists()]
     return "\n\n".join(measured) + "\n"
 

@@ -121,8 +121,9 @@ class Comparison:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The table, condition by condition."""
-        return [self._row(group, condition) for condition in self.conditions for group in self.groups]
+        """The table, condition by condition, of the groups that were run on each."""
+        run = {(record.group, record.condition) for record in self.records}
+        return [self._row(g, c) for c in self.conditions for g in self.groups if (g, c) in run]
 
     def _row(self, group: str, condition: str) -> Row:
         records = [r for r in self.records if (r.group, r.condition) == (group, condition)]

@@ -43,7 +43,10 @@ def bench(folder: Path, **changes: Any) -> Path:
         "name": "tiny",
         "config": "base.yml",
         "seeds": [0, 1],
-        "conditions": {"all": {}, "shots": {"data.shots_per_class": 8, "data.dev_size": None}},
+        "conditions": {
+            "all": {},
+            "shots": {"methods": ["lora"], "set": {"data.shots_per_class": 8, "data.dev_size": None}},
+        },
         "methods": {
             "late": {"set": manual, "learning_rates": [0.001, 0.01]},
             "lora": {"baseline": "lora", "size": 2, "learning_rates": [0.01]},
@@ -61,6 +64,7 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
     assert measure(path, tmp_path / "runs", conditions=["all"], workers=1) == 0
     found = json.loads((results / "methods.json").read_text(encoding="utf-8"))
     records = found["records"]
+    assert found["command"] == f"spt bench methods {path} --on all"
     assert [(r["method"], r["seed"]) for r in records] == [
         ("late", 0),
         ("late", 1),
@@ -115,18 +119,29 @@ def test_what_is_wrong_with_a_bench_is_said_together(tmp_path: Path) -> None:
     path = bench(tmp_path, seeds=[], methods={"x": {"baseline": "lore", "learning_rates": [0]}})
     with pytest.raises(InputError, match=r"(?s)3 problem.*seeds.*learning_rates"):
         MethodBench.load(path)
-    with pytest.raises(InputError, match="no methods lora"):
-        MethodBench.load(bench(tmp_path, methods={"late": {"learning_rates": [0.1]}})).chosen(["lora"], [])
+    with pytest.raises(InputError, match="no methods lore"):
+        MethodBench.load(bench(tmp_path)).chosen(["lore"], [])
+
+
+def test_a_condition_may_have_some_of_the_methods_only(tmp_path: Path) -> None:
+    found = MethodBench.load(bench(tmp_path))
+    assert (found.methods_on("all"), found.methods_on("shots")) == (["late", "lora"], ["lora"])
+    assert found.chosen(["late"], []).methods_on("shots") == []
+    with pytest.raises(InputError, match="none of late on shots"):
+        found.chosen(["late"], ["shots"])
+    with pytest.raises(InputError, match="condition 'all' has methods lore; known: late, lora"):
+        MethodBench.load(bench(tmp_path, conditions={"all": {"methods": ["lore"]}}))
 
 
 def test_overrides_change_all_conditions_or_the_one_they_name() -> None:
     found = MethodBench.load(SHIPPED)
     changed = found.changed({"sst2.data.train": "a.txt", "training.epochs": 2, "trec-16.task": "mr"})
-    assert changed.conditions["sst2"]["data.train"] == "a.txt"
-    assert {keys["training.epochs"] for keys in changed.conditions.values()} == {2}
-    assert changed.conditions["trec-16"]["task"] == "mr"
-    assert "data.train" not in changed.conditions["sst2-16"]
-    assert found.conditions["sst2"]["training.epochs"] == 6
+    keys = {name: condition.set for name, condition in changed.conditions.items()}
+    assert keys["sst2"]["data.train"] == "a.txt"
+    assert {found["training.epochs"] for found in keys.values()} == {2}
+    assert keys["trec-16"]["task"] == "mr"
+    assert "data.train" not in keys["sst2-16"]
+    assert found.conditions["sst2"].set["training.epochs"] == 6
     cell = Cell("lora", "sst2", 0, 0.01)
     with pytest.raises(InputError, match=r"data\.trian"):
         methods.config_of(found.changed({"sst2.data.trian": "a.txt"}), SHIPPED.parent, cell)
@@ -134,9 +149,9 @@ def test_overrides_change_all_conditions_or_the_one_they_name() -> None:
 
 def test_the_shipped_bench_is_right() -> None:
     found = MethodBench.load(SHIPPED)
-    for method, entry in found.methods.items():
-        for condition in found.conditions:
-            cell = Cell(method, condition, 0, entry.learning_rates[0])
+    for condition in found.conditions:
+        for method in found.methods_on(condition):
+            cell = Cell(method, condition, 0, found.methods[method].learning_rates[0])
             config = methods.config_of(found, SHIPPED.parent, cell)
             assert config.task.name == condition.removesuffix("-16")
             assert config.data.shots_per_class == (16 if condition.endswith("-16") else None)

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from benchmarks import tables as making
-from benchmarks.tables import README, SECTION, comparison, search_cost, speed, strategies, tables
+from benchmarks.tables import (
+    README,
+    SECTION,
+    comparison,
+    methods,
+    search_cost,
+    speed,
+    strategies,
+    tables,
+    tuning,
+)
 from experiments.compare import COLUMNS
 from experiments.comparison import Comparison, Record
 from experiments.comparison_report import write_results
@@ -150,3 +160,52 @@ def test_a_comparison_is_listed_from_the_files_that_spt_compare_writes(results: 
         "| `spt_darts` | 78.5 ± 0.7 | 80.5 ± 0.7 |  | 0+3, 1+3 | 0.33 | 4.0 | 90 |",
         "| `random` | 68.5 ± 0.7 | 70.5 ± 0.7 | 0.50 | 0+3, 1+3 | 0.33 | 4.0 | 90 |",
     ]
+
+
+def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) -> None:
+    def run(method: str, condition: str, seed: int, **metrics: Any) -> dict[str, Any]:
+        return {"method": method, "condition": condition, "task": "trec", "seed": seed, **metrics}
+
+    scores = {"late": (0.5, 0.6), "lora": (0.7, 0.8), "spt": (0.6, 0.7)}
+    records = [
+        run(method, "trec-16", seed, test_accuracy=score, tunable_parameters=1234, learning_rate=0.01)
+        for method, found in scores.items()
+        for seed, score in enumerate(found)
+    ]
+    records += [run("late", "trec", 0, test_accuracy=0.9), run("late", "trec", 1, failure="the loss is nan")]
+    content = {"command": "spt bench methods methods.yml", "sweep": [{"seed": 7}], "records": records}
+    (results / "methods.json").write_text(json.dumps(content), encoding="utf-8")
+    lines = methods().splitlines()
+    assert "with seed 7" in lines[0]
+    # q(0.05, 3 groups) = 2.343; 2.343 * sqrt(3 * 4 / (6 * 2 blocks))
+    assert "On `trec-16`, where mean ranks that are 2.3 apart" in lines[2]
+    assert lines[4:9] == [
+        "|  | rank | runs | test accuracy | parameters | learning rate |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| `late` | 3.0 | 2 | 55.0 ± 7.1 % | 1,234 | 0.01 |",
+        "| `lora` | 1.0 | 2 | 75.0 ± 7.1 % | 1,234 | 0.01 |",
+        "| `spt` | 2.0 | 2 | 65.0 ± 7.1 % | 1,234 | 0.01 |",
+    ]
+    assert lines[10] == "On `trec`:"
+    assert lines[-1] == "| `late` |  | 1, 1 failed | 90.0 % |"
+
+
+def test_tuning_is_told_with_its_interval_and_its_overhead(results: Path) -> None:
+    records = [
+        {"task": "trec", "default_dev": 0.7, "tuned_dev": 0.8, "default_test": d, "tuned_test": t}
+        for d, t in ((0.5, 0.55), (0.6, 0.61))
+    ]
+    content = {
+        "command": "spt bench tuning",
+        "trials": 10,
+        "shots": 16,
+        "overhead": {"ratio": 1.1},
+        "difference": {"trec": {"mean": 0.03, "low": -0.224, "high": 0.284}},
+        "records": records,
+    }
+    (results / "tuning.json").write_text(json.dumps(content), encoding="utf-8")
+    lines = tuning().splitlines()
+    assert "best on dev of 10 trials" in lines[0] and "1.10 times half" in lines[0]
+    assert lines[-1] == (
+        "| `trec` | 70.0 ± 0.0 | 80.0 ± 0.0 | 55.0 ± 7.1 | 58.0 ± 4.2 | +3.0 | -22.4 to +28.4 | 2 |"
+    )
