@@ -127,5 +127,6 @@ def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) 
     search = next(record for record in records if record["name"] == "spt_darts")
     ratios = {"flops": search["ratio_flops"], "seconds": search["ratio_time"]}
     settings = parse_overrides(overrides)
-    command = f"spt bench search-cost --train-size {train_size} --epochs {epochs} --repeats {repeats}"
+    given = f"--train-size {train_size} --epochs {epochs} --repeats {repeats} --seed {seed}"
+    command = f"spt bench search-cost {given}"
     return write_result(result, command, records, ratios=ratios, unit=UNIT, settings=settings)

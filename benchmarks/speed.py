@@ -72,7 +72,7 @@ def measure(folder: Path, repeats: int, result: str, shape: Shape | None = None)
     grown = part(folder, "growth", lambda: growth(device, repeats))
     path = write_result(
         result,
-        "spt bench speed",
+        f"spt bench speed --repeats {repeats}",
         records,
         unit=UNIT,
         shape=shape.__dict__,

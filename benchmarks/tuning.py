@@ -103,7 +103,8 @@ def measure(
         task: asdict(spread([record["difference"] for record in records if record["task"] == task]))
         for task in tasks
     }
-    command = f"spt bench tuning --seeds {len(seeds)} --trials {trials}"
+    of_folder = "" if data_folder is None else f" --data-folder {data_folder}"
+    command = f"spt bench tuning --seeds {len(seeds)} --trials {trials}{of_folder}"
     return write_result(
         result, command, records, shots=SHOTS, trials=trials, overhead=overhead, difference=differences
     )

@@ -52,7 +52,7 @@ def compare_experiment(
         cells,
         folder or Path("runs") / experiment.name,
         experiment.name,
-        f"spt compare {path.name}{as_arguments(overrides)}",
+        f"spt compare {path}{as_arguments(overrides)}",
         quiet,
         workers=workers,
         truth=table,

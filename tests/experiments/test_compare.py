@@ -95,7 +95,7 @@ def test_a_comparison_writes_everything_and_trains_nothing_twice(
     for shown in ("spt_darts", "manual (manual_layers=1+2)", "manual (manual_layers=0) - spt_darts"):
         assert shown in " ".join(done.output.split())
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    assert results["command"] == "spt compare experiment.yml"
+    assert results["command"] == f"spt compare {path}"
     assert [(r["group"], r["seed"]) for r in results["records"]][:2] == [("spt_darts", 0), ("spt_darts", 1)]
     for found in results["records"]:
         if found["group"] == "manual (manual_layers=1+2)":
