@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -111,7 +112,7 @@ def _configs(
     configs = {}
     for name, overrides in changes.items():
         for seed in seeds:
-            tree = json.loads(json.dumps(run))
+            tree = deepcopy(run)
             for dotted, value in {"seed": seed, **overrides}.items():
                 assign(tree, dotted, value)
             configs[f"{name}/seed{seed}"] = checked(tree, f"variant '{name}' of {variants}")
