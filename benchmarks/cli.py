@@ -88,7 +88,7 @@ def tuning(
 ) -> None:
     """Measure Ray Tune's overhead, and tuned against default regularisation on TREC and SST-2, 16-shot.
 
-    Half an hour of two cores. Resumable.
+    About an hour of two cores. Resumable.
     """
     settle(quiet=False)
     with exit_codes(GOES_ON):
