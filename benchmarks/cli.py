@@ -186,6 +186,32 @@ def methods(
     end(failed, "runs")
 
 
+@app.command()
+def neighbours(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="YAML file of a run with a free prompt at the input.")
+    ] = Path("experiments/configs/methods/prompt_tuning.yml"),
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Dotted keys over the file's.", show_default=False),
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs/neighbours"),
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "neighbours",
+) -> None:
+    """Read prompts by their nearest words before and after training, from each start, beside random vectors.
+
+    Resumable.
+    """
+    settle(quiet=False)
+    with exit_codes(GOES_ON):
+        from benchmarks.neighbours import measure
+        from experiments.config import parse_overrides
+
+        print(measure(config, parse_overrides(overrides or []), folder, result=result))
+
+
 def say(name: str, outcome: "Outcome") -> None:
     """One line as a run ends."""
     from experiments.comparison_console import line

@@ -188,7 +188,7 @@ def measure(
         InputError: for a bench or a configuration that is not right, before anything runs.
     """
     overrides = overrides or {}
-    bench = MethodBench.load(path).chosen(methods, conditions).changed(overrides)
+    bench = MethodBench.load(path).changed(overrides).chosen(methods, conditions)
     folder = folder or Path("runs") / bench.name
     everything = [Cell(m, c, seed, rate) for m, c, seed, rate in _all(bench)]
     configs = {cell: config_of(bench, path.parent, cell) for cell in everything}

@@ -153,9 +153,9 @@ def methods() -> str:
     conditions: dict[str, list[Record]] = {}
     for line in result["records"]:
         failure = line.get("failure")
-        record = Record(
-            line["method"], line["condition"], line["seed"], {}, None if failure else line, failure
-        )
+        # the layers stay in the JSON: most are the same in every seed
+        metrics = None if failure else {key: value for key, value in line.items() if key != "layers"}
+        record = Record(line["method"], line["condition"], line["seed"], {}, metrics, failure)
         conditions.setdefault(record.condition, []).append(record)
     return "\n\n".join([title, *(_condition(name, records) for name, records in conditions.items())])
 
@@ -198,6 +198,27 @@ def tuning() -> str:
         rows.append([f"`{task}`", *scores, f"{100 * difference['mean']:+.1f}", interval, str(len(records))])
     head = ["task", "default dev %", "tuned dev %", "default test %", "tuned test %"]
     return "\n".join([title, *_table([*head, "difference on test", "95 % interval", "seeds"], rows)])
+
+
+def neighbours() -> str:
+    """Nearest words of Prompt Tuning's vectors, from each start, before training and after it."""
+    result = _load("neighbours")
+    title = (
+        "The cosine of Prompt Tuning's vectors with the word nearest to each, their mean, and the share of "
+        f"vectors whose nearest word training left the same, one seed (`{result['command']}`; the words are "
+        "in the JSON):"
+    )
+    rows = [
+        [
+            start,
+            *(_decimal(found[f"cosine_{which}"]) for which in ("control", "before", "after")),
+            f"{100 * found['same_word']:.0f}",
+            f"{100 * found['test_accuracy']:.1f}",
+        ]
+        for start, found in result["summary"].items()
+    ]
+    head = ["`prompt.init`", "random vector", "before", "after", "same word %", "test %"]
+    return "\n".join([title, *_table(head, rows)])
 
 
 def search_cost() -> str:
@@ -255,7 +276,7 @@ def speed() -> str:
 
 def tables() -> str:
     """The README's results section, of what has been measured."""
-    parts = (main_job, methods, strategies, comparison, tuning, search_cost, speed)
+    parts = (main_job, methods, neighbours, strategies, comparison, tuning, search_cost, speed)
     measured = [part() for part in parts if (RESULTS / f"{part.__name__}.json").exists()]
     return "\n\n".join(measured) + "\n"
 

@@ -14,6 +14,7 @@ from benchmarks.tables import (
     SECTION,
     comparison,
     methods,
+    neighbours,
     search_cost,
     speed,
     strategies,
@@ -209,3 +210,11 @@ def test_tuning_is_told_with_its_interval_and_its_overhead(results: Path) -> Non
     assert lines[-1] == (
         "| `trec` | 70.0 ± 0.0 | 80.0 ± 0.0 | 55.0 ± 7.1 | 58.0 ± 4.2 | +3.0 | -22.4 to +28.4 | 2 |"
     )
+
+
+def test_words_are_told_by_start_with_how_near_they_were_before(results: Path) -> None:
+    found = {"cosine_before": 1.0, "cosine_after": 0.61, "cosine_control": 0.2}
+    summary = {"labels": {**found, "same_word": 0.95, "test_accuracy": 0.812}}
+    content = {"command": "spt bench neighbours", "summary": summary}
+    (results / "neighbours.json").write_text(json.dumps(content), encoding="utf-8")
+    assert neighbours().splitlines()[-1] == "| labels | 0.20 | 1.00 | 0.61 | 95 | 81.2 |"
