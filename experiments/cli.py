@@ -12,7 +12,7 @@ import typer
 from rich import print as show
 
 from benchmarks.cli import app as bench
-from experiments.console import GOES_ON, Workers, exit_codes, settle
+from experiments.console import GOES_ON, Overrides, Workers, exit_codes, settle
 
 if TYPE_CHECKING:
     from experiments.pipeline import Run
@@ -30,14 +30,6 @@ app.add_typer(bench, name="bench")
 
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="YAML file; `spt config` prints one with every key.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Dotted keys over those of the file, as search.layers=3.",
-        show_default=False,
-    ),
 ]
 Folder = Annotated[
     Path | None, typer.Option(help="Where the run is kept; runs/NAME by default.", show_default=False)

@@ -9,6 +9,14 @@ import typer
 
 GOES_ON = "Stopped. The same command goes on from the last finished epoch."
 
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Dotted keys over those of the file, as search.layers=3.",
+        show_default=False,
+    ),
+]
 Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
 
 

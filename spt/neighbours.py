@@ -21,6 +21,9 @@ from spt.prompts.choices import InsertPrompt
 from spt.prompts.generators import FreePrompt
 from spt.prompts.state import PromptState
 
+# random prompts are drawn alike, from the seeds of runs: a control must not be where they started
+CONTROLS = 10**6
+
 
 @dataclass(frozen=True)
 class Neighbour:
@@ -110,7 +113,7 @@ def _readings(
     classifier: PromptClassifier, prompts: Mapping[int, Tensor], count: int, seed: int
 ) -> list[Reading]:
     words = _vocabulary(classifier)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(CONTROLS + seed)
     read = (_read(layer, vectors, words, count, generator) for layer, vectors in prompts.items())
     return list(chain.from_iterable(read))
 

@@ -67,6 +67,11 @@ def test_the_control_depends_on_its_seed_alone(tmp_path: Path) -> None:
     assert [reading.control for reading in read_prompts(other)] == control[0]
 
 
+def test_the_control_is_not_where_a_random_prompt_started(tmp_path: Path) -> None:
+    made = classifier(tmp_path, (0,), seed=0, prompt=FREE)
+    assert all(reading.words != reading.control for reading in read_prompts(made, seed=0))
+
+
 def test_generated_prompts_are_read_for_a_text(tmp_path: Path) -> None:
     made = classifier(tmp_path, (1, 3))
     with pytest.raises(InputError, match="Give a text to read"):
