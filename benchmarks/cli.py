@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.console import GOES_ON, Workers, exit_codes, settle
+from experiments.console import GOES_ON, Overrides, Workers, exit_codes, settle
 
 if TYPE_CHECKING:
     from experiments.grid import Outcome
@@ -167,6 +167,9 @@ def methods(
     on: Annotated[
         list[str] | None, typer.Option(help="A condition of the bench; repeat it.", show_default=False)
     ] = None,
+    finished: Annotated[
+        bool, typer.Option("--finished", help="Run nothing: report the methods whose runs are all done.")
+    ] = False,
     result: Annotated[
         str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
     ] = "methods",
@@ -182,7 +185,7 @@ def methods(
         from experiments.config import parse_overrides
 
         changes = parse_overrides(overrides or [])
-        failed = measure(bench, folder, only or (), on or (), changes, workers, say, result)
+        failed = measure(bench, folder, only or (), on or (), changes, workers, say, finished, result)
     end(failed, "runs")
 
 
@@ -191,10 +194,7 @@ def neighbours(
     config: Annotated[
         Path, typer.Argument(metavar="CONFIG", help="YAML file of a run with a free prompt at the input.")
     ] = Path("experiments/configs/methods/prompt_tuning.yml"),
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Dotted keys over the file's.", show_default=False),
-    ] = None,
+    overrides: Overrides = None,
     folder: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs/neighbours"),
     result: Annotated[
         str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")

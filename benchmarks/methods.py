@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
-
-from benchmarks.baselines.methods import BASELINES
 from benchmarks.baselines.run import run_baseline
 from benchmarks.measure import peak_bytes
+from benchmarks.method_bench import Cell, Method, MethodBench
 from benchmarks.record import write_result
 from experiments.comparison import Comparison, Record
 from experiments.comparison_report import write_results
 from experiments.comparison_table import Column, percent, tera, whole
-from experiments.config import RunConfig, as_arguments, bad_config, load_config
+from experiments.config import RunConfig, as_arguments
 from experiments.grid import Job, OnDone, Outcome, cores, finished, run_config, run_jobs
 from spt.atomic import write_text
 from spt.errors import InputError
 
-RATE = "training.learning_rate"
 MEASURED = "measured.json"
+STEPS_BEYOND = 2
 KEPT = (
     "dev_accuracy",
     "test_accuracy",
@@ -47,121 +44,6 @@ COLUMNS = (
 )
 
 
-class Method(BaseModel):
-    """How a method is run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    config: Path | None = Field(None, description="Run configuration, beside the bench's file.")
-    baseline: str | None = Field(None, description="Name of a baseline, in place of prompts of our own.")
-    size: int | None = Field(None, ge=1, description="Rank, width or length of a baseline.")
-    set: dict[str, Any] = Field(default_factory=dict, description="Dotted keys over its configuration.")
-    learning_rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="Tried; dev chooses.")
-
-    @model_validator(mode="after")
-    def _known(self) -> Method:
-        if self.baseline is not None and self.baseline not in BASELINES:
-            raise ValueError(f"there is no baseline '{self.baseline}'; known: {', '.join(BASELINES)}")
-        return self
-
-
-class Condition(BaseModel):
-    """What methods are run on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    methods: tuple[str, ...] | None = Field(None, min_length=1, description="Run on it; all by default.")
-    set: dict[str, Any] = Field(default_factory=dict, description="Dotted keys over every method's.")
-
-
-class MethodBench(BaseModel):
-    """What is compared, on what, over which seeds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(description="Of the bench, its folder and its result.")
-    config: Path = Field(description="Of methods that name none, beside the bench's file.")
-    seeds: tuple[int, ...] = Field(min_length=1, description="Of the runs that are reported.")
-    sweep_seed: int = Field(0, ge=0, description="Of the runs that choose learning rates.")
-    conditions: dict[str, Condition] = Field(min_length=1, description="By name: data and how to train.")
-    methods: dict[str, Method] = Field(min_length=1, description="By name; the first is the reference.")
-
-    @model_validator(mode="after")
-    def _known(self) -> MethodBench:
-        for name, condition in self.conditions.items():
-            missing = [method for method in condition.methods or () if method not in self.methods]
-            if missing:
-                known = ", ".join(self.methods)
-                raise ValueError(f"condition '{name}' has methods {', '.join(missing)}; known: {known}")
-        return self
-
-    @classmethod
-    def load(cls, path: Path) -> MethodBench:
-        """Read a YAML file.
-
-        Raises:
-            InputError: naming every problem together.
-        """
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"The bench '{path}' cannot be read: {error}") from error
-        except ValidationError as error:
-            raise bad_config(error, str(path), cls) from error
-
-    def chosen(self, methods: Sequence[str], conditions: Sequence[str]) -> MethodBench:
-        """The bench with these methods and conditions only; all of them for none.
-
-        Raises:
-            InputError: for a name that the bench does not have, or if none of the methods is run on any of
-                the conditions.
-        """
-        _check_names("methods", methods, self.methods)
-        _check_names("conditions", conditions, self.conditions)
-        found = self.model_copy(
-            update={
-                "methods": {name: self.methods[name] for name in methods or self.methods},
-                "conditions": {name: self.conditions[name] for name in conditions or self.conditions},
-            }
-        )
-        if not any(map(found.methods_on, found.conditions)):
-            raise InputError(
-                f"The bench runs none of {', '.join(methods)} on {', '.join(found.conditions)}. Take other "
-                "methods, or list these under the condition's 'methods'."
-            )
-        return found
-
-    def methods_on(self, condition: str) -> list[str]:
-        """The methods that are run on a condition, in the bench's order."""
-        named = self.conditions[condition].methods
-        return [name for name in self.methods if named is None or name in named]
-
-    def changed(self, overrides: Mapping[str, Any]) -> MethodBench:
-        """The bench with dotted keys over those of one condition (`sst2.data.train`), or of all."""
-        found = self.model_copy(deep=True)
-        for key, value in overrides.items():
-            head, _, rest = key.partition(".")
-            named = head in found.conditions
-            for condition in [found.conditions[head]] if named else found.conditions.values():
-                condition.set[rest if named else key] = value
-        return found
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run: a method on a condition with a seed and a rate."""
-
-    method: str
-    condition: str
-    seed: int
-    rate: float
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return f"{self.condition}/{self.method}-rate{self.rate:g}-seed{self.seed}"
-
-
 def measure(
     path: Path,
     folder: Path | None = None,
@@ -170,6 +52,7 @@ def measure(
     overrides: Mapping[str, Any] | None = None,
     workers: int = 0,
     on_done: OnDone | None = None,
+    only_finished: bool = False,
     result: str = "methods",
 ) -> int:
     """Choose rates, run what is missing, write report and JSON; returns how many reported runs failed.
@@ -182,70 +65,97 @@ def measure(
         overrides: dotted keys over those of the conditions; see `MethodBench.changed`.
         workers: processes at a time; 0 for one a core.
         on_done: told each run's name and outcome as it ends.
+        only_finished: run nothing; report the methods whose runs on a condition are all done.
         result: name of the JSON in benchmarks/results.
 
     Raises:
-        InputError: for a bench or a configuration that is not right, before anything runs.
+        InputError: for a bench or a configuration that is not right, before anything runs; or if nothing is
+            finished, where only that is asked for.
     """
     overrides = overrides or {}
     bench = MethodBench.load(path).changed(overrides).chosen(methods, conditions)
     folder = folder or Path("runs") / bench.name
-    everything = [Cell(m, c, seed, rate) for m, c, seed, rate in _all(bench)]
-    configs = {cell: config_of(bench, path.parent, cell) for cell in everything}
-
-    def run(cells: Iterable[Cell]) -> dict[Cell, Outcome]:
-        found, missing = {}, {}
-        for cell in cells:
-            method = bench.methods[cell.method]
-            before = _measured_before(configs[cell], method, folder / cell.name)
-            if before is None:
-                missing[cell.name] = cell
-            else:
-                found[cell] = before
-        jobs = {name: job_of(bench.methods[cell.method], configs[cell]) for name, cell in missing.items()}
-        # a process each, so that its peak memory is its own
-        outcomes = run_jobs(jobs, folder, workers or cores(), on_done, fresh=True)
-        return found | {missing[name]: outcome for name, outcome in outcomes.items()}
-
-    sweep = run(cell for cell in everything if cell.seed == bench.sweep_seed)
+    runs = Runs(bench, path.parent, folder, workers or cores(), on_done, only_finished)
+    sweep = runs.outcomes(bench.sweep())
+    for _ in range(STEPS_BEYOND):
+        sweep |= runs.outcomes(beyond(sweep))
     rates = best_rates(sweep)
-    wanted = [
-        Cell(method, condition, seed, rates[method, condition])
-        for condition in bench.conditions
-        for method in bench.methods_on(condition)
-        for seed in bench.seeds
-        if (method, condition) in rates
-    ]
-    outcomes = run(wanted)
-    records = [_record(cell, configs[cell], outcomes[cell]) for cell in wanted]
+    outcomes = runs.outcomes(bench.reported(rates))
+    records = [_record(cell, runs.config(cell), outcome) for cell, outcome in outcomes.items()]
     records += _without_rate(bench, sweep, rates)
+    records = [record for record in records if (record.group, record.condition) not in runs.unfinished]
+    if not records:
+        raise InputError(f"Nothing of {path} is finished in '{folder}'. Run it without --finished.")
     comparison = Comparison(records, [column.metric for column in COLUMNS])
-    chosen = [f" --only {name}" for name in methods] + [f" --on {name}" for name in conditions]
-    command = f"spt bench methods {path}{as_arguments(overrides)}{''.join(chosen)}"
+    options = [f" --only {name}" for name in methods] + [f" --on {name}" for name in conditions]
+    options += [" --finished"] if only_finished else []
+    command = f"spt bench methods {path}{as_arguments(overrides)}{''.join(options)}"
     write_results(folder, bench.name, comparison, COLUMNS, command)
     write_result(
         result,
         command,
         [_line(record) for record in records],
-        sweep=[{**_cell(cell), "dev_accuracy": _dev(outcome)} for cell, outcome in sweep.items()],
+        sweep=[
+            {**_cell(cell), "dev_accuracy": _dev(outcome)}
+            for cell, outcome in sweep.items()
+            if cell.group not in runs.unfinished
+        ],
     )
     return sum(record.metrics is None for record in records)
 
 
-def _all(bench: MethodBench) -> Iterable[tuple[str, str, int, float]]:
-    """Every run that may be needed: all rates with the sweep's seed, and any of them with the others."""
-    for condition in bench.conditions:
-        for method in bench.methods_on(condition):
-            for seed in dict.fromkeys((bench.sweep_seed, *bench.seeds)):
-                for rate in bench.methods[method].learning_rates:
-                    yield method, condition, seed, rate
+@dataclass
+class Runs:
+    """The runs of a bench in a folder: read back where they are done, else run.
 
+    Attributes:
+        bench: whose methods are run.
+        base: folder of the bench's file.
+        folder: of the runs.
+        workers: processes at a time.
+        on_done: told each run's name and outcome as it ends.
+        only_finished: run nothing; a method that misses a run on a condition goes to `unfinished`.
+    """
 
-def config_of(bench: MethodBench, base: Path, cell: Cell) -> RunConfig:
-    """The configuration of a run."""
-    method = bench.methods[cell.method]
-    keys = {**method.set, **bench.conditions[cell.condition].set, RATE: cell.rate, "seed": cell.seed}
-    return load_config(base / (method.config or bench.config), keys)
+    bench: MethodBench
+    base: Path
+    folder: Path
+    workers: int
+    on_done: OnDone | None
+    only_finished: bool
+    unfinished: set[tuple[str, str]] = field(default_factory=set)
+
+    def config(self, cell: Cell) -> RunConfig:
+        """Of a run."""
+        return self.bench.config_of(cell, self.base)
+
+    def outcomes(self, cells: Iterable[Cell]) -> dict[Cell, Outcome]:
+        """How each ended, in the order of the cells.
+
+        Raises:
+            InputError: for a configuration that is not right, before anything runs.
+        """
+        configs = {cell: self.config(cell) for cell in cells}
+        before = {cell: self._before(cell, config) for cell, config in configs.items()}
+        missing = {cell.name: cell for cell, outcome in before.items() if outcome is None}
+        if self.only_finished:
+            self.unfinished |= {cell.group for cell in missing.values()}
+            return {cell: outcome for cell, outcome in before.items() if outcome is not None}
+        jobs = {
+            name: job_of(self.bench.methods[cell.method], configs[cell]) for name, cell in missing.items()
+        }
+        # a process each, so that its peak memory is its own
+        now = run_jobs(jobs, self.folder, self.workers, self.on_done, fresh=True)
+        return {cell: outcome or now[cell.name] for cell, outcome in before.items()}
+
+    def _before(self, cell: Cell, config: RunConfig) -> Outcome | None:
+        """What a run that is done was measured to be: reading it back takes no memory that says anything."""
+        folder, size = self.folder / cell.name, self.bench.methods[cell.method].size
+        path = folder / MEASURED
+        if not path.exists() or finished(config, folder, search_only=False) is None:
+            return None
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return Outcome(metrics) if size in (None, metrics.get("size")) else None
 
 
 def job_of(method: Method, config: RunConfig) -> Job:
@@ -279,24 +189,29 @@ def _total(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _measured_before(config: RunConfig, method: Method, folder: Path) -> Outcome | None:
-    """What a run that is done was measured to be: reading it back takes no memory that says anything."""
-    path = folder / MEASURED
-    if not path.exists() or finished(config, folder, search_only=False) is None:
-        return None
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    return Outcome(metrics) if method.size in (None, metrics.get("size")) else None
-
-
 def best_rates(sweep: Mapping[Cell, Outcome]) -> dict[tuple[str, str], float]:
     """(method, condition) -> the rate of the best dev accuracy, the lower one of two equals."""
     best: dict[tuple[str, str], tuple[float, float]] = {}
     for cell, outcome in sweep.items():
         dev = _dev(outcome)
         if dev is not None:
-            key = cell.method, cell.condition
-            best[key] = max(best.get(key, (-1.0, 0.0)), (dev, -cell.rate))
+            best[cell.group] = max(best.get(cell.group, (-1.0, 0.0)), (dev, -cell.rate))
     return {key: -rate for key, (_, rate) in best.items()}
+
+
+def beyond(sweep: Mapping[Cell, Outcome]) -> list[Cell]:
+    """One step on for each sweep whose best rate is the lowest or the highest of several: none else is known.
+
+    The step has the ratio of the last two rates, rounded to one digit.
+    """
+    found = []
+    for group, best in best_rates(sweep).items():
+        cells = [cell for cell in sweep if cell.group == group]
+        rates = sorted(cell.rate for cell in cells)
+        for end, inner in (rates[:2], rates[:-3:-1]) if len(rates) > 1 else ():
+            if best == end:
+                found.append(replace(cells[0], rate=float(f"{end * end / inner:.0e}")))
+    return found
 
 
 def _dev(outcome: Outcome) -> float | None:
@@ -325,7 +240,7 @@ def _without_rate(
     bench: MethodBench, sweep: Mapping[Cell, Outcome], rates: Mapping[tuple[str, str], float]
 ) -> list[Record]:
     """A method that failed at every rate has failed with every seed."""
-    failures = {(cell.method, cell.condition): outcome.failure for cell, outcome in sweep.items()}
+    failures = {cell.group: outcome.failure for cell, outcome in sweep.items()}
     return [
         Record(method, condition, seed, failure=f"no learning rate worked: {failure}")
         for (method, condition), failure in failures.items()
@@ -337,9 +252,3 @@ def _without_rate(
 def _line(record: Record) -> dict[str, Any]:
     head = {"method": record.group, "condition": record.condition, **record.values, "seed": record.seed}
     return {**head, **(record.metrics or {"failure": record.failure})}
-
-
-def _check_names(what: str, wanted: Sequence[str], known: Mapping[str, Any]) -> None:
-    missing = [name for name in wanted if name not in known]
-    if missing:
-        raise InputError(f"The bench has no {what} {', '.join(missing)}. It has: {', '.join(known)}.")

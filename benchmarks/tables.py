@@ -146,9 +146,9 @@ def methods() -> str:
     """A table of the methods for each condition."""
     result = _load("methods")
     title = (
-        "Methods side by side, each at the learning rate that dev chose among those of "
-        f"`experiments/methods.yml` with seed {result['sweep'][0]['seed']}. Seconds and FLOPs are of search "
-        f"and training together, the rank is the mean over seeds (`{result['command']}`)."
+        "Methods side by side, each at the learning rate that dev chose with seed "
+        f"{result['sweep'][0]['seed']} (`experiments/methods.yml`). Seconds and FLOPs are of search and "
+        f"training together, the rank is the mean over seeds (`{result['command']}`)."
     )
     conditions: dict[str, list[Record]] = {}
     for line in result["records"]:

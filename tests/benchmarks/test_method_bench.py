@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from benchmarks import methods, record
-from benchmarks.methods import Cell, MethodBench, best_rates, measure
+from benchmarks.method_bench import Cell, MethodBench
+from benchmarks.methods import best_rates, beyond, measure
 from experiments.grid import Job, Outcome, outcome_of
 from spt.errors import InputError
 from tests.tiny import tiny_tree
@@ -76,8 +77,9 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
         assert keys <= line.keys()
         assert line["bytes"] > 0 and line["peak_bytes"] > 10**7 and line["train_flops"] > 0
     sweep = {(line["method"], line["learning_rate"]): line["dev_accuracy"] for line in found["sweep"]}
-    assert sweep.keys() == {("late", 0.001), ("late", 0.01), ("lora", 0.01)}
-    best = max((0.001, 0.01), key=lambda rate: (sweep["late", rate], -rate))
+    rates = {rate for method, rate in sweep if method == "late"}
+    assert {0.001, 0.01} < rates and {rate for method, rate in sweep if method == "lora"} == {0.01}
+    best = max(rates, key=lambda rate: (sweep["late", rate], -rate))
     assert {r["learning_rate"] for r in records if r["method"] == "late"} == {best}
     assert {"results.json", "report.html", "table.csv", "runs.csv"} <= {
         p.name for p in (tmp_path / "runs").iterdir()
@@ -88,6 +90,21 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
     assert measure(path, tmp_path / "runs", conditions=["all"], overrides=shots, workers=1) == 0
     assert len(here) == before
     assert json.loads((results / "methods.json").read_text(encoding="utf-8"))["records"] == records
+    # of an unfinished bench, methods with all their runs
+    next((tmp_path / "runs" / "all").glob("late-*-seed1/measured.json")).unlink()
+    assert measure(path, tmp_path / "runs", only_finished=True) == 0
+    assert len(here) == before
+    found = json.loads((results / "methods.json").read_text(encoding="utf-8"))
+    assert found["command"] == f"spt bench methods {path} --finished"
+    assert found["records"] == [line for line in records if line["method"] == "lora"]
+    assert {line["method"] for line in found["sweep"]} == {"lora"}
+
+
+@pytest.mark.usefixtures("results")
+def test_a_report_of_a_bench_of_which_nothing_is_finished_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"(?s)Nothing of .*bench.yml is finished in .*runs"):
+        measure(bench(tmp_path), tmp_path / "runs", only_finished=True)
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.slow
@@ -106,13 +123,32 @@ def test_a_method_that_fails_at_every_rate_is_reported_as_failed(tmp_path: Path,
     assert all("no learning rate worked" in r["failure"] and "dev_accuracy" not in r for r in failed)
 
 
-def test_the_lower_of_two_equal_rates_wins_and_failures_lose() -> None:
-    def cells(scores: Iterable[tuple[float, float | None]]) -> dict[Cell, Outcome]:
-        return {
-            Cell("m", "c", 0, rate): Outcome(failure="x") if dev is None else Outcome({"dev_accuracy": dev})
-            for rate, dev in scores
-        }
+def cells(scores: Iterable[tuple[float, float | None]]) -> dict[Cell, Outcome]:
+    return {
+        Cell("m", "c", 0, rate): Outcome(failure="x") if dev is None else Outcome({"dev_accuracy": dev})
+        for rate, dev in scores
+    }
 
+
+@pytest.mark.parametrize(
+    ("scores", "rates"),
+    [
+        ([(0.003, 0.9), (0.01, 0.8), (0.03, 0.7)], [0.0009]),
+        ([(0.003, 0.7), (0.01, 0.8), (0.03, 0.9)], [0.09]),
+        ([(0.003, 0.7), (0.01, 0.8), (0.03, 0.7)], []),
+        ([(0.003, 0.7), (0.01, 0.8), (0.03, None)], []),
+        ([(0.2, 0.7), (0.05, 0.6)], [0.8]),
+        ([(0.01, 0.8)], []),
+        ([(0.01, None), (0.03, None)], []),
+    ],
+)
+def test_a_sweep_goes_on_beyond_a_best_rate_at_its_edge(
+    scores: list[tuple[float, float | None]], rates: list[float]
+) -> None:
+    assert beyond(cells(scores)) == [Cell("m", "c", 0, rate) for rate in rates]
+
+
+def test_the_lower_of_two_equal_rates_wins_and_failures_lose() -> None:
     assert best_rates(cells([(0.1, 0.8), (0.01, 0.8), (1.0, None)])) == {("m", "c"): 0.01}
     assert best_rates(cells([(0.1, 0.9), (0.01, 0.8)])) == {("m", "c"): 0.1}
     assert best_rates(cells([(0.1, None)])) == {}
@@ -144,10 +180,10 @@ def test_overrides_change_all_conditions_or_the_one_they_name() -> None:
     assert {found["training.epochs"] for found in keys.values()} == {2}
     assert keys["trec-16"]["task"] == "mr"
     assert "data.train" not in keys["sst2-16"]
-    assert found.conditions["sst2"].set["training.epochs"] == 6
+    assert found.conditions["sst2"].set["training.epochs"] == 3
     cell = Cell("lora", "sst2", 0, 0.01)
     with pytest.raises(InputError, match=r"data\.trian"):
-        methods.config_of(found.changed({"sst2.data.trian": "a.txt"}), SHIPPED.parent, cell)
+        found.changed({"sst2.data.trian": "a.txt"}).config_of(cell, SHIPPED.parent)
 
 
 def test_the_shipped_bench_is_right() -> None:
@@ -155,6 +191,6 @@ def test_the_shipped_bench_is_right() -> None:
     for condition in found.conditions:
         for method in found.methods_on(condition):
             cell = Cell(method, condition, 0, found.methods[method].learning_rates[0])
-            config = methods.config_of(found, SHIPPED.parent, cell)
+            config = found.config_of(cell, SHIPPED.parent)
             assert config.task.name == condition.removesuffix("-16")
             assert config.data.shots_per_class == (16 if condition.endswith("-16") else None)
