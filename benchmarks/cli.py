@@ -168,7 +168,7 @@ def methods(
         list[str] | None, typer.Option(help="A condition of the bench; repeat it.", show_default=False)
     ] = None,
     finished: Annotated[
-        bool, typer.Option("--finished", help="Run nothing: report the methods whose runs are all done.")
+        bool, typer.Option("--finished", help="Run nothing: report the methods whose runs have all ended.")
     ] = False,
     result: Annotated[
         str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")

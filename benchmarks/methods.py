@@ -17,11 +17,22 @@ from experiments.comparison import Comparison, Record
 from experiments.comparison_report import write_results
 from experiments.comparison_table import Column, percent, tera, whole
 from experiments.config import RunConfig, as_arguments
-from experiments.grid import Job, OnDone, Outcome, cores, finished, run_config, run_jobs
+from experiments.grid import (
+    Job,
+    OnDone,
+    Outcome,
+    config_of,
+    cores,
+    finished,
+    numbers_of,
+    run_config,
+    run_jobs,
+)
 from spt.atomic import write_text
 from spt.errors import InputError
 
 MEASURED = "measured.json"
+FAILURE = "failure.txt"
 STEPS_BEYOND = 2
 KEPT = (
     "dev_accuracy",
@@ -65,7 +76,7 @@ def measure(
         overrides: dotted keys over those of the conditions; see `MethodBench.changed`.
         workers: processes at a time; 0 for one a core.
         on_done: told each run's name and outcome as it ends.
-        only_finished: run nothing; report the methods whose runs on a condition are all done.
+        only_finished: run nothing; report the methods whose runs on a condition have all ended.
         result: name of the JSON in benchmarks/results.
 
     Raises:
@@ -114,7 +125,7 @@ class Runs:
         folder: of the runs.
         workers: processes at a time.
         on_done: told each run's name and outcome as it ends.
-        only_finished: run nothing; a method that misses a run on a condition goes to `unfinished`.
+        only_finished: run nothing; methods with a run on a condition that has not ended go to `unfinished`.
     """
 
     bench: MethodBench
@@ -139,14 +150,21 @@ class Runs:
         before = {cell: self._before(cell, config) for cell, config in configs.items()}
         missing = {cell.name: cell for cell, outcome in before.items() if outcome is None}
         if self.only_finished:
-            self.unfinished |= {cell.group for cell in missing.values()}
+            before |= {cell: self._failed_before(cell, configs[cell]) for cell in missing.values()}
+            self.unfinished |= {cell.group for cell, outcome in before.items() if outcome is None}
             return {cell: outcome for cell, outcome in before.items() if outcome is not None}
         jobs = {
             name: job_of(self.bench.methods[cell.method], configs[cell]) for name, cell in missing.items()
         }
         # a process each, so that its peak memory is its own
-        now = run_jobs(jobs, self.folder, self.workers, self.on_done, fresh=True)
+        now = run_jobs(jobs, self.folder, self.workers, self._keep, fresh=True)
         return {cell: outcome or now[cell.name] for cell, outcome in before.items()}
+
+    def _keep(self, name: str, outcome: Outcome) -> None:
+        if outcome.failure is not None:
+            write_text(self.folder / name / FAILURE, outcome.failure)
+        if self.on_done is not None:
+            self.on_done(name, outcome)
 
     def _before(self, cell: Cell, config: RunConfig) -> Outcome | None:
         """What a run that is done was measured to be: reading it back takes no memory that says anything."""
@@ -156,6 +174,14 @@ class Runs:
             return None
         metrics = json.loads(path.read_text(encoding="utf-8"))
         return Outcome(metrics) if size in (None, metrics.get("size")) else None
+
+    def _failed_before(self, cell: Cell, config: RunConfig) -> Outcome | None:
+        """Why a run failed that would be tried again."""
+        folder = self.folder / cell.name
+        there = config_of(folder) if (folder / FAILURE).exists() else None
+        if there is None or numbers_of(there) != numbers_of(config):
+            return None
+        return Outcome(failure=(folder / FAILURE).read_text(encoding="utf-8"))
 
 
 def job_of(method: Method, config: RunConfig) -> Job:

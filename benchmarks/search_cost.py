@@ -16,16 +16,17 @@ from typing import Any
 from peft import PromptTuningConfig, TaskType, get_peft_model
 
 from benchmarks.baselines.models import TunedBackbone
-from benchmarks.main_job import config_of
 from benchmarks.measure import interleaved_seconds
 from benchmarks.record import write_result
-from experiments.config import RunConfig, parse_overrides
+from experiments.baselines import baseline_config
+from experiments.config import RunConfig, load_config, parse_overrides
 from experiments.pipeline import Run, run
 from spt.backbones.base import Backbone
 from spt.evaluation import evaluate
 from spt.heads import Output
 from spt.training import fit
 
+CONFIG = Path("experiments") / "configs" / "trec.yml"
 UNIT = "peft_prompt_tuning"
 LATE = (3, 5)
 Trained = dict[str, Any]
@@ -51,6 +52,11 @@ class PeftPromptTuning(TunedBackbone):
         hidden = self.wrapped(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         output: Output = self.head(hidden.last_hidden_state[:, self.length :], batch)
         return output
+
+
+def config_of(seed: int, overrides: list[str]) -> RunConfig:
+    """Of a run on TREC."""
+    return load_config(CONFIG, {"seed": seed, **parse_overrides(overrides)})
 
 
 def peft_training(config: RunConfig, folder: Path) -> Trained:
@@ -99,11 +105,12 @@ def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) 
         "cache=memory",
         "threads=1",
     ]
-    late = [*overrides, "search.strategy=manual", f"search.manual_layers={list(LATE)}"]
+    late = ["search.strategy=manual", f"search.manual_layers={list(LATE)}"]
+    searched = config_of(seed, overrides)
     trainings: dict[str, Callable[[Path], Trained]] = {
-        UNIT: partial(peft_training, config_of("input_prompt", seed, overrides)),
-        "spt_darts": partial(spt_training, config_of("spt_darts", seed, overrides)),
-        "late_two": partial(spt_training, config_of("spt_darts", seed, late)),
+        UNIT: partial(peft_training, baseline_config(searched, "input_prompt")),
+        "spt_darts": partial(spt_training, searched),
+        "late_two": partial(spt_training, config_of(seed, [*overrides, *late])),
     }
     trained: dict[str, Trained] = {}
 

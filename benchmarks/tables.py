@@ -22,8 +22,6 @@ SECTION = re.compile(
 GROWTH = "Operations and saved bytes of a step as layers, tokens, prompt length and prompt layers grow"
 NAMES = {
     "spt_darts": "SPT-DARTS",
-    "input_prompt": "input prompt tuning",
-    "head": "head alone",
     "peft_prompt_tuning": "peft PromptTuning training",
     "late_two": "two late layers",
 }
@@ -53,33 +51,6 @@ def _layers(layers: Iterable[int]) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a table in Markdown, with an empty one before them."""
     return ["", *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))]
-
-
-def main_job() -> str:
-    """Accuracy over seeds, and the layers of each seed."""
-    result = _load("main_job")
-    records = result["records"]
-    size, seeds = records[0]["train_size"], result["summary"]["head"]["test_accuracy"]["n"]
-    title = (
-        f"MiniLM-L6 on the embedded TREC questions ({size:,} to train on), mean and standard deviation of "
-        f"{seeds} seeds, equal epochs, one core; made by `{result['command']}`:"
-    )
-    rows = []
-    for method, scores in result["summary"].items():
-        runs = [record for record in records if record["method"] == method]
-        seconds = sum(run["search_seconds"] + run["train_seconds"] for run in runs) / len(runs)
-        rows.append(
-            [
-                NAMES[method],
-                _percent(scores["dev_accuracy"]),
-                _percent(scores["test_accuracy"]),
-                f"{runs[0]['tunable_parameters']:,}",
-                ", ".join(_layers(run["layers"]) for run in runs),
-                f"{seconds:.0f}",
-            ]
-        )
-    head = ["method", "dev %", "test %", "tunable parameters", "layers by seed", "search + training s"]
-    return "\n".join([title, *_table(head, rows)])
 
 
 def strategies() -> str:
@@ -150,17 +121,18 @@ def methods() -> str:
         f"{result['sweep'][0]['seed']} (`experiments/methods.yml`). Seconds and FLOPs are of search and "
         f"training together, the rank is the mean over seeds (`{result['command']}`)."
     )
-    conditions: dict[str, list[Record]] = {}
+    conditions: dict[str, list[dict[str, Any]]] = {}
     for line in result["records"]:
+        conditions.setdefault(line["condition"], []).append(line)
+    return "\n\n".join([title, *(_condition(name, lines) for name, lines in conditions.items())])
+
+
+def _condition(name: str, lines: Sequence[dict[str, Any]]) -> str:
+    records = []
+    for line in lines:
         failure = line.get("failure")
-        # the layers stay in the JSON: most are the same in every seed
         metrics = None if failure else {key: value for key, value in line.items() if key != "layers"}
-        record = Record(line["method"], line["condition"], line["seed"], {}, metrics, failure)
-        conditions.setdefault(record.condition, []).append(record)
-    return "\n\n".join([title, *(_condition(name, records) for name, records in conditions.items())])
-
-
-def _condition(name: str, records: Sequence[Record]) -> str:
+        records.append(Record(line["method"], name, line["seed"], {}, metrics, failure))
     compared = Comparison(records, [column.metric for column in COLUMNS])
     table, title, mean = Table(compared, COLUMNS), f"On `{name}`:", {}
     if compared.ranks is not None:
@@ -175,7 +147,16 @@ def _condition(name: str, records: Sequence[Record]) -> str:
         method, *cells = table.cells(row)
         rows.append([f"`{method}`", f"{mean[method]:.1f}" if method in mean else "", *cells])
     first, *head = table.head()
-    return "\n".join([title, *_table([first, "rank", *head], rows)])
+    return "\n".join([title, *_table([first, "rank", *head], rows), *_searched(lines)])
+
+
+def _searched(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """The layers of the methods whose layers are not the same with every seed."""
+    layers: dict[str, list[str]] = {}
+    for line in lines:
+        layers.setdefault(line["method"], []).append(_layers(line.get("layers", ())))
+    found = [f"`{method}`: {', '.join(sets)}" for method, sets in layers.items() if len(set(sets)) > 1]
+    return ["", f"Layers by seed: {'; '.join(found)}."] if found else []
 
 
 def tuning() -> str:
@@ -276,7 +257,7 @@ def speed() -> str:
 
 def tables() -> str:
     """The README's results section, of what has been measured."""
-    parts = (main_job, methods, neighbours, strategies, comparison, tuning, search_cost, speed)
+    parts = (methods, neighbours, strategies, comparison, tuning, search_cost, speed)
     measured = [part() for part in parts if (RESULTS / f"{part.__name__}.json").exists()]
     return "\n\n".join(measured) + "\n"
 

@@ -11,7 +11,7 @@ import yaml
 from benchmarks import methods, record
 from benchmarks.method_bench import Cell, MethodBench
 from benchmarks.methods import best_rates, beyond, measure
-from experiments.grid import Job, Outcome, outcome_of
+from experiments.grid import Job, OnDone, Outcome, outcome_of
 from spt.errors import InputError
 from tests.tiny import tiny_tree
 
@@ -29,9 +29,14 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Jobs run in this process; their names in order."""
     called: list[str] = []
 
-    def run_jobs(jobs: Mapping[str, Job], folder: Path, *_: Any, **__: Any) -> dict[str, Outcome]:
+    def run_jobs(
+        jobs: Mapping[str, Job], folder: Path, _workers: int, on_done: OnDone, **__: Any
+    ) -> dict[str, Outcome]:
         called.extend(jobs)
-        return {name: outcome_of(job, folder / name) for name, job in jobs.items()}
+        found = {name: outcome_of(job, folder / name) for name, job in jobs.items()}
+        for name, outcome in found.items():
+            on_done(name, outcome)
+        return found
 
     monkeypatch.setattr(methods, "run_jobs", run_jobs)
     return called
@@ -108,8 +113,9 @@ def test_a_report_of_a_bench_of_which_nothing_is_finished_is_refused(tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("here")
-def test_a_method_that_fails_at_every_rate_is_reported_as_failed(tmp_path: Path, results: Path) -> None:
+def test_a_method_that_fails_at_every_rate_is_reported_as_failed(
+    tmp_path: Path, results: Path, here: list[str]
+) -> None:
     late = {"set": {"search.strategy": "manual", "search.manual_layers": [3]}}
     path = bench(
         tmp_path,
@@ -121,6 +127,14 @@ def test_a_method_that_fails_at_every_rate_is_reported_as_failed(tmp_path: Path,
     failed = [r for r in records if r["method"] == "broken"]
     assert len(failed) == 2
     assert all("no learning rate worked" in r["failure"] and "dev_accuracy" not in r for r in failed)
+    before = len(here)
+    assert measure(path, tmp_path / "runs", only_finished=True) == 2
+    assert json.loads((results / "methods.json").read_text(encoding="utf-8"))["records"] == records
+    assert len(here) == before
+    # in another configuration it has not failed yet
+    overrides = {"training.epochs": 5}
+    with pytest.raises(InputError, match="Nothing of"):
+        measure(path, tmp_path / "runs", overrides=overrides, only_finished=True)
 
 
 def cells(scores: Iterable[tuple[float, float | None]]) -> dict[Cell, Outcome]:

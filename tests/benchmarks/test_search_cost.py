@@ -37,9 +37,9 @@ def test_pefts_model_trains_its_prompt_and_the_head_alone() -> None:
 def test_a_record_a_training_in_units_of_pefts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
 
-    def config_of(name: str, seed: int, overrides: list[str]) -> Any:
+    def config_of(seed: int, overrides: list[str]) -> Any:
         manual = any("manual" in override for override in overrides)
-        search = {"strategy": "manual", "manual_layers": [1, 3]} if manual or name != "spt_darts" else {}
+        search = {"strategy": "manual", "manual_layers": [1, 3]} if manual else {}
         return tiny_config(tmp_path, seed=seed, search=search)
 
     monkeypatch.setattr(search_cost, "config_of", config_of)

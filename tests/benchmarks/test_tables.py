@@ -173,6 +173,8 @@ def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) 
         for method, found in scores.items()
         for seed, score in enumerate(found)
     ]
+    for line in records:
+        line["layers"] = [line["seed"], 3] if line["method"] == "spt" else [3]
     records += [run("late", "trec", 0, test_accuracy=0.9), run("late", "trec", 1, failure="the loss is nan")]
     content = {"command": "spt bench methods methods.yml", "sweep": [{"seed": 7}], "records": records}
     (results / "methods.json").write_text(json.dumps(content), encoding="utf-8")
@@ -187,7 +189,8 @@ def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) 
         "| `lora` | 1.0 | 2 | 75.0 ± 7.1 % | 1,234 | 0.01 |",
         "| `spt` | 2.0 | 2 | 65.0 ± 7.1 % | 1,234 | 0.01 |",
     ]
-    assert lines[10] == "On `trec`:"
+    assert lines[10] == "Layers by seed: `spt`: 0+3, 1+3."
+    assert lines[12] == "On `trec`:"
     assert lines[-1] == "| `late` |  | 1, 1 failed | 90.0 % |"
 
 
