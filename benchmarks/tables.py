@@ -117,7 +117,7 @@ def methods() -> str:
     """A table of the methods for each condition."""
     result = _load("methods")
     title = (
-        "Methods side by side, each at the learning rate that dev chose with seed "
+        "Methods side by side on MiniLM-L6, each at the learning rate that dev chose with seed "
         f"{result['sweep'][0]['seed']} (`experiments/methods.yml`). Seconds and FLOPs are of search and "
         f"training together, the rank is the mean over seeds (`{result['command']}`)."
     )
