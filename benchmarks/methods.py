@@ -21,10 +21,9 @@ from experiments.grid import (
     Job,
     OnDone,
     Outcome,
-    config_of,
     cores,
     finished,
-    numbers_of,
+    holds,
     run_config,
     run_jobs,
 )
@@ -178,10 +177,10 @@ class Runs:
     def _failed_before(self, cell: Cell, config: RunConfig) -> Outcome | None:
         """Why a run failed that would be tried again."""
         folder = self.folder / cell.name
-        there = config_of(folder) if (folder / FAILURE).exists() else None
-        if there is None or numbers_of(there) != numbers_of(config):
+        path = folder / FAILURE
+        if not path.exists() or not holds(config, folder):
             return None
-        return Outcome(failure=(folder / FAILURE).read_text(encoding="utf-8"))
+        return Outcome(failure=path.read_text(encoding="utf-8"))
 
 
 def job_of(method: Method, config: RunConfig) -> Job:

@@ -119,10 +119,15 @@ def cores() -> int:
 def finished(config: RunConfig, folder: Path, search_only: bool) -> Outcome | None:
     """What a run that is done in a folder ended with, read without its data and backbone; else None."""
     path = folder / "search" / "search.json" if search_only else folder / "metrics.json"
-    there = config_of(folder) if path.exists() else None
-    if there is None or numbers_of(there) != numbers_of(config):
+    if not path.exists() or not holds(config, folder):
         return None
     return Outcome(json.loads(path.read_text(encoding="utf-8")))
+
+
+def holds(config: RunConfig, folder: Path) -> bool:
+    """Whether the run in a folder has the numbers of this configuration."""
+    there = config_of(folder)
+    return there is not None and numbers_of(there) == numbers_of(config)
 
 
 def config_of(folder: Path) -> RunConfig | None:
