@@ -99,6 +99,7 @@ def measure(
     comparison = Comparison(records, [column.metric for column in COLUMNS])
     options = [f" --only {name}" for name in methods] + [f" --on {name}" for name in conditions]
     options += [" --finished"] if only_finished else []
+    options += [f" --result {result}"] if result != "methods" else []
     command = f"spt bench methods {path}{as_arguments(overrides)}{''.join(options)}"
     write_results(folder, bench.name, comparison, COLUMNS, command)
     write_result(

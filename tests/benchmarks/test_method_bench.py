@@ -103,6 +103,11 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
     assert found["command"] == f"spt bench methods {path} --finished"
     assert found["records"] == [line for line in records if line["method"] == "lora"]
     assert {line["method"] for line in found["sweep"]} == {"lora"}
+    # under another name, which a copied command gives again
+    assert measure(path, tmp_path / "runs", only_finished=True, result="more") == 0
+    more = json.loads((results / "more.json").read_text(encoding="utf-8"))
+    assert more["command"] == f"spt bench methods {path} --finished --result more"
+    assert more["records"] == found["records"]
 
 
 @pytest.mark.usefixtures("results")
