@@ -14,6 +14,7 @@ from benchmarks.tables import (
     SECTION,
     comparison,
     methods,
+    methods_sst2,
     neighbours,
     search_cost,
     speed,
@@ -192,6 +193,9 @@ def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) 
     assert lines[10] == "Layers by seed: `spt`: 0+3, 1+3."
     assert lines[12] == "On `trec`:"
     assert lines[-1] == "| `late` |  | 1, 1 failed | 90.0 % |"
+    (results / "methods_sst2.json").write_text(json.dumps(content), encoding="utf-8")
+    first, *others = methods_sst2().splitlines()
+    assert first.startswith("The same on 2,000 sentences of SST-2") and others == lines[1:]
 
 
 def test_tuning_is_told_with_its_interval_and_its_overhead(results: Path) -> None:
