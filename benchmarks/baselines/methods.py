@@ -14,7 +14,7 @@ from torch import nn
 
 from benchmarks.baselines.models import BottleneckAdapter, EncodedPrompt, PrefixedModel, TunedBackbone
 from spt.backbones.base import Backbone
-from spt.errors import InputError, unknown
+from spt.errors import InputError, TrialFailed, unknown
 from spt.factory import ModelFactory
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt, Propagate
@@ -37,6 +37,9 @@ IA3_MODULES = {
         (r".*\.(key|value)|.*(?<!attention)\.output\.dense", r".*(?<!attention)\.output\.dense"),
     )
 }
+
+# what models call the keys and values they are handed: BERT since transformers 5.24, and all others
+PAST = ("cache", "past_key_values")
 
 Make = Callable[[ModelFactory, int], PromptedModel]
 
@@ -73,7 +76,10 @@ def adapters(factory: ModelFactory, size: int) -> PromptedModel:
     backbone = factory.backbone
     names = OUTPUTS.get(_model_type(backbone))
     if names is None:
-        raise unknown("backbone family with adapters", _model_type(backbone), OUTPUTS)
+        raise TrialFailed(
+            f"Where a {_model_type(backbone)} has its projections is not known, which adapters need. Choose "
+            f"one of {', '.join(OUTPUTS)}."
+        )
     matching = [
         name for name, _ in backbone.model.named_modules() if re.search(rf"({'|'.join(names)})$", name)
     ]
@@ -87,14 +93,15 @@ def adapters(factory: ModelFactory, size: int) -> PromptedModel:
 def prefix_tuning(factory: ModelFactory, size: int) -> PromptedModel:
     """Prefix-Tuning (arXiv 2101.00190) without reparameterisation, `size` keys and values a layer."""
     transformer = factory.backbone.transformer
-    if "past_key_values" not in inspect.signature(transformer.forward).parameters:
-        raise InputError(
+    taken = [name for name in PAST if name in inspect.signature(transformer.forward).parameters]
+    if not taken:
+        raise TrialFailed(
             f"A {_model_type(factory.backbone)} takes no keys and values from outside, which Prefix-Tuning "
             "needs. Choose another backbone, or deep prompts."
         )
     config = PrefixTuningConfig(num_virtual_tokens=size, task_type=TaskType.FEATURE_EXTRACTION)
     wrapped = get_peft_model(transformer, config)
-    return PrefixedModel(factory.backbone, factory.head(), wrapped)
+    return PrefixedModel(factory.backbone, factory.head(), wrapped, taken[0])
 
 
 def p_tuning_mlp(factory: ModelFactory, size: int) -> PromptedModel:
@@ -152,7 +159,8 @@ def baseline_model(method: str, factory: ModelFactory, size: int | None = None) 
         size: rank, width or length; None for the method's default.
 
     Raises:
-        InputError: if there is no such method, it takes no size, or the backbone does not suit it.
+        InputError: if there is no such method, or it takes no size.
+        TrialFailed: if the backbone does not suit it: other methods may still be run.
     """
     if method not in BASELINES:
         raise unknown("baseline", method, BASELINES)

@@ -50,22 +50,24 @@ class PrefixedModel(TunedBackbone):
         head: reads the last hidden states.
         wrapped: a PeftModel that holds the learned keys and values. As in P-tuning v2's code, the tokens'
             positions begin behind them.
+        argument: by which the transformer takes them.
     """
 
-    def __init__(self, backbone: Backbone, head: nn.Module, wrapped: PeftModel) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module, wrapped: PeftModel, argument: str) -> None:
         super().__init__(backbone, head)
         self.wrapped = wrapped
+        self.argument = argument
 
     def forward(self, batch: Mapping[str, Any]) -> Output:
         """As PromptedModel.forward."""
         mask = batch["attention_mask"]
-        # asked for by hand, because a PeftModel's own forward leaves token types out
+        # asked for by hand, because a PeftModel's own forward leaves token types out and knows one argument
         past = self.wrapped.get_prompt(batch_size=len(mask))
         types = {"token_type_ids": batch["token_type_ids"]} if "token_type_ids" in batch else {}
         hidden = self.backbone.transformer(
             input_ids=batch["input_ids"],
             attention_mask=torch.cat([mask.new_ones(len(mask), past.get_seq_length()), mask], dim=1),
-            past_key_values=past,
+            **{self.argument: past},
             **types,
         ).last_hidden_state
         output: Output = self.head(hidden, batch)

@@ -35,7 +35,7 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
 
     Raises:
         InputError: for bad input, or a folder of another baseline.
-        TrialFailed: if the loss is not finite.
+        TrialFailed: if the loss is not finite, or the backbone does not suit the baseline.
     """
     run = Run(config, folder)
     model = baseline_model(method, run.factory, size)

@@ -43,6 +43,11 @@ def test_a_step_costs_no_more_than_the_layers_that_learn(
     assert found[name]["ratio_saved_bytes"] <= saved
 
 
+@pytest.mark.parametrize("name", [n for n in contenders(SMALL, CPU) if not n.endswith("compiled")])
+def test_a_step_of_each_method_does_work(name: str) -> None:
+    assert counts(contenders(SMALL, CPU)[name]())["flops"] > 0
+
+
 @pytest.mark.slow
 def test_a_search_step_costs_no_more_than_its_passes(found: dict[str, dict[str, float]]) -> None:
     assert found["search_step"]["ratio_flops"] <= 2.6
