@@ -171,8 +171,16 @@ def methods(
         bool, typer.Option("--finished", help="Run nothing: report the methods whose runs have all ended.")
     ] = False,
     result: Annotated[
-        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
-    ] = "methods",
+        str | None,
+        typer.Option(
+            help="Name of the JSON that is written into benchmarks/results; the bench's by default.",
+            show_default=False,
+        ),
+    ] = None,
+    add: Annotated[
+        bool,
+        typer.Option("--add", help="Keep what the JSON has of the bench's other methods and conditions."),
+    ] = False,
     workers: Workers = 0,
 ) -> None:
     """Compare methods over conditions and seeds, each at the learning rate that dev chose for it.
@@ -185,7 +193,7 @@ def methods(
         from experiments.config import parse_overrides
 
         changes = parse_overrides(overrides or [])
-        failed = measure(bench, folder, only or (), on or (), changes, workers, say, finished, result)
+        failed = measure(bench, folder, only or (), on or (), changes, workers, say, finished, result, add)
     end(failed, "runs")
 
 

@@ -104,7 +104,7 @@ class MethodBench(BaseModel):
                 "conditions": {name: self.conditions[name] for name in conditions or self.conditions},
             }
         )
-        if not any(map(found.methods_on, found.conditions)):
+        if not found.groups():
             raise InputError(
                 f"The bench runs none of {', '.join(methods)} on {', '.join(found.conditions)}. Take other "
                 "methods, or list these under the condition's 'methods'."
@@ -116,20 +116,21 @@ class MethodBench(BaseModel):
         named = self.conditions[condition].methods
         return [name for name in self.methods if named is None or name in named]
 
+    def groups(self) -> list[tuple[str, str]]:
+        """(method, condition) of all that is run, in the bench's order."""
+        return [(method, condition) for condition in self.conditions for method in self.methods_on(condition)]
+
     def sweep(self) -> Iterator[Cell]:
         """Every listed rate of every method on its conditions, with the sweep's seed."""
-        for condition in self.conditions:
-            for method in self.methods_on(condition):
-                for rate in self.methods[method].learning_rates:
-                    yield Cell(method, condition, self.sweep_seed, rate)
+        for method, condition in self.groups():
+            for rate in self.methods[method].learning_rates:
+                yield Cell(method, condition, self.sweep_seed, rate)
 
     def reported(self, rates: Mapping[tuple[str, str], float]) -> Iterator[Cell]:
         """Every method on its conditions with all seeds, at these rates by (method, condition)."""
-        for condition in self.conditions:
-            for method in self.methods_on(condition):
-                if (method, condition) in rates:
-                    for seed in self.seeds:
-                        yield Cell(method, condition, seed, rates[method, condition])
+        for group in self.groups():
+            for seed in self.seeds if group in rates else ():
+                yield Cell(*group, seed, rates[group])
 
     def config_of(self, cell: Cell, base: Path) -> RunConfig:
         """The configuration of a run; base is the folder of the bench's file.

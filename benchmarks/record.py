@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,38 @@ from spt.versions import machine, versions
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_result(name: str, command: str, records: Sequence[dict[str, Any]], **summary: Any) -> Path:
-    """Write benchmarks/results/<name>.json with the command that made it, versions and machine kind."""
-    path = RESULTS / f"{name}.json"
-    content = {
+def made_with(command: str) -> dict[str, Any]:
+    """A command, today's date, and the versions and machine kind of this process."""
+    return {
         "command": command,
         "date": date.today().isoformat(),
-        **summary,
-        "records": list(records),
         "versions": versions(),
         "machine": machine(),
     }
+
+
+def write_result(name: str, command: str, records: Sequence[dict[str, Any]], **summary: Any) -> Path:
+    """Write benchmarks/results/<name>.json with the command that made it, versions and machine kind."""
+    return save(name, {**made_with(command), **summary, "records": list(records)})
+
+
+def save(name: str, content: Mapping[str, Any]) -> Path:
+    """Write benchmarks/results/<name>.json."""
     RESULTS.mkdir(exist_ok=True)
+    path = path_of(name)
     write_text(path, json.dumps(content, indent=1) + "\n")
     return path
+
+
+def load(name: str) -> dict[str, Any]:
+    """What benchmarks/results/<name>.json holds."""
+    content: dict[str, Any] = json.loads(path_of(name).read_text(encoding="utf-8"))
+    return content
+
+
+def path_of(name: str) -> Path:
+    """benchmarks/results/<name>.json."""
+    return RESULTS / f"{name}.json"
 
 
 def mean_and_spread(values: Sequence[float]) -> dict[str, float]:

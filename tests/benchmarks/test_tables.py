@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks import tables as making
+from benchmarks import record as recording
+from benchmarks.method_tables import methods, summary
 from benchmarks.tables import (
+    PAGE,
     README,
     SECTION,
     comparison,
-    methods,
-    methods_sst2,
     neighbours,
+    page,
     search_cost,
     speed,
     strategies,
-    tables,
     tuning,
 )
 from experiments.compare import COLUMNS
@@ -27,15 +27,16 @@ from experiments.comparison import Comparison, Record
 from experiments.comparison_report import write_results
 
 
-def test_the_readmes_results_are_those_of_the_json_files() -> None:
+def test_the_written_results_are_those_of_the_json_files() -> None:
     section = SECTION.search(README.read_text(encoding="utf-8"))
     assert section is not None
-    assert tables() in section.group(0)
+    assert section.group(0) == f"{section[1]}{summary()}\n{section[2]}"
+    assert PAGE.read_text(encoding="utf-8") == page()
 
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(making, "RESULTS", tmp_path)
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -166,7 +167,8 @@ def test_a_comparison_is_listed_from_the_files_that_spt_compare_writes(results: 
 
 def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) -> None:
     def run(method: str, condition: str, seed: int, **metrics: Any) -> dict[str, Any]:
-        return {"method": method, "condition": condition, "task": "trec", "seed": seed, **metrics}
+        which = {"method": method, "condition": condition, "task": "trec", "shots": None, "seed": seed}
+        return {**which, **metrics, "measurement": int(condition == "trec")}
 
     scores = {"late": (0.5, 0.6), "lora": (0.7, 0.8), "spt": (0.6, 0.7)}
     records = [
@@ -177,10 +179,18 @@ def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) 
     for line in records:
         line["layers"] = [line["seed"], 3] if line["method"] == "spt" else [3]
     records += [run("late", "trec", 0, test_accuracy=0.9), run("late", "trec", 1, failure="the loss is nan")]
-    content = {"command": "spt bench methods methods.yml", "sweep": [{"seed": 7}], "records": records}
+    content = {
+        "measurements": [
+            {"command": "spt bench methods here.yml"},
+            {"command": "spt bench methods there.yml"},
+        ],
+        "sweep": [{"seed": 7, "measurement": 0}],
+        "records": records,
+    }
     (results / "methods.json").write_text(json.dumps(content), encoding="utf-8")
     lines = methods().splitlines()
     assert "with seed 7" in lines[0]
+    assert "(`spt bench methods here.yml`; `spt bench methods there.yml`)" in lines[0]
     # q(0.05, 3 groups) = 2.343; 2.343 * sqrt(3 * 4 / (6 * 2 blocks))
     assert "On `trec-16`, where mean ranks that are 2.3 apart" in lines[2]
     assert lines[4:9] == [
@@ -193,9 +203,26 @@ def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) 
     assert lines[10] == "Layers by seed: `spt`: 0+3, 1+3."
     assert lines[12] == "On `trec`:"
     assert lines[-1] == "| `late` |  | 1, 1 failed | 90.0 % |"
-    (results / "methods_sst2.json").write_text(json.dumps(content), encoding="utf-8")
-    first, *others = methods_sst2().splitlines()
-    assert first.startswith("The same on 2,000 sentences of SST-2") and others == lines[1:]
+    lines = summary().splitlines()
+    assert "over 2 seeds" in lines[0] and "those on `trec-16`" in lines[0]
+    assert lines[2:] == [
+        "| method | parameters | `trec-16` | `trec` |",
+        "| --- | --- | --- | --- |",
+        "| `late` | 1,234 | 55.0 ± 7.1 | 90.0 ± 0.0 |",
+        "| `lora` | 1,234 | 75.0 ± 7.1 |  |",
+        "| `spt` | 1,234 | 65.0 ± 7.1 |  |",
+    ]
+
+
+def test_the_page_has_a_part_for_what_was_measured_and_none_for_the_rest(results: Path) -> None:
+    found = {"cosine_before": 1.0, "cosine_after": 0.61, "cosine_control": 0.2}
+    summary = {"labels": {**found, "same_word": 0.95, "test_accuracy": 0.812}}
+    content = {"command": "spt bench neighbours", "summary": summary}
+    (results / "neighbours.json").write_text(json.dumps(content), encoding="utf-8")
+    assert [line for line in page().splitlines() if line.startswith("#")] == [
+        "# Results",
+        "## Words of a prompt",
+    ]
 
 
 def test_tuning_is_told_with_its_interval_and_its_overhead(results: Path) -> None:
