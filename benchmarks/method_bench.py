@@ -42,7 +42,15 @@ class Method(BaseModel):
     def _known(self) -> Method:
         if self.baseline is not None and self.baseline not in BASELINES:
             raise ValueError(f"there is no baseline '{self.baseline}'; known: {', '.join(BASELINES)}")
+        if self.size is not None and not (self.baseline and BASELINES[self.baseline].size):
+            sized = ", ".join(name for name, baseline in BASELINES.items() if baseline.size)
+            raise ValueError(f"size is {self.size}, but only these baselines have one: {sized}; leave it out")
         return self
+
+    @property
+    def kind(self) -> tuple[str | None, int | None]:
+        """Baseline and size, its default included; (None, None) for prompts of our own."""
+        return self.baseline, None if self.baseline is None else self.size or BASELINES[self.baseline].size
 
 
 class Condition(BaseModel):

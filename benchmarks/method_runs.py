@@ -81,17 +81,17 @@ class Runs:
 
     def _identity(self, cell: Cell) -> list[Any]:
         """All that decides the numbers of a run."""
-        method = self.bench.methods[cell.method]
-        return [numbers_of(self.config(cell)), method.baseline, method.size]
+        return [numbers_of(self.config(cell)), *self.bench.methods[cell.method].kind]
 
     def _before(self, cell: Cell, config: RunConfig) -> Outcome | None:
         """What a run that is done was measured to be: reading it back takes no memory that says anything."""
-        folder, size = self.folder / cell.name, self.bench.methods[cell.method].size
+        folder = self.folder / cell.name
         path = folder / MEASURED
         if not path.exists() or finished(config, folder, search_only=False) is None:
             return None
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        return Outcome(metrics) if size in (None, metrics.get("size")) else None
+        kind = metrics.get("method"), metrics.get("size")
+        return Outcome(metrics) if kind == self.bench.methods[cell.method].kind else None
 
     def _failed_before(self, cell: Cell) -> Outcome | None:
         """Why a run failed that would be tried again."""

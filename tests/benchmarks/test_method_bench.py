@@ -110,6 +110,11 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
     more = json.loads((results / "more.json").read_text(encoding="utf-8"))
     assert more["measurements"][0]["command"] == f"spt bench methods {path} --finished --result more"
     assert more["records"] == found["records"]
+    # with another size nothing has been run
+    other = {"lora": {"baseline": "lora", "learning_rates": [0.01]}}
+    path = bench(tmp_path, conditions={"all": {}}, methods=other)
+    with pytest.raises(InputError, match="Nothing of"):
+        measure(path, tmp_path / "runs", only_finished=True)
 
 
 @pytest.mark.slow
@@ -241,6 +246,10 @@ def test_the_lower_of_two_equal_rates_wins_and_failures_lose() -> None:
 def test_what_is_wrong_with_a_bench_is_said_together(tmp_path: Path) -> None:
     path = bench(tmp_path, seeds=[], methods={"x": {"baseline": "lore", "learning_rates": [0]}})
     with pytest.raises(InputError, match=r"(?s)3 problem.*seeds.*learning_rates"):
+        MethodBench.load(path)
+    sized = {"lora": {"size": 3}, "bitfit": {"baseline": "bitfit", "size": 3}}
+    path = bench(tmp_path, methods={name: {**m, "learning_rates": [0.1]} for name, m in sized.items()})
+    with pytest.raises(InputError, match=r"(?s)2 problem.*size is 3, but only these .* have one: lora"):
         MethodBench.load(path)
     with pytest.raises(InputError, match="no methods lore"):
         MethodBench.load(bench(tmp_path)).chosen(["lore"], [])
