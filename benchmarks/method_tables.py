@@ -64,7 +64,8 @@ def summary() -> str:
     seeds = max(row.runs for row in compared.rows)
     title = (
         f"Test accuracy in % on MiniLM-L6 over {seeds} seeds, each method at the learning rate that dev "
-        "chose for it (`experiments/methods.yml`; `-16` is 16 rows a class). Parameters are those on "
+        "chose for it (`experiments/methods.yml`; `sst2` has 2,000 rows to train on, `-16` has 16 a class). "
+        "Parameters are those on "
         f"`{compared.conditions[0]}`, the head's among them:"
     )
     cells = []
