@@ -65,8 +65,7 @@ def summary() -> str:
     title = (
         f"Test accuracy in % on MiniLM-L6 over {seeds} seeds, each method at the learning rate that dev "
         "chose for it (`experiments/methods.yml`; `sst2` has 2,000 rows to train on, `-16` has 16 a class). "
-        "Parameters are those on "
-        f"`{compared.conditions[0]}`, the head's among them:"
+        f"Parameters are those on `{compared.conditions[0]}`, the head's among them:"
     )
     cells = []
     for group in compared.groups:
