@@ -20,7 +20,8 @@ def methods() -> str:
     title = (
         "Methods side by side on MiniLM-L6, each at the learning rate that dev chose with seed "
         f"{lines['sweep'][0]['seed']} (`experiments/methods.yml`). Seconds and FLOPs are of search and "
-        f"training together, the rank is the mean over seeds ({'; '.join(commands)})."
+        "training together; seconds compare only within a `measurement`, which each run in the JSON has. The "
+        f"rank is the mean over seeds ({'; '.join(commands)})."
     )
     conditions: dict[str, list[Line]] = {}
     for line in lines["records"]:
