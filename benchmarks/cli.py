@@ -193,7 +193,18 @@ def methods(
         from experiments.config import parse_overrides
 
         changes = parse_overrides(overrides or [])
-        failed = measure(bench, folder, only or (), on or (), changes, workers, say, finished, result, add)
+        failed = measure(
+            bench,
+            folder,
+            methods=only or (),
+            conditions=on or (),
+            overrides=changes,
+            workers=workers,
+            on_done=say,
+            only_finished=finished,
+            result=result,
+            add=add,
+        )
     end(failed, "runs")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -13,3 +14,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def layers(numbers: Iterable[int]) -> str:
     """'2+3', or 'none'."""
     return "+".join(map(str, numbers)) or "none"
+
+
+def percent(score: Mapping[str, Any]) -> str:
+    """'91.2 ± 1.0' of a mean and an sd, which a single run does not have."""
+    return f"{100 * score['mean']:.1f} ± {100 * (score['sd'] or 0):.1f}"

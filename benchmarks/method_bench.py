@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from benchmarks.baselines.methods import BASELINES
+from benchmarks.baselines.methods import BASELINES, size_of
 from experiments.config import RunConfig, bad_config, load_config
 from spt.errors import InputError
 
@@ -50,7 +50,7 @@ class Method(BaseModel):
     @property
     def kind(self) -> tuple[str | None, int | None]:
         """Baseline and size, its default included; (None, None) for prompts of our own."""
-        return self.baseline, None if self.baseline is None else self.size or BASELINES[self.baseline].size
+        return self.baseline, None if self.baseline is None else size_of(self.baseline, self.size)
 
 
 class Condition(BaseModel):

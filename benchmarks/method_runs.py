@@ -55,7 +55,7 @@ class Runs:
         before = {cell: self._before(cell, config) for cell, config in configs.items()}
         missing = {cell.name: cell for cell, outcome in before.items() if outcome is None}
         if self.only_finished:
-            before |= {cell: self._failed_before(cell) for cell in missing.values()}
+            before |= {cell: self._failed_before(cell, configs[cell]) for cell in missing.values()}
             self.unfinished |= {cell.group for cell, outcome in before.items() if outcome is None}
             return {cell: outcome for cell, outcome in before.items() if outcome is not None}
         jobs = {
@@ -63,7 +63,7 @@ class Runs:
         }
 
         def keep(name: str, outcome: Outcome) -> None:
-            self._keep(missing[name], outcome)
+            self._keep(missing[name], configs[missing[name]], outcome)
             if self.on_done is not None:
                 self.on_done(name, outcome)
 
@@ -71,17 +71,17 @@ class Runs:
         now = run_jobs(jobs, self.folder, self.workers, keep, fresh=True)
         return {cell: outcome or now[cell.name] for cell, outcome in before.items()}
 
-    def _keep(self, cell: Cell, outcome: Outcome) -> None:
+    def _keep(self, cell: Cell, config: RunConfig, outcome: Outcome) -> None:
         """A failure, which may have come before anything was written."""
         if outcome.failure is not None:
             folder = self.folder / cell.name
             folder.mkdir(parents=True, exist_ok=True)
-            content = {"run": self._identity(cell), "failure": outcome.failure}
+            content = {"run": self._identity(cell, config), "failure": outcome.failure}
             write_text(folder / FAILURE, json.dumps(content) + "\n")
 
-    def _identity(self, cell: Cell) -> list[Any]:
+    def _identity(self, cell: Cell, config: RunConfig) -> list[Any]:
         """All that decides the numbers of a run."""
-        return [numbers_of(self.config(cell)), *self.bench.methods[cell.method].kind]
+        return [numbers_of(config), *self.bench.methods[cell.method].kind]
 
     def _before(self, cell: Cell, config: RunConfig) -> Outcome | None:
         """What a run that is done was measured to be: reading it back takes no memory that says anything."""
@@ -93,13 +93,13 @@ class Runs:
         kind = metrics.get("method"), metrics.get("size")
         return Outcome(metrics) if kind == self.bench.methods[cell.method].kind else None
 
-    def _failed_before(self, cell: Cell) -> Outcome | None:
+    def _failed_before(self, cell: Cell, config: RunConfig) -> Outcome | None:
         """Why a run failed that would be tried again."""
         path = self.folder / cell.name / FAILURE
         if not path.exists():
             return None
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Outcome(failure=found["failure"]) if found["run"] == self._identity(cell) else None
+        return Outcome(failure=found["failure"]) if found["run"] == self._identity(cell, config) else None
 
 
 def job_of(method: Method, config: RunConfig) -> Job:

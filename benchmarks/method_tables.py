@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from benchmarks import markdown
 from benchmarks.method_results import Line, read_lines, record_of
 from benchmarks.methods import COLUMNS
 from experiments.comparison import SCORE, Comparison
-from experiments.comparison_table import Table
+from experiments.comparison_table import Table, whole
 
 RESULT = "methods"
 
@@ -72,9 +73,7 @@ def summary() -> str:
     for group in compared.groups:
         found = [rows.get((group, condition), {}) for condition in compared.conditions]
         size = found[0].get("tunable_parameters")
-        scores = [
-            f"{100 * s.mean:.1f} ± {100 * (s.sd or 0):.1f}" if (s := n.get(SCORE)) else "" for n in found
-        ]
-        cells.append([f"`{group}`", f"{size.mean:,.0f}" if size else "", *scores])
+        scores = [markdown.percent(asdict(n[SCORE])) if SCORE in n else "" for n in found]
+        cells.append([f"`{group}`", whole(size) if size else "", *scores])
     head = ["method", "parameters", *(f"`{condition}`" for condition in compared.conditions)]
     return "\n".join([title, *markdown.table(head, cells)])

@@ -88,9 +88,10 @@ def measure(
     options = [f"--only {method}" for method in methods] + [f"--on {condition}" for condition in conditions]
     options += ["--finished"] * only_finished + [f"--result {result}"] * bool(result) + ["--add"] * add
     command = " ".join([f"spt bench methods {path}{as_arguments(overrides)}", *options])
+    now = made_with(command)
     lines = {
-        "sweep": [_tried(cell, outcome, command) for cell, outcome in sweep.items()],
-        "records": [_line(cell, runs.config(cell), outcome, command) for cell, outcome in outcomes.items()],
+        "sweep": [_tried(cell, outcome, now) for cell, outcome in sweep.items()],
+        "records": [_line(cell, runs.config(cell), outcome, now) for cell, outcome in outcomes.items()],
     }
     lines = {
         part: [line for line in found if group_of(line) not in runs.unfinished]
@@ -134,18 +135,18 @@ def _dev(outcome: Outcome) -> float | None:
     return None if outcome.metrics is None else float(outcome.metrics["dev_accuracy"])
 
 
-def _tried(cell: Cell, outcome: Outcome, command: str) -> Line:
+def _tried(cell: Cell, outcome: Outcome, now: Mapping[str, Any]) -> Line:
     return {
         "method": cell.method,
         "condition": cell.condition,
         "seed": cell.seed,
         "learning_rate": cell.rate,
         "dev_accuracy": _dev(outcome),
-        "made": _made(outcome, command),
+        "made": _made(outcome, now),
     }
 
 
-def _line(cell: Cell, config: RunConfig, outcome: Outcome, command: str) -> Line:
+def _line(cell: Cell, config: RunConfig, outcome: Outcome, now: Mapping[str, Any]) -> Line:
     head = {
         "method": cell.method,
         "condition": cell.condition,
@@ -153,17 +154,17 @@ def _line(cell: Cell, config: RunConfig, outcome: Outcome, command: str) -> Line
         "shots": config.data.shots_per_class or config.data.shots_total,
         "seed": cell.seed,
     }
-    metrics, made = outcome.metrics, {"made": _made(outcome, command)}
+    metrics, made = outcome.metrics, {"made": _made(outcome, now)}
     if metrics is None:
         return {**head, "failure": outcome.failure, **made}
     kept = {key: metrics[key] for key in KEPT if key in metrics}
     return {**head, **kept, "learning_rate": cell.rate, **made}
 
 
-def _made(outcome: Outcome, command: str) -> dict[str, Any]:
+def _made(outcome: Outcome, now: Mapping[str, Any]) -> dict[str, Any]:
     """With the versions and the machine of the run, which may be older than its report."""
     metrics = outcome.metrics or {}
-    return {**made_with(command), **{key: metrics[key] for key in ("versions", "machine") if key in metrics}}
+    return {**now, **{key: metrics[key] for key in ("versions", "machine") if key in metrics}}
 
 
 def _without_rate(

@@ -29,10 +29,6 @@ NAMES = {
 }
 
 
-def _percent(score: dict[str, float]) -> str:
-    return f"{100 * score['mean']:.1f} ± {100 * score['sd']:.1f}"
-
-
 def _points(score: dict[str, float]) -> str:
     return f"{100 * score['mean']:.2f} ± {100 * score['sd']:.2f}"
 
@@ -60,7 +56,7 @@ def strategies() -> str:
         [
             f"`{row['variant']}`",
             row["derivation"] or "",
-            _percent(row["test_accuracy"]),
+            markdown.percent(row["test_accuracy"]),
             _points(row["regret"]),
             _decimal(row["kendall_tau"]),
             _decimal(row["stability"]),
@@ -88,8 +84,8 @@ def comparison() -> str:
         cells.append(
             [
                 f"`{row['group']}`",
-                _percent(numbers["dev_accuracy"]),
-                _percent(numbers["test_accuracy"]),
+                markdown.percent(numbers["dev_accuracy"]),
+                markdown.percent(numbers["test_accuracy"]),
                 adjusted.get(row["group"], ""),
                 ", ".join(map(markdown.layers, row["layers"].values())),
                 _decimal(row["stability"]),
@@ -114,7 +110,7 @@ def tuning() -> str:
     for task, difference in result["difference"].items():
         records = [record for record in result["records"] if record["task"] == task]
         scores = [
-            _percent(asdict(spread([record[key] for record in records])))
+            markdown.percent(asdict(spread([record[key] for record in records])))
             for key in ("default_dev", "tuned_dev", "default_test", "tuned_test")
         ]
         interval = f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}"

@@ -119,15 +119,9 @@ def cores() -> int:
 def finished(config: RunConfig, folder: Path, search_only: bool) -> Outcome | None:
     """What a run that is done in a folder ended with, read without its data and backbone; else None."""
     path = folder / "search" / "search.json" if search_only else folder / "metrics.json"
-    if not path.exists() or not holds(config, folder):
+    if not path.exists() or not _holds(config, folder):
         return None
     return Outcome(json.loads(path.read_text(encoding="utf-8")))
-
-
-def holds(config: RunConfig, folder: Path) -> bool:
-    """Whether the run in a folder has the numbers of this configuration."""
-    there = config_of(folder)
-    return there is not None and numbers_of(there) == numbers_of(config)
 
 
 def config_of(folder: Path) -> RunConfig | None:
@@ -142,6 +136,12 @@ def config_of(folder: Path) -> RunConfig | None:
 def numbers_of(config: RunConfig) -> str:
     """All that decides the numbers of a run, as JSON."""
     return config.model_dump_json(exclude=NEUTRAL)
+
+
+def _holds(config: RunConfig, folder: Path) -> bool:
+    """Whether the run in a folder has the numbers of this configuration."""
+    there = config_of(folder)
+    return there is not None and numbers_of(there) == numbers_of(config)
 
 
 def _with_threads(config: RunConfig, threads: int) -> RunConfig:

@@ -150,6 +150,11 @@ BASELINES = {
 }
 
 
+def size_of(method: str, size: int | None) -> int:
+    """Of a baseline: its default for None, 0 where it has none."""
+    return size or BASELINES[method].size
+
+
 def baseline_model(method: str, factory: ModelFactory, size: int | None = None) -> PromptedModel:
     """A model of a baseline, to be trained by `spt.training.fit` like any other.
 
@@ -171,7 +176,7 @@ def baseline_model(method: str, factory: ModelFactory, size: int | None = None) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(factory.seed)
         # Lightning leaves every part in the mode it finds
-        return baseline.make(factory, size or baseline.size).train()
+        return baseline.make(factory, size_of(method, size)).train()
 
 
 def _model_type(backbone: Backbone) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from safetensors.torch import save_file
 
-from benchmarks.baselines.methods import BASELINES, baseline_model
+from benchmarks.baselines.methods import baseline_model, size_of
 from experiments.config import RunConfig
 from experiments.pipeline import Run
 from spt.atomic import write_text
@@ -54,7 +54,7 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
         dev, test = (evaluate(model, loaders[split], task) for split in ("dev", "test"))
         metrics = {
             "method": method,
-            "size": size or BASELINES[method].size,
+            "size": size_of(method, size),
             "task": config.task.name,
             "backbone": config.backbone.name,
             "seed": seed,
@@ -79,7 +79,7 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
 
 def _claim(folder: Path, method: str, size: int | None) -> None:
     path = folder / "baseline.json"
-    wanted = {"method": method, "size": size or BASELINES[method].size}
+    wanted = {"method": method, "size": size_of(method, size)}
     if not path.exists():
         write_text(path, json.dumps(wanted) + "\n")
     elif (found := json.loads(path.read_text(encoding="utf-8"))) != wanted:

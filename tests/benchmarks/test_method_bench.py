@@ -42,6 +42,11 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return called
 
 
+def written(results: Path, name: str = "tiny") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
 def bench(folder: Path, **changes: Any) -> Path:
     (folder / "base.yml").write_text(yaml.safe_dump(tiny_tree(folder)), encoding="utf-8")
     manual = {"search.strategy": "manual", "search.manual_layers": [1]}
@@ -68,7 +73,7 @@ def bench(folder: Path, **changes: Any) -> Path:
 def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, here: list[str]) -> None:
     path = bench(tmp_path)
     assert measure(path, tmp_path / "runs", conditions=["all"], workers=1) == 0
-    found = json.loads((results / "tiny.json").read_text(encoding="utf-8"))
+    found = written(results)
     records = found["records"]
     (made,) = found["measurements"]
     assert made["command"] == f"spt bench methods {path} --on all"
@@ -96,18 +101,18 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
     shots = {"shots.data.shots_per_class": 4}
     assert measure(path, tmp_path / "runs", conditions=["all"], overrides=shots, workers=1) == 0
     assert len(here) == before
-    assert json.loads((results / "tiny.json").read_text(encoding="utf-8"))["records"] == records
+    assert written(results)["records"] == records
     # of an unfinished bench, methods with all their runs
     next((tmp_path / "runs" / "all").glob("late-*-seed1/measured.json")).unlink()
     assert measure(path, tmp_path / "runs", only_finished=True) == 0
     assert len(here) == before
-    found = json.loads((results / "tiny.json").read_text(encoding="utf-8"))
+    found = written(results)
     assert [made["command"] for made in found["measurements"]] == [f"spt bench methods {path} --finished"]
     assert found["records"] == [line for line in records if line["method"] == "lora"]
     assert {line["method"] for line in found["sweep"]} == {"lora"}
     # under another name, which a copied command gives again
     assert measure(path, tmp_path / "runs", only_finished=True, result="more") == 0
-    more = json.loads((results / "more.json").read_text(encoding="utf-8"))
+    more = written(results, "more")
     assert more["measurements"][0]["command"] == f"spt bench methods {path} --finished --result more"
     assert more["records"] == found["records"]
     # with another size nothing has been run
@@ -126,20 +131,16 @@ def test_what_another_machine_measured_is_kept_where_methods_are_added(
     lora = {"baseline": "lora", "size": 2, "learning_rates": [0.01]}
     path = bench(tmp_path, conditions={"all": {}, "more": {}}, methods={"head": few, "lora": lora}, seeds=[0])
 
-    def read() -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((results / "tiny.json").read_text(encoding="utf-8"))
-        return found
-
     def groups(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
         return [(line["condition"], line["method"]) for line in lines]
 
     measure(path, tmp_path / "first", ["lora"], ["more"], workers=1)
     measure(path, tmp_path / "first", ["lora"], ["all"], workers=1, add=True)
-    before = read()
+    before = written(results)
     assert groups(before["records"]) == groups(before["sweep"]) == [("all", "lora"), ("more", "lora")]
     monkeypatch.setattr("experiments.pipeline.versions", lambda: {"torch": "9"})
     measure(path, tmp_path / "second", ["head"], workers=1, add=True)
-    found = read()
+    found = written(results)
     everything = [("all", "head"), ("all", "lora"), ("more", "head"), ("more", "lora")]
     assert groups(found["records"]) == groups(found["sweep"]) == everything
     made = {(x["method"], x["condition"]): found["measurements"][x["measurement"]] for x in found["records"]}
@@ -150,10 +151,10 @@ def test_what_another_machine_measured_is_kept_where_methods_are_added(
     assert made["head", "all"]["versions"] == {"torch": "9"} != made["lora", "all"]["versions"]
     # what is measured anew takes the place of what was, and without --add so does all
     measure(path, tmp_path / "third", ["lora"], ["all"], workers=1, add=True)
-    assert groups(read()["records"]) == everything
-    assert len(read()["measurements"]) == 3
+    assert groups(written(results)["records"]) == everything
+    assert len(written(results)["measurements"]) == 3
     measure(path, tmp_path / "third", ["lora"], ["all"], workers=1)
-    assert groups(read()["records"]) == [("all", "lora")]
+    assert groups(written(results)["records"]) == [("all", "lora")]
     (results / "speed.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=r"speed.json' is no result of `spt bench methods`"):
         measure(path, tmp_path / "fourth", result="speed", add=True)
@@ -173,11 +174,11 @@ def test_a_baseline_that_does_not_suit_the_backbone_fails_alone(
         methods={name: {"baseline": name, "learning_rates": [0.01]} for name in names},
     )
     assert measure(path, tmp_path / "runs", workers=1) == 2
-    records = json.loads((results / "tiny.json").read_text(encoding="utf-8"))["records"]
+    records = written(results)["records"]
     assert ["failure" in line for line in records] == [False, False, True, True]
     assert "A bert takes no keys and values from outside" in records[-1]["failure"]
     assert measure(path, tmp_path / "runs", only_finished=True) == 2
-    assert json.loads((results / "tiny.json").read_text(encoding="utf-8"))["records"] == records
+    assert written(results)["records"] == records
 
 
 @pytest.mark.usefixtures("results")
@@ -198,13 +199,13 @@ def test_a_method_that_fails_at_every_rate_is_reported_as_failed(
         methods={"whole": {**late, "learning_rates": [0.01]}, "broken": {**late, "learning_rates": [1e30]}},
     )
     assert measure(path, tmp_path / "runs", conditions=["all"], workers=1) == 2
-    records = json.loads((results / "tiny.json").read_text(encoding="utf-8"))["records"]
+    records = written(results)["records"]
     failed = [r for r in records if r["method"] == "broken"]
     assert len(failed) == 2
     assert all("no learning rate worked" in r["failure"] and "dev_accuracy" not in r for r in failed)
     before = len(here)
     assert measure(path, tmp_path / "runs", only_finished=True) == 2
-    assert json.loads((results / "tiny.json").read_text(encoding="utf-8"))["records"] == records
+    assert written(results)["records"] == records
     assert len(here) == before
     # in another configuration it has not failed yet
     overrides = {"training.epochs": 5}
