@@ -1,4 +1,4 @@
-"""`spt bench`: measured tables and tests of the methods. What is heavy is imported inside the commands."""
+"""`python -m benchmarks`: what is measured. What is heavy is imported inside the commands."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +8,7 @@ import typer
 from experiments.console import GOES_ON, Overrides, Workers, exit_codes, settle
 
 if TYPE_CHECKING:
-    from experiments.grid import Outcome
+    from experiments.comparing.grid import Outcome
 
 app = typer.Typer(help="Measure: the truth about layers, speed, methods side by side.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def table(
     """
     settle(quiet=False)
     with exit_codes(GOES_ON):
-        from benchmarks.make_table import make_table
+        from benchmarks.layers.make_table import make_table
 
         failed = make_table(folder, seeds=range(seeds), workers=workers, on_done=say)
     end(failed, "trainings")
@@ -40,7 +40,7 @@ def table(
 def strategies(
     folder: Annotated[Path, typer.Option(help="Where the searches are kept.")] = Path("runs/strategies"),
     variants: Annotated[Path, typer.Option(help="YAML of name -> keys and values: what is compared.")] = Path(
-        "benchmarks/strategies.yml"
+        "benchmarks/layers/strategies.yml"
     ),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of every variant.")] = 5,
     trainings: Annotated[
@@ -57,7 +57,7 @@ def strategies(
     """
     settle(quiet=False)
     with exit_codes(GOES_ON):
-        from benchmarks.strategies import measure
+        from benchmarks.layers.strategies import measure
 
         failed = measure(
             folder,
@@ -124,7 +124,7 @@ def speed(
     """
     settle(quiet=False)
     with exit_codes(GOES_ON):
-        from benchmarks.speed import measure
+        from benchmarks.cost.speed import measure
 
         print(measure(folder, repeats, result))
 
@@ -142,7 +142,7 @@ def search_cost(
     """Cost and accuracy of whole runs: peft's PromptTuning, search with retraining, and two late layers."""
     settle(quiet=False)
     with exit_codes("Stopped; nothing is kept."):
-        from benchmarks.search_cost import measure
+        from benchmarks.cost.search_cost import measure
 
         print(measure(train_size, epochs, repeats, seed, result))
 
@@ -189,8 +189,8 @@ def methods(
     """
     settle(quiet=False)
     with exit_codes(GOES_ON):
-        from benchmarks.methods import measure
-        from experiments.config import parse_overrides
+        from benchmarks.methods.measure import measure
+        from experiments.run.keys import parse_overrides
 
         changes = parse_overrides(overrides or [])
         failed = measure(
@@ -226,13 +226,21 @@ def neighbours(
     settle(quiet=False)
     with exit_codes(GOES_ON):
         from benchmarks.neighbours import measure
-        from experiments.config import parse_overrides
+        from experiments.run.keys import parse_overrides
 
         print(measure(config, parse_overrides(overrides or []), folder, result=result))
 
 
 def say(name: str, outcome: "Outcome") -> None:
     """One line as a run ends."""
-    from experiments.comparison_console import line
+    from experiments.comparing.terminal import line
 
     print(line(name, outcome), flush=True)
+
+
+@app.command()
+def tables() -> None:
+    """Write docs/results.md and the table of the README from benchmarks/results."""
+    from benchmarks.pages.tables import write_pages
+
+    write_pages()

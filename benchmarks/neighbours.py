@@ -1,4 +1,4 @@
-"""What learned prompts say, beside what they said before training: `spt bench neighbours`."""
+"""What learned prompts say, beside what they said before training: `python -m benchmarks neighbours`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.record import write_result
-from experiments.config import RunConfig, as_arguments, load_config
+from experiments.config import RunConfig, load_config
 from experiments.pipeline import run
-from spt.classifier import PromptClassifier
+from experiments.run.keys import as_arguments
+from spt.build import new_factory
 from spt.errors import InputError
-from spt.neighbours import Neighbour, Reading, read_input
+from spt.serving.classifier import PromptClassifier
+from spt.serving.neighbours import Neighbour, Reading, read_input
 
 STARTS = ("random", "vocabulary", "labels")
 
@@ -56,14 +58,14 @@ def measure(
         records += [_record(start, before, after) for before, after in found]
         summary[start] = {**_summary(found), "test_accuracy": metrics["test_accuracy"]}
         say(f"{start}: {summary[start]}")
-    command = f"spt bench neighbours {path}{as_arguments(overrides)}"
+    command = f"python -m benchmarks neighbours {path}{as_arguments(overrides)}"
     return write_result(result, command, records, seed=config.seed, summary=summary)
 
 
 def readings(config: RunConfig, model: Path) -> list[tuple[Reading, Reading]]:
     """Each vector of the prompt at the input, before training and after it."""
     learned = PromptClassifier.from_pretrained(model)
-    factory = learned.spec.factory(learned.model.backbone, learned.tokenizer, config.seed)
+    factory = new_factory(learned.spec, learned.model.backbone, learned.tokenizer, config.seed)
     started = replace(learned, model=factory.model(learned.architecture))
     return list(zip(read_input(started), read_input(learned), strict=True))
 

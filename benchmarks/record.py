@@ -8,9 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from experiments.statistics import spread
-from spt.atomic import write_text
-from spt.versions import machine, versions
+from experiments.comparing.statistics import spread
+from spt.files import write_text
+from spt.provenance import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 

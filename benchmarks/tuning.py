@@ -14,14 +14,14 @@ import optuna
 from ray.tune import Callback
 
 from benchmarks.record import write_result
+from experiments.cluster.connect import cluster
+from experiments.comparing.grid import Outcome, run_grid
+from experiments.comparing.statistics import spread
 from experiments.config import RunConfig, checked
-from experiments.grid import Outcome, run_grid
-from experiments.ray_cluster import cluster
-from experiments.statistics import spread
-from experiments.tune import best_trials, metrics_of, tune
-from experiments.tune_config import TuneConfig, load_tune_config
-from spt.atomic import write_text
+from experiments.tuning.config import TuneConfig, load_tune_config
+from experiments.tuning.session import best_trials, metrics_of, tune
 from spt.errors import TrialFailed
+from spt.files import write_text
 
 SHIPPED = Path(__file__).parents[1] / "experiments" / "tune.yml"
 SLOTS = 2
@@ -104,7 +104,7 @@ def measure(
         for task in tasks
     }
     of_folder = "" if data_folder is None else f" --data-folder {data_folder}"
-    command = f"spt bench tuning --seeds {len(seeds)} --trials {trials}{of_folder}"
+    command = f"python -m benchmarks tuning --seeds {len(seeds)} --trials {trials}{of_folder}"
     return write_result(
         result, command, records, shots=SHOTS, trials=trials, overhead=overhead, difference=differences
     )

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich import print as show
 
-from benchmarks.cli import app as bench
 from experiments.console import GOES_ON, Overrides, Workers, exit_codes, settle
 
 if TYPE_CHECKING:
     from experiments.pipeline import Run
-    from experiments.texts import Row
+    from experiments.predict import Row
 
 CHUNK = 1024
 
@@ -26,7 +25,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(bench, name="bench")
 
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="YAML file; `spt config` prints one with every key.")
@@ -106,9 +104,9 @@ def predict(
     with exit_codes("Stopped."):
         from torch.cuda import is_available
 
-        from experiments.texts import read_rows
-        from spt.classifier import PromptClassifier
-        from spt.ensemble import PromptEnsemble
+        from experiments.predict import read_rows
+        from spt.serving.classifier import PromptClassifier
+        from spt.serving.ensemble import PromptEnsemble
 
         voters = PromptEnsemble.from_pretrained([model, *ensemble]) if ensemble else None
         classifiers = voters.classifiers if voters else [PromptClassifier.from_pretrained(model)]
@@ -132,7 +130,8 @@ def compare(
     folder: Folder = None,
     workers: Workers = 0,
     truth: Annotated[
-        Path | None, typer.Option(help="Table of `spt bench table` that judges layers.", show_default=False)
+        Path | None,
+        typer.Option(help="Table of `python -m benchmarks table` that judges layers.", show_default=False),
     ] = None,
     reference: Annotated[
         str | None, typer.Option(help="Group to test the others against.", show_default="the first")
@@ -147,8 +146,8 @@ def compare(
     """
     settle(quiet)
     with exit_codes(GOES_ON):
-        from experiments.compare import compare_experiment
-        from experiments.config import parse_overrides
+        from experiments.comparing.compare import compare_experiment
+        from experiments.run.keys import parse_overrides
 
         failed = compare_experiment(
             experiment, parse_overrides(overrides or []), folder, workers, truth, reference, quiet
@@ -175,9 +174,9 @@ def transfer(
     """
     settle(quiet)
     with exit_codes(GOES_ON):
-        from experiments.compare import compare_and_show
-        from experiments.config import parse_overrides
-        from experiments.transfer import transfer_cells
+        from experiments.comparing.compare import compare_and_show
+        from experiments.comparing.transfer import transfer_cells
+        from experiments.run.keys import parse_overrides
 
         cells = transfer_cells(source, config, parse_overrides(overrides or []), seeds)
         failed = compare_and_show(
@@ -207,8 +206,8 @@ def neighbours(
     settle(quiet=False)
     with exit_codes("Stopped."):
         from experiments.neighbours import neighbour_table
-        from spt.classifier import PromptClassifier
-        from spt.neighbours import read_prompts
+        from spt.serving.classifier import PromptClassifier
+        from spt.serving.neighbours import read_prompts
 
         classifier = PromptClassifier.from_pretrained(model)
         show(neighbour_table(read_prompts(classifier, text, pair, count)))
@@ -240,11 +239,11 @@ def tune(
     """
     settle(quiet)
     with exit_codes("Stopped. The same command with --resume goes on."):
-        from experiments.config import parse_overrides
-        from experiments.tune import summary
-        from experiments.tune import tune as run_study
-        from experiments.tune_config import load_tune_config
-        from experiments.tune_table import LiveTable
+        from experiments.run.keys import parse_overrides
+        from experiments.tuning.config import load_tune_config
+        from experiments.tuning.session import summary
+        from experiments.tuning.session import tune as run_study
+        from experiments.tuning.table import LiveTable
 
         study = load_tune_config(config, parse_overrides(overrides or []))
         folder = folder or Path("runs") / study.name
@@ -268,7 +267,8 @@ def show_config(
     with exit_codes("Stopped."):
         import yaml
 
-        from experiments.config import load_config, parse_overrides, schema_lines
+        from experiments.config import load_config
+        from experiments.run.keys import parse_overrides, schema_lines
 
         if config is None:
             print("\n".join(schema_lines()))
@@ -288,9 +288,10 @@ def _stage(
     """One stage of a run, and what precedes it, inside its folder."""
     settle(quiet)
     with exit_codes(GOES_ON):
-        from experiments.config import load_config, parse_overrides
+        from experiments.config import load_config
         from experiments.pipeline import Run
-        from experiments.summary import table
+        from experiments.run.keys import parse_overrides
+        from experiments.run.summary import table
 
         config = load_config(path, parse_overrides(overrides or []))
         folder = folder or Path("runs") / config.name

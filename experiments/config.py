@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from experiments.run.keys import bad_config, read_tree
 from spt.data import DataConfig
-from spt.errors import InputError
 from spt.prefix_cache import CacheMode
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig
-from spt.tasks import TASKS, Task, get_task
-from spt.training import TrainingConfig
+from spt.tasks import Task, get_task
+from spt.training.config import TrainingConfig
 
 
 class EngineConfig(BaseModel):
@@ -186,69 +181,6 @@ class RunConfig(BaseModel):
         return self
 
 
-def _sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    yield prefix, model
-    for name, field in model.model_fields.items():
-        for option in (field.annotation, *get_args(field.annotation)):
-            if isinstance(option, type) and issubclass(option, BaseModel):
-                yield from _sections(option, f"{prefix}{name}.")
-
-
-def explain(error: dict[str, Any], model: type[BaseModel] = RunConfig) -> str:
-    """One pydantic error of a config as a line: the key, what is wrong, the value."""
-    path = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        prefix = path.rpartition(".")[0]
-        section = dict(_sections(model)).get(f"{prefix}." if prefix else "")
-        names = list(section.model_fields) if section else []
-        close = get_close_matches(path.rpartition(".")[2], names, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(names)}."
-        return f"{path}: there is no such key.{hint}"
-    given = "" if isinstance(error["input"], dict | BaseModel) else f" (given: {error['input']!r})"
-    return f"{path or 'config'}: {error['msg'].removeprefix('Value error, ')}{given}"
-
-
-def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set a dotted key of nested keys.
-
-    Raises:
-        InputError: if the key goes into something that is not a section.
-    """
-    *parents, last = dotted.split(".")
-    for parent in parents:
-        if isinstance(tree.get(parent), str) and parent == "task":
-            tree[parent] = {"name": tree[parent]}
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise InputError(f"The override '{dotted}' goes into '{parent}', which is not a section.")
-    tree[last] = value
-
-
-def parse_overrides(pairs: list[str]) -> dict[str, Any]:
-    """`['search.layers=4']` -> `{'search.layers': 4}`; values are read as YAML.
-
-    Raises:
-        InputError: for a part without an equals sign, or with a value that is not YAML.
-    """
-    wrong = [pair for pair in pairs if "=" not in pair]
-    if wrong:
-        raise InputError(f"An override must read key=value, but got {', '.join(map(repr, wrong))}.")
-    split = (pair.split("=", 1) for pair in pairs)
-    return {key: _value(key, text) for key, text in split}
-
-
-def as_arguments(overrides: Mapping[str, Any]) -> str:
-    """`{'search.layers': 4}` -> `' search.layers=4'`, as a shell hands it to `parse_overrides`."""
-    return "".join(f" {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in overrides.items())
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"The value of '{key}' is not YAML: {text}. Put quotes around it.") from error
-
-
 def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a YAML file (or the defaults, for None) and put overrides with dotted keys over it.
 
@@ -256,31 +188,6 @@ def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -
         InputError: naming every problem in the file and the overrides together.
     """
     return checked(read_tree(path, overrides), str(path or "the configuration"))
-
-
-def read_tree(path: Path | None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The nested keys of a YAML file (none, for None) with overrides over them, unchecked.
-
-    Raises:
-        InputError: if the file cannot be read, or is not a mapping.
-    """
-    tree: Any = {}
-    if path is not None:
-        try:
-            tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"The config '{path}' cannot be read: {error}") from error
-    if not isinstance(tree, dict):
-        raise InputError(f"The config '{path}' must be a mapping of keys to values, as `spt config` shows.")
-    for dotted, value in (overrides or {}).items():
-        assign(tree, dotted, value)
-    return tree
-
-
-def bad_config(error: ValidationError, source: str, model: type[BaseModel] = RunConfig) -> InputError:
-    """Every problem of a config in one error."""
-    lines = "\n".join(f"  {explain(dict(e), model)}" for e in error.errors())
-    return InputError(f"{error.error_count()} problem(s) in {source}:\n{lines}")
 
 
 def checked(tree: Mapping[str, Any], source: str) -> RunConfig:
@@ -293,42 +200,3 @@ def checked(tree: Mapping[str, Any], source: str) -> RunConfig:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
         raise bad_config(error, source) from error
-
-
-def schema_lines(model: type[BaseModel] = RunConfig, indent: str = "") -> Iterator[str]:
-    """The schema as commented YAML: every key with its default and what it does."""
-    for name, field in model.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Task:
-            yield f"{indent}{name}:"
-            yield from schema_lines(annotation, indent + "  ")
-            continue
-        default = field.get_default(call_default_factory=True)
-        shown = default.name if isinstance(default, Task) else _inline(default)
-        yield f"{indent}{name}: {shown}  # {field.description} {_type_name(annotation)}".rstrip()
-        if isinstance(default, Task):
-            yield from _task_lines(default)
-
-
-def _task_lines(task: Task) -> Iterator[str]:
-    """The fields of a task, commented out."""
-    yield f"# tasks: {', '.join(TASKS)}; with fields changed:"
-    yield "# task:"
-    for name, value in task.model_dump(mode="json").items():
-        yield f"#   {name}: {_inline(value)}  # {Task.model_fields[name].description}"
-
-
-def _inline(value: Any) -> str:
-    """A value as YAML on one line."""
-    plain = list(value) if isinstance(value, tuple) else value
-    text: str = yaml.safe_dump(plain, default_flow_style=True, width=float("inf"), allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _type_name(annotation: Any) -> str:
-    options = get_args(annotation)
-    if options and all(isinstance(option, str) for option in options):
-        return f"[{' | '.join(options)}]"
-    if NoneType in options:
-        return "[may be null]"
-    return ""

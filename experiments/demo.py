@@ -17,11 +17,11 @@ from rich.live import Live
 from rich.table import Table
 
 from experiments.logs import settle
-from experiments.nnictl import ExperimentError, NniExperiment, Trial
-from experiments.summary import percent
+from experiments.nni_trials.experiment import ExperimentError, NniExperiment, Trial
+from experiments.run.summary import percent
 from spt.assets import fetch
-from spt.atomic import write_text
 from spt.errors import InputError, TrialFailed
+from spt.files import write_text
 
 if TYPE_CHECKING:
     from experiments.baselines import Baseline

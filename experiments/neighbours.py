@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-from spt.neighbours import Neighbour, Reading
+from spt.serving.neighbours import Neighbour, Reading
 
 
 def neighbour_table(readings: Sequence[Reading]) -> Table:

@@ -16,25 +16,26 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from experiments import searching
 from experiments.config import NEUTRAL, RunConfig
+from experiments.run import searching
 from spt.architecture import PromptLayers
-from spt.atomic import write_text
 from spt.backbones.base import Backbone
-from spt.classifier import PromptClassifier
+from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
 from spt.data import Example, encode, load_splits, make_loader
 from spt.errors import InputError
 from spt.evaluation import evaluate
-from spt.factory import ModelFactory
-from spt.history import History
+from spt.files import write_text
 from spt.model import PromptedModel, trained
-from spt.neighbours import read_input
 from spt.precision import Precision
 from spt.prefix_cache import PrefixCache
-from spt.report import write_model_card, write_report
+from spt.provenance import machine, versions
+from spt.reports.run_page import write_model_card, write_report
+from spt.serving.classifier import PromptClassifier
+from spt.serving.neighbours import read_input
 from spt.spec import ModelSpec
-from spt.training import Fit, Loader, checkpoint_path, fit
-from spt.versions import machine, versions
+from spt.training.callbacks import checkpoint_path
+from spt.training.fit import Fit, Loader, fit
+from spt.training.history import History
 from strategies.candidates import name_of
 from strategies.ledger import Ledger
 
@@ -146,17 +147,17 @@ class Run:
     @cached_property
     def tokenizer(self) -> Any:
         """Of the backbone."""
-        return self.spec.load_tokenizer()
+        return load_tokenizer(self.spec)
 
     @cached_property
     def backbone(self) -> Backbone:
         """Loaded once for search and retraining."""
-        return self.spec.load_backbone()
+        return load_backbone(self.spec)
 
     @cached_property
     def factory(self) -> ModelFactory:
         """Models over the one backbone."""
-        return self.spec.factory(self.backbone, self.tokenizer, self.config.seed)
+        return new_factory(self.spec, self.backbone, self.tokenizer, self.config.seed)
 
     @cached_property
     def cache(self) -> PrefixCache:

@@ -11,9 +11,9 @@ from typing import Any
 import nni
 
 from experiments import pipeline
+from experiments.comparing.experiment_file import flat
 from experiments.config import load_config
-from experiments.space import flat
-from experiments.trial_channel import use_recorded_parameters
+from experiments.nni_trials.channel import use_recorded_parameters
 from spt.errors import InputError, TrialFailed
 
 BY_HAND = "STANDALONE"

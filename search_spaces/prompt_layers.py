@@ -13,7 +13,7 @@ from numpy.random import RandomState
 
 from search_spaces.budget import Budget, Layers
 from spt.architecture import PromptLayers
-from spt.factory import ModelFactory
+from spt.build import ModelFactory
 from spt.model import PromptedModel
 from spt.prompts.choices import Propagate
 

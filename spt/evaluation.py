@@ -10,8 +10,9 @@ from lightning_fabric.utilities import move_data_to_device
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from spt.metrics import score
 from spt.model import PromptedModel
-from spt.tasks import Task, score
+from spt.tasks import Task
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from spt.backbones.base import Backbone
 from spt.backbones.t5 import T5Backbone
+from spt.data import label_sequences, label_word_ids
 from spt.errors import InputError
 from spt.prompts.state import EMPTY
+from spt.spec import ModelSpec
 
 # the target of padding in a label
 IGNORED = -100
@@ -153,3 +155,58 @@ class TextToTextHead(nn.Module):
         )
         # before its first word the decoder has seen the input alone
         return Output(states[::classes, 0], -losses.sum(1).view(rows, classes))
+
+
+def new_classification_head(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> nn.Module:  # noqa: ARG001
+    """Make a trained linear head of C classes."""
+    return ClassificationHead(backbone.hidden_size, spec.classes, spec.head.reduction)
+
+
+def new_verbalizer_head(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> nn.Module:
+    """Make a head that reads the frozen language-model head at one word a class."""
+    return VerbalizerHead(backbone, *_label_words(spec, backbone, tokenizer))
+
+
+def new_label_vectors_head(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> nn.Module:
+    """Make a head with one learned vector a class, which starts at the class's label word."""
+    return LabelVectorsHead(backbone, *_label_words(spec, backbone, tokenizer))
+
+
+def new_text_to_text_head(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> nn.Module:
+    """Make a head that scores the label words by a frozen decoder."""
+    if not isinstance(backbone, T5Backbone):
+        raise _unsuited(spec, backbone)
+    return TextToTextHead(backbone, label_sequences(tokenizer, _words(spec)))
+
+
+def _label_words(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> tuple[list[int], int | None]:
+    """Return each class's label word as a token, and the mask token of masked language models."""
+    if backbone.encoder_decoder:
+        raise _unsuited(spec, backbone)
+    return label_word_ids(tokenizer, _words(spec)), None if backbone.causal else tokenizer.mask_token_id
+
+
+def _words(spec: ModelSpec) -> Sequence[str]:
+    if spec.task.label_words is None:
+        raise InputError(
+            f"The {spec.head.kind} head needs a label word for each class, but the task "
+            f"'{spec.task.name}' has none. Set task.label_words, or use head.kind=classification."
+        )
+    return spec.task.label_words
+
+
+def _unsuited(spec: ModelSpec, backbone: Backbone) -> InputError:
+    return InputError(
+        f"head.kind is {spec.head.kind}, but '{spec.backbone.name}' is "
+        f"{'an' if backbone.encoder_decoder else 'no'} encoder-decoder. Use text_to_text for those, "
+        "verbalizer or label_vectors for other language models, classification for all."
+    )
+
+
+# (spec, backbone, tokenizer) -> a freshly initialised head
+HEADS: Mapping[str, Callable[[ModelSpec, Backbone, Any], nn.Module]] = {
+    "classification": new_classification_head,
+    "verbalizer": new_verbalizer_head,
+    "label_vectors": new_label_vectors_head,
+    "text_to_text": new_text_to_text_head,
+}

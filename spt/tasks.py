@@ -5,18 +5,15 @@ AG News, `custom`, and every causal template) they are ours.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from spt.errors import InputError, unknown
+from spt.metrics import Metric
 
-Metric = Literal["accuracy", "f1", "accuracy_and_f1", "matthews"]
-ClassIndices = Sequence[int] | NDArray[Any]
 PLACEHOLDERS = ("text", "text_pair", "mask")
 PROMPT = "{prompt}"
 
@@ -109,32 +106,6 @@ def get_task(name: str, **changes: Any) -> Task:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'task'}: {e['msg']}" for e in error.errors())
         raise InputError(f"Task '{name}' with these changes is not valid. {problems}") from error
-
-
-def score(metric: Metric, labels: ClassIndices, predictions: ClassIndices) -> dict[str, float]:
-    """Scores of predictions, each a fraction.
-
-    Args:
-        metric: the task's metric.
-        labels: class indices, one a row.
-        predictions: class indices, one a row.
-
-    Returns:
-        `accuracy`; `f1`, binary on class 1 where the metric is f1 or accuracy_and_f1 and there are only
-        classes 0 and 1, macro otherwise; `matthews` where that is the metric; and `metric`, the value that
-        selects (accuracy_and_f1 is the mean of the two).
-    """
-    binary = metric in ("f1", "accuracy_and_f1") and set(labels) | set(predictions) <= {0, 1}
-    average = "binary" if binary else "macro"
-    scores = {
-        "accuracy": float(accuracy_score(labels, predictions)),
-        "f1": float(f1_score(labels, predictions, average=average, zero_division=0.0)),
-    }
-    if metric == "matthews":
-        scores["matthews"] = float(matthews_corrcoef(labels, predictions))
-    mean = (scores["accuracy"] + scores["f1"]) / 2
-    scores["metric"] = mean if metric == "accuracy_and_f1" else scores[metric]
-    return scores
 
 
 def _check_template(field: str, template: str, pair: bool) -> None:

@@ -25,9 +25,9 @@ from nni.nas.strategy.base import Strategy
 from search_spaces.budget import Budget, Layers
 from search_spaces.subsets import LayerSubsets, layers_of
 from spt.architecture import PromptLayers
-from spt.atomic import write_text
 from spt.errors import InputError, TrialFailed
-from spt.training import Fit
+from spt.files import write_text
+from spt.training.fit import Fit
 from strategies.ledger import Ledger
 
 Score = Callable[[PromptLayers], Fit]

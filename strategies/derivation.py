@@ -9,7 +9,7 @@ from search_spaces.budget import Budget, Layers
 from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.model import PromptedModel
-from spt.training import Fit
+from spt.training.fit import Fit
 from strategies.candidates import explore
 from strategies.evolution import Evolution
 from strategies.hyper_network import fixed_gates, gate_values, gated_layers, only

@@ -11,20 +11,13 @@ from nni.nas.evaluator.pytorch import LightningModule as NniModule
 from pytorch_lightning.callbacks import Timer
 
 from spt.tasks import Task
-from spt.training import (
-    CountFlops,
-    Loader,
-    OnEpoch,
-    Progress,
-    PromptTuning,
-    TrainingConfig,
-    checkpoint_path,
-    last_epoch,
-    trainer_arguments,
-)
+from spt.training.callbacks import CountFlops, OnEpoch, Progress, checkpoint_path, last_epoch
+from spt.training.config import TrainingConfig
+from spt.training.fit import Loader, trainer_arguments
+from spt.training.recipe import TrainingRecipe
 
 
-class EvaluatorModule(PromptTuning, NniModule):  # type: ignore[misc]
+class EvaluatorModule(TrainingRecipe, NniModule):  # type: ignore[misc]
     """The training recipe under the base class that NNI's strategies ask for."""
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from spt.atomic import write_text
+from spt.files import write_text
 
 
 @dataclass(frozen=True)

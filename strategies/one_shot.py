@@ -20,8 +20,10 @@ from spt.data.halves import halves
 from spt.errors import InputError, unknown
 from spt.evaluation import evaluate
 from spt.flops import FlopCounter
-from spt.history import History
-from spt.training import CountFlops, Loader, leave_backbone_out
+from spt.training.callbacks import CountFlops
+from spt.training.fit import Loader
+from spt.training.history import History
+from spt.training.recipe import leave_backbone_out
 from strategies.derivation import DERIVATIONS, Derived, Limits
 from strategies.evaluator import EvaluatorModule, Loaders
 from strategies.hyper_network import GatedLayer, gate_values, remaining

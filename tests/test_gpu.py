@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from experiments.pipeline import run
-from spt.classifier import PromptClassifier
-from spt.neighbours import read_prompts
-from spt.serving import PromptServer, Request
-from tests.tiny import tiny_config
+from spt.serving.classifier import PromptClassifier
+from spt.serving.neighbours import read_prompts
+from spt.serving.server import PromptServer, Request
+from tests.support.tiny import tiny_config
 
 pytestmark = [
     pytest.mark.gpu,

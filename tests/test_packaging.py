@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.tiny import tiny_tree
+from tests.support.tiny import tiny_tree
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("spt", "search_spaces", "strategies", "experiments", "benchmarks")

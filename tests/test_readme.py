@@ -15,7 +15,7 @@ from experiments.pipeline import run
 from spt.assets import ASSETS
 from spt.backbones.registry import FAMILIES
 from spt.tasks import TASKS
-from tests.tiny import tiny_config, tiny_tree
+from tests.support.tiny import tiny_config, tiny_tree
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,8 +14,8 @@ from torch import nn
 
 from benchmarks.baselines.models import BottleneckAdapter, EncodedPrompt, PrefixedModel, TunedBackbone
 from spt.backbones.base import Backbone
+from spt.build import ModelFactory
 from spt.errors import InputError, TrialFailed, unknown
-from spt.factory import ModelFactory
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt, Propagate
 

@@ -11,12 +11,13 @@ from safetensors.torch import save_file
 from benchmarks.baselines.methods import baseline_model, size_of
 from experiments.config import RunConfig
 from experiments.pipeline import Run
-from spt.atomic import write_text
 from spt.errors import InputError
 from spt.evaluation import evaluate
+from spt.files import write_text
 from spt.model import trained
-from spt.training import checkpoint_path, fit
-from spt.versions import machine, versions
+from spt.provenance import machine, versions
+from spt.training.callbacks import checkpoint_path
+from spt.training.fit import fit
 
 WEIGHTS = "tuned.safetensors"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import record, tuning
-from experiments.grid import Outcome
+from experiments.comparing.grid import Outcome
 from spt.data import load_splits
 from spt.errors import TrialFailed
 
@@ -57,7 +57,7 @@ def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_result_holds_the_paired_differences_with_their_interval(faked: Path) -> None:
     path = tuning.measure(faked / "runs", Path("sst2"), ["trec"], range(2), trials=3, say=lambda _: None)
     content = json.loads(path.read_text(encoding="utf-8"))
-    assert content["command"] == "spt bench tuning --seeds 2 --trials 3 --data-folder sst2"
+    assert content["command"] == "python -m benchmarks tuning --seeds 2 --trials 3 --data-folder sst2"
     assert [found["difference"] for found in content["records"]] == pytest.approx([0.02, 0.04])
     spread = content["difference"]["trec"]
     assert spread["mean"] == pytest.approx(0.03)

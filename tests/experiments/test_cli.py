@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from experiments.config import load_config
 from experiments.pipeline import Run
-from experiments.texts import read_rows
+from experiments.predict import read_rows
 from spt.errors import InputError, TrialFailed
-from tests.tiny import tiny_tree
+from tests.support.tiny import tiny_tree
 
 COMMANDS = ("run", "search", "train", "evaluate", "predict", "compare", "transfer", "config")
 MADE = {"config.yml", "architecture.json", "search", "train", "model", "metrics.json", "report.html"}

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from experiments.config import RunConfig, as_arguments, checked, load_config, parse_overrides, schema_lines
+from experiments.config import RunConfig, checked, load_config
+from experiments.run.keys import as_arguments, parse_overrides, schema_lines
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
 

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from experiments import baselines, demo
 from experiments.config import RunConfig, load_config
-from experiments.hyperparameters import distributions
-from experiments.nnictl import ExperimentError, Trial
+from experiments.nni_trials.experiment import ExperimentError, Trial
+from experiments.tuning.space import distributions
 from spt.errors import InputError
 
 METRICS = {

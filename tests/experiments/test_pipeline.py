@@ -11,15 +11,16 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from experiments import pipeline, searching
+from experiments import pipeline
 from experiments.baselines import baseline
 from experiments.pipeline import Run, run
-from spt.classifier import PromptClassifier
+from experiments.run import searching
 from spt.errors import InputError, TrialFailed
 from spt.evaluation import evaluate
-from spt.training_state import load_state
+from spt.serving.classifier import PromptClassifier
+from spt.training.checkpoint import load_state
 from strategies.ledger import Ledger
-from tests.tiny import LAYERS, tiny_config
+from tests.support.tiny import LAYERS, tiny_config
 
 QUICK: dict[str, Any] = {"cache": "off", "search": {"epochs": 1}}
 FILES = {

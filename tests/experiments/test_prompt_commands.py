@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from experiments.cli import app
 from experiments.pipeline import run
-from spt.ensemble import PromptEnsemble
-from tests.spt.test_serving import TEXTS, classifier
-from tests.tiny import tiny_config
+from spt.serving.ensemble import PromptEnsemble
+from tests.spt.serving.test_server import TEXTS, classifier
+from tests.support.tiny import tiny_config
 
 FREE = {"generator": "free", "length": 3, "init": "labels"}
 

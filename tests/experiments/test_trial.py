@@ -10,9 +10,10 @@ import nni
 import pytest
 from nni.runtime.trial_command_channel import ParameterRecord, TrialCommandChannel
 
-from experiments import trial, trial_channel
+from experiments import trial
 from experiments.config import RunConfig
-from experiments.trial_channel import RecordedParameters
+from experiments.nni_trials import channel as trial_channel
+from experiments.nni_trials.channel import RecordedParameters
 from spt.errors import TrialFailed
 
 METRICS = {

@@ -13,12 +13,12 @@ from numpy.random import RandomState
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import INSERT, PROPAGATE, PromptLayerSpace, to_layers, to_sample
 from spt.architecture import PromptLayers
-from spt.factory import ModelFactory
+from spt.build import ModelFactory
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt, Propagate
 from spt.prompts.config import PromptConfig
-from tests.families import FAMILIES, batch, tiny_backbone
+from tests.support.families import FAMILIES, batch, tiny_backbone
 
 PROMPT = PromptConfig(length=3, bottleneck=8, phm_order=2)
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from families import attentions, shared_backbone
 
 from experiments.pipeline import Run, run
 from spt.architecture import PromptLayers
-from spt.classifier import PromptClassifier
 from spt.data import encode_texts
 from spt.errors import InputError
 from spt.heads import LabelVectorsHead
-from spt.serving import PromptServer
-from tests.tiny import LAYERS, tiny_config
+from spt.serving.classifier import PromptClassifier
+from spt.serving.server import PromptServer
+from tests.support.families import attentions, shared_backbone
+from tests.support.tiny import LAYERS, tiny_config
 
 TEMPLATE = "{prompt} {text} It was {prompt} {mask} {prompt} ."
 WARP: dict[str, Any] = {

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from families import (
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from spt.backbones import registry
+from spt.backbones.base import Backbone, joint_positions
+from spt.backbones.bert import RobertaBackbone
+from spt.errors import InputError
+from spt.model import PromptedModel, trained
+from spt.prompts.choices import Propagate
+from spt.prompts.state import PromptState
+from tests.support.families import (
     EVERY,
     FAMILIES,
     HIDDEN,
@@ -23,16 +33,6 @@ from families import (
     tiny_backbone,
     tiny_model,
 )
-from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
-
-from spt.backbones import registry
-from spt.backbones.base import Backbone, joint_positions
-from spt.backbones.bert import RobertaBackbone
-from spt.errors import InputError
-from spt.model import PromptedModel, trained
-from spt.prompts.choices import Propagate
-from spt.prompts.state import PromptState
 
 LENGTHS = [9, 4, 6]
 CAUSAL = ["gpt2", "llama", "mistral", "qwen2", "qwen2-window", "qwen3"]

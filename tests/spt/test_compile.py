@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from families import batch, prompted, tiny_backbone
 from torch import nn
 
 from experiments.pipeline import Run
 from spt.architecture import PromptLayers
-from spt.training import TrainingConfig, fit
-from tests.tiny import tiny_config
+from spt.training.config import TrainingConfig
+from spt.training.fit import fit
+from tests.support.families import batch, prompted, tiny_backbone
+from tests.support.tiny import tiny_config
 
 pytestmark = pytest.mark.slow
 

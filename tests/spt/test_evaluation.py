@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from families import HIDDEN, shared_backbone
 from sklearn.metrics import f1_score
 
 from spt.data import make_loader
@@ -17,7 +16,8 @@ from spt.prompts.choices import InsertPrompt, Propagate
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import new_generator
 from spt.tasks import get_task
-from tests.tiny import make_tokenizer
+from tests.support.families import HIDDEN, shared_backbone
+from tests.support.tiny import make_tokenizer
 
 LENGTHS = [3, 9, 5, 9, 2, 7, 4]
 LABELS = [0, 1, 1, 0, 1, 1, 1]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from families import EVERY, FAMILIES, attentions, batch, gated, prompted, shared_backbone
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from tests.support.families import EVERY, FAMILIES, attentions, batch, gated, prompted, shared_backbone
 
 LAYERS = 3
 

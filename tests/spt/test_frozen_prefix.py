@@ -11,19 +11,21 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from families import batch, generator, prompted, tiny_backbone
 from torch import Tensor, nn
 
-from benchmarks.measure import saved_bytes
+from benchmarks.cost.measure import saved_bytes
 from experiments.pipeline import Run
 from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt, Propagate
-from spt.training import PromptTuning, TrainingConfig, fit
+from spt.training.config import TrainingConfig
+from spt.training.fit import fit
+from spt.training.recipe import TrainingRecipe
 from strategies.evaluator import new_evaluator
-from tests.tiny import tiny_config
+from tests.support.families import batch, generator, prompted, tiny_backbone
+from tests.support.tiny import tiny_config
 
 
 def as_it_is(backbone: Backbone) -> None:
@@ -127,7 +129,7 @@ def test_checkpointing_keeps_less_and_gives_the_same_gradients() -> None:
 
 @pytest.mark.parametrize("recipe", [True, False])
 def test_the_recipe_sets_the_models_checkpointing(recipe: bool) -> None:
-    module: pl.LightningModule = PromptTuning(TrainingConfig(checkpointing=recipe), None, 0)  # type: ignore[arg-type]
+    module: pl.LightningModule = TrainingRecipe(TrainingConfig(checkpointing=recipe), None, 0)  # type: ignore[arg-type]
     model = classifier(tiny_backbone("bert"), not recipe)
     module.set_model(model)
     assert model.checkpointing is recipe

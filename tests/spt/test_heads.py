@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from families import batch, shared_backbone, tiny_model
 from torch import Tensor
 
 from spt.errors import InputError
 from spt.heads import ClassificationHead, VerbalizerHead, reduce_tokens
+from tests.support.families import batch, shared_backbone, tiny_model
 
 SIDES = ["right", "left"]
 

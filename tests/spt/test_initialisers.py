@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from families import FAMILIES, HIDDEN, attentions, shared_backbone
 
 from experiments.pipeline import Run
 from spt.errors import InputError
 from spt.prompts.initialisers import FREQUENT, frequent_words
-from tests.tiny import tiny_config
+from tests.support.families import FAMILIES, HIDDEN, attentions, shared_backbone
+from tests.support.tiny import tiny_config
 
 FREE = {"generator": "free", "length": 4}
 

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from families import HIDDEN, batch, tiny_backbone, tiny_model
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.comparing.experiment_file import Experiment
 from experiments.config import load_config
-from experiments.space import Experiment
 from spt.architecture import PromptLayers
-from spt.factory import ModelFactory
+from spt.build import ModelFactory
 from spt.heads import LabelVectorsHead, VerbalizerHead
 from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import new_generator
 from tests.spt.test_heads import MASK_ID, WORDS, with_mask
+from tests.support.families import HIDDEN, batch, tiny_backbone, tiny_model
 
 CONFIGS = Path("experiments/configs")
 METHODS = ["prompt_tuning", "deep_prompts", "late_prompt", "lpt_naive", "lpt_average", "lpt_max"]

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from families import HIDDEN, batch, gated, generator, prompted, shared_backbone
 from torch import Tensor, nn
 
 from spt.heads import ClassificationHead, VerbalizerHead
 from spt.model import PromptedModel, trained
 from spt.prompts.choices import InsertPrompt, Propagate
 from spt.prompts.state import PromptState
+from tests.support.families import HIDDEN, batch, gated, generator, prompted, shared_backbone
 
 LAYERS = 3
 NAMES = ["bert", "gpt2"]

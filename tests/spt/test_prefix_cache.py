@@ -18,7 +18,7 @@ from spt.data import encode, make_loader
 from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache, key
-from tests.tiny import tiny_config
+from tests.support.tiny import tiny_config
 
 
 @pytest.fixture(scope="module")

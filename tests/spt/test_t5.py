@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from families import PAD, VOCABULARY, generator
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -17,15 +16,16 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedTokenizerF
 from experiments.pipeline import Run, run
 from spt.backbones.registry import FAMILIES, load_backbone
 from spt.backbones.t5 import T5Backbone
-from spt.classifier import PromptClassifier
 from spt.data import label_sequences
 from spt.errors import InputError
 from spt.heads import TextToTextHead
 from spt.model import PromptedModel, trained
 from spt.prompts.choices import GatedPrompt, InsertPrompt, Propagate
 from spt.prompts.state import EMPTY
-from spt.serving import PromptServer, Request
-from tests.tiny import BAD, FILLER, GOOD, make_data, tiny_config
+from spt.serving.classifier import PromptClassifier
+from spt.serving.server import PromptServer, Request
+from tests.support.families import PAD, VOCABULARY, generator
+from tests.support.tiny import BAD, FILLER, GOOD, make_data, tiny_config
 
 LAYERS, HIDDEN, END = 3, 32, 3
 LABELS = [[7, 9, END], [11, END], [7, 12, END]]

@@ -4,7 +4,8 @@ import pytest
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 from spt.errors import InputError
-from spt.tasks import TASKS, Task, get_task, score
+from spt.metrics import score
+from spt.tasks import TASKS, Task, get_task
 
 
 def test_the_ten_of_the_paper_and_the_rest_are_there():

@@ -15,7 +15,7 @@ from experiments import pipeline
 from experiments.config import SearchConfig
 from spt.errors import InputError, TrialFailed
 from strategies.registry import MULTI_TRIAL, ONE_SHOT, STRATEGIES, new_strategy
-from tests.tiny import tiny_config
+from tests.support.tiny import tiny_config
 
 SEARCH: dict[str, Any] = {
     "layers": 2,

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from families import HIDDEN, batch, shared_backbone
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.nn.pytorch import LayerChoice
 from nni.nas.oneshot.pytorch.supermodule.differentiable import GumbelSoftmax
@@ -18,8 +17,8 @@ from experiments.pipeline import Run
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
+from spt.build import ModelFactory
 from spt.errors import InputError
-from spt.factory import ModelFactory
 from spt.heads import ClassificationHead
 from spt.model import trained
 from spt.prompts.config import PromptConfig
@@ -27,7 +26,8 @@ from spt.prompts.state import PromptState
 from strategies.darts import Darts, GumbelDarts, SoftmaxLayer
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, only
-from tests.tiny import tiny_config
+from tests.support.families import HIDDEN, batch, shared_backbone
+from tests.support.tiny import tiny_config
 
 
 def factory() -> ModelFactory:

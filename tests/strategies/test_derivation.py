@@ -8,7 +8,6 @@ from typing import cast
 
 import pytest
 import torch
-from families import HIDDEN, batch, shared_backbone
 from nni.nas.nn.pytorch import LayerChoice
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import nn
@@ -16,13 +15,14 @@ from torch import nn
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
+from spt.build import ModelFactory
 from spt.errors import InputError
-from spt.factory import ModelFactory
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
 from strategies.derivation import DERIVATIONS, Derived, Limits, check_derivation, most_evaluations
 from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, only
+from tests.support.families import HIDDEN, batch, shared_backbone
 
 GATES = {0: 0.3, 1: 0.9, 2: 0.5, 3: 0.7}
 WORTH = {0: 8.0, 1: 1.0, 2: 4.0, 3: 2.0}

@@ -9,7 +9,6 @@ from typing import Any
 
 import nni
 import pytest
-from families import HIDDEN, shared_backbone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nni.nas.execution import SequentialExecutionEngine
@@ -19,15 +18,16 @@ from search_spaces.budget import Budget, Layers
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
 from search_spaces.subsets import LayerSubsets
 from spt.architecture import PromptLayers
+from spt.build import ModelFactory
 from spt.errors import InputError, TrialFailed
-from spt.factory import ModelFactory
 from spt.heads import ClassificationHead
 from spt.prompts.config import PromptConfig
-from spt.training import Fit
+from spt.training.fit import Fit
 from strategies.candidates import Candidate, Candidates, LayersEvaluator, explore
 from strategies.evolution import Evolution
 from strategies.ledger import Ledger
 from strategies.multi_trial import Exhaustive, Manual, RandomSearch
+from tests.support.families import HIDDEN, shared_backbone
 
 COST = 100
 MAKE: dict[str, Callable[[int], Any]] = {

@@ -16,8 +16,8 @@ from strategies.candidates import LayersEvaluator, explore
 from strategies.evolution import Evolution
 from strategies.multi_trial import Exhaustive, RandomSearch
 from strategies.ray_engine import RayEngine
-from tests.ray_processes import STORE, private_ray
-from tests.strategies.ray_scores import meet, score
+from tests.support.ray_processes import STORE, private_ray
+from tests.support.ray_scores import meet, score
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

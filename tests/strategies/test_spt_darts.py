@@ -16,7 +16,7 @@ from nni.nas.experiment.config import SequentialEngineConfig
 from nni.nas.space import RawFormatModelSpace
 from torch import Tensor
 
-from benchmarks.measure import saved_bytes
+from benchmarks.cost.measure import saved_bytes
 from experiments.pipeline import Run
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
@@ -27,7 +27,7 @@ from strategies.evaluator import new_evaluator
 from strategies.hyper_network import drop, fixed_gates, gate_values, gated_layers
 from strategies.one_shot import OneShotModule
 from strategies.spt_darts import SptDarts
-from tests.tiny import tiny_config
+from tests.support.tiny import tiny_config
 
 
 @dataclass

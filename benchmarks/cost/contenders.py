@@ -1,0 +1,254 @@
+"""What the speed benchmark compares: our architectures, peft's methods, full fine-tuning, a frozen pass.
+
+All use the same optimiser, AdamW in its fused form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import torch
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    TaskType,
+    get_peft_model,
+)
+from torch import Tensor, nn
+from torch.optim import AdamW
+from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+from benchmarks.baselines.methods import baseline_model
+from benchmarks.cost.measure import Step
+from search_spaces.budget import Budget
+from search_spaces.prompt_layers import PromptLayerSpace
+from spt.architecture import PromptLayers
+from spt.backbones.bert import BertBackbone
+from spt.build import ModelFactory
+from spt.heads import ClassificationHead
+from spt.model import PromptedModel
+from spt.prompts.config import PromptConfig
+from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
+from strategies.spt_darts import SptDarts
+
+CLASSES = 2
+VOCABULARY = 1000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """B, T, P, L and H of a measurement, K layers where a method takes so many; a head has 64 of H."""
+
+    batch: int = 8
+    tokens: int = 128
+    prompt: int = 10
+    layers: int = 12
+    hidden: int = 768
+
+    def backbone(self) -> BertConfig:
+        """A BERT of this shape. The embedding table is small: it takes no part in what is measured."""
+        return BertConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=self.hidden,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.hidden // 64,
+            intermediate_size=4 * self.hidden,
+            num_labels=CLASSES,
+        )
+
+    def rows(self, device: torch.device) -> dict[str, Tensor]:
+        """A batch without padding."""
+        ids = torch.randint(VOCABULARY, (self.batch, self.tokens), device=device)
+        labels = torch.randint(CLASSES, (self.batch,), device=device)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method: one step of it, and the parameters that do not count as activations."""
+
+    name: str
+    step: Step
+    parameters: list[Tensor]
+
+
+Maker = Callable[[], Contender]
+
+
+def contenders(shape: Shape, device: torch.device) -> dict[str, Maker]:
+    """What makes each method, all on the same rows; ours share one backbone, made when first asked for."""
+    rows = shape.rows(device)
+    backbone = cache(lambda: BertBackbone(BertModel(shape.backbone())).to(device))
+    makers: dict[str, Maker] = {
+        **prompted(shape, rows, device, backbone),
+        **{
+            name: lambda name=name, every=every: search(name, every, shape, backbone(), rows, device)
+            for name, every in SEARCHES.items()
+        },
+        "frozen_forward": lambda: _frozen_forward(model_of(shape, backbone(), ()).to(device), rows),
+    }
+    for name, config in peft_configs(shape).items():
+        makers[name] = partial(peft_method, name, config, shape, rows, device)
+    makers["peft_prefix_tuning"] = partial(prefix_tuning, shape, rows, device)
+    makers["full_fine_tuning"] = partial(full_fine_tuning, shape, rows, device)
+    return makers
+
+
+def prompted(
+    shape: Shape, rows: Mapping[str, Tensor], device: torch.device, backbone: Callable[[], Any]
+) -> dict[str, Maker]:
+    """Ours with fixed layers, with and without a cached prefix; compiled; and the ends of the spectrum."""
+
+    def train(name: str, layers: tuple[int, ...], cached: bool = False, **changes: Any) -> Contender:
+        model = model_of(shape, backbone(), layers, **changes).to(device)
+        if name.endswith("compiled"):
+            model.compile()
+        return _training(name, model, model.with_prefix(rows) if cached else rows)
+
+    middle, late = shape.layers // 2, 3 * shape.layers // 4
+    four = late_layers(shape.layers)
+    makers = {
+        "spt_" + "_".join(map(str, four)): partial(train, layers=four),
+        f"late_{middle}": partial(train, layers=(middle,)),
+        f"late_{middle}_cached": partial(train, layers=(middle,), cached=True),
+        f"late_{middle}_cached_compiled": partial(train, layers=(middle,), cached=True),
+        f"late_{late}_cached": partial(train, layers=(late,), cached=True),
+        "head": partial(train, layers=()),
+        "head_cached": partial(train, layers=(), cached=True),
+        "input_prompt": partial(train, layers=(0,), generator="free"),
+    }
+    return {name: partial(make, name) for name, make in makers.items()}
+
+
+def late_layers(total: int) -> tuple[int, ...]:
+    """Four layers of the upper two thirds: 4, 7, 9 and 11 of 12."""
+    return (total // 3, 7 * total // 12, 3 * total // 4, total - 1)
+
+
+def search(
+    name: str, gate_every: int, shape: Shape, backbone: Any, rows: Mapping[str, Any], device: torch.device
+) -> Contender:
+    """An average search step with every layer a candidate, at SPT-DARTS's defaults.
+
+    The clean and the pruned pass of a weight step, and a gate step every `gate_every` weight steps; masks
+    are drawn anew. A measured step is a cycle of `CYCLE` of them, so that masks average out.
+    """
+    strategy = SptDarts(gate_every=gate_every)
+    space = PromptLayerSpace(_factory(shape, backbone), Budget(shape.layers, 2))
+    model: PromptedModel = strategy.mutate_model(space).to(device)
+    gates = [p for name, p in model.named_parameters() if name.endswith("alpha")]
+    others = [p for p in model.parameters() if p.requires_grad and all(p is not gate for gate in gates)]
+    gate_optimizer, optimizer = AdamW(gates, lr=1e-3), AdamW(others, lr=1e-3, fused=True)
+    generator = torch.Generator().manual_seed(0)
+
+    def gate_step() -> None:
+        _toggle(others, False)
+        _descend(gate_optimizer, nn.functional.cross_entropy(model(rows).logits, rows["labels"]))
+        _toggle(others, True)
+
+    def weight_step() -> None:
+        _toggle(gates, False)
+        mask = pruned_layers(range(shape.layers), strategy.mask_probability, generator)
+        batch: Any = rows
+        _descend(optimizer, consistent_loss(model, batch, strategy.consistency, DISTANCES["mse"], mask))
+        _toggle(gates, True)
+
+    def cycle() -> None:
+        for step in range(CYCLE):
+            if step % strategy.gate_every == 0:
+                gate_step()
+            weight_step()
+
+    return Contender(name, cycle, list(model.parameters()))
+
+
+CYCLE = 4
+# name -> weight steps for a gate step
+SEARCHES = {"search_step": SptDarts().gate_every, "search_step_gates_every_step": 1}
+
+
+def peft_configs(shape: Shape) -> dict[str, PeftConfig]:
+    """peft's methods at their own defaults, with our prompt length."""
+    shared = {"task_type": TaskType.SEQ_CLS, "num_virtual_tokens": shape.prompt}
+    return {
+        "peft_prompt_tuning": PromptTuningConfig(**shared),
+        "peft_p_tuning": PromptEncoderConfig(**shared, encoder_hidden_size=128),
+        "peft_lora": LoraConfig(task_type=TaskType.SEQ_CLS, r=8, target_modules=["query", "value"]),
+    }
+
+
+def peft_method(
+    name: str, config: PeftConfig, shape: Shape, rows: Mapping[str, Tensor], device: torch.device
+) -> Contender:
+    """A method of peft as its users train it, dropout included."""
+    model = get_peft_model(BertForSequenceClassification(shape.backbone()), config).to(device).train()
+    return _supervised(name, model, rows)
+
+
+def prefix_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Contender:
+    """peft's keys and values in the baseline's model: peft hands them over by a name BERT may not have."""
+    factory = _factory(shape, BertBackbone(BertModel(shape.backbone())).to(device))
+    model = baseline_model("prefix_tuning", factory, shape.prompt).to(device)
+    return _training("peft_prefix_tuning", model, rows)
+
+
+def full_fine_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Contender:
+    """Every weight of the model trains."""
+    model = BertForSequenceClassification(shape.backbone()).to(device).train()
+    return _supervised("full_fine_tuning", model, rows)
+
+
+def _factory(shape: Shape, backbone: Any, **changes: Any) -> ModelFactory:
+    prompt = PromptConfig(length=shape.prompt, **changes)
+    return ModelFactory(backbone, prompt, lambda: ClassificationHead(shape.hidden, CLASSES), seed=0)
+
+
+def model_of(shape: Shape, backbone: Any, layers: Sequence[int], **changes: Any) -> PromptedModel:
+    """A prompted model with prompts at `layers`; `changes` go over the prompt's configuration."""
+    return _factory(shape, backbone, **changes).model(PromptLayers.of(layers, shape.layers))
+
+
+def _training(name: str, model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
+    def loss() -> Tensor:
+        return nn.functional.cross_entropy(model(rows).logits, rows["labels"])
+
+    return _contender(name, model, loss)
+
+
+def _supervised(name: str, model: nn.Module, rows: Mapping[str, Tensor]) -> Contender:
+    def loss() -> Tensor:
+        found: Tensor = model(**rows).loss
+        return found
+
+    return _contender(name, model, loss)
+
+
+def _contender(name: str, model: nn.Module, loss: Callable[[], Tensor]) -> Contender:
+    optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, fused=True)
+    return Contender(name, lambda: _descend(optimizer, loss()), list(model.parameters()))
+
+
+def _frozen_forward(model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
+    """The floor: the backbone alone, without gradients."""
+
+    @torch.no_grad()
+    def step() -> None:
+        model(rows)
+
+    return Contender("frozen_forward", step, list(model.parameters()))
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def _toggle(parameters: list[nn.Parameter], trains: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(trains)

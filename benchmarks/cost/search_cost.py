@@ -1,0 +1,140 @@
+"""`python -m benchmarks search-cost`: what whole runs cost, in units of one peft PromptTuning training.
+
+A training of peft's own model, a search with its retraining, and a training of two late layers: the same
+data, epochs, batches and loop, in turn in one process. FLOPs are counted over whole trainings, dev scores
+included; seconds are medians of whole runs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from peft import PromptTuningConfig, TaskType, get_peft_model
+
+from benchmarks.baselines.models import TunedBackbone
+from benchmarks.cost.measure import interleaved_seconds
+from benchmarks.record import write_result
+from experiments.baselines import baseline_config
+from experiments.config import RunConfig, load_config
+from experiments.pipeline import Run, run
+from experiments.run.keys import parse_overrides
+from spt.backbones.base import Backbone
+from spt.evaluation import evaluate
+from spt.heads import Output
+from spt.training.fit import fit
+
+CONFIG = Path("experiments") / "configs" / "trec.yml"
+UNIT = "peft_prompt_tuning"
+LATE = (3, 5)
+Trained = dict[str, Any]
+
+
+class PeftPromptTuning(TunedBackbone):
+    """peft's PromptTuning model with the project's head, dropout on as peft leaves it.
+
+    Args:
+        backbone: whose transformer peft wraps; no other model may use it.
+        head: reads the last hidden states of the tokens.
+        length: P.
+    """
+
+    def __init__(self, backbone: Backbone, head: Any, length: int) -> None:
+        super().__init__(backbone, head)
+        config = PromptTuningConfig(task_type=TaskType.FEATURE_EXTRACTION, num_virtual_tokens=length)
+        self.length = length
+        self.wrapped = get_peft_model(backbone.transformer, config)
+
+    def forward(self, batch: Mapping[str, Any]) -> Output:
+        """As PromptedModel.forward."""
+        hidden = self.wrapped(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+        output: Output = self.head(hidden.last_hidden_state[:, self.length :], batch)
+        return output
+
+
+def config_of(seed: int, overrides: list[str]) -> RunConfig:
+    """Of a run on TREC."""
+    return load_config(CONFIG, {"seed": seed, **parse_overrides(overrides)})
+
+
+def peft_training(config: RunConfig, folder: Path) -> Trained:
+    """peft's model through the project's data, loop and scores."""
+    claimed = Run(config, folder)
+    factory, task = claimed.factory, claimed.spec.task
+    model = PeftPromptTuning(claimed.backbone, factory.head(), config.prompt.length).train()
+    with claimed.claimed():
+        train, dev = claimed.loader("train", model, shuffled=True), claimed.loader("dev", model)
+        result = fit(model, train, dev, task, config.training, config.seed, folder / "train")
+        test = evaluate(model, claimed.loader("test", model), task)
+    return {
+        "flops": result.flops,
+        "dev_accuracy": result.dev,
+        "test_accuracy": test["accuracy"],
+        "layers": [],
+    }
+
+
+def spt_training(config: RunConfig, folder: Path) -> Trained:
+    """A run of the project: its search, if it has one, and the training of what is found."""
+    metrics = run(config, folder)
+    kept = {key: metrics[key] for key in ("dev_accuracy", "test_accuracy", "layers")}
+    return {"flops": metrics["search_flops"] + metrics["train_flops"], **kept}
+
+
+def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) -> Path:
+    """Measure and write benchmarks/results/<result>.json.
+
+    Args:
+        train_size: questions of the embedded TREC to train on.
+        epochs: of the search, of the retraining, and of the others.
+        repeats: timed runs of each, after one that warms up.
+        seed: of all runs.
+        result: name of the file.
+
+    Returns:
+        The JSON file.
+    """
+    overrides = [
+        f"data.train_size={train_size}",
+        "data.dev_size=500",
+        f"training.epochs={epochs}",
+        f"training.patience={epochs}",
+        f"search.epochs={epochs}",
+        "cache=memory",
+        "threads=1",
+    ]
+    late = ["search.strategy=manual", f"search.manual_layers={list(LATE)}"]
+    searched = config_of(seed, overrides)
+    trainings: dict[str, Callable[[Path], Trained]] = {
+        UNIT: partial(peft_training, baseline_config(searched, "input_prompt")),
+        "spt_darts": partial(spt_training, searched),
+        "late_two": partial(spt_training, config_of(seed, [*overrides, *late])),
+    }
+    trained: dict[str, Trained] = {}
+
+    def fresh(name: str) -> None:
+        """In a folder of its own, with nothing cached before it."""
+        with tempfile.TemporaryDirectory() as folder:
+            trained[name] = trainings[name](Path(folder) / "run")
+
+    seconds = interleaved_seconds({name: partial(fresh, name) for name in trainings}, repeats)
+    unit = trained[UNIT]["flops"]
+    records = [
+        {
+            "name": name,
+            **found,
+            "seconds": seconds[name],
+            "ratio_flops": found["flops"] / unit,
+            "ratio_time": seconds[name] / seconds[UNIT],
+        }
+        for name, found in trained.items()
+    ]
+    search = next(record for record in records if record["name"] == "spt_darts")
+    ratios = {"flops": search["ratio_flops"], "seconds": search["ratio_time"]}
+    settings = parse_overrides(overrides)
+    given = f"--train-size {train_size} --epochs {epochs} --repeats {repeats} --seed {seed}"
+    command = f"python -m benchmarks search-cost {given}"
+    return write_result(result, command, records, ratios=ratios, unit=UNIT, settings=settings)

@@ -1,0 +1,1 @@
+"""What the choice of layers is worth: tables of the truth, and strategies judged by them."""

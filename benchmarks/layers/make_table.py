@@ -1,0 +1,80 @@
+"""Train every subset of a small space over several seeds: `python -m benchmarks table`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.comparing.grid import OnDone, Outcome, run_grid
+from experiments.comparing.truth import TREC
+from experiments.config import RunConfig, load_config
+from search_spaces.budget import Budget, Layers
+from spt.files import write_text
+from spt.provenance import machine, versions
+
+CONFIG = Path(__file__).parents[2] / "experiments" / "configs" / "truth_trec_l6_k2.yml"
+LAYERS = 6
+
+
+def name_of(layers: Layers, seed: int) -> str:
+    """A training's folder: 1+4-seed2."""
+    return f"{'+'.join(map(str, layers))}-seed{seed}"
+
+
+def fixed(config: RunConfig, layers: Layers, seed: int) -> RunConfig:
+    """The config with prompts at `layers`, without a search."""
+    search = config.search.model_copy(update={"strategy": "manual", "manual_layers": layers})
+    return config.model_copy(update={"search": search, "seed": seed})
+
+
+def make_table(
+    folder: Path,
+    path: Path = TREC,
+    seeds: Sequence[int] = range(6),
+    workers: int = 0,
+    on_done: OnDone | None = None,
+    config: Path = CONFIG,
+    layers: int = LAYERS,
+) -> int:
+    """Train what is missing below `folder` and write the table; returns how many trainings failed.
+
+    Seeds are done one after the other, so that a table of fewer seeds is whole early: it is written again
+    after each.
+    """
+    base = load_config(config)
+    budget = Budget(layers, base.search.layers)
+    done: dict[str, Outcome] = {}
+    for index, seed in enumerate(seeds):
+        configs = {name_of(subset, seed): fixed(base, subset, seed) for subset in budget}
+        done |= run_grid(configs, folder, workers, on_done)
+        if any(outcome.failure for outcome in done.values()):
+            break
+        write_table(path, budget, list(seeds)[: index + 1], done, base)
+    return sum(outcome.failure is not None for outcome in done.values())
+
+
+def write_table(
+    path: Path, budget: Budget, seeds: Sequence[int], done: dict[str, Outcome], config: RunConfig
+) -> None:
+    """One record a subset, its figures in the order of the seeds."""
+
+    def record(subset: Layers) -> dict[str, Any]:
+        runs = [done[name_of(subset, seed)].metrics or {} for seed in seeds]
+        keys = ("dev_accuracy", "test_accuracy", "train_flops", "train_seconds")
+        return {
+            "layers": subset,
+            "seeds": list(seeds),
+            **{key: [run[key] for run in runs] for key in keys},
+        }
+
+    content = {
+        "command": "python -m benchmarks table",
+        "layers_total": budget.total,
+        "run": config.model_dump(mode="json"),
+        "records": [record(subset) for subset in budget],
+        "versions": versions(),
+        "machine": machine(),
+    }
+    write_text(path, json.dumps(content) + "\n")

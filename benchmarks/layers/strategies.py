@@ -1,0 +1,204 @@
+"""Every strategy against the truth about a small space, at an equal budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import yaml
+
+from benchmarks.record import mean_and_spread, write_result
+from experiments.comparing.grid import OnDone, Outcome, run_grid
+from experiments.comparing.statistics import stability
+from experiments.comparing.table_search import search_table
+from experiments.comparing.truth import TREC, TruthTable
+from experiments.config import RunConfig, checked
+from experiments.run.keys import assign
+from search_spaces.budget import Layers
+from spt.errors import InputError, TrialFailed
+from strategies.registry import ONE_SHOT, new_strategy
+
+VARIANTS = Path(__file__).parent / "strategies.yml"
+Record = dict[str, Any]
+
+
+def measure(
+    folder: Path,
+    path: Path = TREC,
+    variants: Path = VARIANTS,
+    seeds: Sequence[int] = range(5),
+    trainings: float = 4.0,
+    workers: int = 0,
+    on_done: OnDone | None = None,
+    result: str = "strategies",
+) -> int:
+    """Run every variant with every seed and write benchmarks/results/<result>.json.
+
+    Multi-trial strategies look candidates up in the table. One-shot strategies train their hyper-networks
+    below `folder`, where the same command goes on after a kill; each derivation's choice from the one
+    hyper-network is a record (the set one alone with `search.compare_derivations: false`), and its retraining
+    is looked up.
+
+    Args:
+        folder: of the searches.
+        path: of the truth table.
+        variants: YAML of name -> dotted keys and values, which name the strategy at least.
+        seeds: of searches and of the trainings that are looked up; the table must have them.
+        trainings: what search and retraining may take together, in mean trainings of the table.
+        workers: searches at a time; 0 for one a core.
+        on_done: told each search as it ends.
+        result: name of the JSON.
+
+    Returns:
+        How many searches failed.
+
+    Raises:
+        InputError: for a bad table, file of variants or seed, or a budget that does not pay one training.
+    """
+    table = TruthTable.load(path)
+    missing = [seed for seed in seeds if seed not in table.seeds]
+    if missing:
+        raise InputError(f"The table has no seeds {missing}, only {list(table.seeds)}.")
+    budget = trainings * fmean(e.flops for by_seed in table.entries.values() for e in by_seed.values())
+    changes = _changes(variants)
+    configs = _configs(path, variants, changes, seeds, budget, table.budget.k)
+    searched = {name: config for name, config in configs.items() if config.search.strategy in ONE_SHOT}
+    outcomes = run_grid(searched, folder, workers, on_done, search_only=True)
+    records = [
+        {"variant": name.rsplit("/", 1)[0], **record}
+        for name, config in configs.items()
+        for record in _records(table, config, outcomes.get(name))
+    ]
+    write_result(
+        result,
+        "python -m benchmarks strategies",
+        records,
+        trainings=trainings,
+        budget_flops=budget,
+        train_size=table.setting["train_size"],
+        table_seeds=len(table.seeds),
+        spread=table.spread(),
+        variants=changes,
+        summary=summary(records),
+    )
+    return sum(outcome.failure is not None for outcome in outcomes.values())
+
+
+def _changes(variants: Path) -> dict[str, dict[str, Any]]:
+    """Variant -> dotted keys and values, from its file."""
+    try:
+        return dict(yaml.safe_load(variants.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"'{variants}' cannot be read ({error}). It must map names to keys, as {VARIANTS.name} does."
+        ) from error
+
+
+def _configs(
+    path: Path,
+    variants: Path,
+    changes: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    budget: float,
+    layers: int,
+) -> dict[str, RunConfig]:
+    """variant/seed<n> -> what to run: the table's trainings, and a search as the variant sets it."""
+    run = json.loads(path.read_text(encoding="utf-8"))["run"]
+    # a default that has changed since the table was made is today's
+    run["search"] = {"layers": layers, "budget_flops": budget, "compare_derivations": True}
+    configs = {}
+    for name, overrides in changes.items():
+        for seed in seeds:
+            tree = deepcopy(run)
+            for dotted, value in {"seed": seed, **overrides}.items():
+                assign(tree, dotted, value)
+            configs[f"{name}/seed{seed}"] = checked(tree, f"variant '{name}' of {variants}")
+    return configs
+
+
+def _records(table: TruthTable, config: RunConfig, outcome: Outcome | None) -> Iterator[Record]:
+    """A record of each choice of layers that one search gives."""
+    if outcome is None:
+        yield _looked_up(table, config)
+    elif outcome.metrics is None:
+        yield {"strategy": config.search.strategy, "seed": config.seed, "failure": outcome.failure}
+    else:
+        yield from _derived(table, config, outcome.metrics)
+
+
+def _looked_up(table: TruthTable, config: RunConfig) -> Record:
+    """A multi-trial strategy's choice: the dev accuracies that it sees are the table's."""
+    search, seed = config.search, config.seed
+    strategy = new_strategy(search.strategy, {**search.model_dump(), "seed": seed})
+    found = search_table(table, strategy, seed, search.evaluations, search.budget_flops)
+    try:
+        layers = found.best().layers
+    except TrialFailed as error:
+        return {"strategy": search.strategy, "seed": seed, "failure": str(error)}
+    record = _record(table, config, layers, found.ledger.flops)
+    return {
+        **record,
+        "derivation": None,
+        "kendall_tau": None,
+        "evaluations": len(found.tried),
+    }
+
+
+def _derived(table: TruthTable, config: RunConfig, search: Mapping[str, Any]) -> Iterator[Record]:
+    """The choice of each derivation from one hyper-network."""
+    training = search["flops"] - search["derivation_flops"]
+    alone = {search["derivation"]: {**search, "flops": search["derivation_flops"]}}
+    for rule, derived in search.get("derivations", alone).items():
+        layers = tuple(derived["layers"])
+        retraining = table.entries[layers][config.seed].flops
+        yield {
+            **_record(table, config, layers, training + derived["flops"] + retraining),
+            "derivation": rule,
+            "kendall_tau": table.kendall({int(layer): s for layer, s in derived["scores"].items()}),
+            "evaluations": derived["evaluations"],
+            "scores": derived["scores"],
+            "search_seconds": search["seconds"],
+        }
+
+
+def _record(table: TruthTable, config: RunConfig, layers: Layers, flops: int) -> Record:
+    training = table.entries[layers][config.seed]
+    return {
+        "strategy": config.search.strategy,
+        "seed": config.seed,
+        "layers": layers,
+        "dev_accuracy": training.dev,
+        "test_accuracy": training.test,
+        "regret": table.regret(layers),
+        "train_flops": flops,
+    }
+
+
+def summary(records: Sequence[Record]) -> list[Record]:
+    """Variant and derivation over the seeds: accuracy, regret, stability, Kendall's tau, operations."""
+    groups: dict[tuple[str, str | None], list[Record]] = {}
+    for record in records:
+        if "failure" not in record:
+            groups.setdefault((record["variant"], record["derivation"]), []).append(record)
+    return [
+        {
+            "variant": variant,
+            "derivation": derivation,
+            "test_accuracy": mean_and_spread([record["test_accuracy"] for record in group]),
+            "regret": mean_and_spread([record["regret"] for record in group]),
+            "stability": stability([record["layers"] for record in group]),
+            "kendall_tau": _mean([record["kendall_tau"] for record in group]),
+            "train_flops": mean_and_spread([record["train_flops"] for record in group]),
+        }
+        for (variant, derivation), group in groups.items()
+    ]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of the values that there are."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

@@ -1,0 +1,1 @@
+"""Methods side by side, each at the learning rate that dev chose for it."""

@@ -1,0 +1,180 @@
+"""Methods side by side, each at the learning rate that dev chose: `python -m benchmarks methods`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.methods.bench import Cell, MethodBench
+from benchmarks.methods.results import Line, added, group_of, no_lines, read_lines, record_of, write_lines
+from benchmarks.methods.runs import Runs
+from benchmarks.record import made_with
+from experiments.comparing.columns import Column, percent, tera, whole
+from experiments.comparing.grid import OnDone, Outcome, cores
+from experiments.comparing.groups import Comparison
+from experiments.comparing.page import write_results
+from experiments.config import RunConfig
+from experiments.run.keys import as_arguments
+from spt.errors import InputError
+
+STEPS_BEYOND = 2
+KEPT = (
+    "dev_accuracy",
+    "test_accuracy",
+    "tunable_parameters",
+    "train_flops",
+    "seconds",
+    "bytes",
+    "peak_bytes",
+    "layers",
+    "layers_total",
+)
+COLUMNS = (
+    Column("dev_accuracy", "dev accuracy", percent),
+    Column("test_accuracy", "test accuracy", percent),
+    Column("tunable_parameters", "parameters", whole),
+    Column("learning_rate", "learning rate", lambda spread: f"{spread.mean:g}"),
+    Column("bytes", "bytes on disk", whole),
+    Column("train_flops", "10^12 FLOPs", tera),
+    Column("seconds", "seconds", whole),
+    Column("peak_bytes", "peak memory in MB", lambda spread: f"{spread.mean / 1e6:,.0f}"),
+)
+
+
+def measure(
+    path: Path,
+    folder: Path | None = None,
+    methods: Sequence[str] = (),
+    conditions: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    workers: int = 0,
+    on_done: OnDone | None = None,
+    only_finished: bool = False,
+    result: str | None = None,
+    add: bool = False,
+) -> int:
+    """Choose rates, run what is missing, write report and JSON; returns how many reported runs failed.
+
+    Args:
+        path: of the bench.
+        folder: of the runs; runs/NAME by default.
+        methods: of the bench that are run; all by default.
+        conditions: likewise.
+        overrides: dotted keys over those of the conditions; see `MethodBench.changed`.
+        workers: processes at a time; 0 for one a core.
+        on_done: told each run's name and outcome as it ends.
+        only_finished: run nothing; report the methods whose runs on a condition have all ended.
+        result: name of the JSON in benchmarks/results; the bench's by default.
+        add: keep the JSON's lines of methods and conditions of the bench that are not reported now.
+
+    Raises:
+        InputError: for a bench or a configuration that is not right, or a JSON to which methods cannot be
+            added, before anything runs; or if nothing is finished, where only that is asked for.
+    """
+    overrides = overrides or {}
+    complete = MethodBench.load(path).changed(overrides)
+    bench = complete.chosen(methods, conditions)
+    name = result or bench.name
+    earlier = read_lines(name) if add else no_lines()
+    folder = folder or Path("runs") / bench.name
+    runs = Runs(bench, path.parent, folder, workers or cores(), on_done, only_finished)
+    sweep = runs.outcomes(bench.sweep())
+    for _ in range(STEPS_BEYOND):
+        sweep |= runs.outcomes(beyond(sweep))
+    rates = best_rates(sweep)
+    outcomes = runs.outcomes(bench.reported(rates))
+    outcomes |= _without_rate(bench, sweep, rates)
+    options = [f"--only {method}" for method in methods] + [f"--on {condition}" for condition in conditions]
+    options += ["--finished"] * only_finished + [f"--result {result}"] * bool(result) + ["--add"] * add
+    command = " ".join([f"python -m benchmarks methods {path}{as_arguments(overrides)}", *options])
+    now = made_with(command)
+    lines = {
+        "sweep": [_tried(cell, outcome, now) for cell, outcome in sweep.items()],
+        "records": [_line(cell, runs.config(cell), outcome, now) for cell, outcome in outcomes.items()],
+    }
+    lines = {
+        part: [line for line in found if group_of(line) not in runs.unfinished]
+        for part, found in lines.items()
+    }
+    if not lines["records"]:
+        raise InputError(f"Nothing of {path} is finished in '{folder}'. Run it without --finished.")
+    records = [record_of(line) for line in lines["records"]]
+    comparison = Comparison(records, [column.metric for column in COLUMNS])
+    write_results(folder, bench.name, comparison, COLUMNS, command)
+    write_lines(name, added(earlier, lines, complete.groups()))
+    return sum(record.metrics is None for record in records)
+
+
+def best_rates(sweep: Mapping[Cell, Outcome]) -> dict[tuple[str, str], float]:
+    """(method, condition) -> the rate of the best dev accuracy, the lower one of two equals."""
+    best: dict[tuple[str, str], tuple[float, float]] = {}
+    for cell, outcome in sweep.items():
+        dev = _dev(outcome)
+        if dev is not None:
+            best[cell.group] = max(best.get(cell.group, (-1.0, 0.0)), (dev, -cell.rate))
+    return {key: -rate for key, (_, rate) in best.items()}
+
+
+def beyond(sweep: Mapping[Cell, Outcome]) -> list[Cell]:
+    """One step on for each sweep whose best rate is the lowest or the highest of several: none else is known.
+
+    The step has the ratio of the last two rates, rounded to one digit.
+    """
+    found = []
+    for group, best in best_rates(sweep).items():
+        cells = [cell for cell in sweep if cell.group == group]
+        rates = sorted(cell.rate for cell in cells)
+        for end, inner in (rates[:2], rates[:-3:-1]) if len(rates) > 1 else ():
+            if best == end:
+                found.append(replace(cells[0], rate=float(f"{end * end / inner:.0e}")))
+    return found
+
+
+def _dev(outcome: Outcome) -> float | None:
+    return None if outcome.metrics is None else float(outcome.metrics["dev_accuracy"])
+
+
+def _tried(cell: Cell, outcome: Outcome, now: Mapping[str, Any]) -> Line:
+    return {
+        "method": cell.method,
+        "condition": cell.condition,
+        "seed": cell.seed,
+        "learning_rate": cell.rate,
+        "dev_accuracy": _dev(outcome),
+        "made": _made(outcome, now),
+    }
+
+
+def _line(cell: Cell, config: RunConfig, outcome: Outcome, now: Mapping[str, Any]) -> Line:
+    head = {
+        "method": cell.method,
+        "condition": cell.condition,
+        "task": config.task.name,
+        "shots": config.data.shots_per_class or config.data.shots_total,
+        "seed": cell.seed,
+    }
+    metrics, made = outcome.metrics, {"made": _made(outcome, now)}
+    if metrics is None:
+        return {**head, "failure": outcome.failure, **made}
+    kept = {key: metrics[key] for key in KEPT if key in metrics}
+    return {**head, **kept, "learning_rate": cell.rate, **made}
+
+
+def _made(outcome: Outcome, now: Mapping[str, Any]) -> dict[str, Any]:
+    """With the versions and the machine of the run, which may be older than its report."""
+    metrics = outcome.metrics or {}
+    return {**now, **{key: metrics[key] for key in ("versions", "machine") if key in metrics}}
+
+
+def _without_rate(
+    bench: MethodBench, sweep: Mapping[Cell, Outcome], rates: Mapping[tuple[str, str], float]
+) -> dict[Cell, Outcome]:
+    """A method that failed at every rate has failed with every seed."""
+    failed = {cell.group: (cell, outcome) for cell, outcome in sweep.items() if cell.group not in rates}
+    return {
+        replace(cell, seed=seed): Outcome(failure=f"no learning rate worked: {outcome.failure}")
+        for cell, outcome in failed.values()
+        for seed in bench.seeds
+    }

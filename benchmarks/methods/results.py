@@ -1,0 +1,77 @@
+"""The JSON of a bench of methods: a line a run, a line a rate tried, and what each was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import load, path_of, save
+from experiments.comparing.groups import Record
+from spt.errors import InputError
+
+# a line's 'made' is its command, date, versions and machine; the file has each of these once
+Line = dict[str, Any]
+Lines = dict[str, list[Line]]
+PARTS = ("sweep", "records")
+WHICH = ("method", "condition", "task", "shots", "seed", "failure", "made")
+
+
+def no_lines() -> Lines:
+    """What nothing was measured for."""
+    return {part: [] for part in PARTS}
+
+
+def read_lines(name: str) -> Lines:
+    """The lines of benchmarks/results/<name>.json; none where there is no such file.
+
+    Raises:
+        InputError: for the result of another bench.
+    """
+    if not path_of(name).exists():
+        return no_lines()
+    content = load(name)
+    if "measurements" not in content:
+        raise InputError(
+            f"'{path_of(name)}' is no result of `python -m benchmarks methods`. Choose another --result."
+        )
+    return {part: [_with_made(line, content["measurements"]) for line in content[part]] for part in PARTS}
+
+
+def _with_made(line: Line, measurements: Sequence[Any]) -> Line:
+    rest = {key: value for key, value in line.items() if key != "measurement"}
+    return {**rest, "made": measurements[line["measurement"]]}
+
+
+def write_lines(name: str, lines: Lines) -> Path:
+    """Write benchmarks/results/<name>.json."""
+    measurements: list[Any] = []
+
+    def numbered(line: Line) -> Line:
+        rest = {key: value for key, value in line.items() if key != "made"}
+        if line["made"] not in measurements:
+            measurements.append(line["made"])
+        return {**rest, "measurement": measurements.index(line["made"])}
+
+    content = {part: [numbered(line) for line in lines[part]] for part in PARTS}
+    return save(name, {"measurements": measurements, **content})
+
+
+def added(earlier: Lines, lines: Lines, groups: Sequence[tuple[str, str]]) -> Lines:
+    """The lines, with the earlier ones of other (method, condition) of `groups`, in the order of these."""
+    others = set(groups) - {group_of(line) for line in lines["records"]}
+    kept = {p: [line for line in earlier[p] if group_of(line) in others] for p in PARTS}
+    return {p: sorted([*kept[p], *lines[p]], key=lambda line: groups.index(group_of(line))) for p in PARTS}
+
+
+def group_of(line: Mapping[str, Any]) -> tuple[str, str]:
+    """Method and condition."""
+    return line["method"], line["condition"]
+
+
+def record_of(line: Mapping[str, Any]) -> Record:
+    """The run of a line, to be compared with others."""
+    failure = line.get("failure")
+    metrics = None if failure else {key: value for key, value in line.items() if key not in WHICH}
+    values = {key: line[key] for key in ("task", "shots")}
+    return Record(line["method"], line["condition"], line["seed"], values, metrics, failure)

@@ -1,0 +1,79 @@
+"""Tables of methods side by side: all that was measured of each, and test accuracies alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from benchmarks.methods.measure import COLUMNS
+from benchmarks.methods.results import Line, read_lines, record_of
+from benchmarks.pages import markdown
+from experiments.comparing.columns import Table, whole
+from experiments.comparing.groups import SCORE, Comparison
+
+RESULT = "methods"
+
+
+def methods() -> str:
+    """A table for each condition."""
+    lines = read_lines(RESULT)
+    commands = dict.fromkeys(f"`{line['made']['command']}`" for line in lines["records"])
+    title = (
+        "Methods side by side on MiniLM-L6, each at the learning rate that dev chose with seed "
+        f"{lines['sweep'][0]['seed']} (`experiments/methods.yml`). Seconds and FLOPs are of search and "
+        "training together; seconds compare only within a `measurement`, which each run in the JSON has. The "
+        f"rank is the mean over seeds ({'; '.join(commands)})."
+    )
+    conditions: dict[str, list[Line]] = {}
+    for line in lines["records"]:
+        conditions.setdefault(line["condition"], []).append(line)
+    return "\n\n".join([title, *(_condition(name, found) for name, found in conditions.items())])
+
+
+def _condition(name: str, lines: Sequence[Line]) -> str:
+    # layers are told below the table, for those that chose them
+    records = [record_of({key: line[key] for key in line if key != "layers"}) for line in lines]
+    compared = Comparison(records, [column.metric for column in COLUMNS])
+    table, title, mean = Table(compared, COLUMNS), f"On `{name}`:", {}
+    if compared.ranks is not None:
+        groups, ranks = compared.ranks
+        mean = dict(zip(groups, ranks.mean, strict=True))
+        title = (
+            f"On `{name}`, where mean ranks that are {ranks.critical_difference:.1f} apart differ at 5 % "
+            f"(Nemenyi; Friedman's test of all being alike: p = {ranks.p:.2g}):"
+        )
+    rows = []
+    for row in compared.rows:
+        method, *cells = table.cells(row)
+        rows.append([f"`{method}`", f"{mean[method]:.1f}" if method in mean else "", *cells])
+    first, *head = table.head()
+    return "\n".join([title, *markdown.table([first, "rank", *head], rows), *_searched(lines)])
+
+
+def _searched(lines: Sequence[Line]) -> list[str]:
+    """The layers of the methods whose layers are not the same with every seed."""
+    layers: dict[str, list[str]] = {}
+    for line in lines:
+        layers.setdefault(line["method"], []).append(markdown.layers(line.get("layers", ())))
+    found = [f"`{method}`: {', '.join(sets)}" for method, sets in layers.items() if len(set(sets)) > 1]
+    return ["", f"Layers by seed: {'; '.join(found)}."] if found else []
+
+
+def summary() -> str:
+    """Test accuracies of every method on every condition, in one table."""
+    compared = Comparison([record_of(line) for line in read_lines(RESULT)["records"]], ["tunable_parameters"])
+    rows = {(row.group, row.condition): row.numbers for row in compared.rows}
+    seeds = max(row.runs for row in compared.rows)
+    title = (
+        f"Test accuracy in % on MiniLM-L6 over {seeds} seeds, each method at the learning rate that dev "
+        "chose for it (`experiments/methods.yml`; `sst2` has 2,000 rows to train on, `-16` has 16 a class). "
+        f"Parameters are those on `{compared.conditions[0]}`, the head's among them:"
+    )
+    cells = []
+    for group in compared.groups:
+        found = [rows.get((group, condition), {}) for condition in compared.conditions]
+        size = found[0].get("tunable_parameters")
+        scores = [markdown.percent(asdict(n[SCORE])) if SCORE in n else "" for n in found]
+        cells.append([f"`{group}`", whole(size) if size else "", *scores])
+    head = ["method", "parameters", *(f"`{condition}`" for condition in compared.conditions)]
+    return "\n".join([title, *markdown.table(head, cells)])

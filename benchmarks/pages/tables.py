@@ -1,0 +1,217 @@
+"""docs/results.md and its summary in the README, from benchmarks/results: `python -m benchmarks tables`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.pages import markdown
+from benchmarks.pages.method_tables import methods, summary
+from benchmarks.record import load, path_of
+from experiments.comparing.statistics import spread
+
+ROOT = Path(__file__).parents[2]
+README, PAGE = ROOT / "README.md", ROOT / "docs" / "results.md"
+HEAD = """# Results
+
+Made by `python -m benchmarks tables` from the JSON files in `benchmarks/results`, which have every run, its
+seed, versions and kind of machine. Each table has the command that measured it."""
+SECTION = re.compile(
+    r"(<!-- results: made by python -m benchmarks tables -->\n).*?(<!-- end of results -->)", re.S
+)
+GROWTH = "Operations and saved bytes of a step as layers, tokens, prompt length and prompt layers grow"
+NAMES = {
+    "spt_darts": "SPT-DARTS",
+    "peft_prompt_tuning": "peft PromptTuning training",
+    "late_two": "two late layers",
+}
+
+
+def _points(score: dict[str, float]) -> str:
+    return f"{100 * score['mean']:.2f} ± {100 * score['sd']:.2f}"
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def strategies() -> str:
+    """Each strategy's and derivation's choice of layers, judged by the truth table."""
+    result = load("strategies")
+    spread, found = result["spread"], result["summary"]
+    training = result["budget_flops"] / result["trainings"]
+    title = (
+        f"Every pair of layers of MiniLM-L6 trained on {result['train_size']:,} TREC questions with "
+        f"{result['table_seeds']} seeds is the truth (`python -m benchmarks table`): the pairs' mean test "
+        f"accuracies lie between {100 * spread['worst']:.1f} and {100 * spread['best']:.1f} %. The layers "
+        f"alone account for a standard deviation of {100 * spread['choice']:.2f} points, the seed of a single "
+        f"training for {100 * spread['seed']:.2f}. Judged by it over {found[0]['regret']['n']} seeds, at no more than "
+        f"{result['trainings']:g} trainings' FLOPs for search and retraining together "
+        f"(`{result['command']}`). The best pair is chosen on one half of the seeds and scored on the other, "
+        "so a regret can be negative; `benchmarks/layers/strategies.yml` says what each name changes:"
+    )
+    rows = [
+        [
+            f"`{row['variant']}`",
+            row["derivation"] or "",
+            markdown.percent(row["test_accuracy"]),
+            _points(row["regret"]),
+            _decimal(row["kendall_tau"]),
+            _decimal(row["stability"]),
+            f"{row['train_flops']['mean'] / training:.2f}",
+        ]
+        for row in found
+    ]
+    head = ["search", "derivation", "test %", "regret, points", "Kendall's tau", "stability"]
+    return "\n".join([title, *markdown.table([*head, "FLOPs, trainings"], rows)])
+
+
+def comparison() -> str:
+    """Whole runs of every strategy on another task, as `spt compare` wrote them into its results.json."""
+    result = load("comparison")
+    records, rows = result["records"], result["rows"]
+    adjusted = {test["group"]: f"{test['adjusted']:.2f}" for test in result["tests"]}
+    title = (
+        f"Strategies on {rows[0]['condition']}, searched and retrained whole with {rows[0]['runs']} seeds "
+        f"({records[0]['metrics']['train_size']:,} rows to train on; p: paired permutation tests against "
+        f"`{result['reference']}`, by Holm), from the `results.json` of `{result['command']}`:"
+    )
+    cells = []
+    for row in rows:
+        numbers = row["numbers"]
+        cells.append(
+            [
+                f"`{row['group']}`",
+                markdown.percent(numbers["dev_accuracy"]),
+                markdown.percent(numbers["test_accuracy"]),
+                adjusted.get(row["group"], ""),
+                ", ".join(map(markdown.layers, row["layers"].values())),
+                _decimal(row["stability"]),
+                f"{numbers['total_flops']['mean'] / 1e12:.1f}",
+                f"{numbers['seconds']['mean']:.0f}",
+            ]
+        )
+    head = ["strategy", "dev %", "test %", "p", "layers by seed", "stability", "10^12 FLOPs", "seconds"]
+    return "\n".join([title, *markdown.table(head, cells)])
+
+
+def tuning() -> str:
+    """Tuned against default regularisation, and what Tune takes beside its trials."""
+    result = load("tuning")
+    title = (
+        f"The best on dev of {result['trials']} trials of `experiments/tune.yml`'s search space beside the "
+        f"default values, {result['shots']} training rows a class, a sample, a study and a default run a "
+        f"seed (`{result['command']}`). Tune's own wall time was {result['overhead']['ratio']:.2f} times "
+        "half of what its trials took on two slots."
+    )
+    rows = []
+    for task, difference in result["difference"].items():
+        records = [record for record in result["records"] if record["task"] == task]
+        scores = [
+            markdown.percent(asdict(spread([record[key] for record in records])))
+            for key in ("default_dev", "tuned_dev", "default_test", "tuned_test")
+        ]
+        interval = f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}"
+        rows.append([f"`{task}`", *scores, f"{100 * difference['mean']:+.1f}", interval, str(len(records))])
+    head = ["task", "default dev %", "tuned dev %", "default test %", "tuned test %"]
+    return "\n".join([title, *markdown.table([*head, "difference on test", "95 % interval", "seeds"], rows)])
+
+
+def neighbours() -> str:
+    """Nearest words of Prompt Tuning's vectors, from each start, before training and after it."""
+    result = load("neighbours")
+    title = (
+        "The cosine of Prompt Tuning's vectors with the word nearest to each, their mean, and the share of "
+        f"vectors whose nearest word training left the same, one seed (`{result['command']}`; the words are "
+        "in the JSON):"
+    )
+    rows = [
+        [
+            start,
+            *(_decimal(found[f"cosine_{which}"]) for which in ("control", "before", "after")),
+            f"{100 * found['same_word']:.0f}",
+            f"{100 * found['test_accuracy']:.1f}",
+        ]
+        for start, found in result["summary"].items()
+    ]
+    head = ["`prompt.init`", "random vector", "before", "after", "same word %", "test %"]
+    return "\n".join([title, *markdown.table(head, rows)])
+
+
+def search_cost() -> str:
+    """What search and retraining cost together, and the whole runs where they are recorded."""
+    result = load("search_cost")
+    ratios, records, settings = result["ratios"], result["records"], result["settings"]
+    title = (
+        f"Search and retraining together cost {ratios['flops']:.2f} times the FLOPs and "
+        f"{ratios['seconds']:.2f} times the seconds of one {NAMES[records[0]['name']]} of the same epochs, "
+        f"side by side in one process (`{result['command']}`). MiniLM-L6, "
+        f"{settings['data.train_size']:,} TREC questions, {settings['training.epochs']} epochs, one seed:"
+    )
+    rows = [
+        [
+            NAMES[run["name"]],
+            _decimal(run["ratio_flops"]),
+            _decimal(run["ratio_time"]),
+            f"{100 * run['dev_accuracy']:.1f}",
+            f"{100 * run['test_accuracy']:.1f}",
+            markdown.layers(run["layers"]),
+        ]
+        for run in records
+    ]
+    return "\n".join([title, *markdown.table(["run", "FLOPs", "time", "dev %", "test %", "layers"], rows)])
+
+
+def speed() -> str:
+    """A step of each method beside one of peft's PromptTuning."""
+    result = load("speed")
+    shape, share = result["shape"], result["generation"]["share_of_time"]
+    by_threads: dict[int, dict[str, dict[str, Any]]] = {}
+    for record in result["records"]:
+        by_threads.setdefault(record["threads"], {})[record["name"]] = record
+    title = (
+        f"One training step of a BERT of {shape['layers']} layers with B {shape['batch']}, "
+        f"T {shape['tokens']} and P {shape['prompt']}, in units of one peft PromptTuning step; made by "
+        f"`{result['command']}`. Making the prompts takes {100 * share:.1f} % of a step."
+    )
+    rows = []
+    for name, record in next(iter(by_threads.values())).items():
+        ratios = [record.get(f"ratio_{key}") for key in ("flops", "saved_bytes", "peak_bytes")]
+        ratios += [found[name]["ratio_time"] for found in by_threads.values()]
+        rows.append([f"`{name}`", *map(_decimal, ratios)])
+    times = [f"time, {threads} thread{'s' * (threads > 1)}" for threads in by_threads]
+    head = ["method", "FLOPs", "saved activations", "peak memory", *times]
+    latencies = ", ".join(
+        f"{record['name'].replace('_', ' ')} {record['ratio_time']:.2f}"
+        for record in result["latencies"]
+        if record["threads"] == min(by_threads)
+    )
+    answers = f"Time to answer a batch, in units of the unprompted model: {latencies}."
+    chart = f"![{GROWTH}](../benchmarks/results/speed.svg)"
+    return "\n".join([title, *markdown.table(head, rows), "", answers, "", chart])
+
+
+PARTS = {
+    methods: "Methods",
+    neighbours: "Words of a prompt",
+    strategies: "Search strategies, judged by the truth",
+    comparison: "Search strategies, run whole",
+    tuning: "Tuned regularisation",
+    search_cost: "Cost of a search",
+    speed: "Cost of a step",
+}
+
+
+def page() -> str:
+    """All of what has been measured."""
+    parts = [f"## {title}\n\n{part()}" for part, title in PARTS.items() if path_of(part.__name__).exists()]
+    return "\n\n".join([HEAD, *parts]) + "\n"
+
+
+def write_pages() -> None:
+    """Write the page, and put its summary into the README."""
+    PAGE.write_text(page(), encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    README.write_text(SECTION.sub(lambda match: f"{match[1]}{summary()}\n{match[2]}", text), encoding="utf-8")

@@ -1,0 +1,151 @@
+"""Run every cell of a grid, and say how its groups compare: `spt compare`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.comparing.columns import Column, Table, decimal, percent, points, tera, whole
+from experiments.comparing.experiment_file import Cell, Experiment
+from experiments.comparing.grid import OnDone, Outcome, config_of, numbers_of, run_grid
+from experiments.comparing.groups import Comparison, Record
+from experiments.comparing.page import Histories, write_results
+from experiments.comparing.terminal import progress, show
+from experiments.comparing.truth import TREC, TruthTable
+from experiments.run.keys import as_arguments
+from spt.errors import TrialFailed
+
+COLUMNS = (
+    Column("dev_accuracy", "dev accuracy", percent),
+    Column("test_accuracy", "test accuracy", percent),
+    Column("regret", "regret in points", points),
+    Column("kendall_tau", "Kendall's tau", decimal),
+    Column("total_flops", "10^12 FLOPs", tera),
+    Column("seconds", "seconds", whole),
+    Column("tunable_parameters", "parameters", whole),
+)
+
+
+def compare_experiment(
+    path: Path,
+    overrides: Mapping[str, Any],
+    folder: Path | None = None,
+    workers: int = 0,
+    truth: Path | None = None,
+    reference: str | None = None,
+    quiet: bool = False,
+) -> int:
+    """`spt compare`: runs, files and, unless `quiet`, tables on the terminal; returns how many runs failed.
+
+    Args:
+        path: of an nnictl file.
+        overrides: dotted keys.
+        folder: of the runs; runs/NAME by default.
+        truth: a truth table; the one that is here by default, if it is here.
+    """
+    experiment = Experiment.load(path)
+    cells = experiment.cells(overrides)
+    table = TruthTable.load(truth or TREC) if truth or TREC.exists() else None
+    return compare_and_show(
+        cells,
+        folder or Path("runs") / experiment.name,
+        experiment.name,
+        f"spt compare {path}{as_arguments(overrides)}",
+        quiet,
+        workers=workers,
+        truth=table,
+        reference=reference,
+    )
+
+
+def compare_and_show(
+    cells: Sequence[Cell], folder: Path, title: str, command: str, quiet: bool, **options: Any
+) -> int:
+    """`compare` with its progress and its tables on the terminal; returns how many runs failed."""
+    with progress(len(cells), quiet) as on_done:
+        comparison = compare(cells, folder, title, command, on_done=on_done, **options)
+    if not quiet:
+        show(Table(comparison, COLUMNS))
+        print(f"{folder / 'report.html'}, results.json, table.csv and runs.csv are written.")
+    return sum(found.metrics is None for found in comparison.records)
+
+
+def compare(
+    cells: Sequence[Cell],
+    folder: Path,
+    title: str,
+    command: str,
+    workers: int = 0,
+    truth: TruthTable | None = None,
+    reference: str | None = None,
+    on_done: OnDone | None = None,
+) -> Comparison:
+    """Run what is missing below `folder`, and write results.json, table.csv, runs.csv and report.html there.
+
+    Args:
+        cells: of a grid.
+        folder: with a folder for each run. Runs of the same configuration that are there already count,
+            whatever their folders' names, so that what `nnictl` ran is read in too.
+        title: of the report.
+        command: that is noted in the results.
+        workers: processes at a time; 0 for one a core.
+        truth: judges the layers of the runs that are of its space.
+        reference: the group that the others are tested against; the first by default.
+        on_done: told each run's name and outcome as it ends.
+
+    Raises:
+        InputError: for a configuration that does not fit its data or backbone, or an unknown reference.
+        TrialFailed: if no run gave results.
+    """
+    names = folder_names(cells, folder)
+    outcomes = run_grid(
+        {name: cell.config for name, cell in zip(names, cells, strict=True)}, folder, workers, on_done
+    )
+    records = [record(cell, outcomes[name], truth) for name, cell in zip(names, cells, strict=True)]
+    if all(found.metrics is None for found in records):
+        raise TrialFailed(f"No run gave results. The first failed with: {records[0].failure}")
+    comparison = Comparison(records, [column.metric for column in COLUMNS], reference)
+    histories = gate_histories(dict(zip(names, cells, strict=True)), folder)
+    write_results(folder, title, comparison, COLUMNS, command, histories)
+    return comparison
+
+
+def folder_names(cells: Sequence[Cell], folder: Path) -> list[str]:
+    """The folder of each cell's run: one that holds a run of its configuration, or one of the cell's name."""
+    there = {}
+    for path in sorted(folder.glob("*/config.yml")):
+        config = config_of(path.parent)
+        if config is not None:
+            there.setdefault(numbers_of(config), path.parent.name)
+    return [there.get(numbers_of(cell.config), cell.config.name) for cell in cells]
+
+
+def record(cell: Cell, outcome: Outcome, truth: TruthTable | None) -> Record:
+    """A run's outcome with its total cost and, where a truth table judges it, regret and Kendall's tau."""
+    metrics = outcome.metrics
+    if metrics is not None:
+        metrics = {key: value for key, value in metrics.items() if key not in ("versions", "machine")}
+        metrics["seconds"] = metrics["search_seconds"] + metrics["train_seconds"]
+        metrics |= _judged(metrics, truth)
+    return Record(cell.group, cell.condition, cell.config.seed, cell.values, metrics, outcome.failure)
+
+
+def _judged(metrics: Mapping[str, Any], truth: TruthTable | None) -> dict[str, float]:
+    if truth is None or not truth.judges(metrics):
+        return {}
+    found = {"regret": truth.regret(tuple(metrics["layers"]))}
+    scores = {int(layer): score for layer, score in (metrics.get("scores") or {}).items()}
+    tau = truth.kendall(scores)
+    return found if tau is None else {**found, "kendall_tau": tau}
+
+
+def gate_histories(cells: Mapping[str, Cell], folder: Path) -> Histories:
+    """The gates' way of each search that had gates, by group and condition."""
+    found: dict[tuple[str, str], list[list[dict[str, Any]]]] = {}
+    for name, cell in cells.items():
+        path = folder / name / "search" / "gates.jsonl"
+        if path.exists() and (lines := path.read_text(encoding="utf-8").splitlines()):
+            found.setdefault((cell.group, cell.condition), []).append([json.loads(line) for line in lines])
+    return found

@@ -1,0 +1,149 @@
+"""The truth about a small space: every subset of layers trained over several seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from math import isnan
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+from scipy.stats import kendalltau
+
+from search_spaces.budget import Budget, Layers
+from spt.errors import InputError
+
+TREC = Path(__file__).with_name("truth_trec_l6_k2.json")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One training: dev and test accuracy in [0, 1], and the FLOPs it took."""
+
+    dev: float
+    test: float
+    flops: int
+
+
+@dataclass(frozen=True)
+class TruthTable:
+    """Layers -> seed -> what a training of them gave.
+
+    Args:
+        entries: of every subset of the space.
+        total: L, the layers of the backbone.
+        setting: what the trainings were of, under the names that these have in a run's metrics.
+
+    Source: ours, in the way of the tabular benchmarks of architecture search (NAS-Bench-101,
+    arXiv 1902.09635).
+    """
+
+    entries: Mapping[Layers, Mapping[int, Entry]]
+    total: int
+    setting: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: Path = TREC) -> TruthTable:
+        """Read what `python -m benchmarks table` wrote.
+
+        Raises:
+            InputError: if the file is missing, something else, or lacks a seed of a subset.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            entries = {
+                tuple(record["layers"]): {
+                    seed: Entry(dev, test, flops)
+                    for seed, dev, test, flops in zip(
+                        record["seeds"],
+                        record["dev_accuracy"],
+                        record["test_accuracy"],
+                        record["train_flops"],
+                        strict=True,
+                    )
+                }
+                for record in content["records"]
+            }
+            run = content["run"]
+            setting = {
+                "task": run["task"]["name"],
+                "backbone": run["backbone"]["name"],
+                "train_size": run["data"]["train_size"],
+                "layers_total": content["layers_total"],
+            }
+            table = cls(entries, content["layers_total"], setting)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"'{path}' is not a truth table ({error}). Make one: python -m benchmarks table."
+            ) from error
+        if len({tuple(seeds) for seeds in entries.values()}) != 1 or len(table.seeds) < 2:
+            raise InputError(f"'{path}' must hold the same two or more seeds for every subset.")
+        return table
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, the same for every subset."""
+        return tuple(next(iter(self.entries.values())))
+
+    @cached_property
+    def budget(self) -> Budget:
+        """The space: exactly K of all layers."""
+        return Budget(self.total, len(next(iter(self.entries))))
+
+    def judges(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether a run is of this table's task, backbone, training rows and space."""
+        same = all(metrics.get(key) == value for key, value in self.setting.items())
+        return same and tuple(metrics["layers"]) in self.entries
+
+    def test(self, layers: Layers, seeds: tuple[int, ...] | None = None) -> float:
+        """Mean test accuracy of a subset over seeds; all by default."""
+        chosen = self.seeds if seeds is None else seeds
+        return fmean(self.entries[layers][seed].test for seed in chosen)
+
+    def _halves(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Every way to choose on one half of the seeds and to score on the other."""
+        for half in combinations(self.seeds, len(self.seeds) // 2):
+            yield half, tuple(seed for seed in self.seeds if seed not in half)
+
+    def regret(self, layers: Layers) -> float:
+        """Test accuracy lost against the best subset, in [-1, 1]; below 0 for a luckier choice than the best.
+
+        The best is chosen on half of the seeds and scored, as `layers` is, on the other half, so that noise
+        does not count as regret; the mean over all halves. Source: ours.
+        """
+        losses = []
+        for chosen_on, scored_on in self._halves():
+            best = max(self.entries, key=lambda subset: self.test(subset, chosen_on))
+            losses.append(self.test(best, scored_on) - self.test(layers, scored_on))
+        return fmean(losses)
+
+    def kendall(self, scores: Mapping[int, float]) -> float | None:
+        """Kendall's tau-b, in [-1, 1], of the sum of a subset's layer scores with its mean test accuracy.
+
+        None where a layer has no score, or where equal scores rank nothing.
+        """
+        if not set(range(self.total)) <= scores.keys():
+            return None
+        subsets = list(self.entries)
+        sums = [sum(scores[layer] for layer in subset) for subset in subsets]
+        tau = float(kendalltau(sums, [self.test(subset) for subset in subsets]).statistic)
+        return None if isnan(tau) else tau
+
+    def spread(self) -> dict[str, float]:
+        """How much the choice of layers matters, beside noise, in accuracy.
+
+        `choice` is the standard deviation of the subsets' true means: that of the measured means with the
+        share of noise taken out; `seed` that of one training from its subset's mean.
+        """
+        seeds = len(self.seeds)
+        means = [self.test(subset) for subset in self.entries]
+        within = fmean(
+            sum((entry.test - self.test(subset)) ** 2 for entry in by_seed.values()) / (seeds - 1)
+            for subset, by_seed in self.entries.items()
+        )
+        choice = max(0.0, pstdev(means) ** 2 - within / seeds) ** 0.5
+        return {"choice": choice, "seed": within**0.5, "best": max(means), "worst": min(means)}

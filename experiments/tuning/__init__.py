@@ -1,0 +1,1 @@
+"""Tuning studies: Ray Tune runs the trials, Optuna chooses their values."""

@@ -1,0 +1,194 @@
+"""The configuration of a tuning study: a base run, a search space, and how its trials run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from experiments.config import RunConfig, checked
+from experiments.run.keys import assign, bad_config, read_tree
+from experiments.tuning.space import distributions
+from spt.errors import InputError, unknown
+
+# what a trial can be judged by, all of it known without the test split
+OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = MappingProxyType(
+    {
+        "dev_accuracy": "maximize",
+        "dev_metric": "maximize",
+        "total_flops": "minimize",
+        "train_flops": "minimize",
+        "tunable_parameters": "minimize",
+    }
+)
+
+
+class Resources(BaseModel):
+    """What one trial gets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cpus: int = Field(1, ge=1, description="CPUs, and torch threads.")
+    gpus: float = Field(0, ge=0, description="GPUs; a fraction shares one, above 1 whole ones only.")
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_above_one(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError("more than one GPU must be a whole number")
+        return gpus
+
+
+class Asha(BaseModel):
+    """Asynchronous successive halving (arXiv 1810.05934) on the dev score of the retraining's epochs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grace_epochs: int = Field(1, ge=1, description="Epochs before a trial may be stopped.")
+    reduction_factor: float = Field(3, gt=1, description="One in so many trials goes on at each rung.")
+
+
+class TuneConfig(BaseModel):
+    """Trials of a base run, each with values from the search space as overrides."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    name: str = Field("tune", pattern=r"^\w[\w.-]*$", description="Name of the study and of its folder.")
+    trials: int = Field(20, ge=1, description="Trials in all, failed and stopped ones included.")
+    concurrency: int = Field(1, ge=1, description="Trials at a time; 1 makes a study repeatable.")
+    seed: int = Field(0, ge=0, description="Of the sampler; run.seed is that of every trial's run.")
+    sampler: str = Field("tpe", description="tpe, random, gp or cmaes.")
+    objectives: tuple[str, ...] = Field(
+        ("dev_accuracy",),
+        min_length=1,
+        description=f"One, or several for a Pareto set: {', '.join(OBJECTIVES)}.",
+    )
+    asha: Asha | None = Field(
+        default_factory=Asha,
+        description="Stops weak trials early; null for none, as several objectives need.",
+    )
+    resources: Resources = Field(default_factory=Resources)
+    max_failures: int = Field(2, ge=0, description="Times that a trial whose worker or node died goes on.")
+    storage_path: str | None = Field(
+        None,
+        description="Absolute path or URI that all nodes reach; null: in the study's folder, one node only.",
+    )
+    run: RunConfig = Field(default_factory=RunConfig)
+    search_space: dict[str, Any] = Field(
+        alias="searchSpace", description="As in nnictl's YAML: dotted key of a run -> _type, _value."
+    )
+
+    @field_validator("run", mode="before")
+    @classmethod
+    def _from_file(cls, value: Any, info: ValidationInfo) -> Any:
+        """A path stands for the keys of that file."""
+        if isinstance(value, str):
+            return read_tree((info.context or Path()) / value)
+        return value
+
+    @field_validator("objectives")
+    @classmethod
+    def _known(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        for objective in objectives:
+            if objective not in OBJECTIVES:
+                raise unknown("objective", objective, OBJECTIVES)
+        if len(set(objectives)) < len(objectives):
+            raise ValueError("an objective is named twice")
+        return objectives
+
+    @field_validator("sampler")
+    @classmethod
+    def _usable_sampler(cls, sampler: str) -> str:
+        # loads Optuna's samplers, for which reading a run's config need not wait
+        from experiments.tuning.study import make_sampler  # noqa: PLC0415
+
+        make_sampler(sampler, 0)
+        return sampler
+
+    @field_validator("storage_path")
+    @classmethod
+    def _found_from_everywhere(cls, path: str | None) -> str | None:
+        if path is not None and "://" not in path and not Path(path).is_absolute():
+            raise ValueError("must be an absolute path or a URI such as s3://bucket/folder")
+        return path
+
+    @field_validator("search_space")
+    @classmethod
+    def _sampled(cls, space: dict[str, Any]) -> dict[str, Any]:
+        distributions(space)
+        return space
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TuneConfig:
+        problems = []
+        if self.run.search.engine.kind == "ray":
+            problems.append("run.search.engine.kind is ray, but trials are Ray's already; use sequential")
+        if self.asha and len(self.objectives) > 1:
+            problems.append("asha stops trials by one objective, but there are several; set asha: null")
+        for name, distribution in self.distributions.items():
+            for value in _ends(distribution):
+                try:
+                    self.trial_run({name: value})
+                except InputError as error:
+                    problems.append(f"searchSpace.{name} with the value {value!r}: {_reason(error)}")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The search space in Optuna's terms."""
+        return distributions(self.search_space)
+
+    @property
+    def directions(self) -> list[str]:
+        """'maximize' or 'minimize' for each objective."""
+        return [OBJECTIVES[objective] for objective in self.objectives]
+
+    def trial_run(self, parameters: Mapping[str, Any]) -> RunConfig:
+        """The base run with a trial's values over it.
+
+        Raises:
+            InputError: naming every problem together.
+        """
+        tree = self.run.model_dump(mode="json")
+        for dotted, value in parameters.items():
+            assign(tree, dotted, value)
+        return checked(tree, "a trial")
+
+
+def load_tune_config(path: Path, overrides: Mapping[str, Any] | None = None) -> TuneConfig:
+    """Read a study's YAML and put overrides with dotted keys over it.
+
+    Raises:
+        InputError: naming every problem in the file and the overrides together.
+    """
+    tree = read_tree(path, overrides)
+    try:
+        return TuneConfig.model_validate(tree, context=path.parent)
+    except ValidationError as error:
+        raise bad_config(error, str(path), TuneConfig) from error
+
+
+def _ends(distribution: BaseDistribution) -> tuple[Any, ...]:
+    if isinstance(distribution, CategoricalDistribution):
+        return tuple(distribution.choices)
+    return (distribution.low, distribution.high)  # type: ignore[attr-defined]
+
+
+def _reason(error: InputError) -> str:
+    """The problems alone, without the line that counts them."""
+    _, _, lines = str(error).partition("\n")
+    return " ".join((lines or str(error)).split())

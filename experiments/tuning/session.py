@@ -1,0 +1,277 @@
+"""A tuning study: Ray Tune runs the trials, Optuna chooses their values, and the journal remembers them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from filelock import FileLock, Timeout
+from optuna.trial import FrozenTrial, TrialState
+from ray import tune as ray_tune
+
+from experiments.cluster.connect import check_feasible, cluster, nodes
+from experiments.cluster.shared import run_shared, share
+from experiments.pipeline import Run
+from experiments.tuning.asha import ResumableAsha
+from experiments.tuning.config import TuneConfig
+from experiments.tuning.report import write_study_report
+from experiments.tuning.searcher import CHECKPOINT, METRICS, SafeOptunaSearch, failure, note_failure
+from experiments.tuning.study import check_compatible, open_study
+from experiments.tuning.trial import Runner, trial
+from spt.errors import InputError, TrialFailed
+from spt.files import write_text
+
+# what may change when a study goes on: none of it changes what a trial gives
+NEUTRAL = {"trials", "concurrency", "resources", "max_failures"}
+SESSIONS = "sessions"
+# Tune's own output is replaced by our table; several objectives are only known at the end
+SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+def tune(
+    config: TuneConfig,
+    folder: Path,
+    address: str | None = None,
+    resume: bool = False,
+    run: Runner | None = None,
+    watch: ray_tune.Callback | None = None,
+) -> optuna.Study:
+    """Run a study's trials, those that are missing when it goes on, and write what came out.
+
+    In `folder`: tune.yml, optuna.journal, best.yml (for `spt run`), best/ (its run folder), with several
+    objectives pareto/*.yml, and report.html. Every trial's run folder and TensorBoard log are below
+    storage_path/NAME.
+
+    Args:
+        config: of the study.
+        folder: of the study, on the machine that drives it.
+        address: of a Ray cluster; see `ray_cluster.cluster`.
+        resume: go on with the study in `folder`.
+        run: what runs in a trial, in the place of a whole SPT run.
+        watch: told by Tune what happens.
+
+    Returns:
+        The study; its journal can be opened with Optuna's own tools.
+
+    Raises:
+        InputError: for bad input, an unusable cluster, or a folder that is in use or holds another study.
+        TrialFailed: no trial was completed.
+        KeyboardInterrupt: the study was stopped before its end.
+    """
+    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
+    # what they say is in the table and the report, and a failed trial's traceback in its error.txt
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with _claimed(folder, config, resume), cluster(address):
+        _check_cluster(config)
+        # loads data and backbone, and so refuses what does not fit, before anything is written
+        assets = share(_checked_run(config, folder)) if run is None else None
+        study = _open(config, folder)
+        _run_trials(config, folder, study, run or run_shared, assets, watch)
+    write_results(config, folder, study)
+    _check_ended(config, study)
+    return study
+
+
+@contextmanager
+def _claimed(folder: Path, config: TuneConfig, resume: bool) -> Iterator[None]:
+    """Hold the folder against other drivers, and check that it is of this study."""
+    _check_folder(folder, config, resume)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        held = FileLock(folder / ".lock", timeout=0).acquire()
+    except Timeout as error:
+        raise InputError(
+            f"The study folder '{folder}' is in use by another process. Wait for it, or choose another."
+        ) from error
+    with held:
+        yield
+
+
+def _check_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
+    path = folder / "tune.yml"
+    if not path.exists():
+        if resume:
+            raise InputError(
+                f"There is no study in '{folder}' to go on with. Leave out --resume to begin one."
+            )
+        return
+    if not resume:
+        raise InputError(f"'{folder}' holds a study. Go on with it with --resume, or choose another folder.")
+    before, now = yaml.safe_load(path.read_text(encoding="utf-8")), _dump(config)
+    changed = sorted({key for key in before.keys() | now.keys() if before.get(key) != now.get(key)} - NEUTRAL)
+    if changed:
+        raise InputError(
+            f"The study in '{folder}' has another configuration (different: {', '.join(changed)}). "
+            f"It goes on only with its own; {', '.join(sorted(NEUTRAL))} may change."
+        )
+
+
+def _check_cluster(config: TuneConfig) -> None:
+    check_feasible(config.resources.cpus, config.resources.gpus)
+    if config.storage_path is None and len(nodes()) > 1:
+        raise InputError(
+            f"The cluster has {len(nodes())} nodes, but storage_path is not set. "
+            "Set it to a path or a URI that all of them reach."
+        )
+
+
+def _checked_run(config: TuneConfig, folder: Path) -> Run:
+    run = Run(config.run, folder)
+    run.check()
+    return run
+
+
+def _open(config: TuneConfig, folder: Path) -> optuna.Study:
+    journal = folder / "optuna.journal"
+    study = open_study(config.name, config.directions, config.sampler, config.seed, journal)
+    with warnings.catch_warnings():
+        # experimental in Optuna's terms
+        warnings.simplefilter("ignore")
+        study.set_metric_names(list(config.objectives))
+    check_compatible(study, config.distributions)
+    write_text(folder / "tune.yml", yaml.safe_dump(_dump(config), sort_keys=False, allow_unicode=True))
+    return study
+
+
+def _run_trials(
+    config: TuneConfig,
+    folder: Path,
+    study: optuna.Study,
+    run: Runner,
+    assets: Any,
+    watch: ray_tune.Callback | None,
+) -> None:
+    ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+    if ended >= config.trials:
+        return
+    # of its own, so that nothing a dying session still writes gets in the way of the next
+    session = int(study.user_attrs.get(SESSIONS, 0))
+    study.set_user_attr(SESSIONS, session + 1)
+    storage = f"{config.storage_path or folder.resolve() / 'ray'}/{config.name}"
+    search = SafeOptunaSearch(study, config.distributions, config.objectives, config.trials)
+    resources = {"cpu": config.resources.cpus, "gpu": config.resources.gpus}
+    trainable = ray_tune.with_parameters(trial, tuning=config, run=run, assets=assets, home=str(Path.cwd()))
+    tuner = ray_tune.Tuner(
+        ray_tune.with_resources(trainable, resources),
+        tune_config=ray_tune.TuneConfig(
+            search_alg=search,
+            scheduler=ResumableAsha(config, study) if config.asha else None,
+            num_samples=config.trials - ended,
+            max_concurrent_trials=config.concurrency,
+            reuse_actors=True,
+            trial_dirname_creator=lambda started: f"trial_{started.config['number']:04d}",
+        ),
+        run_config=ray_tune.RunConfig(
+            name=f"session_{session}",
+            storage_path=storage,
+            failure_config=ray_tune.FailureConfig(max_failures=config.max_failures),
+            # the one before the last is what the journal names while the last is being noted
+            checkpoint_config=ray_tune.CheckpointConfig(num_to_keep=2),
+            callbacks=[Notes(search, study, storage), *([watch] if watch else [])],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+class Notes(ray_tune.Callback):
+    """Notes in the study what its searcher is not told: checkpoints, and why a trial failed."""
+
+    def __init__(self, search: SafeOptunaSearch, study: optuna.Study, storage: str) -> None:
+        self.search = search
+        self.study = study
+        self.storage = storage
+
+    def on_checkpoint(self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any) -> None:
+        """Session, trial and checkpoint are the last three folders."""
+        path = "/".join([self.storage, *Path(checkpoint.path).parts[-3:]])
+        self.search.note_checkpoint(trial.trial_id, path)
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """The last of the errors that a trial was given up for."""
+        lines = str(trial.get_error() or "its worker died").strip().splitlines()
+        note_failure(self.study, trial.config["number"], lines[-1])
+
+
+def best_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The best trial, or with several objectives the Pareto set, best first by the first objective."""
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        return []
+    first = study.directions[0] == optuna.study.StudyDirection.MAXIMIZE
+    chosen = study.best_trials if len(study.directions) > 1 else [study.best_trial]
+    return sorted(chosen, key=lambda found: found.values[0], reverse=first)
+
+
+def write_results(config: TuneConfig, folder: Path, study: optuna.Study) -> None:
+    """Write best.yml, best/, pareto/ and report.html of a study, as far as it has come."""
+    chosen = best_trials(study)
+    if chosen:
+        write_text(folder / "best.yml", _run_yaml(config, chosen[0]))
+        _fetch(chosen[0], folder / "best")
+    if len(config.objectives) > 1:
+        shutil.rmtree(folder / "pareto", ignore_errors=True)
+        (folder / "pareto").mkdir()
+        for found in chosen:
+            write_text(folder / "pareto" / f"trial_{found.number:04d}.yml", _run_yaml(config, found))
+    write_study_report(folder / "report.html", study, config, chosen)
+
+
+def _run_yaml(config: TuneConfig, found: FrozenTrial) -> str:
+    """The run of a trial as a config for `spt run`."""
+    values = ", ".join(
+        f"{name} {value:g}" for name, value in zip(config.objectives, found.values, strict=True)
+    )
+    run = config.trial_run(found.params).model_copy(update={"name": f"{config.name}-trial-{found.number}"})
+    text = yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return f"# trial {found.number} of the study '{config.name}': {values}\n{text}"
+
+
+def _fetch(found: FrozenTrial, folder: Path) -> None:
+    """Copy the run folder of a trial out of the study's storage."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    ray_tune.Checkpoint(found.user_attrs[CHECKPOINT]).to_directory(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _check_ended(config: TuneConfig, study: optuna.Study) -> None:
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    if len(ended) < config.trials:
+        raise KeyboardInterrupt
+    if not best_trials(study):
+        reasons = [failure(study, trial.number) for trial in ended if trial.state == TrialState.FAIL]
+        raise TrialFailed(f"None of the {len(ended)} trials was completed. The last reason: {reasons[-1]}")
+
+
+def summary(config: TuneConfig, folder: Path, study: optuna.Study) -> str:
+    """The best trials and where everything is, in a few lines."""
+    lines = []
+    for found in best_trials(study):
+        values = zip(config.objectives, found.values, strict=True)
+        lines.append(f"trial {found.number}: {', '.join(f'{name} {value:g}' for name, value in values)}")
+    return "\n".join([*lines, f"best config: {folder / 'best.yml'}", f"report: {folder / 'report.html'}"])
+
+
+def metrics_of(found: FrozenTrial) -> Mapping[str, float]:
+    """All numbers of a completed trial's run."""
+    metrics: Mapping[str, float] = found.user_attrs[METRICS]
+    return metrics
+
+
+def _dump(config: TuneConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,114 @@
+"""One trial of a tuning study, in a Ray worker: an SPT run that reports and saves each epoch."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from experiments.config import RunConfig
+from experiments.pipeline import OnEpoch
+from experiments.tuning.config import TuneConfig
+from spt.errors import InputError, TrialFailed
+
+# a whole run: config, folder, who is told each epoch, what all trials share -> metrics
+Runner = Callable[[RunConfig, Path, OnEpoch, Any], Mapping[str, Any]]
+# keys of a report
+DEV, EPOCH, FINAL, FAILURE, METRICS = "dev", "epoch", "final", "failure", "metrics"
+NODE, PID, RESUMED_AT = "node", "pid", "resumed_at"
+
+
+def trial(config: Mapping[str, Any], tuning: TuneConfig, run: Runner, assets: Any, home: str) -> None:
+    """Run one trial to its end, from its last checkpoint where there is one.
+
+    Every epoch is reported with the run's folder as the checkpoint. The last report is final, and
+    has either the metrics or the reason why there are none: a training that failed would fail again.
+
+    Args:
+        config: `parameters`, dotted key -> value, and `checkpoint`, a folder in the study's storage or None,
+            as the searcher suggests them.
+        tuning: the study's configuration.
+        run: what runs.
+        assets: what it shares with other trials.
+        home: the driver's working folder, where relative paths of the configuration begin.
+    """
+    if not tuning.resources.gpus:
+        # Ray hides GPUs only from those who ask for some
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if Path(home).is_dir():
+        os.chdir(home)
+    folder = Path(tempfile.mkdtemp(prefix="spt-trial-"))
+    reporter = Reporter(folder, _restore(folder, config["checkpoint"]))
+    try:
+        chosen = tuning.trial_run(config["parameters"])
+        chosen = chosen.model_copy(update={"threads": tuning.resources.cpus})
+        reporter.finish(run(chosen, folder, reporter.on_epoch, assets))
+    except (InputError, TrialFailed) as error:
+        reporter.fail(str(error))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Reporter:
+    """Tells Tune what a run tells, and saves the run's folder each time.
+
+    Args:
+        folder: of the run.
+        resumed_at: epochs, of search and retraining, that this attempt need not repeat.
+    """
+
+    def __init__(self, folder: Path, resumed_at: int) -> None:
+        self.folder = folder
+        self.epoch = 0
+        self.dev = math.nan
+        self.began = time.monotonic()
+        node = ray.get_runtime_context().get_node_id()
+        self.about = {NODE: node, PID: os.getpid(), RESUMED_AT: resumed_at}
+
+    def on_epoch(self, stage: str, epoch: int, dev: float) -> None:
+        """Report an epoch; those of the retraining are numbered from 1 and make the dev curve."""
+        if stage == "train":
+            self.epoch, self.dev = epoch + 1, dev
+        self._report({})
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """The final report: all numbers among the metrics, and the seconds of this attempt."""
+        self.epoch = metrics.get("epochs", self.epoch)
+        numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+        seconds = time.monotonic() - self.began
+        self._report({METRICS: {**numbers, "seconds": seconds}, FINAL: True})
+
+    def fail(self, reason: str) -> None:
+        """The final report of a run that cannot give numbers."""
+        self._report({FAILURE: reason, FINAL: True})
+
+    def _report(self, values: Mapping[str, Any]) -> None:
+        report = {EPOCH: self.epoch, DEV: self.dev, FINAL: False, **self.about, **values}
+        tune.report(report, checkpoint=tune.Checkpoint.from_directory(self.folder))
+
+
+def _restore(folder: Path, earlier: str | None) -> int:
+    """Fill the run's folder from the last checkpoint; returns the epochs that need not be repeated.
+
+    Tune's own checkpoint is of this session; `earlier` is one of a session before, whose driver was killed.
+    """
+    checkpoint = tune.get_checkpoint() or (tune.Checkpoint(earlier) if earlier else None)
+    if checkpoint is None:
+        return 0
+    checkpoint.to_directory(folder)
+    return sum(_kept_epochs(folder / stage) for stage in ("search", "train"))
+
+
+def _kept_epochs(stage: Path) -> int:
+    """Of a stage that goes on, the epoch told of last is repeated: it is told before it is saved."""
+    history = stage / "history.jsonl"
+    epochs = len(history.read_text(encoding="utf-8").splitlines()) if history.exists() else 0
+    return epochs if (stage / f"{stage.name}.json").exists() else max(0, epochs - 1)

@@ -1,0 +1,184 @@
+"""From a spec and a set of layers to models that share one frozen backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer
+
+from spt.architecture import PromptLayers
+from spt.assets import backbone_path
+from spt.backbones import registry
+from spt.backbones.base import Backbone
+from spt.errors import InputError
+from spt.heads import HEADS
+from spt.model import PromptedModel
+from spt.prompts.among_words import AmongWords
+from spt.prompts.choices import InsertPrompt, Propagate
+from spt.prompts.config import PromptConfig
+from spt.prompts.generators import new_generator
+from spt.prompts.initialisers import INITIALISERS
+from spt.spec import ModelSpec
+from spt.tasks import PROMPT
+
+# stands for a layer in the seed of what all layers share
+SHARED = 10_006
+
+
+@dataclass(frozen=True)
+class ModelFactory:
+    """Makes models over one backbone, with fresh generators and a fresh head each time.
+
+    Attributes:
+        backbone: shared by all models made here, never copied.
+        prompt: the shape of every new prompt.
+        make_head: gives a freshly initialised head.
+        seed: of the initial weights; a layer's generator starts the same in every model that has it.
+        start: (seed) -> the start [P, H] of a free prompt; None leaves it random.
+        place_id: the token that keeps the places of a prompt among the words of the template.
+    """
+
+    backbone: Backbone
+    prompt: PromptConfig
+    make_head: Callable[[], nn.Module]
+    seed: int
+    start: Callable[[int], Tensor] | None = None
+    place_id: int | None = None
+
+    def inserts(self, layers: Iterable[int]) -> dict[int, InsertPrompt]:
+        """For each layer the choice that puts a new prompt there; they share a generator where asked to.
+
+        Raises:
+            InputError: if the prompt stands among the words, where no layer is chosen.
+        """
+        if self.prompt.place == "template":
+            raise InputError(
+                "prompt.place is template, which gives the input a prompt and no other layer. "
+                "Set search.strategy to manual and search.manual_layers to [0], or prompt.place to front."
+            )
+        size, prompt = self.backbone.hidden_size, self.prompt
+        shared = None
+        if prompt.shared:
+            unbiased = prompt.model_copy(update={"position_bias": False})
+            shared = new_generator(size, unbiased, self._seed(SHARED))
+        generators = {layer: new_generator(size, prompt, self._seed(layer), shared) for layer in layers}
+        if self.start is not None:
+            for layer, generator in generators.items():
+                generator.load_state_dict({"vectors": self.start(self._seed(layer))})
+        adds = prompt.combine == "add"
+        return {layer: InsertPrompt(generator, adds) for layer, generator in generators.items()}
+
+    def _seed(self, layer: int) -> int:
+        return self.seed * 10_007 + layer
+
+    def head(self) -> nn.Module:
+        """A fresh head."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return self.make_head()
+
+    def model(self, architecture: PromptLayers) -> PromptedModel:
+        """The discrete model of `architecture`, freshly initialised.
+
+        Raises:
+            InputError: as `inserts`, for layers other than the input.
+        """
+        if self.prompt.place == "template" and architecture.layers == (0,):
+            size = self.backbone.hidden_size
+            words = AmongWords(size, self.prompt, self._seed(0), cast(int, self.place_id))
+            propagate = [Propagate() for _ in range(architecture.total)]
+            return PromptedModel(self.backbone, propagate, self.head(), words)
+        inserts = self.inserts(architecture.layers)
+        choices = [inserts.get(layer, Propagate()) for layer in range(architecture.total)]
+        return PromptedModel(self.backbone, choices, self.head())
+
+
+def load_tokenizer(spec: ModelSpec) -> Any:
+    """Load the backbone's tokenizer.
+
+    Raises:
+        InputError: if the backbone has none that can be read.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            backbone_path(spec.backbone.name), revision=spec.backbone.revision
+        )
+        # Hugging Face makes one of special tokens alone where there are no files
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):
+            raise ValueError("its vocabulary is empty")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The backbone '{spec.backbone.name}' has no tokenizer that can be read "
+            f"({str(error).splitlines()[0]}). Save the tokenizer beside its weights, or check the name."
+        ) from error
+    return tokenizer
+
+
+def load_backbone(spec: ModelSpec) -> Backbone:
+    """Load the frozen backbone, with its language-model head where the head needs it."""
+    return registry.load_backbone(
+        spec.backbone.name,
+        language_model=spec.verbalizes,
+        attention=spec.backbone.attention,
+        revision=spec.backbone.revision,
+    )
+
+
+def new_factory(spec: ModelSpec, backbone: Backbone, tokenizer: Any, seed: int) -> ModelFactory:
+    """Prepare to make models of a spec over a loaded backbone.
+
+    Raises:
+        InputError: if data.max_length is more than the backbone reads, or the template does not fit the
+            prompt.
+    """
+    if spec.max_length > backbone.max_length:
+        raise InputError(
+            f"data.max_length is {spec.max_length}, but the backbone '{spec.backbone.name}' reads at "
+            f"most {backbone.max_length} tokens. Set data.max_length to {backbone.max_length} or less."
+        )
+    _check_places(spec, tokenizer)
+    return ModelFactory(
+        backbone,
+        spec.prompt,
+        partial(HEADS[spec.head.kind], spec, backbone, tokenizer),
+        seed,
+        _start(spec, backbone, tokenizer),
+        tokenizer.pad_token_id,
+    )
+
+
+def _check_places(spec: ModelSpec, tokenizer: Any) -> None:
+    """Refuse a template that has not one place for each vector of the prompt."""
+    places = spec.task.template.count(PROMPT)
+    among = spec.prompt.place == "template"
+    if places != (spec.prompt.length if among else 0):
+        raise InputError(
+            f"The template of task '{spec.task.name}' has {places} times {PROMPT}, but prompt.place is "
+            f"{spec.prompt.place} and prompt.length {spec.prompt.length}. Put {PROMPT} there once for "
+            "each vector with prompt.place=template, and not at all otherwise."
+        )
+    if among and (not spec.verbalizes or tokenizer.mask_token is None):
+        raise InputError(
+            f"prompt.place is template, but head.kind {spec.head.kind} with the tokenizer of "
+            f"'{spec.backbone.name}' reads no template with a mask. Use a masked language model with "
+            "head.kind verbalizer or label_vectors, or set prompt.place to front."
+        )
+
+
+def _start(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> Callable[[int], Tensor] | None:
+    """Return what gives a free prompt its start, where that is not random."""
+    if spec.prompt.init == "random":
+        return None
+    initialiser = INITIALISERS[spec.prompt.init]
+    labels = spec.task.label_words or spec.task.labels or ()
+
+    def start(seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return initialiser(backbone, tokenizer, labels, spec.prompt.length, generator)
+
+    return start

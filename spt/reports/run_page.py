@@ -1,0 +1,97 @@
+"""What a run leaves for people: an HTML report of the run, a model card beside the saved prompt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from spt.architecture import PromptLayers
+from spt.assets import BACKBONES
+from spt.files import write_text
+from spt.reports.charts import gate_chart, learning_chart
+from spt.reports.page import templates
+from spt.serving.neighbours import Reading
+from spt.spec import ModelSpec
+
+STAGES = ("search", "train")
+
+
+def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Reading] = ()) -> Path:
+    """Write report.html, one file without outside parts, from what a run folder holds.
+
+    Args:
+        folder: with config.yml and architecture.json; search/gates.jsonl and {search,train}/history.jsonl
+            are drawn where they are.
+        metrics: of the run, as in metrics.json.
+        readings: of a free prompt at the input, as `read_input` gives them.
+    """
+    config = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
+    architecture = PromptLayers.load(folder / "architecture.json")
+    gates = _json_lines(folder / "search" / "gates.jsonl")
+    curves = {stage: _json_lines(folder / stage / "history.jsonl") for stage in STAGES}
+    page = templates().get_template("report.html")
+    path = folder / "report.html"
+    html = page.render(
+        run=config["run"],
+        versions=config["versions"],
+        machine=config["machine"],
+        metrics=metrics,
+        layers=_stack(architecture, metrics["gates"] or {}, metrics["scores"] or {}),
+        gate_chart=gate_chart(gates, architecture.layers) if gates else None,
+        learning_chart=learning_chart(curves) if any(curves.values()) else None,
+        readings=readings,
+        config=yaml.safe_dump(config["run"], sort_keys=False, allow_unicode=True),
+    )
+    write_text(path, html)
+    return path
+
+
+def write_model_card(folder: Path, metrics: Mapping[str, Any]) -> Path:
+    """Write README.md beside a saved prompt.
+
+    Args:
+        folder: that `PromptClassifier.save_pretrained` wrote.
+        metrics: of the run that trained it, as in metrics.json.
+    """
+    saved = json.loads((folder / "prompt.json").read_text(encoding="utf-8"))
+    spec = ModelSpec.model_validate(saved["spec"])
+    embedded = BACKBONES.get(spec.backbone.name)
+    card = templates().get_template("model_card.md")
+    path = folder / "README.md"
+    text = card.render(
+        spec=spec,
+        architecture=PromptLayers.of(**saved["architecture"]),
+        versions=saved["versions"],
+        metrics=metrics,
+        backbone_licence=embedded.licence if embedded else None,
+    )
+    write_text(path, text)
+    return path
+
+
+def _stack(
+    architecture: PromptLayers, gates: Mapping[str, float], scores: Mapping[str, float]
+) -> list[tuple[int, str, float | None, float | None]]:
+    """Each layer, what happens to the prompt before it, and its gate and score if any; top layer first."""
+    first = min(architecture.layers, default=architecture.total)
+    shown = {} if scores == gates else scores
+
+    def part(layer: int) -> str:
+        if layer in architecture.layers:
+            return "insert"
+        return "none" if layer < first else "propagate"
+
+    return [
+        (layer, part(layer), gates.get(str(layer)), shown.get(str(layer)))
+        for layer in reversed(range(architecture.total))
+    ]
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

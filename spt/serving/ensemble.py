@@ -1,0 +1,76 @@
+"""Several prompts of one task that vote, over one backbone and in the same batches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from spt.errors import InputError
+from spt.serving.classifier import Prediction, PromptClassifier
+from spt.serving.server import PromptServer, Request
+
+
+class PromptEnsemble:
+    """Majority vote of prompts that were trained for the same task, for example from several seeds.
+
+    Args:
+        classifiers: at least one, over the same backbone, with the same labels in the same order.
+
+    Raises:
+        InputError: if there is none, or they do not fit together.
+
+    Source: prompt ensembling of Prompt Tuning (arXiv 2104.08691, section 6).
+    """
+
+    def __init__(self, classifiers: Sequence[PromptClassifier]) -> None:
+        self.classifiers = list(classifiers)
+        self.server = PromptServer({str(number): one for number, one in enumerate(classifiers)})
+        tasks = [(one.spec.task.labels, one.spec.task.text_pair is not None) for one in classifiers]
+        other = next((number for number, task in enumerate(tasks) if task != tasks[0]), None)
+        if other is not None:
+            raise InputError(
+                f"Prompt {other + 1} of the ensemble labels {_shown(tasks[other])}, but the first "
+                f"{_shown(tasks[0])}. Only prompts of one task can vote."
+            )
+
+    @classmethod
+    def from_pretrained(cls, folders: Sequence[str | Path]) -> PromptEnsemble:
+        """Read saved prompts; the backbone is loaded once.
+
+        Raises:
+            InputError: as `PromptClassifier.from_pretrained`, or if they do not fit together.
+        """
+        served = PromptServer.from_pretrained({str(number): folder for number, folder in enumerate(folders)})
+        return cls(list(served.classifiers.values()))
+
+    def predict(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
+    ) -> list[Prediction]:
+        """The label with the most votes for each text, and its share of the votes.
+
+        Of labels with as many votes, the one whose voters are surest together.
+
+        Raises:
+            InputError: if the task needs pairs and there are none, or the other way round.
+        """
+        names = list(self.server.classifiers)
+        seconds: Sequence[str | None] = pairs or [None] * len(texts)
+        rows = zip(texts, seconds, strict=True)
+        requests = [Request(name, text, pair) for text, pair in rows for name in names]
+        votes = self.server.predict(requests, batch_size)
+        return [vote(votes[start : start + len(names)]) for start in range(0, len(votes), len(names))]
+
+
+def vote(predictions: Sequence[Prediction]) -> Prediction:
+    """The majority's label and its share of the votes; the sum of probabilities decides between equals."""
+    sure: defaultdict[str, list[float]] = defaultdict(list)
+    for prediction in predictions:
+        sure[prediction.label].append(prediction.probability)
+    label = max(sure, key=lambda name: (len(sure[name]), sum(sure[name])))
+    return Prediction(label, len(sure[label]) / len(predictions))
+
+
+def _shown(task: tuple[tuple[str, ...] | None, bool]) -> str:
+    labels, pairs = task
+    return f"{'pairs' if pairs else 'texts'} with {', '.join(labels or ())}"

@@ -1,0 +1,1 @@
+"""Training prompts and head: options, recipe, callbacks, the loop, and checkpoints without pickle."""

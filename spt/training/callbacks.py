@@ -1,0 +1,135 @@
+"""What watches a training: progress, operations, patience, and the epochs that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from spt.flops import FlopCounter
+
+DEV = "dev"
+OnEpoch = Callable[[int, float], None]
+
+
+class Progress(Callback):
+    """Tells each epoch's dev score to whoever listens, and counts what training took."""
+
+    def __init__(self, on_epoch: OnEpoch | None) -> None:
+        self.on_epoch = on_epoch
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.on_epoch and not trainer.sanity_checking:
+            self.on_epoch(trainer.current_epoch, float(trainer.callback_metrics[DEV]))
+
+
+class CountFlops(Callback):
+    """Counts the operations of all steps, evaluation included; a resumed training goes on counting.
+
+    Args:
+        same_shape_same_cost: count each shape of a batch once only, because counting costs time. Not for a
+            training whose steps differ, as those of a search do.
+    """
+
+    def __init__(self, same_shape_same_cost: bool = True) -> None:
+        self.total = 0
+        self.same_shape_same_cost = same_shape_same_cost
+        self._known: dict[tuple[str, torch.Size], int] = {}
+        self._counter: FlopCounter | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"total": self.total}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.total = state_dict["total"]
+
+    def _start(self, phase: str, batch: Any) -> None:
+        if not self.same_shape_same_cost or (phase, batch["input_ids"].shape) not in self._known:
+            self._counter = FlopCounter()
+            self._counter.__enter__()  # type: ignore[no-untyped-call]
+
+    def _end(self, phase: str, batch: Any) -> None:
+        counted = self._stop()
+        if not self.same_shape_same_cost:
+            self.total += counted or 0
+            return
+        shape = (phase, batch["input_ids"].shape)
+        if counted is not None:
+            self._known[shape] = counted
+        self.total += self._known[shape]
+
+    def _stop(self) -> int | None:
+        counter, self._counter = self._counter, None
+        if counter is None:
+            return None
+        counter.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        return counter.total
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self._start("train", batch)
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._end("train", batch)
+
+    def on_validation_batch_start(
+        self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self._start("dev", batch)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Any,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._end("dev", batch)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: Any) -> None:
+        self._stop()
+
+
+class Patience(EarlyStopping):
+    """Early stopping that a resumed training remembers: Lightning would train one more epoch."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+
+class BestEpoch(ModelCheckpoint):
+    """Keeps the weights of the best dev score; a run folder may be moved before it is resumed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder, "best", monitor=DEV, mode="max", save_weights_only=True, enable_version_counter=False
+        )
+        self.path = folder / f"best{self.FILE_EXTENSION}"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        path = str(Path(str(self.dirpath)) / self.path.name)
+        moved = {
+            "dirpath": self.dirpath,
+            "best_model_path": path,
+            "kth_best_model_path": path,
+            "best_k_models": {path: state_dict["best_model_score"]},
+        }
+        super().load_state_dict({**state_dict, **moved})
+
+
+def last_epoch(folder: Path) -> ModelCheckpoint:
+    """Keeps the last finished epoch at `checkpoint_path`, to go on from."""
+    return ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """Where a training's last finished epoch is kept."""
+    return folder / "last.ckpt"

@@ -1,0 +1,115 @@
+"""Train a prompted model with Lightning, and leave it at its best epoch."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, Timer
+from torch.utils.data import DataLoader
+
+from spt.errors import TrialFailed
+from spt.evaluation import evaluate
+from spt.model import PromptedModel, trained
+from spt.tasks import Task
+from spt.training.callbacks import (
+    DEV,
+    BestEpoch,
+    CountFlops,
+    OnEpoch,
+    Patience,
+    Progress,
+    checkpoint_path,
+    last_epoch,
+)
+from spt.training.checkpoint import SafetensorsCheckpoint, load_state
+from spt.training.config import TrainingConfig
+from spt.training.recipe import TrainingRecipe
+
+Loader = DataLoader[Any]
+
+
+def trainer_arguments(
+    config: TrainingConfig, epochs: int, folder: Path, callbacks: list[Callback]
+) -> dict[str, Any]:
+    """What every Lightning trainer of this project is made with; checkpoints go to folder/last.ckpt."""
+    return {
+        "max_epochs": epochs,
+        "precision": "bf16-mixed" if config.precision == "bf16" else "32-true",
+        "plugins": [SafetensorsCheckpoint()],
+        "callbacks": callbacks,
+        "default_root_dir": folder,
+        "logger": False,
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "enable_progress_bar": sys.stderr.isatty() and logging.getLogger("spt").level < logging.ERROR,
+        "accelerator": "auto",
+        "devices": 1,
+    }
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a training gave, the best dev score, and what it took: epochs, optimiser steps, seconds, FLOPs."""
+
+    dev: float
+    epochs: int
+    steps: int
+    seconds: float
+    flops: int
+
+
+def fit(
+    model: PromptedModel,
+    train: Loader,
+    dev: Loader,
+    task: Task,
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
+) -> Fit:
+    """Train until the epochs are over or patience is, and leave the model at its best epoch.
+
+    A folder that holds a checkpoint of the same training is continued and ends with the same numbers.
+    A model without anything to train, such as a verbalizer head alone, is only scored.
+
+    Raises:
+        TrialFailed: if the loss is not finite.
+    """
+    if next(trained(model), None) is None:
+        return Fit(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0, flops=0)
+    module = TrainingRecipe(config, task, seed)
+    module.set_model(model)
+    if config.compile:
+        model.compile(dynamic=True)
+    best = BestEpoch(folder)
+    last = last_epoch(folder)
+    stop = Patience(DEV, mode="max", patience=config.patience)
+    timer, count = Timer(), CountFlops()
+    callbacks: list[Callback] = [best, stop, count, timer, Progress(on_epoch), last]
+    trainer = pl.Trainer(
+        **trainer_arguments(config, config.epochs, folder, callbacks),
+        gradient_clip_val=config.gradient_clip,
+    )
+    path = checkpoint_path(folder)
+    try:
+        trainer.fit(module, train, dev, ckpt_path=path if path.exists() else None)
+    except TrialFailed as error:
+        error.flops = count.total
+        raise
+    module.load_state_dict(load_state(best.path)["state_dict"], strict=False)
+    # Lightning leaves it on the CPU
+    model.to(trainer.strategy.root_device)
+    assert best.best_model_score is not None
+    return Fit(
+        float(best.best_model_score),
+        trainer.current_epoch,
+        trainer.global_step,
+        timer.time_elapsed(),
+        count.total,
+    )

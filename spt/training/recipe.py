@@ -1,0 +1,102 @@
+"""The recipe of a training: loss, optimiser, schedule and dev score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from spt.data import Batch
+from spt.errors import TrialFailed
+from spt.metrics import score
+from spt.model import PromptedModel, trained
+from spt.tasks import Task
+from spt.training.callbacks import DEV
+from spt.training.config import TrainingConfig
+
+
+class TrainingRecipe(pl.LightningModule):
+    """Cross-entropy on the logits, AdamW with linear warm-up and decay, dev score after each epoch.
+
+    The model is set apart from the recipe, in the way NNI's evaluators do, so that one recipe trains any
+    model of a search.
+    """
+
+    def __init__(self, config: TrainingConfig, task: Task, seed: int) -> None:
+        super().__init__()
+        self.config = config
+        self.task = task
+        self.seed = seed
+        self.strict_loading = False
+        self._answers: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def model(self) -> PromptedModel:
+        """The model that trains."""
+        model = self._model
+        assert isinstance(model, PromptedModel)
+        return model
+
+    def set_model(self, model: nn.Module) -> None:
+        """Train this model from now on."""
+        self._model = model
+        self.model.checkpointing = self.config.checkpointing
+
+    def on_train_epoch_start(self) -> None:
+        """Make an epoch depend on nothing but the seed and its number, so that a resumed run repeats it."""
+        torch.manual_seed(self.seed * 10_007 + self.current_epoch)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = nn.functional.cross_entropy(self.model(batch).logits, batch["labels"])
+        self.check_finite(loss, batch_idx)
+        return loss
+
+    def check_finite(self, loss: Tensor, batch_idx: int) -> None:
+        """End the training where the loss has left the numbers; every 20th step only, to let GPUs run ahead.
+
+        Raises:
+            TrialFailed: if the loss is not finite.
+        """
+        if (batch_idx % 20 == 0 or not loss.is_cuda) and not torch.isfinite(loss):
+            raise TrialFailed(
+                f"The loss is {loss.item()} in epoch {self.current_epoch}, step {batch_idx}. "
+                f"Lower training.learning_rate (now {self.config.learning_rate})."
+            )
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._answers.append((batch["labels"], self.model(batch).logits.argmax(-1)))
+
+    def on_validation_epoch_end(self) -> None:
+        labels, predictions = (torch.cat(part).cpu().numpy() for part in zip(*self._answers, strict=True))
+        self._answers.clear()
+        self.log(DEV, score(self.task.metric, labels, predictions)["metric"], prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        parameters = [p for _, p in trained(self.model) if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            parameters,
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            # Lightning refuses to clip gradients for a fused one under autocast
+            fused=self.config.precision == "32",
+        )
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = self.config.warmup * total
+
+        def rate(step: int) -> float:
+            return min((step + 1) / (warmup + 1), (total - step) / max(1.0, total - warmup), 1.0)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the frozen backbone out of checkpoints."""
+        leave_backbone_out(checkpoint, self.model, "_model.")
+
+
+def leave_backbone_out(checkpoint: dict[str, Any], model: PromptedModel, prefix: str) -> None:
+    """Keep only what trains of a Lightning checkpoint, where the model's names begin with `prefix`."""
+    kept = {f"{prefix}{name}" for name, _ in trained(model)}
+    checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in kept}

@@ -1,0 +1,136 @@
+"""The grid of an nnictl file: what NNI's grid search tries, with names for people and for folders."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from experiments.comparing.experiment_file import Experiment, flat, grid
+from spt.errors import InputError
+
+
+def choice(*values: Any) -> dict[str, Any]:
+    return {"_type": "choice", "_value": list(values)}
+
+
+def experiment(folder: Path, space: dict[str, Any], **config: Any) -> Experiment:
+    (folder / "config.yml").write_text(yaml.safe_dump({"name": "base", **config}), encoding="utf-8")
+    settings = {
+        "experimentName": "mine",
+        "searchSpace": space,
+        "trialCommand": "python3 -m experiments.trial --config config.yml",
+        "trialCodeDirectory": ".",
+    }
+    path = folder / "experiment.yml"
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    return Experiment.load(path)
+
+
+STRATEGIES = choice(
+    {"_name": "spt_darts"},
+    {"_name": "manual", "search.manual_layers": choice("input", [1, 2])},
+)
+
+
+def test_nested_choices_are_tried_only_where_they_belong() -> None:
+    found = [flat(parameters) for parameters in grid({"search.strategy": STRATEGIES, "seed": choice(0, 1)})]
+    manual = {"search.strategy": "manual"}
+    assert found == [
+        {"search.strategy": "spt_darts", "seed": 0},
+        {"search.strategy": "spt_darts", "seed": 1},
+        {**manual, "search.manual_layers": "input", "seed": 0},
+        {**manual, "search.manual_layers": "input", "seed": 1},
+        {**manual, "search.manual_layers": [1, 2], "seed": 0},
+        {**manual, "search.manual_layers": [1, 2], "seed": 1},
+    ]
+
+
+def test_cells_have_groups_conditions_and_their_configuration(tmp_path: Path) -> None:
+    space = {"search.strategy": STRATEGIES, "task": choice("trec", "sst2"), "seed": choice(3)}
+    cells = experiment(tmp_path, space).cells()
+    assert [(cell.group, cell.condition) for cell in cells] == [
+        ("spt_darts", "trec"),
+        ("spt_darts", "sst2"),
+        ("manual (manual_layers=input)", "trec"),
+        ("manual (manual_layers=input)", "sst2"),
+        ("manual (manual_layers=1+2)", "trec"),
+        ("manual (manual_layers=1+2)", "sst2"),
+    ]
+    last = cells[-1]
+    assert last.config.seed == 3 and last.config.task.name == "sst2"
+    assert last.config.search.manual_layers == (1, 2)
+    assert last.values == {"search.strategy": "manual", "search.manual_layers": [1, 2]}
+    names = [cell.config.name for cell in cells]
+    assert len(set(names)) == len(names)
+    assert names[0] == "spt_darts-trec-seed3"
+
+
+def test_inner_values_are_named_only_where_they_tell_groups_apart(tmp_path: Path) -> None:
+    strategies = choice({"_name": "spt_darts"}, {"_name": "manual", "search.manual_layers": choice("all")})
+    cells = experiment(tmp_path, {"search.strategy": strategies}).cells()
+    assert [cell.group for cell in cells] == ["spt_darts", "manual"]
+
+
+def test_several_keys_name_themselves(tmp_path: Path) -> None:
+    cells = experiment(tmp_path, {"search.layers": choice(1), "prompt.length": choice(5, 9)}).cells()
+    assert [cell.group for cell in cells] == ["layers=1, length=5", "layers=1, length=9"]
+
+
+def test_seeds_alone_compare_nothing_but_the_strategy(tmp_path: Path) -> None:
+    cells = experiment(tmp_path, {"seed": choice(0, 1)}).cells()
+    assert [cell.group for cell in cells] == ["spt_darts", "spt_darts"]
+
+
+def test_backbones_are_conditions(tmp_path: Path) -> None:
+    space = {"search.layers": choice(1), "backbone.name": choice("minilm-l6", "some/model")}
+    assert [cell.condition for cell in experiment(tmp_path, space).cells()] == [
+        "trec on minilm-l6",
+        "trec on model",
+    ]
+
+
+def test_folder_names_stay_apart_where_values_look_alike(tmp_path: Path) -> None:
+    cells = experiment(tmp_path, {"data.train": choice("a/b.csv", "a b.csv")}).cells()
+    assert len({cell.config.name for cell in cells}) == 2
+    again = experiment(tmp_path, {"data.train": choice("a b.csv", "a/b.csv")}).cells()
+    assert {cell.config.name for cell in cells} == {cell.config.name for cell in again}
+
+
+def test_overrides_change_the_base_and_narrow_what_varies(tmp_path: Path) -> None:
+    space = {"search.strategy": STRATEGIES, "seed": choice(0, 1)}
+    found = experiment(tmp_path, space).cells(
+        {"search.strategy": "spt_darts", "seed": [5, 6, 7], "search.epochs": 9}
+    )
+    assert [(cell.group, cell.config.seed, cell.config.search.epochs) for cell in found] == [
+        ("spt_darts", seed, 9) for seed in (5, 6, 7)
+    ]
+    with pytest.raises(InputError, match=r"'search.strategy' is \['darts'\], but .* 'spt_darts', 'manual'"):
+        experiment(tmp_path, space).cells({"search.strategy": "darts"})
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"x": {"_type": "uniform", "_value": [0, 1]}}, "'x' in the search space is .*comparison needs"),
+        ({"x": choice()}, "at least one value"),
+        ({"x": choice({"_name": "a"}, "b")}, "either all choices have a _name"),
+        ({"x": choice({"_name": "a", "y": 3})}, "'y' in the search space is 3"),
+    ],
+)
+def test_spaces_that_are_no_grid_are_refused(space: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        list(grid(space))
+
+
+def test_a_value_that_no_configuration_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"search\.layers.*greater than or equal to 1"):
+        experiment(tmp_path, {"search.layers": choice(0)}).cells()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "name: x", "trialCommand: python3 x\nsearchSpace: {}", "{"])
+def test_a_file_that_is_no_experiment_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "experiment.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"experiment\.yml"):
+        Experiment.load(path)

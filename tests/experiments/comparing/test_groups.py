@@ -1,0 +1,217 @@
+"""Records to table, tests, ranks and files; the groups here are methods, to show that any will do."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.comparing.columns import Column, Table, percent, points, tera, whole
+from experiments.comparing.groups import Comparison, Record
+from experiments.comparing.page import read_records, write_results
+from experiments.comparing.statistics import Spread
+from experiments.comparing.terminal import sentences, show
+from spt.errors import InputError
+
+COLUMNS = (
+    Column("test_accuracy", "test accuracy", percent),
+    Column("bytes", "bytes on disk", whole),
+    Column("regret", "regret", points),
+)
+SCORES = {"lora": [0.90, 0.92, 0.94], "prompt": [0.80, 0.81, 0.79], "head": [0.7, 0.7, 0.7]}
+
+
+def records() -> list[Record]:
+    """Three methods on one task over three seeds; the second method failed once more."""
+    found = [
+        Record(group, "sst2", seed, {"method": group}, {"test_accuracy": score, "bytes": 1000 * seed})
+        for group, scores in SCORES.items()
+        for seed, score in enumerate(scores)
+    ]
+    return [*found, Record("prompt", "sst2", 3, {"method": "prompt"}, failure="The loss is nan")]
+
+
+def comparison(found: list[Record] | None = None, reference: str | None = None) -> Comparison:
+    return Comparison(found or records(), [column.metric for column in COLUMNS], reference)
+
+
+def test_rows_hold_the_spread_over_seeds() -> None:
+    lora, prompt, _ = comparison().rows
+    assert (lora.group, lora.condition, lora.runs, lora.failures) == ("lora", "sst2", 3, {})
+    assert lora.numbers["test_accuracy"].mean == pytest.approx(0.92)
+    assert lora.numbers["test_accuracy"].sd == pytest.approx(0.02)
+    assert prompt.runs == 3 and prompt.failures == {3: "The loss is nan"}
+
+
+def test_the_table_reads_as_people_write_it() -> None:
+    table = Table(comparison(), COLUMNS)
+    assert table.head() == ["", "runs", "test accuracy", "bytes on disk"]
+    assert [table.cells(row) for row in table.comparison.rows] == [
+        ["lora", "3", "92.0 ± 2.0 %", "1,000"],
+        ["prompt", "3, 1 failed", "80.0 ± 1.0 %", "1,000"],
+        ["head", "3", "70.0 ± 0.0 %", "1,000"],
+    ]
+
+
+def test_layers_bring_their_columns() -> None:
+    found = [
+        Record("spt", "trec", seed, {}, {"test_accuracy": 0.9, "layers": layers, "layers_total": 4})
+        for seed, layers in enumerate([[1, 3], [1, 2]])
+    ]
+    made = comparison(found)
+    assert made.rows[0].shares == [0.0, 1.0, 0.5, 0.5]
+    table = Table(made, COLUMNS)
+    assert table.head()[-2:] == ["stability", "layers of each seed"]
+    assert table.cells(made.rows[0])[-2:] == ["0.33", "1 3; 1 2"]
+
+
+@pytest.mark.parametrize(
+    ("format", "text"),
+    [(percent, "91.2 ± 1.0 %"), (points, "+91.2 ± 1.0"), (whole, "1"), (tera, "0.00")],
+)
+def test_numbers_with_and_without_spread(format: Any, text: str) -> None:
+    assert format(Spread(0.912, 0.01, 0.9, 0.92, 5)) == text
+    assert format(Spread(0.912, None, None, None, 1)) == re.sub(r" ± \d+\.\d", "", text)
+
+
+def test_groups_are_tested_against_the_reference_over_pairs() -> None:
+    prompt, head = comparison().tests
+    assert (prompt.group, prompt.pairs, prompt.p, prompt.smallest) == ("prompt", 3, 0.25, 0.25)
+    assert prompt.difference == pytest.approx(-0.12)
+    assert [prompt.adjusted, head.adjusted] == [0.5, 0.5]
+    assert [test.group for test in comparison(reference="head").tests] == ["lora", "prompt"]
+    with pytest.raises(InputError, match=r"Unknown reference 'lara'\. Did you mean 'lora'"):
+        comparison(reference="lara")
+
+
+def test_a_single_pair_is_not_tested() -> None:
+    one = [record for record in records() if record.seed == 0]
+    assert comparison(one).tests == []
+    assert comparison(one).ranks is None
+
+
+def test_ranks_are_over_what_all_groups_have() -> None:
+    ranked = comparison().ranks
+    assert ranked is not None
+    groups, ranks = ranked
+    assert groups == ["lora", "prompt", "head"]
+    assert (ranks.mean, ranks.blocks) == ([1.0, 2.0, 3.0], 3)
+    # a group that always failed takes no part
+    failed = [Record("dead", "sst2", seed, {}, failure="x") for seed in range(3)]
+    with_dead = comparison([*records(), *failed]).ranks
+    assert with_dead is not None and with_dead[0] == groups
+    two = [record for record in records() if record.group != "head"]
+    assert comparison(two).ranks is None
+
+
+@pytest.mark.parametrize(
+    ("values", "varied"),
+    [
+        ([{"k": 1}, {"k": 2.5}], ("k", {"a": 1, "b": 2.5})),
+        ([{"k": True}, {"k": False}], None),
+        ([{"k": "x"}, {"k": 2}], None),
+        ([{"k": 1, "l": 1}, {"k": 2, "l": 1}], None),
+    ],
+)
+def test_a_sweep_of_numbers_is_known(values: list[dict[str, Any]], varied: Any) -> None:
+    found = [
+        Record(group, "t", 0, value, {"test_accuracy": 0.5})
+        for group, value in zip("ab", values, strict=True)
+    ]
+    assert comparison(found).varied_number == varied
+
+
+def gates(seed: int) -> list[dict[str, Any]]:
+    return [{"epoch": e, "step": s, "gates": {"0": 0.5, "1": seed / 3}} for e in (0, 1) for s in (0, 9)]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    layered = [
+        Record(
+            r.group,
+            r.condition,
+            r.seed,
+            r.values,
+            r.metrics and {**r.metrics, "layers": [0], "layers_total": 2},
+        )
+        if r.failure is None
+        else r
+        for r in records()
+    ]
+    histories = {("prompt", "sst2"): [gates(seed) for seed in range(3)]}
+    write_results(
+        tmp_path, "<Methods>", comparison(layered), COLUMNS, "python -m benchmarks methods", histories
+    )
+    return tmp_path
+
+
+def test_the_page_has_the_table_every_drawing_and_the_failures(written: Path) -> None:
+    html = (written / "report.html").read_text(encoding="utf-8")
+    for shown in (
+        "92.0 ± 2.0 %",
+        "3, 1 failed",
+        "Beside lora",
+        "-12.0",
+        "The loss is nan",
+        "python -m benchmarks methods",
+    ):
+        assert shown in html
+    # intervals, layers, ranks, gates
+    assert html.count("<svg") == 4
+    assert "&lt;Methods&gt;" in html and "<Methods>" not in html
+
+
+def test_the_page_needs_nothing_from_outside(written: Path) -> None:
+    html = (written / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"<script|<link|@import|<img|<image|src=|href=\"[^#]|url\([^#]", html)
+
+
+def test_json_gives_the_records_back(written: Path) -> None:
+    results = json.loads((written / "results.json").read_text(encoding="utf-8"))
+    assert {"command", "date", "versions", "machine", "rows", "tests", "ranks"} <= set(results)
+    assert results["reference"] == "lora"
+    again = comparison(read_records(written / "results.json"))
+    assert Table(again, COLUMNS).csv() == (written / "table.csv").read_text(encoding="utf-8")
+    assert again.tests == comparison().tests
+
+
+def test_csv_holds_the_same_numbers(written: Path) -> None:
+    table = list(csv.DictReader(io.StringIO((written / "table.csv").read_text(encoding="utf-8"))))
+    assert [line["group"] for line in table] == list(SCORES)
+    assert float(table[0]["test_accuracy_mean"]) == pytest.approx(0.92)
+    assert (table[1]["runs"], table[1]["failed"]) == ("3", "1")
+    runs = list(csv.DictReader(io.StringIO((written / "runs.csv").read_text(encoding="utf-8"))))
+    assert len(runs) == 10
+    assert float(runs[1]["test_accuracy"]) == 0.92
+    assert runs[-1]["test_accuracy"] == "" and runs[-1]["failure"] == "The loss is nan"
+
+
+def test_a_sweep_is_drawn_as_a_line(tmp_path: Path) -> None:
+    found = [
+        Record(
+            str(value),
+            "trec",
+            seed,
+            {"search.consistency": value},
+            {"test_accuracy": value / 10 + seed / 100},
+        )
+        for value in (0.1, 3.0)
+        for seed in (0, 1)
+    ]
+    write_results(tmp_path, "sweep", comparison(found), COLUMNS, "x")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Test accuracy against search.consistency" in html
+    assert html.count("<svg") == 1
+
+
+def test_the_terminal_shows_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    made = comparison()
+    show(Table(made, COLUMNS))
+    out = capsys.readouterr().out
+    for shown in ("sst2", "lora", "92.0", "80.0"):
+        assert shown in out
+    assert sentences(made)[0] == "prompt - lora: -12.0 points over 3 pairs, p 0.250, by Holm 0.500"

@@ -1,0 +1,88 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from experiments.tuning.config import TuneConfig, load_tune_config
+from spt.errors import InputError
+
+SPACE = {"search.consistency": {"_type": "uniform", "_value": [0.0, 1.0]}}
+
+
+def load(folder: Path, **keys: Any) -> TuneConfig:
+    path = folder / "tune.yml"
+    path.write_text(yaml.safe_dump({"searchSpace": SPACE, **keys}), encoding="utf-8")
+    return load_tune_config(path)
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(
+            tmp_path,
+            trails=3,
+            objectives=["dev_acuracy"],
+            sampler="tpee",
+            resources={"cpus": 0, "gpus": 1.5},
+            storage_path="somewhere",
+            run={"search": {"layerz": 2}, "training": {"epochs": 0}},
+            searchSpace={"a": {"_type": "normal", "_value": [0, 1]}},
+        )
+    message = str(caught.value)
+    assert message.startswith("9 problem(s)")
+    for part in (
+        "trails: there is no such key. Did you mean 'trials'?",
+        "Did you mean 'dev_accuracy'?",
+        "Did you mean 'tpe'?",
+        "resources.cpus",
+        "more than one GPU must be a whole number",
+        "must be an absolute path or a URI",
+        "run.search.layerz: there is no such key. Did you mean 'layers'?",
+        "run.training.epochs",
+        "Optuna cannot sample 'normal'",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "problem"),
+    [
+        ("search.consistencyy", {"_type": "uniform", "_value": [0, 1]}, "there is no such key"),
+        ("search.mask_probability", {"_type": "uniform", "_value": [0.1, 1.0]}, "less than 1"),
+        ("training.epochs", {"_type": "randint", "_value": [0, 4]}, "greater than or equal to 1"),
+        ("prompt.pooler", {"_type": "choice", "_value": ["average", "none"]}, "given: 'none'"),
+        ("search.warmup_epochs", {"_type": "randint", "_value": [0, 5]}, "the gates never move"),
+    ],
+)
+def test_the_ends_of_the_space_must_be_valid_runs(
+    tmp_path: Path, name: str, space: Any, problem: str
+) -> None:
+    with pytest.raises(InputError, match=problem):
+        load(tmp_path, searchSpace={name: space})
+
+
+def test_asha_and_several_objectives_do_not_go_together(tmp_path: Path) -> None:
+    objectives = ["dev_accuracy", "total_flops"]
+    with pytest.raises(InputError, match="set asha: null"):
+        load(tmp_path, objectives=objectives)
+    assert load(tmp_path, objectives=objectives, asha=None).directions == ["maximize", "minimize"]
+
+
+def test_the_test_split_is_no_objective(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Unknown objective 'test_accuracy'"):
+        load(tmp_path, objectives=["test_accuracy"])
+
+
+def test_trials_do_not_start_ray_themselves(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="trials are Ray's already"):
+        load(tmp_path, run={"search": {"strategy": "random", "engine": {"kind": "ray"}}})
+
+
+def test_the_run_may_be_a_file_beside_the_study(tmp_path: Path) -> None:
+    (tmp_path / "base.yml").write_text("search: {layers: 3}\n", encoding="utf-8")
+    config = load(tmp_path, run="base.yml")
+    assert config.run.search.layers == 3
+    assert config.trial_run({"search.consistency": 0.5}).search.consistency == 0.5
+    assert config.trial_run({"search.consistency": 0.5}).search.layers == 3
+    with pytest.raises(InputError, match="cannot be read"):
+        load(tmp_path, run="missing.yml")

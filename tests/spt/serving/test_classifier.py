@@ -1,0 +1,294 @@
+"""Saved prompts: the same logits anywhere, one clear error for what is not one, and answers in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from experiments.pipeline import Run
+from spt.architecture import PromptLayers
+from spt.data import encode_texts, make_loader
+from spt.errors import InputError
+from spt.evaluation import probabilities
+from spt.model import trained
+from spt.serving import saved_prompt as module
+from spt.serving.classifier import PromptClassifier
+from spt.serving.saved_prompt import CONFIG, WEIGHTS
+from spt.tasks import get_task
+from tests.support.tiny import make_backbone, tiny_config
+
+ROOT = Path(__file__).parents[3]
+TEXTS = ["the film was lovely", "dull", "it was very poor and the plot was awful", "great film"]
+
+
+def new_classifier(folder: Path, **sections: Any) -> PromptClassifier:
+    """An untrained model whose trained weights are all away from their start."""
+    run = Run(tiny_config(folder, cache="off", **sections), folder / "run")
+    architecture = PromptLayers.of([1, 3], 4)
+    model = run.factory.model(architecture)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for _, parameter in trained(model):
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+    return PromptClassifier(model.eval(), run.tokenizer, run.spec, architecture)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("classifier")
+
+
+@pytest.fixture(scope="module")
+def made(home: Path) -> PromptClassifier:
+    classifier = new_classifier(home)
+    with torch.no_grad():
+        # so that both classes are answered
+        classifier.model.head.linear.bias[0] += logits(classifier).diff(dim=1).mean()
+    return classifier
+
+
+@pytest.fixture
+def saved(made: PromptClassifier, tmp_path: Path) -> Path:
+    made.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@torch.no_grad()
+def logits(classifier: PromptClassifier) -> Tensor:
+    spec = classifier.spec
+    examples = encode_texts(TEXTS, None, classifier.tokenizer, spec.task, spec.max_length, spec.verbalizes)
+    (batch,) = make_loader(examples, classifier.tokenizer, len(TEXTS))
+    return classifier.model(batch).logits[batch["rows"].argsort()]
+
+
+def test_a_saved_prompt_gives_the_same_logits_bit_for_bit(made: PromptClassifier, saved: Path) -> None:
+    loaded = PromptClassifier.from_pretrained(saved)
+    assert torch.equal(logits(loaded), logits(made))
+    assert (loaded.spec, loaded.architecture) == (made.spec, made.architecture)
+    assert not loaded.model.training
+
+
+ELSEWHERE = """
+import sys, torch
+torch.set_num_threads(1)
+from spt.serving.classifier import PromptClassifier
+from spt.data import encode_texts, make_loader
+loaded = PromptClassifier.from_pretrained(sys.argv[1])
+spec = loaded.spec
+examples = encode_texts(sys.argv[3:], None, loaded.tokenizer, spec.task, spec.max_length, spec.verbalizes)
+(batch,) = make_loader(examples, loaded.tokenizer, len(examples))
+from safetensors.torch import save_file
+with torch.no_grad():
+    save_file({"logits": loaded.model(batch).logits[batch["rows"].argsort()]}, sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_logits_bit_for_bit(
+    made: PromptClassifier, saved: Path, tmp_path: Path
+) -> None:
+    answer = tmp_path / "logits.safetensors"
+    subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(saved), str(answer), *TEXTS],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+        capture_output=True,
+    )
+    assert torch.equal(load_file(answer)["logits"], logits(made))
+
+
+@pytest.mark.parametrize(
+    "section", [{"head": {"kind": "verbalizer"}}, {"prompt": {"generator": "naive"}}], ids=str
+)
+def test_other_heads_and_generators_come_back_too(
+    section: dict[str, Any], home: Path, tmp_path: Path
+) -> None:
+    made = new_classifier(home, **section)
+    made.save_pretrained(tmp_path / "model")
+    assert torch.equal(logits(PromptClassifier.from_pretrained(tmp_path / "model")), logits(made))
+
+
+def test_two_small_files_hold_what_trains_and_no_backbone(made: PromptClassifier, saved: Path) -> None:
+    assert {path.name for path in saved.iterdir()} == {CONFIG, WEIGHTS}
+    assert {path.name for path in saved.parent.iterdir()} == {"model"}
+    weights = load_file(saved / WEIGHTS)
+    assert weights.keys() == {name for name, _ in trained(made.model)}
+    assert (saved / WEIGHTS).stat().st_size < 4 * sum(w.numel() for w in weights.values()) + 4096
+
+
+def test_a_saved_prompt_is_replaced_whole(made: PromptClassifier, saved: Path) -> None:
+    (saved / "README.md").write_text("a card of the old one", encoding="utf-8")
+    made.save_pretrained(saved)
+    assert {path.name for path in saved.iterdir()} == {CONFIG, WEIGHTS}
+
+
+def test_an_empty_or_missing_folder_is_filled(made: PromptClassifier, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "new" / "deep"):
+        made.save_pretrained(folder)
+        assert {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS}
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_nothing_else_is_ever_deleted(kind: str, made: PromptClassifier, tmp_path: Path) -> None:
+    target = tmp_path / "thesis"
+    path = target / "chapter.txt" if kind == "folder" else target
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("years of work", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"neither a saved prompt nor an empty folder.*Choose another folder"
+    ):
+        made.save_pretrained(target)
+    assert path.read_text(encoding="utf-8") == "years of work"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["over an old one", "new"])
+def test_a_failed_save_leaves_what_there_was(
+    before: bool, made: PromptClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    if before:
+        made.save_pretrained(folder)
+
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(module, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        made.save_pretrained(folder)
+    assert list(tmp_path.iterdir()) == ([folder] if before else [])
+    if before:
+        assert torch.equal(logits(PromptClassifier.from_pretrained(folder)), logits(made))
+
+
+def change(folder: Path, **changes: Any) -> None:
+    path = folder / CONFIG
+    config = {**json.loads(path.read_text(encoding="utf-8")), **changes}
+    path.write_text(json.dumps({k: v for k, v in config.items() if v is not ...}), encoding="utf-8")
+
+
+def rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+def retensor(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    save_file({name: tensor.clone() for name, tensor in change(tensors).items()}, folder / WEIGHTS)
+
+
+BIAS = "head.linear.bias"
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no folder": shutil.rmtree,
+    "no weights": lambda folder: (folder / WEIGHTS).unlink(),
+    "cut config": lambda folder: rewrite(folder / CONFIG, lambda text: text[:-20]),
+    "binary config": lambda folder: rewrite(folder / CONFIG, lambda _: b"\xff\xfe\x00"),
+    "cut weights": lambda folder: rewrite(folder / WEIGHTS, lambda data: data[:-20]),
+    "other config": lambda folder: rewrite(folder / CONFIG, lambda _: b"[1, 2]"),
+    "newer": lambda folder: change(folder, format=2, versions={"spt-nas": "9.1"}),
+    "no spec": lambda folder: change(folder, spec={}),
+    "no backbone": lambda folder: change(folder, backbone=...),
+    "other backbone": lambda folder: change(folder, backbone="0123"),
+    "no architecture": lambda folder: change(folder, architecture=...),
+    "layer outside": lambda folder: change(folder, architecture={"layers": [1, 9], "total": 4}),
+    "a layer less": lambda folder: change(folder, architecture={"layers": [1], "total": 4}),
+    "a tensor less": lambda folder: retensor(folder, lambda t: {k: t[k] for k in t.keys() - {BIAS}}),
+    "other shape": lambda folder: retensor(folder, lambda t: {**t, BIAS: torch.zeros(3)}),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("no folder", f"is not a saved prompt.*{CONFIG} and {WEIGHTS}"),
+        ("no weights", "is not a saved prompt"),
+        ("cut config", "is not a saved prompt"),
+        ("binary config", "is not a saved prompt"),
+        ("cut weights", "is not a saved prompt"),
+        ("other config", "has format None, but this version reads 1"),
+        ("newer", r"has format 2, but this version reads 1\. Use the version .* wrote it: 9\.1"),
+        ("no spec", "is damaged"),
+        ("no backbone", "is damaged.*backbone"),
+        ("other backbone", r"holds other weights than those .* trained on\. Put those there"),
+        ("no architecture", "is damaged.*architecture"),
+        ("layer outside", r"is damaged[\s\S]*not among 0 to 3"),
+        ("a layer less", r"does not fit prompt.json .*choices\.3\.generator"),
+        ("a tensor less", r"does not fit prompt.json .*head\.linear\.bias"),
+        ("other shape", r"does not fit prompt.json .*head\.linear\.bias"),
+    ],
+)
+def test_a_damaged_or_foreign_folder_is_refused(kind: str, message: str, saved: Path) -> None:
+    DAMAGES[kind](saved)
+    with pytest.raises(InputError, match=message):
+        PromptClassifier.from_pretrained(saved)
+
+
+def test_a_backbone_that_is_gone_or_another_is_refused(home: Path, tmp_path: Path) -> None:
+    make_backbone(tmp_path / "backbone")
+    made = new_classifier(home, backbone={"name": str(tmp_path / "backbone")})
+    made.save_pretrained(tmp_path / "model")
+    shutil.rmtree(tmp_path / "backbone")
+    make_backbone(tmp_path / "backbone", layers=2)
+    with pytest.raises(InputError, match=r"backbone .* holds other weights than those"):
+        PromptClassifier.from_pretrained(tmp_path / "model")
+    (tmp_path / "backbone" / "tokenizer.json").unlink()
+    (tmp_path / "backbone" / "tokenizer_config.json").unlink()
+    with pytest.raises(InputError, match="has no tokenizer that can be read"):
+        PromptClassifier.from_pretrained(tmp_path / "model")
+    shutil.rmtree(tmp_path / "backbone")
+    with pytest.raises(InputError, match="backbone"):
+        PromptClassifier.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 128])
+def test_answers_come_in_the_order_of_the_texts(made: PromptClassifier, batch_size: int) -> None:
+    texts = [*TEXTS, *reversed(TEXTS)]
+    answers = made.predict(texts, batch_size=batch_size)
+    chances = logits(made).softmax(-1)
+    labels = [made.spec.task.labels[i] for i in chances.argmax(-1)]
+    assert [answer.label for answer in answers] == [*labels, *reversed(labels)]
+    wanted = chances.amax(-1).tolist()
+    assert [answer.probability for answer in answers] == pytest.approx([*wanted, *reversed(wanted)], abs=1e-5)
+    assert set(labels) == set(made.spec.task.labels) == {"bad", "good"}
+
+
+def test_no_texts_give_no_answers(made: PromptClassifier) -> None:
+    assert made.predict([]) == []
+
+
+def test_pairs_are_read_and_their_order_counts(home: Path) -> None:
+    made = new_classifier(home)
+    task = made.spec.task.model_dump(exclude={"template", "causal_template", "name"})
+    spec = made.spec.model_copy(update={"task": get_task("custom", **{**task, "text_pair": "second"})})
+    pairs = replace(made, spec=spec)
+    firsts, seconds = TEXTS, list(reversed(TEXTS))
+    answers, swapped = pairs.predict(firsts, seconds), pairs.predict(seconds, firsts)
+    alike = pairs.predict(firsts[:1], seconds[:1])
+    assert alike[0].probability == pytest.approx(answers[0].probability, abs=1e-5)
+    assert [a.probability for a in answers] != pytest.approx([b.probability for b in swapped], abs=1e-4)
+    with pytest.raises(InputError, match="needs two texts a row"):
+        pairs.predict(firsts)
+    with pytest.raises(InputError, match="needs two texts a row, but got 4 texts and 1 second"):
+        pairs.predict(firsts, seconds[:1])
+    with pytest.raises(InputError, match="needs one text a row"):
+        made.predict(firsts, seconds)
+
+
+def test_predict_is_the_evaluations_answer(made: PromptClassifier) -> None:
+    examples = encode_texts(TEXTS, None, made.tokenizer, made.spec.task, 32, template=False)
+    chances, _ = probabilities(made.model, make_loader(examples, made.tokenizer, 2))
+    assert [answer.probability for answer in made.predict(TEXTS, batch_size=2)] == chances.max(-1).tolist()

@@ -1,0 +1,106 @@
+"""A batch that mixes tasks gives each row what its own classifier gives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.pipeline import Run
+from spt.architecture import PromptLayers
+from spt.errors import InputError
+from spt.prompts.config import PromptConfig
+from spt.serving.classifier import PromptClassifier
+from spt.serving.server import PromptServer, Request
+from tests.support.tiny import LAYERS, tiny_config
+
+TEXTS = ["the film was lovely", "dull", "it was very poor and the plot was awful", "great", "the plot"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("serving")
+
+
+def classifier(home: Path, layers: tuple[int, ...], **sections: Any) -> PromptClassifier:
+    run = Run(tiny_config(home, **sections), home / "run")
+    architecture = PromptLayers.of(layers, LAYERS)
+    model = run.factory.model(architecture).eval()
+    return PromptClassifier(model, run.tokenizer, run.spec, architecture)
+
+
+@pytest.fixture(scope="module")
+def classifiers(home: Path) -> dict[str, PromptClassifier]:
+    three = {"name": "custom", "labels": ["bad", "good"], "text": "text"}
+    return {
+        "early": classifier(home, (0, 2), seed=1),
+        "late": classifier(home, (3,), seed=2, prompt=PromptConfig(length=5, bottleneck=8).model_dump()),
+        "free": classifier(home, (1, 3), seed=3, prompt={"generator": "free", "length": 2}, task=three),
+        "none": classifier(home, (), seed=4),
+    }
+
+
+def mixed(names: list[str]) -> list[Request]:
+    return [Request(name, text) for text in TEXTS for name in names]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+@pytest.mark.parametrize("names", [["early"], ["late", "early"], ["none", "free", "late", "early"]], ids=str)
+def test_each_row_gets_the_answer_of_its_own_classifier(
+    names: list[str], batch_size: int, classifiers: dict[str, PromptClassifier]
+) -> None:
+    requests = mixed(names)
+    answers = PromptServer(classifiers).predict(requests, batch_size)
+    for request, answer in zip(requests, answers, strict=True):
+        (alone,) = classifiers[request.task].predict([request.text])
+        assert answer.label == alone.label
+        assert answer.probability == pytest.approx(alone.probability, abs=1e-5)
+
+
+def test_a_later_shorter_prompt_takes_the_place_of_a_longer_one(home: Path) -> None:
+    long = classifier(home, (0,), seed=5, prompt={"length": 6, "bottleneck": 8, "phm_order": 2})
+    short = classifier(home, (2,), seed=6, prompt={"length": 2, "bottleneck": 8, "phm_order": 2})
+    server = PromptServer({"long": long, "short": short})
+    for answer, request in zip(
+        server.predict(mixed(["long", "short"])), mixed(["long", "short"]), strict=True
+    ):
+        (alone,) = {"long": long, "short": short}[request.task].predict([request.text])
+        assert answer.probability == pytest.approx(alone.probability, abs=1e-5)
+
+
+def test_one_pass_of_the_backbone_serves_all_tasks(
+    classifiers: dict[str, PromptClassifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, passes = PromptServer(classifiers), []
+    embed = server.backbone.embed
+    monkeypatch.setattr(server.backbone, "embed", lambda batch: passes.append(1) or embed(batch))
+    server.predict(mixed(["early", "late", "free"]))
+    assert len(passes) == 1
+
+
+def test_saved_prompts_are_served_by_name(classifiers: dict[str, PromptClassifier], tmp_path: Path) -> None:
+    for name in ("early", "late"):
+        classifiers[name].save_pretrained(tmp_path / name)
+    server = PromptServer.from_pretrained({name: tmp_path / name for name in ("early", "late")})
+    assert len({id(loaded.model.backbone) for loaded in server.classifiers.values()}) == 1
+    requests = mixed(["early", "late"])
+    assert server.predict(requests) == PromptServer(classifiers).predict(requests)
+
+
+def test_no_request_no_answer(classifiers: dict[str, PromptClassifier]) -> None:
+    assert PromptServer(classifiers).predict([]) == []
+
+
+def test_what_cannot_be_served_is_refused(classifiers: dict[str, PromptClassifier], tmp_path: Path) -> None:
+    server = PromptServer(classifiers)
+    with pytest.raises(InputError, match=r"Unknown task of the server 'erly'. Did you mean 'early'"):
+        server.predict([Request("erly", "dull")])
+    with pytest.raises(InputError, match="one text a row"):
+        server.predict([Request("early", "dull", "great")])
+    with pytest.raises(InputError, match="at least one saved prompt"):
+        PromptServer({})
+    other = classifier(tmp_path, (1,))
+    next(other.model.backbone.parameters()).data.mul_(1.5)
+    with pytest.raises(InputError, match="other were trained on another backbone than 'early'"):
+        PromptServer({"early": classifiers["early"], "other": other})
