@@ -199,4 +199,4 @@ def checked(tree: Mapping[str, Any], source: str) -> RunConfig:
     try:
         return RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise bad_config(error, source) from error
+        raise bad_config(error, source, RunConfig) from error

@@ -34,8 +34,9 @@ from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
 from spt.spec import ModelSpec
 from spt.training.callbacks import checkpoint_path
-from spt.training.fit import Fit, Loader, fit
+from spt.training.fit import Loader, fit
 from spt.training.history import History
+from spt.training.result import TrainingResult
 from strategies.candidates import name_of
 from strategies.ledger import Ledger
 
@@ -234,7 +235,7 @@ class Run:
 
     def fit(
         self, architecture: PromptLayers, folder: Path, on_epoch: Callable[[int, float], None]
-    ) -> tuple[PromptedModel, Fit]:
+    ) -> tuple[PromptedModel, TrainingResult]:
         """Train an architecture in a folder, or go on there; the same for candidates and what is kept."""
         model = self.factory.model(architecture)
         inherited = self.folder / "search" / "inherited.safetensors"
@@ -247,7 +248,7 @@ class Run:
         result = fit(model, train, dev, self.spec.task, config.training, config.seed, folder, on_epoch)
         return model, replace(result, flops=result.flops + prefix.flops)
 
-    def score(self, architecture: PromptLayers) -> Fit:
+    def score(self, architecture: PromptLayers) -> TrainingResult:
         """Train a candidate of the search in a folder of its own, or go on there."""
         place = searching.candidate_folder(self.folder / "search", architecture.layers)
         return self.fit(architecture, place, self.listener(place, "search"))[1]
@@ -290,7 +291,9 @@ class Run:
         self, classifier: PromptClassifier, dev: dict[str, float], test: dict[str, float]
     ) -> dict[str, Any]:
         search = json.loads((self.folder / "search" / "search.json").read_text(encoding="utf-8"))
-        training = Fit(**json.loads((self.folder / "train" / "train.json").read_text(encoding="utf-8")))
+        training = TrainingResult(
+            **json.loads((self.folder / "train" / "train.json").read_text(encoding="utf-8"))
+        )
         prompt, head = _parameter_counts(classifier.model)
         config = self.config
         return {

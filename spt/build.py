@@ -18,11 +18,11 @@ from spt.backbones.base import Backbone
 from spt.errors import InputError
 from spt.heads import HEADS
 from spt.model import PromptedModel
-from spt.prompts.among_words import AmongWords
 from spt.prompts.choices import InsertPrompt, Propagate
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import new_generator
 from spt.prompts.initialisers import INITIALISERS
+from spt.prompts.template_prompt import TemplatePrompt
 from spt.spec import ModelSpec
 from spt.tasks import PROMPT
 
@@ -90,9 +90,9 @@ class ModelFactory:
         """
         if self.prompt.place == "template" and architecture.layers == (0,):
             size = self.backbone.hidden_size
-            words = AmongWords(size, self.prompt, self._seed(0), cast(int, self.place_id))
+            template_prompt = TemplatePrompt(size, self.prompt, self._seed(0), cast(int, self.place_id))
             propagate = [Propagate() for _ in range(architecture.total)]
-            return PromptedModel(self.backbone, propagate, self.head(), words)
+            return PromptedModel(self.backbone, propagate, self.head(), template_prompt)
         inserts = self.inserts(architecture.layers)
         choices = [inserts.get(layer, Propagate()) for layer in range(architecture.total)]
         return PromptedModel(self.backbone, choices, self.head())

@@ -23,7 +23,8 @@ class PromptedModel(nn.Module):
         backbone: frozen, with L layers.
         choices: one module a layer, (prompt, hidden [B, T, H], mask [B, T]) -> prompt.
         head: (hidden [B, T, H], batch) -> Output.
-        words: changes what layer 0 reads, (hidden [B, T, H], batch) -> hidden; None for prompts in front.
+        template_prompt: changes what layer 0 reads, (hidden [B, T, H], batch) -> hidden; None for prompts
+            in front.
 
     Attributes:
         checkpointing: run each layer that is differentiated a second time in the backward pass instead of
@@ -37,18 +38,18 @@ class PromptedModel(nn.Module):
         backbone: Backbone,
         choices: Sequence[nn.Module],
         head: nn.Module,
-        words: nn.Module | None = None,
+        template_prompt: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.choices = nn.ModuleList(choices)
         self.head = head
-        self.words = words
+        self.template_prompt = template_prompt
 
     @property
     def first_prompt_layer(self) -> int:
         """The lowest layer that may get a prompt; L where none does."""
-        if self.words is not None:
+        if self.template_prompt is not None:
             return 0
         layers = [i for i, choice in enumerate(self.choices) if not isinstance(choice, Propagate)]
         return min(layers, default=len(self.choices))
@@ -78,8 +79,8 @@ class PromptedModel(nn.Module):
         """A batch (spt.data.Batch) -> features [B, H] and logits [B, C]."""
         mask = batch["attention_mask"]
         hidden = self.prefix(batch)
-        if self.words is not None:
-            hidden = self.words(hidden, batch)
+        if self.template_prompt is not None:
+            hidden = self.template_prompt(hidden, batch)
         prompt, hidden = self.prompted_layers(hidden, mask, padded=not bool(mask.all()))
         output: Output = self.head(self.backbone.finish(hidden), {**batch, "prompt": prompt})
         return output

@@ -27,18 +27,18 @@ from search_spaces.subsets import LayerSubsets, layers_of
 from spt.architecture import PromptLayers
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
-from spt.training.fit import Fit
+from spt.training.result import TrainingResult
 from strategies.ledger import Ledger
 
-Score = Callable[[PromptLayers], Fit]
+Score = Callable[[PromptLayers], TrainingResult]
 
 
 class LayersEvaluator(Evaluator):  # type: ignore[misc]
     """Scores layers: the dev score goes to NNI as the result, and what it cost beside it.
 
     Args:
-        score: PromptLayers -> Fit. To be carried to another process by `nni.dump`, it must be an importable
-            function or an object of a class made with `nni.trace`.
+        score: PromptLayers -> TrainingResult. To be carried to another process by `nni.dump`, it must be an
+            importable function or an object of a class made with `nni.trace`.
     """
 
     def __init__(self, score: Score) -> None:
@@ -234,7 +234,7 @@ def explore(
     Args:
         strategy: new; it runs once.
         budget: which subsets of layers are valid.
-        score: PromptLayers -> Fit; what it raises is the candidate's failure.
+        score: PromptLayers -> TrainingResult; what it raises is the candidate's failure.
         evaluations: most candidates, >= 1.
         engine: runs the candidates; in this process, one after the other, by default.
         options: ledger, dearest and record, as of Candidates.

@@ -9,7 +9,7 @@ from search_spaces.budget import Budget, Layers
 from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.model import PromptedModel
-from spt.training.fit import Fit
+from spt.training.result import TrainingResult
 from strategies.candidates import explore
 from strategies.evolution import Evolution
 from strategies.hyper_network import fixed_gates, gate_values, gated_layers, only
@@ -84,9 +84,9 @@ def pruned(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -
     Source: ours, after single-path one-shot search (arXiv 1904.00420).
     """
 
-    def scored(layers: PromptLayers) -> Fit:
+    def scored(layers: PromptLayers) -> TrainingResult:
         with fixed_gates(model, only(model, layers.layers)):
-            return Fit(score(), epochs=0, steps=0, seconds=0.0, flops=0)
+            return TrainingResult(score(), epochs=0, steps=0, seconds=0.0, flops=0)
 
     whole = len(budget) <= limits.evaluations
     strategy = (

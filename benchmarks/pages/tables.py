@@ -46,9 +46,9 @@ def strategies() -> str:
         f"Every pair of layers of MiniLM-L6 trained on {result['train_size']:,} TREC questions with "
         f"{result['table_seeds']} seeds is the truth (`python -m benchmarks table`): the pairs' mean test "
         f"accuracies lie between {100 * spread['worst']:.1f} and {100 * spread['best']:.1f} %. The layers "
-        f"alone account for a standard deviation of {100 * spread['choice']:.2f} points, the seed of a single "
-        f"training for {100 * spread['seed']:.2f}. Judged by it over {found[0]['regret']['n']} seeds, at no more than "
-        f"{result['trainings']:g} trainings' FLOPs for search and retraining together "
+        f"alone account for a standard deviation of {100 * spread['choice']:.2f} points, the seed of a "
+        f"single training for {100 * spread['seed']:.2f}. Judged by it over {found[0]['regret']['n']} seeds, "
+        f"at no more than {result['trainings']:g} trainings' FLOPs for search and retraining together "
         f"(`{result['command']}`). The best pair is chosen on one half of the seeds and scored on the other, "
         "so a regret can be negative; `benchmarks/layers/strategies.yml` says what each name changes:"
     )

@@ -14,7 +14,7 @@ from experiments.cluster.connect import check_feasible, cluster
 from experiments.cluster.shared import SharedRun, share
 from experiments.config import RunConfig
 from spt.architecture import PromptLayers
-from spt.training.fit import Fit
+from spt.training.result import TrainingResult
 from strategies.ray_engine import RayEngine
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class SharedScore:
     folder: Path
     assets: Any
 
-    def __call__(self, layers: PromptLayers) -> Fit:
+    def __call__(self, layers: PromptLayers) -> TrainingResult:
         """Train in the candidate's folder, or go on there."""
         return SharedRun(self.config, self.folder, None, ray.get(self.assets)).score(layers)
 

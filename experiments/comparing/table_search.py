@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.comparing.truth import TruthTable
 from spt.architecture import PromptLayers
-from spt.training.fit import Fit
+from spt.training.result import TrainingResult
 from strategies.candidates import Candidates, explore
 from strategies.ledger import Ledger
 
@@ -34,9 +34,9 @@ def search_table(
         InputError: for a budget that might not pay a single candidate.
     """
 
-    def score(layers: PromptLayers) -> Fit:
+    def score(layers: PromptLayers) -> TrainingResult:
         entry = table.entries[layers.layers][seed]
-        return Fit(entry.dev, epochs=0, steps=0, seconds=0.0, flops=entry.flops)
+        return TrainingResult(entry.dev, epochs=0, steps=0, seconds=0.0, flops=entry.flops)
 
     return explore(
         strategy,

@@ -21,7 +21,7 @@ WORDS_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
-class Frame:
+class AttentionFrame:
     """What a layer must know besides hidden states, for a prompt of P before T tokens.
 
     Attributes:
@@ -132,7 +132,7 @@ class Backbone(nn.Module, ABC):
         return torch.cat(parts).cpu()
 
     @abstractmethod
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         """Layer `index` on prompt and tokens together: [B, P + T, H] -> [B, P + T, H]."""
 
     def finish(self, hidden: Tensor) -> Tensor:
@@ -175,16 +175,16 @@ class Backbone(nn.Module, ABC):
         return projection
 
     def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Any:
-        """What `Frame.positions` holds; nothing by default."""
+        """What `AttentionFrame.positions` holds; nothing by default."""
         return None
 
-    def frame(self, hidden: Tensor, mask: Tensor, prompt: PromptState, padded: bool = True) -> Frame:
+    def frame(self, hidden: Tensor, mask: Tensor, prompt: PromptState, padded: bool = True) -> AttentionFrame:
         """The frame for hidden [B, T, H], mask [B, T] and a prompt; without padding it may need no bias."""
         bias = self.bias(mask, prompt, hidden.dtype, padded=padded)
         window_bias = bias
         if self.window is not None and mask.shape[1] > self.window + 1:
             window_bias = self.bias(mask, prompt, hidden.dtype, self.window, padded)
-        return Frame(bias, window_bias, self.positions(hidden, mask, prompt.length), prompt)
+        return AttentionFrame(bias, window_bias, self.positions(hidden, mask, prompt.length), prompt)
 
     def bias(
         self,
@@ -221,7 +221,7 @@ class Backbone(nn.Module, ABC):
         return torch.where(visible, bias, smallest)
 
     def run(
-        self, index: int, prompt: PromptState, hidden: Tensor, frame: Frame
+        self, index: int, prompt: PromptState, hidden: Tensor, frame: AttentionFrame
     ) -> tuple[PromptState, Tensor]:
         """Layer `index` with the prompt [B, P, H] in front of the tokens [B, T, H]; both come back."""
         if prompt.vectors is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from spt.backbones.base import Backbone, Frame, token_positions
+from spt.backbones.base import AttentionFrame, Backbone, token_positions
 
 
 class BertBackbone(Backbone):
@@ -26,7 +26,7 @@ class BertBackbone(Backbone):
         )
         return embedded
 
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         out: Tensor = self.transformer.encoder.layer[index](hidden, frame.bias)
         return out
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from transformers.models.deberta import modeling_deberta as v1
 from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 
-from spt.backbones.base import Backbone, Frame, joint_positions, token_positions
+from spt.backbones.base import AttentionFrame, Backbone, joint_positions, token_positions
 from spt.errors import InputError
 
 
@@ -20,7 +20,7 @@ class Relation(NamedTuple):
 
     Attributes:
         distances: query position - key position, bucketed in v2, as the attention expects them.
-        bias: `Frame.bias`.
+        bias: `AttentionFrame.bias`.
     """
 
     distances: Tensor
@@ -76,7 +76,8 @@ class BiasedAttentionV2(v2.DisentangledSelfAttention):
 
 
 class Places(NamedTuple):
-    """`Frame.positions` of DeBERTa: distances of P + T positions, their embeddings, and the mask [B, T]."""
+    """Hold what DeBERTa keeps in `AttentionFrame.positions`: distances of P + T positions, their embeddings,
+    and the mask [B, T]."""
 
     distances: Tensor
     embeddings: Tensor
@@ -122,7 +123,7 @@ class DebertaBackbone(Backbone):
         """Positions [B or 1, P + T] -> query position - key position [B or 1, P + T, P + T]."""
         return places[:, :, None] - places[:, None]
 
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         places: Places = frame.positions
         out: Tensor = self.transformer.encoder.layer[index](
             hidden,
@@ -157,7 +158,7 @@ class DebertaV2Backbone(DebertaBackbone):
             return distances
         return distances.repeat_interleave(self.model.config.num_attention_heads, dim=0)[None]
 
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         out = super().layer(index, hidden, frame)
         convolution = self.transformer.encoder.conv
         if index > 0 or convolution is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from spt.backbones.base import Backbone, Frame, token_positions
+from spt.backbones.base import AttentionFrame, Backbone, token_positions
 
 
 class DistilBertBackbone(Backbone):
@@ -18,7 +18,7 @@ class DistilBertBackbone(Backbone):
         )
         return embedded
 
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         out: Tensor = self.transformer.transformer.layer[index](hidden, frame.bias)
         return out
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from spt.backbones.base import Backbone, Frame, token_positions
+from spt.backbones.base import AttentionFrame, Backbone, token_positions
 
 
 class Gpt2Backbone(Backbone):
@@ -19,7 +19,7 @@ class Gpt2Backbone(Backbone):
         places: Tensor = self.transformer.wpe(token_positions(batch["attention_mask"]))
         return words + places
 
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         out: Tensor = self.transformer.h[index](hidden, attention_mask=frame.bias)
         return out
 

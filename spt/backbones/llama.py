@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from spt.backbones.base import Backbone, Frame, joint_positions
+from spt.backbones.base import AttentionFrame, Backbone, joint_positions
 
 
 class LlamaBackbone(Backbone):
@@ -29,7 +29,7 @@ class LlamaBackbone(Backbone):
         """Whether the tokens of layer `index` see a window only."""
         return False
 
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         out: Tensor = self.transformer.layers[index](
             hidden,
             attention_mask=frame.window_bias if self.has_window(index) else frame.bias,

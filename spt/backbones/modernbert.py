@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from spt.backbones.base import Backbone, Frame, joint_positions
+from spt.backbones.base import AttentionFrame, Backbone, joint_positions
 
 
 class ModernBertBackbone(Backbone):
@@ -26,7 +26,7 @@ class ModernBertBackbone(Backbone):
         kinds = set(self.model.config.layer_types)
         return {kind: self.transformer.rotary_emb(hidden, places, kind) for kind in kinds}
 
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         kind = self.model.config.layer_types[index]
         out: Tensor = self.transformer.layers[index](
             hidden,

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spt.backbones.base import Backbone, Frame, joint_positions
+from spt.backbones.base import AttentionFrame, Backbone, joint_positions
 from spt.prompts.state import PromptState
 
 
@@ -47,7 +47,7 @@ class T5Backbone(Backbone):
         bias: Tensor = attention.relative_attention_bias(bucket)
         return bias.permute(0, 3, 1, 2)
 
-    def layer(self, index: int, hidden: Tensor, frame: Frame) -> Tensor:
+    def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
         out: Tensor = self.transformer.encoder.block[index](
             hidden, attention_mask=frame.bias, position_bias=frame.positions
         )[0]

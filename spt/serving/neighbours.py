@@ -15,10 +15,10 @@ from torch.nn.functional import normalize
 
 from spt.data import encode_texts, make_loader
 from spt.errors import InputError
-from spt.prompts.among_words import AmongWords
 from spt.prompts.choices import InsertPrompt
 from spt.prompts.generators import FreePrompt
 from spt.prompts.state import PromptState
+from spt.prompts.template_prompt import TemplatePrompt
 from spt.serving.classifier import PromptClassifier
 
 # random prompts are drawn alike, from the seeds of runs: a control must not be where they started
@@ -131,9 +131,9 @@ def _read(
 def _free(classifier: PromptClassifier) -> dict[int, Tensor]:
     """The learned vectors [P, H] of each layer that has some."""
     model = classifier.model
-    if isinstance(model.words, AmongWords):
-        places = model.backbone.word_vectors(torch.tensor([model.words.place_id]))
-        return {0: model.words.vectors.detach().cpu().float() + places}
+    if isinstance(model.template_prompt, TemplatePrompt):
+        places = model.backbone.word_vectors(torch.tensor([model.template_prompt.place_id]))
+        return {0: model.template_prompt.vectors.detach().cpu().float() + places}
     return {
         layer: choice.generator.vectors.detach().cpu().float()
         for layer, choice in enumerate(model.choices)

@@ -21,6 +21,8 @@ from spt.spec import ModelSpec
 WEIGHTS = "prompt.safetensors"
 CONFIG = "prompt.json"
 FORMAT = 1
+# how the vectors of prompt.place=template were named before
+OLD_TEMPLATE_VECTORS, TEMPLATE_VECTORS = "words.vectors", "template_prompt.vectors"
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class SavedPrompt:
         try:
             config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
             weights = load_file(folder / WEIGHTS)
+            if OLD_TEMPLATE_VECTORS in weights:
+                weights[TEMPLATE_VECTORS] = weights.pop(OLD_TEMPLATE_VECTORS)
         except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"'{folder}' is not a saved prompt: {error}. It must hold {CONFIG} and {WEIGHTS}, "

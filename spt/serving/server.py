@@ -47,7 +47,7 @@ class PromptServer:
         self.classifiers = dict(classifiers)
         first = next(iter(self.classifiers.values()))
         self.backbone, self.tokenizer = first.model.backbone, first.tokenizer
-        among = [name for name, one in self.classifiers.items() if one.model.words is not None]
+        among = [name for name, one in self.classifiers.items() if one.model.template_prompt is not None]
         if among:
             raise InputError(
                 f"The prompts {', '.join(among)} stand among the words of their templates and cannot share a "

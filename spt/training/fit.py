@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from spt.training.callbacks import (
 from spt.training.checkpoint import SafetensorsCheckpoint, load_state
 from spt.training.config import TrainingConfig
 from spt.training.recipe import TrainingRecipe
+from spt.training.result import TrainingResult
 
 Loader = DataLoader[Any]
 
@@ -52,17 +52,6 @@ def trainer_arguments(
     }
 
 
-@dataclass(frozen=True)
-class Fit:
-    """What a training gave, the best dev score, and what it took: epochs, optimiser steps, seconds, FLOPs."""
-
-    dev: float
-    epochs: int
-    steps: int
-    seconds: float
-    flops: int
-
-
 def fit(
     model: PromptedModel,
     train: Loader,
@@ -72,7 +61,7 @@ def fit(
     seed: int,
     folder: Path,
     on_epoch: OnEpoch | None = None,
-) -> Fit:
+) -> TrainingResult:
     """Train until the epochs are over or patience is, and leave the model at its best epoch.
 
     A folder that holds a checkpoint of the same training is continued and ends with the same numbers.
@@ -82,7 +71,7 @@ def fit(
         TrialFailed: if the loss is not finite.
     """
     if next(trained(model), None) is None:
-        return Fit(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0, flops=0)
+        return TrainingResult(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0, flops=0)
     module = TrainingRecipe(config, task, seed)
     module.set_model(model)
     if config.compile:
@@ -106,7 +95,7 @@ def fit(
     # Lightning leaves it on the CPU
     model.to(trainer.strategy.root_device)
     assert best.best_model_score is not None
-    return Fit(
+    return TrainingResult(
         float(best.best_model_score),
         trainer.current_epoch,
         trainer.global_step,

@@ -198,15 +198,16 @@ def test_warp_puts_vectors_among_the_words_and_learns_a_vector_a_class() -> None
     for row, length in enumerate(LENGTHS):
         alone = {name: value[row : row + 1, :length] for name, value in given.items()}
         states = stock.bert.embeddings(input_ids=alone["input_ids"], token_type_ids=alone["token_type_ids"])
-        states[0, 0] += model.words.vectors[0]
-        states[0, 2] += model.words.vectors[1]
+        states[0, 0] += model.template_prompt.vectors[0]
+        states[0, 2] += model.template_prompt.vectors[1]
         for index in range(LAYERS):
             states = stock.bert.encoder.layer[index](states)
         at = int((alone["input_ids"][0] == MASK_ID).nonzero())
         expected = stock.cls.predictions.transform(states[0, at]) @ model.head.vectors.T
         torch.testing.assert_close(model(given).logits[row], expected, rtol=0, atol=1e-5)
     model(given).logits.sum().backward()
-    assert {name for name, p in trained(model) if p.grad.abs().sum() > 0} == {"words.vectors", "head.vectors"}
+    moved = {name for name, p in trained(model) if p.grad.abs().sum() > 0}
+    assert moved == {"template_prompt.vectors", "head.vectors"}
 
 
 # --- sizes, at H = 1024

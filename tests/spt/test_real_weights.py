@@ -120,6 +120,6 @@ def test_each_method_can_take_a_step_on_real_weights(method: str, tmp_path: Any)
     model = run.factory.model(PromptLayers.of(layers, total)).train()
     (given,) = make_loader(run.examples("train")[:8], run.tokenizer, batch_size=8)
     torch.nn.functional.cross_entropy(model(given).logits, given["labels"]).backward()
-    tuned = model.words if config.prompt.place == "template" else model.choices
+    tuned = model.template_prompt if config.prompt.place == "template" else model.choices
     assert all(p.grad is not None and p.grad.isfinite().all() for p in tuned.parameters())
     assert any(p.grad.abs().sum() > 0 for p in tuned.parameters())

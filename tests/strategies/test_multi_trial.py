@@ -22,7 +22,7 @@ from spt.build import ModelFactory
 from spt.errors import InputError, TrialFailed
 from spt.heads import ClassificationHead
 from spt.prompts.config import PromptConfig
-from spt.training.fit import Fit
+from spt.training.result import TrainingResult
 from strategies.candidates import Candidate, Candidates, LayersEvaluator, explore
 from strategies.evolution import Evolution
 from strategies.ledger import Ledger
@@ -39,10 +39,10 @@ MAKE: dict[str, Callable[[int], Any]] = {
 every = pytest.mark.parametrize("name", MAKE)
 
 
-def score(layers: PromptLayers) -> Fit:
+def score(layers: PromptLayers) -> TrainingResult:
     """The higher the layers the better, up to 1."""
     dev = sum(layers.layers) / sum(range(layers.total))
-    return Fit(dev, epochs=1, steps=10, seconds=0.5, flops=COST - min(layers.layers))
+    return TrainingResult(dev, epochs=1, steps=10, seconds=0.5, flops=COST - min(layers.layers))
 
 
 def tried(found: Candidates) -> list[Layers]:
@@ -133,11 +133,11 @@ def test_a_killed_search_goes_on_with_the_same_candidates(name: str, after: int,
     expected = explore(MAKE[name](0), budget, score, 12, record=whole)
     calls: list[Layers] = []
 
-    def counted(layers: PromptLayers) -> Fit:
+    def counted(layers: PromptLayers) -> TrainingResult:
         calls.append(layers.layers)
         return score(layers)
 
-    def killed(layers: PromptLayers) -> Fit:
+    def killed(layers: PromptLayers) -> TrainingResult:
         if len(calls) == after:
             raise Killed
         return counted(layers)
@@ -156,12 +156,12 @@ def test_a_killed_search_goes_on_with_the_same_candidates(name: str, after: int,
 
 @every
 def test_a_search_killed_after_its_last_candidate_is_read_back(name: str, tmp_path: Path) -> None:
-    def run(scored: Callable[[PromptLayers], Fit]) -> Candidates:
+    def run(scored: Callable[[PromptLayers], TrainingResult]) -> Candidates:
         ledger = Ledger(tmp_path / "ledger.json", budget=3.5 * COST)
         record = tmp_path / "record.jsonl"
         return explore(MAKE[name](0), Budget(6, 3), scored, 12, ledger=ledger, dearest=COST, record=record)
 
-    def never(_: PromptLayers) -> Fit:
+    def never(_: PromptLayers) -> TrainingResult:
         raise AssertionError("a known candidate was run again")
 
     expected = run(score)
@@ -176,7 +176,7 @@ def test_a_failing_candidate_is_reported_and_survived(name: str, error: Exceptio
     if isinstance(error, TrialFailed):
         error.flops = 7
 
-    def failing(layers: PromptLayers) -> Fit:
+    def failing(layers: PromptLayers) -> TrainingResult:
         if 5 in layers.layers:
             raise error
         return score(layers)
@@ -197,7 +197,7 @@ def test_a_failing_candidate_is_reported_and_survived(name: str, error: Exceptio
 
 
 def test_nothing_is_found_where_every_candidate_fails() -> None:
-    def failing(layers: PromptLayers) -> Fit:
+    def failing(layers: PromptLayers) -> TrainingResult:
         raise TrialFailed(f"no luck with {layers}")
 
     for make in MAKE.values():
@@ -256,8 +256,8 @@ class Lookup:
     def __init__(self, worth: dict[str, float]) -> None:
         self.worth = worth
 
-    def __call__(self, layers: PromptLayers) -> Fit:
-        return Fit(sum(self.worth[str(layer)] for layer in layers.layers), 1, 1, 1.0, 1)
+    def __call__(self, layers: PromptLayers) -> TrainingResult:
+        return TrainingResult(sum(self.worth[str(layer)] for layer in layers.layers), 1, 1, 1.0, 1)
 
 
 LOOKUP = Lookup({"0": 0.5, "1": 0.25, "2": 0.125})

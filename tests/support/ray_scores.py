@@ -9,10 +9,10 @@ from pathlib import Path
 
 from spt.architecture import PromptLayers
 from spt.errors import TrialFailed
-from spt.training.fit import Fit
+from spt.training.result import TrainingResult
 
 
-def score(layers: PromptLayers, folder: Path | None = None, seconds: float = 0.0) -> Fit:
+def score(layers: PromptLayers, folder: Path | None = None, seconds: float = 0.0) -> TrainingResult:
     """Higher layers are better; with a folder, each training is noted there, and some end badly.
 
     (0, 5) fells its worker, (0, 4) the first time only, and (1, 2) raises.
@@ -29,10 +29,10 @@ def score(layers: PromptLayers, folder: Path | None = None, seconds: float = 0.0
             os.kill(os.getpid(), signal.SIGKILL)
         if layers.layers == (1, 2):
             raise TrialFailed("the loss is nan")
-    return Fit(dev=sum(layers.layers) / 10, epochs=1, steps=7, seconds=seconds, flops=11)
+    return TrainingResult(dev=sum(layers.layers) / 10, epochs=1, steps=7, seconds=seconds, flops=11)
 
 
-def meet(layers: PromptLayers, folder: Path) -> Fit:
+def meet(layers: PromptLayers, folder: Path) -> TrainingResult:
     """Ends once another process has begun as well; fails if none does."""
     (folder / str(os.getpid())).touch()
     deadline = time.monotonic() + 120

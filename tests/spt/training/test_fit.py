@@ -22,7 +22,8 @@ from spt.training import recipe
 from spt.training.callbacks import OnEpoch, checkpoint_path
 from spt.training.checkpoint import load_state
 from spt.training.config import TrainingConfig
-from spt.training.fit import Fit, fit
+from spt.training.fit import fit
+from spt.training.result import TrainingResult
 from tests.support.tiny import tiny_config
 
 STEPS = 15
@@ -48,7 +49,7 @@ class Tiny:
         model: PromptedModel | None = None,
         on_epoch: OnEpoch | None = None,
         **changes: Any,
-    ) -> tuple[Fit, PromptedModel]:
+    ) -> tuple[TrainingResult, PromptedModel]:
         config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "learning_rate": 0.01, **changes})
         model = model or self.model()
         train = make_loader(self.run.examples("train"), self.run.tokenizer, config.batch_size, self.seed)
@@ -66,7 +67,7 @@ def weights(model: PromptedModel) -> Tensor:
     return torch.cat([p.detach().flatten().clone() for _, p in trained(model)])
 
 
-def numbers(result: Fit) -> tuple[float, int, int]:
+def numbers(result: TrainingResult) -> tuple[float, int, int]:
     return result.dev, result.epochs, result.steps
 
 
@@ -97,14 +98,14 @@ def kill_after(epoch: int) -> OnEpoch:
 
 
 @pytest.fixture(scope="module")
-def whole(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fit, Tensor]:
+def whole(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Tensor]:
     """Three epochs at one go."""
     result, model = tiny.fit(tmp_path_factory.mktemp("whole"), epochs=3)
     return result, weights(model)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not(
-    tiny: Tiny, whole: tuple[Fit, Tensor], tmp_path: Path
+    tiny: Tiny, whole: tuple[TrainingResult, Tensor], tmp_path: Path
 ) -> None:
     torch.manual_seed(99)
     result, model = tiny.fit(tmp_path / "same", epochs=3)
@@ -116,7 +117,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(
 
 @pytest.mark.parametrize("moved", [False, True], ids=["in place", "folder moved"])
 def test_killed_after_an_epoch_it_ends_with_the_same_numbers(
-    tiny: Tiny, whole: tuple[Fit, Tensor], tmp_path: Path, moved: bool
+    tiny: Tiny, whole: tuple[TrainingResult, Tensor], tmp_path: Path, moved: bool
 ) -> None:
     folder = tmp_path / "run"
     with pytest.raises(Killed):
@@ -132,7 +133,7 @@ def test_killed_after_an_epoch_it_ends_with_the_same_numbers(
 
 
 def test_killed_inside_an_epoch_it_ends_with_the_same_numbers(
-    tiny: Tiny, whole: tuple[Fit, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, whole: tuple[TrainingResult, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[int] = []
     real = recipe.TrainingRecipe.check_finite
@@ -286,7 +287,7 @@ def test_a_model_with_nothing_to_train_is_only_scored(tmp_path: Path) -> None:
     zero_shot = Tiny(Run(config, tmp_path / "run"), layers=())
     result, model = zero_shot.fit(tmp_path / "train")
     score = evaluate(model, zero_shot.dev(TrainingConfig()), zero_shot.run.spec.task)["metric"]
-    assert result == Fit(score, epochs=0, steps=0, seconds=0.0, flops=0)
+    assert result == TrainingResult(score, epochs=0, steps=0, seconds=0.0, flops=0)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from spt.prompts.config import PromptConfig
 from spt.prompts.generators import random_vectors
 
 
-class AmongWords(nn.Module):
+class TemplatePrompt(nn.Module):
     """Adds a learned vector to each place that the template keeps for one.
 
     A padding token that the mask calls real keeps a place: texts cannot bring one. What it embeds to says

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from experiments.pipeline import Run, run
 from spt.architecture import PromptLayers
@@ -37,6 +38,19 @@ def test_a_run_trains_vectors_among_words_and_for_classes(tmp_path: Path) -> Non
         PromptServer({"warp": loaded})
 
 
+def test_a_prompt_saved_under_the_vectors_former_name_is_read(tmp_path: Path) -> None:
+    made = Run(tiny_config(tmp_path, **WARP), tmp_path / "run")
+    architecture = PromptLayers.of([0], LAYERS)
+    model = made.factory.model(architecture)
+    PromptClassifier(model, made.tokenizer, made.spec, architecture).save_pretrained(tmp_path / "prompt")
+    path = tmp_path / "prompt" / "prompt.safetensors"
+    weights = load_file(path)
+    weights["words.vectors"] = weights.pop("template_prompt.vectors")
+    save_file(weights, path)
+    loaded = PromptClassifier.from_pretrained(tmp_path / "prompt", made.backbone)
+    assert torch.equal(loaded.model.template_prompt.vectors, model.template_prompt.vectors)
+
+
 def test_each_place_gets_its_vector_and_padding_none(tmp_path: Path) -> None:
     made = Run(tiny_config(tmp_path, **WARP), tmp_path / "run")
     model = made.factory.model(PromptLayers.of([0], LAYERS))
@@ -44,9 +58,9 @@ def test_each_place_gets_its_vector_and_padding_none(tmp_path: Path) -> None:
     padded = torch.tensor([[*ids, 0, 0]])
     batch = {"input_ids": padded, "attention_mask": torch.tensor([[1] * len(ids) + [0, 0]])}
     hidden = torch.zeros(1, len(ids) + 2, 32)
-    changed = model.words(hidden, batch)[0]
+    changed = model.template_prompt(hidden, batch)[0]
     places = [0, 4, 6]
-    assert torch.equal(changed[places], model.words.vectors)
+    assert torch.equal(changed[places], model.template_prompt.vectors)
     others = [i for i in range(len(ids) + 2) if i not in places]
     assert not changed[others].any()
 

@@ -1,0 +1,24 @@
+"""What a training reports of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """The outcome of a training, and what it took.
+
+    Attributes:
+        dev: best score of the dev split, in the task's metric.
+        epochs: passes over the training split.
+        steps: of the optimiser.
+        seconds: of training, dev scores included.
+        flops: floating-point operations, dev scores included.
+    """
+
+    dev: float
+    epochs: int
+    steps: int
+    seconds: float
+    flops: int
