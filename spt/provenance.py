@@ -1,12 +1,14 @@
-"""Which versions and which kind of machine a result was made with."""
+"""What a result was made with: command, date, versions, and the kind of machine."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
-
-import torch
+from typing import Any
 
 PACKAGES = (
     "spt-nas",
@@ -21,19 +23,48 @@ PACKAGES = (
 )
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """What a result was made with; in a JSON file, its four keys stand beside those of the result.
+
+    Attributes:
+        command: that a user types to make the result again; None where a config.yml beside it says all.
+        date: in ISO form; None in results of versions that did not note it.
+        versions: package -> installed version.
+        machine: processor, cores, threads and GPU.
+    """
+
+    command: str | None
+    date: str | None
+    versions: Mapping[str, str]
+    machine: Mapping[str, str | int]
+
+    @classmethod
+    def now(cls, command: str | None = None) -> Provenance:
+        """Note today's date, and the versions and the machine of this process."""
+        return cls(command, date.today().isoformat(), versions(), machine())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the four keys as JSON has them."""
+        return asdict(self)
+
+
 def versions() -> dict[str, str]:
-    """Installed versions of what shapes a result; packages that are not installed are left out."""
-    found = {"python": platform.python_version()}
+    """Return the installed versions of what shapes a result; packages that are not installed are left out."""
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def machine() -> dict[str, str | int]:
-    """The kind of machine, without its name."""
+    """Describe the machine without its name."""
+    # takes seconds to load, for which reading a result need not wait
+    import torch  # noqa: PLC0415
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     cores, threads = os.cpu_count() or 1, torch.get_num_threads()
     return {"processor": platform.machine(), "cores": cores, "threads": threads, "gpu": gpu}

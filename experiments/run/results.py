@@ -1,0 +1,234 @@
+"""What a run found, in its folder: `RunMetrics` is metrics.json, `SearchResult` is search/search.json.
+
+One name, one meaning, in every JSON file of this project: `search_...` is of the search alone, `train_...`
+of the training of what it found, `total_...` of both together. `flops`, `steps` and `seconds` alone are those
+of the one training, step or charge that a record is about. `dev_metric` and `test_metric` are the task's
+metric, whose name is under `metric`: the number that dev selects by, trials report, tuning optimises and
+comparisons rank.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from spt.errors import InputError
+from spt.files import write_text
+from spt.metrics import Metric
+from spt.provenance import Provenance
+
+PROVENANCE = tuple(field.name for field in fields(Provenance))
+# before metrics named the task's metric
+RENAMED_METRICS = {
+    "f1": "test_f1",
+    "steps": "train_steps",
+    "epochs": "train_epochs",
+    "seconds": "total_seconds",
+}
+# before the names of search.json were those of metrics.json
+RENAMED_SEARCH = {"seconds": "search_seconds", "steps": "search_steps", "flops": "search_flops"}
+FORBID_OTHER_KEYS = ConfigDict(extra="forbid")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What search/search.json holds.
+
+    Attributes:
+        layers: that were found.
+        evaluations: how many subsets of layers were scored.
+        search_seconds: without the training of the layers that were found.
+        search_steps: of the optimiser, likewise.
+        search_flops: operations, likewise; those of the derivation are among them.
+        derivation_flops: operations of reading the layers off a hyper-network.
+        derivation: how they were read off; None where there was no hyper-network.
+        scores: layer -> what the derivation ranked it by.
+        gates: layer -> its learned gate in [0, 1]; None where none is learned.
+        derivations: every derivation -> what it finds, where search.compare_derivations asks for it.
+    """
+
+    __pydantic_config__ = FORBID_OTHER_KEYS
+
+    layers: tuple[int, ...]
+    evaluations: int
+    search_seconds: float
+    search_steps: int
+    search_flops: int
+    derivation_flops: int = 0
+    derivation: str | None = None
+    scores: Mapping[int, float] | None = None
+    gates: Mapping[int, float] | None = None
+    derivations: Mapping[str, Any] | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> SearchResult:
+        """Read a search.json of this version or an older one.
+
+        Raises:
+            InputError: for a missing or an unknown key, or a value of the wrong type.
+        """
+        content = _read_mapping(path)
+        if "search_flops" not in content:
+            content = _renamed(content, RENAMED_SEARCH)
+        return _checked(cls, content, path)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the keys and values that JSON has."""
+        return dict(_adapter(SearchResult).dump_python(self, mode="json"))
+
+    def write(self, path: Path) -> None:
+        """Write a search.json."""
+        _write(path, self.as_json())
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """What metrics.json holds.
+
+    Attributes:
+        layers: that have a prompt, of `layers_total`.
+        metric: name of the task's metric.
+        dev_metric: the task's metric on dev, by which dev selects.
+        test_f1: binary on class 1 for tasks of two classes whose metric is F1, macro for others.
+        gates: layer -> its learned gate in [0, 1]; None where none is learned.
+        scores: layer -> what the derivation ranked it by; None where there was none.
+        evaluations: how many subsets of layers the search scored.
+        tunable_parameters: of prompts and head together.
+        search_seconds: of the search, without the training of what it found.
+        train_seconds: of that training.
+        total_seconds: of both.
+        train_steps: of the optimiser; likewise `search_steps`.
+        train_flops: operations; likewise `search_flops` and `total_flops`.
+        train_size: rows; likewise `dev_size` and `test_size`.
+    """
+
+    __pydantic_config__ = FORBID_OTHER_KEYS
+
+    task: str
+    backbone: str
+    strategy: str
+    seed: int
+    layers: tuple[int, ...]
+    layers_total: int
+    metric: Metric
+    dev_metric: float
+    test_metric: float
+    dev_accuracy: float
+    test_accuracy: float
+    test_f1: float
+    gates: Mapping[int, float] | None
+    scores: Mapping[int, float] | None
+    evaluations: int
+    prompt_parameters: int
+    head_parameters: int
+    tunable_parameters: int
+    search_seconds: float
+    train_seconds: float
+    total_seconds: float
+    search_steps: int
+    train_steps: int
+    train_epochs: int
+    search_flops: int
+    train_flops: int
+    total_flops: int
+    train_size: int
+    dev_size: int
+    test_size: int
+    provenance: Provenance
+
+    @classmethod
+    def read(cls, path: Path) -> RunMetrics:
+        """Read a metrics.json of this version or an older one.
+
+        Raises:
+            InputError: for a missing or an unknown key, or a value of the wrong type.
+        """
+        content = with_current_names(_read_mapping(path))
+        provenance = {key: content.pop(key, None) for key in PROVENANCE}
+        return _checked(cls, {**content, "provenance": provenance}, path)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the keys and values that JSON has, those of the provenance among them."""
+        content = _adapter(RunMetrics).dump_python(self, mode="json")
+        provenance = content.pop("provenance")
+        return {**content, **provenance}
+
+    def write(self, path: Path) -> None:
+        """Write a metrics.json."""
+        _write(path, self.as_json())
+
+
+def with_current_names(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all or some of a run's metrics, of this version or an older one, under today's names.
+
+    Files from before `metric` was noted differ in this: `seconds` is of search and training together,
+    `train_flops` too where there is no `total_flops` (comparisons of methods and of strategies), the metric
+    has no name, and where accuracy alone was noted, it is the task's metric.
+    """
+    if "metric" in metrics:
+        return dict(metrics)
+    current = _renamed(metrics, RENAMED_METRICS)
+    if "search_seconds" in current and "train_seconds" in current:
+        current["total_seconds"] = current["search_seconds"] + current["train_seconds"]
+    if "train_flops" in current and "total_flops" not in current:
+        current["total_flops"] = current.pop("train_flops")
+    for split in ("dev", "test"):
+        if f"{split}_accuracy" in current:
+            current.setdefault(f"{split}_metric", current[f"{split}_accuracy"])
+    return {**current, "metric": _metric_of(current)}
+
+
+def _metric_of(metrics: Mapping[str, Any]) -> Metric:
+    """Tell the metric from its values, which each are made of accuracy and F1 or are of Matthews."""
+    accuracy, f1, test = (metrics.get(f"test_{name}") for name in ("accuracy", "f1", "metric"))
+    if test == accuracy and metrics.get("dev_metric") == metrics.get("dev_accuracy"):
+        return "accuracy"
+    if test == f1:
+        return "f1"
+    if accuracy is not None and f1 is not None and test == (accuracy + f1) / 2:
+        return "accuracy_and_f1"
+    return "matthews"
+
+
+def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in content.items()}
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{path}' cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f"'{path}' holds {type(content).__name__}, but must be a mapping of names to values."
+        )
+    return content
+
+
+def _checked(kind: type[Result], content: Mapping[str, Any], path: Path) -> Result:
+    try:
+        result: Result = _adapter(kind).validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InputError(
+            f"'{path}' is not what a run of this version or an older one writes ({problems}). "
+            "Delete the run's folder and run it again, or choose another folder."
+        ) from error
+    return result
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2) + "\n")
