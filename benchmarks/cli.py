@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from experiments.console import GOES_ON, Overrides, Workers, exit_codes, settle
+from experiments.console import GOES_ON, Overrides, Workers, exit_codes
+from experiments.logs import quiet_libraries
 
 if TYPE_CHECKING:
     from experiments.comparing.grid import Outcome
@@ -28,7 +29,7 @@ def table(
 
     Half an hour of one core a seed. Resumable: the same command goes on where it was stopped.
     """
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes(GOES_ON):
         from benchmarks.layers.make_table import make_table
 
@@ -55,7 +56,7 @@ def strategies(
 
     One-shot strategies are really trained, the others look candidates up. Resumable.
     """
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes(GOES_ON):
         from benchmarks.layers.strategies import measure
 
@@ -90,7 +91,7 @@ def tuning(
 
     About an hour of two cores. Resumable.
     """
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes(GOES_ON):
         from benchmarks.tuning import measure
 
@@ -122,7 +123,7 @@ def speed(
 
     Resumable part by part; delete the folder to measure again.
     """
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes(GOES_ON):
         from benchmarks.cost.speed import measure
 
@@ -140,7 +141,7 @@ def search_cost(
     ] = "search_cost",
 ) -> None:
     """Cost and accuracy of whole runs: peft's PromptTuning, search with retraining, and two late layers."""
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes("Stopped; nothing is kept."):
         from benchmarks.cost.search_cost import measure
 
@@ -187,7 +188,7 @@ def methods(
 
     Writes results.json, table.csv, runs.csv and report.html into the folder. Resumable.
     """
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes(GOES_ON):
         from benchmarks.methods.measure import measure
         from experiments.run.keys import parse_overrides
@@ -223,7 +224,7 @@ def neighbours(
 
     Resumable.
     """
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes(GOES_ON):
         from benchmarks.neighbours import measure
         from experiments.run.keys import parse_overrides

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich import print as show
 
-from experiments.console import GOES_ON, Overrides, Workers, exit_codes, settle
+from experiments.console import GOES_ON, Overrides, Workers, exit_codes
+from experiments.logs import quiet_libraries
 
 if TYPE_CHECKING:
     from experiments.pipeline import Run
@@ -100,7 +101,7 @@ def predict(
 
     With --ensemble the label with the most votes is given, and its share of the votes.
     """
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes("Stopped."):
         from torch.cuda import is_available
 
@@ -144,7 +145,7 @@ def compare(
 
     What the folder already holds is not repeated, be it by this command or by nnictl.
     """
-    settle(quiet)
+    quiet_libraries(quiet)
     with exit_codes(GOES_ON):
         from experiments.comparing.compare import compare_experiment
         from experiments.run.keys import parse_overrides
@@ -172,7 +173,7 @@ def transfer(
 
     A backbone of another depth gets them at the same relative depths.
     """
-    settle(quiet)
+    quiet_libraries(quiet)
     with exit_codes(GOES_ON):
         from experiments.comparing.compare import compare_and_show
         from experiments.comparing.transfer import transfer_cells
@@ -203,7 +204,7 @@ def neighbours(
     count: Annotated[int, typer.Option(min=1, help="Words a vector.")] = 5,
 ) -> None:
     """Read a prompt by the words nearest to its vectors, beside those of random vectors."""
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     with exit_codes("Stopped."):
         from experiments.neighbours import neighbour_table
         from spt.serving.classifier import PromptClassifier
@@ -237,7 +238,7 @@ def tune(
 
     Writes best.yml, which `spt run` takes, best/ with its run, optuna.journal and report.html.
     """
-    settle(quiet)
+    quiet_libraries(quiet)
     with exit_codes("Stopped. The same command with --resume goes on."):
         from experiments.run.keys import parse_overrides
         from experiments.tuning.config import load_tune_config
@@ -267,11 +268,11 @@ def show_config(
     with exit_codes("Stopped."):
         import yaml
 
-        from experiments.config import load_config
+        from experiments.config import RunConfig, load_config
         from experiments.run.keys import parse_overrides, schema_lines
 
         if config is None:
-            print("\n".join(schema_lines()))
+            print("\n".join(schema_lines(RunConfig)))
             return
         resolved = load_config(config, parse_overrides(overrides or []))
         print(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
@@ -286,14 +287,16 @@ def _stage(
     stage: "Callable[[Run], Any]", path: Path, overrides: list[str] | None, folder: Path | None, quiet: bool
 ) -> None:
     """One stage of a run, and what precedes it, inside its folder."""
-    settle(quiet)
+    quiet_libraries(quiet)
     with exit_codes(GOES_ON):
         from experiments.config import load_config
-        from experiments.pipeline import Run
         from experiments.run.keys import parse_overrides
-        from experiments.run.summary import table
 
         config = load_config(path, parse_overrides(overrides or []))
+        # what is wrong with a config is said before what trains is loaded
+        from experiments.pipeline import Run
+        from experiments.run.summary import table
+
         folder = folder or Path("runs") / config.name
         with Run(config, folder).claimed() as claimed:
             stage(claimed)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from experiments.run.keys import bad_config, read_tree
-from spt.data import DataConfig
-from spt.prefix_cache import CacheMode
+from spt.data.config import DataConfig
+from spt.modes import CacheMode
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig
 from spt.tasks import Task, get_task

@@ -1,4 +1,4 @@
-"""What every command does: quiet libraries, one message an error, an exit code."""
+"""What commands share: arguments, one message an error, an exit code."""
 
 import sys
 from collections.abc import Iterator
@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+
+from spt.errors import InputError, TrialFailed
 
 GOES_ON = "Stopped. The same command goes on from the last finished epoch."
 
@@ -20,19 +22,9 @@ Overrides = Annotated[
 Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
 
 
-def settle(quiet: bool) -> None:
-    """Silence what other libraries advertise; with `quiet`, all but errors."""
-    # loads nni, for which --help must not wait
-    from experiments import logs
-
-    logs.settle(quiet)
-
-
 @contextmanager
 def exit_codes(stopped: str) -> Iterator[None]:
-    """2 for bad input, 1 for a failed training, 130 for Ctrl-C, each with one message and no traceback."""
-    from spt.errors import InputError, TrialFailed
-
+    """Exit with 2 for bad input, 1 for a failed training, 130 for Ctrl-C: one message each, no traceback."""
     try:
         yield
     except InputError as error:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from experiments.logs import settle
+from experiments.logs import quiet_libraries
 from experiments.nni_trials.experiment import ExperimentError, NniExperiment, Trial
 from experiments.run.summary import percent
 from spt.assets import fetch
@@ -40,7 +40,7 @@ def main() -> int:
     """Run the demo; returns the exit code: 1 if the experiment or all its trials failed, 2 for bad input."""
     # leave no process behind when this one is asked to end
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    settle(quiet=False)
+    quiet_libraries(quiet=False)
     console = Console(highlight=False)
     try:
         return run_demo(console, RUNS / "demo")

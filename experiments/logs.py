@@ -5,10 +5,6 @@ import os
 import sys
 import warnings
 
-import nni  # noqa: F401
-
-# NNI sets its own level while it is imported, Lightning that of its parent logger
-CHATTY = ("nni", "pytorch_lightning.utilities.rank_zero")
 # each is about something done on purpose here, or about NNI 3.0 beside a newer torch
 HARMLESS = (
     ".*is found to be not a nn.Module.*",
@@ -20,19 +16,19 @@ HARMLESS = (
 )
 
 
-def settle(quiet: bool) -> None:
+def quiet_libraries(quiet: bool) -> None:
     """Silence advertising and harmless warnings, and loading bars where nobody watches.
 
-    Call it before anything of Hugging Face is imported: their bars are chosen at import.
+    It imports none of them. Call it before anything of Hugging Face is imported: their bars are chosen then.
 
     Args:
         quiet: leave errors only.
     """
     for message in HARMLESS:
         warnings.filterwarnings("ignore", message)
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("spt").setLevel(logging.ERROR if quiet else logging.INFO)
+    # NNI and Lightning set their own levels when they are imported, so that levels set here would not last
+    logging.disable(logging.INFO)
+    logging.getLogger("spt").setLevel(logging.ERROR if quiet else logging.WARNING)
     # it lists weights that a backbone has and nothing here uses; those that are missing end the command
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     if quiet or not sys.stderr.isatty():

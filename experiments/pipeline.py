@@ -21,12 +21,14 @@ from experiments.run import searching
 from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
 from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
-from spt.data import Example, encode, load_splits, make_loader
+from spt.data.batches import make_loader
+from spt.data.encoding import Example, encode
+from spt.data.loading import load_splits
 from spt.errors import InputError
 from spt.evaluation import evaluate
 from spt.files import write_text
 from spt.model import PromptedModel, trained
-from spt.precision import Precision
+from spt.modes import Precision
 from spt.prefix_cache import PrefixCache
 from spt.provenance import machine, versions
 from spt.reports.run_page import write_model_card, write_report

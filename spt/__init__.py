@@ -1,1 +1,45 @@
-"""Selective prompt tuning of frozen transformers: the method, without any search or scheduling framework."""
+"""Selective prompt tuning of frozen transformers: what is imported from here is loaded when it is used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spt.architecture import PromptLayers
+    from spt.errors import InputError
+    from spt.serving.classifier import PromptClassifier
+    from spt.serving.ensemble import PromptEnsemble
+    from spt.serving.server import PromptServer, Request
+
+    __version__: str
+
+# torch takes seconds to load, for which `import spt` need not wait
+_MODULES = {
+    "InputError": "spt.errors",
+    "PromptClassifier": "spt.serving.classifier",
+    "PromptEnsemble": "spt.serving.ensemble",
+    "PromptLayers": "spt.architecture",
+    "PromptServer": "spt.serving.server",
+    "Request": "spt.serving.server",
+}
+
+__all__ = [
+    "InputError",
+    "PromptClassifier",
+    "PromptEnsemble",
+    "PromptLayers",
+    "PromptServer",
+    "Request",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("spt-nas")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'spt' has no attribute '{name}'")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

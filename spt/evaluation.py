@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from spt.data.batches import to_device
 from spt.metrics import score
 from spt.model import PromptedModel
 from spt.tasks import Task
@@ -22,7 +22,7 @@ def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArra
     device = model.backbone.device
     rows, labels, chances = [], [], []
     for batch in loader:
-        chances.append(model(move_data_to_device(batch, device)).logits.float().softmax(-1).cpu())
+        chances.append(model(to_device(batch, device)).logits.float().softmax(-1).cpu())
         rows.append(batch["rows"])
         labels.append(batch["labels"])
     order = torch.cat(rows).argsort()

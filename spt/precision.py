@@ -1,14 +1,12 @@
-"""The two precisions of the forward pass."""
+"""The forward pass in the precision of a training, outside of Lightning's loop."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 
-Precision = Literal["32", "bf16"]
+from spt.modes import Precision
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """What Lightning's `bf16-mixed` does to a forward pass, for passes outside of its loop."""
+    """Do what Lightning's `bf16-mixed` does to a forward pass."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -12,12 +12,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from filelock import FileLock
-from lightning_fabric.utilities import move_data_to_device
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -25,13 +24,14 @@ from transformers import PreTrainedTokenizerBase
 
 from spt.assets import cache_folder
 from spt.backbones.base import Backbone
-from spt.data import Example, make_loader
+from spt.data.batches import make_loader, to_device
+from spt.data.encoding import Example
 from spt.errors import InputError
 from spt.flops import FlopCounter
 from spt.model import PromptedModel
-from spt.precision import Precision, autocast
+from spt.modes import CacheMode, Precision
+from spt.precision import autocast
 
-CacheMode = Literal["auto", "memory", "disk", "off"]
 LIMIT = 8 * 2**30
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _compute(
     counter = FlopCounter()
     for batch in make_loader(list(examples), tokenizer, batch_size):
         with counter:
-            hidden = model.prefix(move_data_to_device(batch, model.backbone.device)).cpu()
+            hidden = model.prefix(to_device(batch, model.backbone.device)).cpu()
         for row, state, mask in zip(batch["rows"].tolist(), hidden, batch["attention_mask"], strict=True):
             index = position[row]
             states[starts[index] : starts[index + 1]] = state[mask.bool()]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spt.data import Batch
+from spt.data.batches import Batch
 from spt.heads import Output
 from spt.model import PromptedModel
 from strategies.hyper_network import fixed_gates

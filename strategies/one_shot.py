@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from search_spaces.prompt_layers import PromptLayerSpace, to_sample
-from spt.data import Batch
+from spt.data.batches import Batch
 from spt.data.halves import halves
 from spt.errors import InputError, unknown
 from spt.evaluation import evaluate

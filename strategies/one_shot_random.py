@@ -9,7 +9,7 @@ from numpy.random import RandomState
 from torch import Tensor
 
 from search_spaces.prompt_layers import PromptLayerSpace
-from spt.data import Batch
+from spt.data.batches import Batch
 from strategies.hyper_network import fixed_gates, only
 from strategies.one_shot import OneShot, OneShotModule
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.prompt_layers import PromptLayerSpace
-from spt.data import Batch
+from spt.data.batches import Batch
 from spt.errors import unknown
 from spt.model import PromptedModel
 from strategies.consistency import DISTANCES, consistent_loss, pruned_layers

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from experiments.config import RunConfig
 from experiments.pipeline import OnEpoch, Run
 from spt.backbones.base import Backbone
-from spt.data import Example
+from spt.data.encoding import Example
 
 SPLITS = ("train", "dev", "test")
 

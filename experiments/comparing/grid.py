@@ -18,7 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 from pydantic import ValidationError
 
 from experiments.config import NEUTRAL, RunConfig
-from experiments.logs import settle
+from experiments.logs import quiet_libraries
 from spt.errors import InputError, TrialFailed
 
 ATTEMPTS = 2
@@ -155,7 +155,11 @@ def _in_processes(
     if not jobs:
         return
     with ProcessPool(
-        workers, max_tasks=int(fresh), initializer=settle, initargs=(True,), context=get_context("spawn")
+        workers,
+        max_tasks=int(fresh),
+        initializer=quiet_libraries,
+        initargs=(True,),
+        context=get_context("spawn"),
     ) as pool:
         names = {pool.schedule(outcome_of, (job, folder / name)): name for name, job in jobs.items()}
         try:

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch.nn.functional import cross_entropy
 
 from search_spaces.budget import Layers
 from spt.architecture import PromptLayers
-from spt.data import make_loader
+from spt.data.batches import make_loader, to_device
 from spt.flops import flops
 from spt.model import PromptedModel
 
@@ -54,5 +53,5 @@ def _pass(run: Run, model: PromptedModel, split: str, batch_size: int, step: Cal
     batches = list(make_loader(run.examples(split), run.tokenizer, batch_size, run.config.seed))
     tokens = [batch["input_ids"].shape[0] * (batch["input_ids"].shape[1] + length) for batch in batches]
     longest = max(range(len(batches)), key=lambda index: batches[index]["input_ids"].shape[1])
-    batch = move_data_to_device(batches[longest], model.backbone.device)
+    batch = to_device(batches[longest], model.backbone.device)
     return MARGIN * flops(lambda: step(batch)) / tokens[longest] * sum(tokens)

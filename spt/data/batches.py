@@ -1,7 +1,7 @@
 """Encoded rows -> padded batches of rows of similar length."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypedDict, cast
 
@@ -104,6 +104,14 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
         if "token_type_ids" in example:
             batch["token_type_ids"][index, :length] = torch.tensor(example["token_type_ids"])
     return batch
+
+
+def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return the batch with its tensors on a device."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in batch.items()
+    }
 
 
 def make_loader(

@@ -1,11 +1,12 @@
 """Rows -> token ids, plain or inside the task's template, cut to a length."""
 
+from __future__ import annotations
+
 import logging
 import re
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
@@ -17,6 +18,10 @@ MAX_CUTS = 8
 UNLABELLED = -1
 
 Tokens = dict[str, Any]
+
+if TYPE_CHECKING:
+    # prediction encodes texts without it, and it takes a second to load
+    from datasets import Dataset
 
 log = logging.getLogger(__name__)
 

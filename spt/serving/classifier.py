@@ -10,7 +10,8 @@ from typing import Any
 from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
 from spt.build import load_backbone, load_tokenizer, new_factory
-from spt.data import encode_texts, make_loader
+from spt.data.batches import make_loader
+from spt.data.encoding import encode_texts
 from spt.evaluation import probabilities
 from spt.model import PromptedModel, trained
 from spt.serving.saved_prompt import SavedPrompt

@@ -9,11 +9,11 @@ from itertools import chain
 from typing import Any
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from spt.data import encode_texts, make_loader
+from spt.data.batches import make_loader, to_device
+from spt.data.encoding import encode_texts
 from spt.errors import InputError
 from spt.prompts.choices import InsertPrompt
 from spt.prompts.generators import FreePrompt
@@ -158,7 +158,7 @@ def _for_text(classifier: PromptClassifier, text: str, pair: str | None) -> dict
     hooks = [insert.register_forward_hook(partial(keep, layer)) for layer, insert in inserts.items()]
     try:
         (batch,) = make_loader(examples, classifier.tokenizer, batch_size=1)
-        model.eval()(move_data_to_device(batch, model.backbone.device))
+        model.eval()(to_device(batch, model.backbone.device))
     finally:
         for hook in hooks:
             hook.remove()

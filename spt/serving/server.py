@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spt.data import Example, encode_texts, make_loader
+from spt.data.batches import make_loader, to_device
+from spt.data.encoding import Example, encode_texts
 from spt.errors import InputError, unknown
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt
@@ -90,7 +90,7 @@ class PromptServer:
         answers: dict[int, Prediction] = {}
         for batch in self._loader(requests, batch_size):
             tasks = [requests[row].task for row in batch["rows"].tolist()]
-            answers |= self._answer(move_data_to_device(batch, self.backbone.device), tasks)
+            answers |= self._answer(to_device(batch, self.backbone.device), tasks)
         return [answers[row] for row in range(len(requests))]
 
     def _loader(self, requests: Sequence[Request], batch_size: int) -> DataLoader[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from spt.precision import Precision
+from spt.modes import Precision
 
 
 class TrainingConfig(BaseModel):

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from spt.data import Batch
+from spt.data.batches import Batch
 from spt.errors import TrialFailed
 from spt.metrics import score
 from spt.model import PromptedModel, trained

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import record, tuning
 from experiments.comparing.grid import Outcome
-from spt.data import load_splits
+from spt.data.loading import load_splits
 from spt.errors import TrialFailed
 
 

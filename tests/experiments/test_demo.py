@@ -155,7 +155,7 @@ def test_errors_are_one_line_and_an_exit_code(
 
     monkeypatch.setattr(demo, "run_demo", fails)
     monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(demo, "settle", lambda quiet: None)  # noqa: ARG005
+    monkeypatch.setattr(demo, "quiet_libraries", lambda quiet: None)  # noqa: ARG005
     assert demo.main() == code
     assert capsys.readouterr().out == f"Error: {error}\n"
 

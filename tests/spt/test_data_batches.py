@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spt.data import BucketedBatches, collate, halves, make_loader
+from spt.data.batches import BucketedBatches, collate, make_loader
+from spt.data.halves import halves
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
 TOKENIZER = SimpleNamespace(pad_token_id=7, eos_token_id=9)

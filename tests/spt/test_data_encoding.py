@@ -8,7 +8,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from spt.assets import backbone_path
-from spt.data import encode, encode_texts, label_word_ids
+from spt.data.encoding import encode, encode_texts
+from spt.data.label_words import label_word_ids
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
 

@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spt.data import DataConfig, load_splits, loading, sources
+from spt.data import loading, sources
+from spt.data.config import DataConfig
+from spt.data.loading import load_splits
 from spt.errors import InputError
 from spt.tasks import get_task
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from spt.data import make_loader
+from spt.data.batches import make_loader
 from spt.data.encoding import Example
 from spt.evaluation import evaluate, probabilities
 from spt.heads import ClassificationHead

@@ -14,7 +14,8 @@ from torch import Tensor
 from experiments.pipeline import Run
 from experiments.pipeline import run as pipeline_run
 from spt.architecture import PromptLayers
-from spt.data import encode, make_loader
+from spt.data.batches import make_loader
+from spt.data.encoding import encode
 from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache, key

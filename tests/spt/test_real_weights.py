@@ -14,7 +14,8 @@ from experiments.pipeline import Run
 from spt.architecture import PromptLayers
 from spt.assets import ASSETS, backbone_path, cache_folder
 from spt.backbones.registry import load_backbone
-from spt.data import encode_texts, make_loader
+from spt.data.batches import make_loader
+from spt.data.encoding import encode_texts
 from spt.data.label_words import label_word_ids
 from spt.heads import VerbalizerHead
 from spt.model import PromptedModel

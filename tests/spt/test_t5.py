@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedTokenizerF
 from experiments.pipeline import Run, run
 from spt.backbones.registry import FAMILIES, load_backbone
 from spt.backbones.t5 import T5Backbone
-from spt.data import label_sequences
+from spt.data.label_words import label_sequences
 from spt.errors import InputError
 from spt.heads import TextToTextHead
 from spt.model import PromptedModel, trained

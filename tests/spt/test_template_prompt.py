@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from experiments.pipeline import Run, run
 from spt.architecture import PromptLayers
-from spt.data import encode_texts
+from spt.data.encoding import encode_texts
 from spt.errors import InputError
 from spt.heads import LabelVectorsHead
 from spt.serving.classifier import PromptClassifier

@@ -20,7 +20,7 @@ from benchmarks.cost.measure import saved_bytes
 from experiments.pipeline import Run
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
-from spt.data import Batch
+from spt.data.batches import Batch
 from spt.errors import InputError, TrialFailed
 from spt.model import trained
 from strategies.evaluator import new_evaluator

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from experiments.pipeline import Run
 from spt.architecture import PromptLayers
-from spt.data import encode_texts, make_loader
+from spt.data.batches import make_loader
+from spt.data.encoding import encode_texts
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.model import trained
@@ -84,7 +85,8 @@ ELSEWHERE = """
 import sys, torch
 torch.set_num_threads(1)
 from spt.serving.classifier import PromptClassifier
-from spt.data import encode_texts, make_loader
+from spt.data.batches import make_loader
+from spt.data.encoding import encode_texts
 loaded = PromptClassifier.from_pretrained(sys.argv[1])
 spec = loaded.spec
 examples = encode_texts(sys.argv[3:], None, loaded.tokenizer, spec.task, spec.max_length, spec.verbalizes)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from experiments.pipeline import Run
 from spt.architecture import PromptLayers
-from spt.data import make_loader
+from spt.data.batches import make_loader
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained
