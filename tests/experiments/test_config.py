@@ -225,7 +225,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
 
 
 def test_the_schema_is_a_config_of_the_defaults_with_every_key_explained() -> None:
-    lines = list(schema_lines())
+    lines = list(schema_lines(RunConfig))
     text = "\n".join(lines)
     assert checked(yaml.safe_load(text), "schema") == RunConfig()
     for key, description in leaves(RunConfig).items():

@@ -1,0 +1,44 @@
+"""What a command loads: nothing before it is known to be needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.spt.serving.test_server import classifier
+from tests.support.loaded import loaded_by, loaded_by_command
+
+CONFIG = Path(__file__).parents[2] / "experiments" / "configs" / "trec.yml"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("module", ["experiments.cli", "experiments.config", "benchmarks.cli"])
+def test_a_module_that_every_command_reads_loads_no_framework(module: str) -> None:
+    assert loaded_by(f"import {module}") == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["run", "--help"], 0),
+        (["config"], 0),
+        (["config", CONFIG, "training.epochs=3"], 0),
+        (["run", CONFIG, "trainin.epochs=3"], 2),
+        (["search", CONFIG, "search.layers=0"], 2),
+        (["run", "none.yml"], 2),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,
+)
+def test_what_needs_no_framework_loads_none(arguments: list[object], exit_code: int) -> None:
+    assert loaded_by_command(*arguments, exit_code=exit_code) == set()
+
+
+def test_prediction_loads_torch_and_transformers_alone(tmp_path: Path) -> None:
+    classifier(tmp_path, (1, 2)).save_pretrained(tmp_path / "model")
+    texts = tmp_path / "texts.txt"
+    texts.write_text("it was fine\n", encoding="utf-8")
+    assert loaded_by_command("predict", tmp_path / "model", texts) == {"torch", "transformers"}
