@@ -37,7 +37,7 @@ $(VENV)/.setup: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.setup-test: $(VENV)/.setup
-	$(BIN)/python -m pip install --quiet -e ".[test,bench]"
+	$(BIN)/python -m pip install --quiet -e ".[test,bench,backbones]"
 	@touch $@
 
 # A plain torch brings gigabytes of CUDA on Linux, so a machine without a GPU gets the CPU build.

@@ -1,5 +1,7 @@
 """`python -m benchmarks`: what is measured. What is heavy is imported inside the commands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,9 +9,13 @@ import typer
 
 from experiments.console import GOES_ON, Overrides, Workers, exit_codes
 from experiments.logs import quiet_libraries
+from spt.extras import need
 
 if TYPE_CHECKING:
     from experiments.comparing.grid import Outcome
+
+BENCHMARKS = Path(__file__).parent
+CONFIGS = BENCHMARKS.parent / "experiments" / "configs"
 
 app = typer.Typer(help="Measure: the truth about layers, speed, methods side by side.", no_args_is_help=True)
 
@@ -17,6 +23,20 @@ app = typer.Typer(help="Measure: the truth about layers, speed, methods side by 
 @app.callback()
 def _root() -> None:
     pass
+
+
+@contextmanager
+def measuring(stopped: str = GOES_ON, packages: tuple[str, ...] = ()) -> Iterator[None]:
+    """Run a command's body with quiet libraries, exit codes, and the optional packages that it needs.
+
+    Args:
+        stopped: what Ctrl-C answers.
+        packages: keys of `spt.extras.EXTRAS`.
+    """
+    with exit_codes(stopped):
+        need(*packages)
+        quiet_libraries(quiet=False)
+        yield
 
 
 @app.command()
@@ -29,8 +49,7 @@ def table(
 
     Half an hour of one core a seed. Resumable: the same command goes on where it was stopped.
     """
-    quiet_libraries(quiet=False)
-    with exit_codes(GOES_ON):
+    with measuring():
         from benchmarks.layers.make_table import make_table
 
         failed = make_table(folder, seeds=range(seeds), workers=workers, on_done=say)
@@ -40,9 +59,13 @@ def table(
 @app.command()
 def strategies(
     folder: Annotated[Path, typer.Option(help="Where the searches are kept.")] = Path("runs/strategies"),
-    variants: Annotated[Path, typer.Option(help="YAML of name -> keys and values: what is compared.")] = Path(
-        "benchmarks/layers/strategies.yml"
-    ),
+    variants: Annotated[
+        Path,
+        typer.Option(
+            help="YAML of name -> keys and values: what is compared.",
+            show_default="benchmarks/layers/strategies.yml",
+        ),
+    ] = BENCHMARKS / "layers" / "strategies.yml",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of every variant.")] = 5,
     trainings: Annotated[
         float, typer.Option(min=1, help="What search and retraining may take, in trainings of the table.")
@@ -56,8 +79,7 @@ def strategies(
 
     One-shot strategies are really trained, the others look candidates up. Resumable.
     """
-    quiet_libraries(quiet=False)
-    with exit_codes(GOES_ON):
+    with measuring():
         from benchmarks.layers.strategies import measure
 
         failed = measure(
@@ -91,8 +113,7 @@ def tuning(
 
     About an hour of two cores. Resumable.
     """
-    quiet_libraries(quiet=False)
-    with exit_codes(GOES_ON):
+    with measuring():
         from benchmarks.tuning import measure
 
         print(measure(folder, data_folder=data_folder, seeds=range(seeds), trials=trials, result=result))
@@ -123,8 +144,7 @@ def speed(
 
     Resumable part by part; delete the folder to measure again.
     """
-    quiet_libraries(quiet=False)
-    with exit_codes(GOES_ON):
+    with measuring(packages=("peft",)):
         from benchmarks.cost.speed import measure
 
         print(measure(folder, repeats, result))
@@ -141,8 +161,7 @@ def search_cost(
     ] = "search_cost",
 ) -> None:
     """Cost and accuracy of whole runs: peft's PromptTuning, search with retraining, and two late layers."""
-    quiet_libraries(quiet=False)
-    with exit_codes("Stopped; nothing is kept."):
+    with measuring("Stopped; nothing is kept.", ("peft",)):
         from benchmarks.cost.search_cost import measure
 
         print(measure(train_size, epochs, repeats, seed, result))
@@ -188,8 +207,7 @@ def methods(
 
     Writes results.json, table.csv, runs.csv and report.html into the folder. Resumable.
     """
-    quiet_libraries(quiet=False)
-    with exit_codes(GOES_ON):
+    with measuring(packages=("peft",)):
         from benchmarks.methods.measure import measure
         from experiments.run.keys import parse_overrides
 
@@ -212,8 +230,13 @@ def methods(
 @app.command()
 def neighbours(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="YAML file of a run with a free prompt at the input.")
-    ] = Path("experiments/configs/methods/prompt_tuning.yml"),
+        Path,
+        typer.Argument(
+            metavar="CONFIG",
+            help="YAML file of a run with a free prompt at the input.",
+            show_default="experiments/configs/methods/prompt_tuning.yml",
+        ),
+    ] = CONFIGS / "methods" / "prompt_tuning.yml",
     overrides: Overrides = None,
     folder: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs/neighbours"),
     result: Annotated[
@@ -224,8 +247,7 @@ def neighbours(
 
     Resumable.
     """
-    quiet_libraries(quiet=False)
-    with exit_codes(GOES_ON):
+    with measuring():
         from benchmarks.neighbours import measure
         from experiments.run.keys import parse_overrides
 
@@ -242,6 +264,7 @@ def say(name: str, outcome: "Outcome") -> None:
 @app.command()
 def tables() -> None:
     """Write docs/results.md and the table of the README from benchmarks/results."""
-    from benchmarks.pages.tables import write_pages
+    with measuring():
+        from benchmarks.pages.tables import write_pages
 
-    write_pages()
+        write_pages()

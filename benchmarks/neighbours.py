@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.record import write_result
+from benchmarks.record import command_of, write_result
 from experiments.config import RunConfig, load_config
 from experiments.pipeline import run
 from experiments.run.keys import as_arguments
@@ -58,7 +58,7 @@ def measure(
         records += [_record(start, before, after) for before, after in found]
         summary[start] = {**_summary(found), "test_accuracy": metrics["test_accuracy"]}
         say(f"{start}: {summary[start]}")
-    command = f"python -m benchmarks neighbours {path}{as_arguments(overrides)}"
+    command = command_of("neighbours", path) + as_arguments(overrides)
     return write_result(result, command, records, seed=config.seed, summary=summary)
 
 

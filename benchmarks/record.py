@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,8 @@ from experiments.comparing.statistics import spread
 from spt.files import write_text
 from spt.provenance import machine, versions
 
-RESULTS = Path(__file__).parent / "results"
+CHECKOUT = Path(__file__).parents[1]
+RESULTS = CHECKOUT / "benchmarks" / "results"
 
 
 def made_with(command: str) -> dict[str, Any]:
@@ -23,6 +25,17 @@ def made_with(command: str) -> dict[str, Any]:
         "versions": versions(),
         "machine": machine(),
     }
+
+
+def command_of(bench: str, *arguments: object) -> str:
+    """Return the shell command of a bench, which names the checkout's own files from its root."""
+    words = [
+        argument.relative_to(CHECKOUT)
+        if isinstance(argument, Path) and argument.is_relative_to(CHECKOUT)
+        else argument
+        for argument in arguments
+    ]
+    return shlex.join(["python", "-m", "benchmarks", bench, *map(str, words)])
 
 
 def write_result(name: str, command: str, records: Sequence[dict[str, Any]], **summary: Any) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 from ray.tune import Callback
 
-from benchmarks.record import write_result
+from benchmarks.record import CHECKOUT, command_of, write_result
 from experiments.cluster.connect import cluster
 from experiments.comparing.grid import Outcome, run_grid
 from experiments.comparing.statistics import spread
@@ -23,7 +23,7 @@ from experiments.tuning.session import best_trials, metrics_of, tune
 from spt.errors import TrialFailed
 from spt.files import write_text
 
-SHIPPED = Path(__file__).parents[1] / "experiments" / "tune.yml"
+SHIPPED = CHECKOUT / "experiments" / "tune.yml"
 SLOTS = 2
 SHOTS = 16
 # batches as small as these rows need for enough steps to learn anything: SST-2 has 32 rows
@@ -103,8 +103,8 @@ def measure(
         task: asdict(spread([record["difference"] for record in records if record["task"] == task]))
         for task in tasks
     }
-    of_folder = "" if data_folder is None else f" --data-folder {data_folder}"
-    command = f"python -m benchmarks tuning --seeds {len(seeds)} --trials {trials}{of_folder}"
+    of_folder = [] if data_folder is None else ["--data-folder", data_folder]
+    command = command_of("tuning", "--seeds", len(seeds), "--trials", trials, *of_folder)
     return write_result(
         result, command, records, shots=SHOTS, trials=trials, overhead=overhead, difference=differences
     )

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import yaml
 from tests.support.tiny import tiny_tree
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("spt", "search_spaces", "strategies", "experiments", "benchmarks")
+PACKAGES = ("spt", "search_spaces", "strategies", "experiments")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE")
 
 pytestmark = pytest.mark.slow
@@ -30,14 +31,20 @@ def output(*command: object, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with wheel and source distribution of a copy of the checkout."""
     source = tmp_path_factory.mktemp("source")
-    for room in ROOMS:
+    for room in (*PACKAGES, "benchmarks", "tests"):
         shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in SOURCES:
         shutil.copy(ROOT / name, source)
-    output(sys.executable, "-m", "build", "--wheel", "--no-isolation", source, cwd=source)
-    return next((source / "dist").glob("*.whl"))
+    output(sys.executable, "-m", "build", "--wheel", "--sdist", "--no-isolation", source, cwd=source)
+    return source / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    return next(built.glob("*.whl"))
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +63,19 @@ def test_the_wheel_holds_every_module_and_file(wheel: Path) -> None:
     kept = (".py", ".yml", ".yaml", ".html", ".md", ".json", "py.typed")
     here = {
         str(path.relative_to(ROOT))
-        for room in ROOMS
+        for room in PACKAGES
         for path in (ROOT / room).rglob("*")
         if path.name.endswith(kept)
     }
     assert here <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in names if name.startswith("tests")]
+    assert not [name for name in names if name.startswith(("tests", "benchmarks"))]
+
+
+def test_benchmarks_are_in_the_checkout_only(built: Path) -> None:
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        assert not [name for name in files.getnames() if "/benchmarks" in name]
 
 
 def test_the_command_works_outside_the_checkout(installed: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from peft import PromptTuningConfig, TaskType, get_peft_model
 
 from benchmarks.baselines.models import TunedBackbone
 from benchmarks.cost.measure import interleaved_seconds
-from benchmarks.record import write_result
+from benchmarks.record import CHECKOUT, command_of, write_result
 from experiments.baselines import baseline_config
 from experiments.config import RunConfig, load_config
 from experiments.pipeline import Run, run
@@ -27,7 +28,7 @@ from spt.evaluation import evaluate
 from spt.heads import Output
 from spt.training.fit import fit
 
-CONFIG = Path("experiments") / "configs" / "trec.yml"
+CONFIG = CHECKOUT / "experiments" / "configs" / "trec.yml"
 UNIT = "peft_prompt_tuning"
 LATE = (3, 5)
 Trained = dict[str, Any]
@@ -135,6 +136,6 @@ def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) 
     search = next(record for record in records if record["name"] == "spt_darts")
     ratios = {"flops": search["ratio_flops"], "seconds": search["ratio_time"]}
     settings = parse_overrides(overrides)
-    given = f"--train-size {train_size} --epochs {epochs} --repeats {repeats} --seed {seed}"
-    command = f"python -m benchmarks search-cost {given}"
+    given = {"--train-size": train_size, "--epochs": epochs, "--repeats": repeats, "--seed": seed}
+    command = command_of("search-cost", *chain.from_iterable(given.items()))
     return write_result(result, command, records, ratios=ratios, unit=UNIT, settings=settings)

@@ -17,7 +17,7 @@ from transformers import BertModel
 from benchmarks.cost.contenders import CYCLE, SEARCHES, Contender, Shape, contenders, late_layers, model_of
 from benchmarks.cost.growth import chart, growth
 from benchmarks.cost.measure import in_own_process, interleaved_seconds, matmul_rate, peak_bytes, saved_bytes
-from benchmarks.record import write_result
+from benchmarks.record import command_of, write_result
 from spt.backbones.bert import BertBackbone
 from spt.files import write_text
 from spt.flops import flops
@@ -72,7 +72,7 @@ def measure(folder: Path, repeats: int, result: str, shape: Shape | None = None)
     grown = part(folder, "growth", lambda: growth(device, repeats))
     path = write_result(
         result,
-        f"python -m benchmarks speed --repeats {repeats}",
+        command_of("speed", "--repeats", repeats),
         records,
         unit=UNIT,
         shape=shape.__dict__,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import CHECKOUT, command_of
 from experiments.comparing.grid import OnDone, Outcome, run_grid
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config
@@ -14,7 +15,7 @@ from search_spaces.budget import Budget, Layers
 from spt.files import write_text
 from spt.provenance import machine, versions
 
-CONFIG = Path(__file__).parents[2] / "experiments" / "configs" / "truth_trec_l6_k2.yml"
+CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
 LAYERS = 6
 
 
@@ -70,7 +71,7 @@ def write_table(
         }
 
     content = {
-        "command": "python -m benchmarks table",
+        "command": command_of("table"),
         "layers_total": budget.total,
         "run": config.model_dump(mode="json"),
         "records": [record(subset) for subset in budget],

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.record import mean_and_spread, write_result
+from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, Outcome, run_grid
 from experiments.comparing.statistics import stability
 from experiments.comparing.table_search import search_table
@@ -75,7 +75,7 @@ def measure(
     ]
     write_result(
         result,
-        "python -m benchmarks strategies",
+        command_of("strategies"),
         records,
         trainings=trainings,
         budget_flops=budget,

@@ -82,6 +82,11 @@ class MethodBench(BaseModel):
             if missing:
                 known = ", ".join(self.methods)
                 raise ValueError(f"condition '{name}' has methods {', '.join(missing)}; known: {known}")
+            if name in RunConfig.model_fields or "." in name:
+                raise ValueError(
+                    f"a condition is called '{name}', with which overrides cannot be told from a run's own "
+                    "keys; give it a name without a dot that is not a key of a run"
+                )
         return self
 
     @classmethod
@@ -152,11 +157,20 @@ class MethodBench(BaseModel):
         return load_config(base / (method.config or self.config), keys)
 
     def changed(self, overrides: Mapping[str, Any]) -> MethodBench:
-        """The bench with dotted keys over those of one condition (`sst2.data.train`), or of all."""
+        """Return the bench with dotted keys over those of one condition (`sst2.data.train`), or of all.
+
+        Raises:
+            InputError: for the name of a condition without a key.
+        """
         found = self.model_copy(deep=True)
         for key, value in overrides.items():
             head, _, rest = key.partition(".")
             named = head in found.conditions
+            if named and not rest:
+                raise InputError(
+                    f"The override '{key}' is a condition. Name the key that it changes, as "
+                    f"{key}.data.train_size."
+                )
             for condition in [found.conditions[head]] if named else found.conditions.values():
                 condition.set[rest if named else key] = value
         return found

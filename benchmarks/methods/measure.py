@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods.bench import Cell, MethodBench
-from benchmarks.methods.results import Line, added, group_of, no_lines, read_lines, record_of, write_lines
+from benchmarks.methods.results import (
+    COLUMNS,
+    Line,
+    added,
+    group_of,
+    no_lines,
+    read_lines,
+    record_of,
+    write_lines,
+)
 from benchmarks.methods.runs import Runs
-from benchmarks.record import made_with
-from experiments.comparing.columns import Column, percent, tera, whole
+from benchmarks.record import command_of, made_with
 from experiments.comparing.grid import OnDone, Outcome, cores
 from experiments.comparing.groups import Comparison
 from experiments.comparing.page import write_results
@@ -30,16 +38,6 @@ KEPT = (
     "peak_bytes",
     "layers",
     "layers_total",
-)
-COLUMNS = (
-    Column("dev_accuracy", "dev accuracy", percent),
-    Column("test_accuracy", "test accuracy", percent),
-    Column("tunable_parameters", "parameters", whole),
-    Column("learning_rate", "learning rate", lambda spread: f"{spread.mean:g}"),
-    Column("bytes", "bytes on disk", whole),
-    Column("train_flops", "10^12 FLOPs", tera),
-    Column("seconds", "seconds", whole),
-    Column("peak_bytes", "peak memory in MB", lambda spread: f"{spread.mean / 1e6:,.0f}"),
 )
 
 
@@ -88,7 +86,7 @@ def measure(
     outcomes |= _without_rate(bench, sweep, rates)
     options = [f"--only {method}" for method in methods] + [f"--on {condition}" for condition in conditions]
     options += ["--finished"] * only_finished + [f"--result {result}"] * bool(result) + ["--add"] * add
-    command = " ".join([f"python -m benchmarks methods {path}{as_arguments(overrides)}", *options])
+    command = " ".join([command_of("methods", path) + as_arguments(overrides), *options])
     now = made_with(command)
     lines = {
         "sweep": [_tried(cell, outcome, now) for cell, outcome in sweep.items()],

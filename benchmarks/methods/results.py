@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import load, path_of, save
+from experiments.comparing.columns import Column, percent, tera, whole
 from experiments.comparing.groups import Record
 from spt.errors import InputError
 
@@ -14,6 +15,16 @@ from spt.errors import InputError
 Line = dict[str, Any]
 Lines = dict[str, list[Line]]
 PARTS = ("sweep", "records")
+COLUMNS = (
+    Column("dev_accuracy", "dev accuracy", percent),
+    Column("test_accuracy", "test accuracy", percent),
+    Column("tunable_parameters", "parameters", whole),
+    Column("learning_rate", "learning rate", lambda spread: f"{spread.mean:g}"),
+    Column("bytes", "bytes on disk", whole),
+    Column("train_flops", "10^12 FLOPs", tera),
+    Column("seconds", "seconds", whole),
+    Column("peak_bytes", "peak memory in MB", lambda spread: f"{spread.mean / 1e6:,.0f}"),
+)
 WHICH = ("method", "condition", "task", "shots", "seed", "failure", "made")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def layers(numbers: Iterable[int]) -> str:
     """'2+3', or 'none'."""
     return "+".join(map(str, numbers)) or "none"
+
+
+def command(noted: str) -> str:
+    """Return a result's command as code; `spt bench` is how older results noted `python -m benchmarks`."""
+    return f"`{re.sub('^spt bench ', 'python -m benchmarks ', noted)}`"
 
 
 def percent(score: Mapping[str, Any]) -> str:

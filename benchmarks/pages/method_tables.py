@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from benchmarks.methods.measure import COLUMNS
-from benchmarks.methods.results import Line, read_lines, record_of
+from benchmarks.methods.results import COLUMNS, Line, read_lines, record_of
 from benchmarks.pages import markdown
 from experiments.comparing.columns import Table, whole
 from experiments.comparing.groups import SCORE, Comparison
@@ -17,7 +16,7 @@ RESULT = "methods"
 def methods() -> str:
     """A table for each condition."""
     lines = read_lines(RESULT)
-    commands = dict.fromkeys(f"`{line['made']['command']}`" for line in lines["records"])
+    commands = dict.fromkeys(markdown.command(line["made"]["command"]) for line in lines["records"])
     title = (
         "Methods side by side on MiniLM-L6, each at the learning rate that dev chose with seed "
         f"{lines['sweep'][0]['seed']} (`experiments/methods.yml`). Seconds and FLOPs are of search and "

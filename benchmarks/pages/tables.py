@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import markdown
 from benchmarks.pages.method_tables import methods, summary
-from benchmarks.record import load, path_of
+from benchmarks.record import CHECKOUT, load, path_of
 from experiments.comparing.statistics import spread
 
-ROOT = Path(__file__).parents[2]
-README, PAGE = ROOT / "README.md", ROOT / "docs" / "results.md"
+README, PAGE = CHECKOUT / "README.md", CHECKOUT / "docs" / "results.md"
 HEAD = """# Results
 
 Made by `python -m benchmarks tables` from the JSON files in `benchmarks/results`, which have every run, its
@@ -40,6 +38,7 @@ def _decimal(value: float | None) -> str:
 def strategies() -> str:
     """Each strategy's and derivation's choice of layers, judged by the truth table."""
     result = load("strategies")
+    command = markdown.command(result["command"])
     spread, found = result["spread"], result["summary"]
     training = result["budget_flops"] / result["trainings"]
     title = (
@@ -49,7 +48,7 @@ def strategies() -> str:
         f"alone account for a standard deviation of {100 * spread['choice']:.2f} points, the seed of a "
         f"single training for {100 * spread['seed']:.2f}. Judged by it over {found[0]['regret']['n']} seeds, "
         f"at no more than {result['trainings']:g} trainings' FLOPs for search and retraining together "
-        f"(`{result['command']}`). The best pair is chosen on one half of the seeds and scored on the other, "
+        f"({command}). The best pair is chosen on one half of the seeds and scored on the other, "
         "so a regret can be negative; `benchmarks/layers/strategies.yml` says what each name changes:"
     )
     rows = [
@@ -71,12 +70,13 @@ def strategies() -> str:
 def comparison() -> str:
     """Whole runs of every strategy on another task, as `spt compare` wrote them into its results.json."""
     result = load("comparison")
+    command = markdown.command(result["command"])
     records, rows = result["records"], result["rows"]
     adjusted = {test["group"]: f"{test['adjusted']:.2f}" for test in result["tests"]}
     title = (
         f"Strategies on {rows[0]['condition']}, searched and retrained whole with {rows[0]['runs']} seeds "
         f"({records[0]['metrics']['train_size']:,} rows to train on; p: paired permutation tests against "
-        f"`{result['reference']}`, by Holm), from the `results.json` of `{result['command']}`:"
+        f"`{result['reference']}`, by Holm), from the `results.json` of {command}:"
     )
     cells = []
     for row in rows:
@@ -100,10 +100,11 @@ def comparison() -> str:
 def tuning() -> str:
     """Tuned against default regularisation, and what Tune takes beside its trials."""
     result = load("tuning")
+    command = markdown.command(result["command"])
     title = (
         f"The best on dev of {result['trials']} trials of `experiments/tune.yml`'s search space beside the "
         f"default values, {result['shots']} training rows a class, a sample, a study and a default run a "
-        f"seed (`{result['command']}`). Tune's own wall time was {result['overhead']['ratio']:.2f} times "
+        f"seed ({command}). Tune's own wall time was {result['overhead']['ratio']:.2f} times "
         "half of what its trials took on two slots."
     )
     rows = []
@@ -122,9 +123,10 @@ def tuning() -> str:
 def neighbours() -> str:
     """Nearest words of Prompt Tuning's vectors, from each start, before training and after it."""
     result = load("neighbours")
+    command = markdown.command(result["command"])
     title = (
         "The cosine of Prompt Tuning's vectors with the word nearest to each, their mean, and the share of "
-        f"vectors whose nearest word training left the same, one seed (`{result['command']}`; the words are "
+        f"vectors whose nearest word training left the same, one seed ({command}; the words are "
         "in the JSON):"
     )
     rows = [
@@ -143,11 +145,12 @@ def neighbours() -> str:
 def search_cost() -> str:
     """What search and retraining cost together, and the whole runs where they are recorded."""
     result = load("search_cost")
+    command = markdown.command(result["command"])
     ratios, records, settings = result["ratios"], result["records"], result["settings"]
     title = (
         f"Search and retraining together cost {ratios['flops']:.2f} times the FLOPs and "
         f"{ratios['seconds']:.2f} times the seconds of one {NAMES[records[0]['name']]} of the same epochs, "
-        f"side by side in one process (`{result['command']}`). MiniLM-L6, "
+        f"side by side in one process ({command}). MiniLM-L6, "
         f"{settings['data.train_size']:,} TREC questions, {settings['training.epochs']} epochs, one seed:"
     )
     rows = [
@@ -167,6 +170,7 @@ def search_cost() -> str:
 def speed() -> str:
     """A step of each method beside one of peft's PromptTuning."""
     result = load("speed")
+    command = markdown.command(result["command"])
     shape, share = result["shape"], result["generation"]["share_of_time"]
     by_threads: dict[int, dict[str, dict[str, Any]]] = {}
     for record in result["records"]:
@@ -174,7 +178,7 @@ def speed() -> str:
     title = (
         f"One training step of a BERT of {shape['layers']} layers with B {shape['batch']}, "
         f"T {shape['tokens']} and P {shape['prompt']}, in units of one peft PromptTuning step; made by "
-        f"`{result['command']}`. Making the prompts takes {100 * share:.1f} % of a step."
+        f"{command}. Making the prompts takes {100 * share:.1f} % of a step."
     )
     rows = []
     for name, record in next(iter(by_threads.values())).items():

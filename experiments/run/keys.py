@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -70,7 +69,8 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 
 def as_arguments(overrides: Mapping[str, Any]) -> str:
     """`{'search.layers': 4}` -> `' search.layers=4'`, as a shell hands it to `parse_overrides`."""
-    return "".join(f" {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in overrides.items())
+    # JSON's 1e-05 is text to YAML, so that values are written as YAML
+    return "".join(f" {shlex.quote(f'{key}={_inline(value)}')}" for key, value in overrides.items())
 
 
 def _value(key: str, text: str) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spt.extras import need
+
 
 def convert(folder: Path, name: str) -> None:
     """Write config.json, model.safetensors (float32) and the tokenizer of a GGUF file beside it.
@@ -11,7 +13,11 @@ def convert(folder: Path, name: str) -> None:
     Args:
         folder: that holds the file.
         name: of the file.
+
+    Raises:
+        InputError: if a package that transformers reads such files with is not installed.
     """
+    need("gguf", "accelerate")
     from safetensors.torch import save_model  # noqa: PLC0415
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
 

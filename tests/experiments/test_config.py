@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -159,6 +159,22 @@ def test_overrides_can_be_given_again() -> None:
     assert parse_overrides(shlex.split(as_arguments(overrides))) == overrides
     assert as_arguments({"search.layers": 4}) == " search.layers=4"
     assert as_arguments({}) == ""
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]+(\.[a-z_]+)*", fullmatch=True),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+            lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+            max_leaves=4,
+        ),
+        max_size=3,
+    )
+)
+@example({"training.learning_rate": 1e-05})
+def test_overrides_are_read_back_equal(overrides: dict[str, Any]) -> None:
+    assert parse_overrides(shlex.split(as_arguments(overrides))) == overrides
 
 
 @pytest.mark.parametrize(

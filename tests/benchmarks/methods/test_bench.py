@@ -293,3 +293,14 @@ def test_the_shipped_bench_is_right() -> None:
             config = found.config_of(cell, SHIPPED.parent)
             assert config.task.name == condition.removesuffix("-16")
             assert config.data.shots_per_class == (16 if condition.endswith("-16") else None)
+
+
+@pytest.mark.parametrize("name", ["data", "training", "seed", "sst2.16"])
+def test_a_condition_whose_name_swallows_overrides_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"a condition is called '{name}'"):
+        MethodBench.load(bench(tmp_path, conditions={name: {}}))
+
+
+def test_an_override_of_a_condition_must_name_a_key(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"The override 'shots' is a condition"):
+        MethodBench.load(bench(tmp_path)).changed({"shots": 4})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import record as recording
+from benchmarks.pages import markdown
 from benchmarks.pages.method_tables import methods, summary
 from benchmarks.pages.tables import (
     PAGE,
@@ -252,3 +253,10 @@ def test_words_are_told_by_start_with_how_near_they_were_before(results: Path) -
     content = {"command": "python -m benchmarks neighbours", "summary": summary}
     (results / "neighbours.json").write_text(json.dumps(content), encoding="utf-8")
     assert neighbours().splitlines()[-1] == "| labels | 0.20 | 1.00 | 0.61 | 95 | 81.2 |"
+
+
+def test_a_command_of_an_older_result_is_shown_as_it_is_given_today() -> None:
+    shown = markdown.command("spt bench speed --repeats 3")
+    assert shown == markdown.command("python -m benchmarks speed --repeats 3")
+    assert shown == "`python -m benchmarks speed --repeats 3`"
+    assert markdown.command("spt compare a.yml") == "`spt compare a.yml`"
