@@ -18,7 +18,7 @@ FRAMEWORKS = {
     "transformers": {"spt"},
     "datasets": {"spt"},
     "jinja2": {"spt"},
-    "matplotlib": {"spt"},
+    "matplotlib": {"spt", "experiments"},
     "pytorch_lightning": {"spt", "strategies"},
     "peft": set(),
 }

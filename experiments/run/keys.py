@@ -69,8 +69,9 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 
 def as_arguments(overrides: Mapping[str, Any]) -> str:
     """`{'search.layers': 4}` -> `' search.layers=4'`, as a shell hands it to `parse_overrides`."""
-    # JSON's 1e-05 is text to YAML, so that values are written as YAML
-    return "".join(f" {shlex.quote(f'{key}={_inline(value)}')}" for key, value in overrides.items())
+    # JSON's 1e-05 would be text to YAML; in ASCII, because YAML reads some other characters as line breaks
+    pairs = (f"{key}={_inline(value, allow_unicode=False)}" for key, value in overrides.items())
+    return "".join(f" {shlex.quote(pair)}" for pair in pairs)
 
 
 def _value(key: str, text: str) -> Any:
@@ -128,10 +129,12 @@ def _task_lines(task: Task) -> Iterator[str]:
         yield f"#   {name}: {_inline(value)}  # {Task.model_fields[name].description}"
 
 
-def _inline(value: Any) -> str:
+def _inline(value: Any, allow_unicode: bool = True) -> str:
     """A value as YAML on one line."""
     plain = list(value) if isinstance(value, tuple) else value
-    text: str = yaml.safe_dump(plain, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    text: str = yaml.safe_dump(
+        plain, default_flow_style=True, width=float("inf"), allow_unicode=allow_unicode
+    )
     return text.removesuffix("\n").removesuffix("\n...")
 
 
