@@ -209,7 +209,7 @@ def methods(
     """
     with measuring(packages=("peft",)):
         from benchmarks.methods.measure import measure
-        from experiments.run.keys import parse_overrides
+        from experiments.keys import parse_overrides
 
         changes = parse_overrides(overrides or [])
         failed = measure(
@@ -249,7 +249,7 @@ def neighbours(
     """
     with measuring():
         from benchmarks.neighbours import measure
-        from experiments.run.keys import parse_overrides
+        from experiments.keys import parse_overrides
 
         print(measure(config, parse_overrides(overrides or []), folder, result=result))
 

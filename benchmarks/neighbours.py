@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.record import command_of, write_result
 from experiments.config import RunConfig, load_config
+from experiments.keys import as_arguments
 from experiments.pipeline import run
-from experiments.run.keys import as_arguments
 from spt.build import new_factory
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier

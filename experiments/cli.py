@@ -2,11 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import print as show
@@ -15,7 +15,6 @@ from experiments.console import GOES_ON, Overrides, Workers, exit_codes
 from experiments.logs import quiet_libraries
 
 if TYPE_CHECKING:
-    from experiments.pipeline import Run
     from experiments.predict import Row
 
 CHUNK = 1024
@@ -51,19 +50,19 @@ def run(config: Config, overrides: Overrides = None, folder: Folder = None, quie
 
     What the folder already holds is not repeated: the same command goes on where it was stopped.
     """
-    _stage(lambda run: run.evaluate(), config, overrides, folder, quiet)
+    _stage("run", config, overrides, folder, quiet)
 
 
 @app.command()
 def search(config: Config, overrides: Overrides = None, folder: Folder = None, quiet: Quiet = False) -> None:
     """Search the layers only: writes architecture.json and search/."""
-    _stage(lambda run: run.search(), config, overrides, folder, quiet)
+    _stage("search", config, overrides, folder, quiet)
 
 
 @app.command()
 def train(config: Config, overrides: Overrides = None, folder: Folder = None, quiet: Quiet = False) -> None:
     """Train prompts at the layers found, after searching them if need be: writes model/."""
-    _stage(lambda run: run.train(), config, overrides, folder, quiet)
+    _stage("train", config, overrides, folder, quiet)
 
 
 @app.command()
@@ -71,7 +70,7 @@ def evaluate(
     config: Config, overrides: Overrides = None, folder: Folder = None, quiet: Quiet = False
 ) -> None:
     """Score the trained model on dev and test, after training it if need be: writes metrics.json."""
-    _stage(lambda run: run.evaluate(), config, overrides, folder, quiet)
+    _stage("run", config, overrides, folder, quiet)
 
 
 @app.command()
@@ -148,7 +147,7 @@ def compare(
     quiet_libraries(quiet)
     with exit_codes(GOES_ON):
         from experiments.comparing.compare import compare_experiment
-        from experiments.run.keys import parse_overrides
+        from experiments.keys import parse_overrides
 
         failed = compare_experiment(
             experiment, parse_overrides(overrides or []), folder, workers, truth, reference, quiet
@@ -177,7 +176,7 @@ def transfer(
     with exit_codes(GOES_ON):
         from experiments.comparing.compare import compare_and_show
         from experiments.comparing.transfer import transfer_cells
-        from experiments.run.keys import parse_overrides
+        from experiments.keys import parse_overrides
 
         cells = transfer_cells(source, config, parse_overrides(overrides or []), seeds)
         failed = compare_and_show(
@@ -240,7 +239,7 @@ def tune(
     """
     quiet_libraries(quiet)
     with exit_codes("Stopped. The same command with --resume goes on."):
-        from experiments.run.keys import parse_overrides
+        from experiments.keys import parse_overrides
         from experiments.tuning.config import load_tune_config
         from experiments.tuning.session import summary
         from experiments.tuning.session import tune as run_study
@@ -269,7 +268,7 @@ def show_config(
         import yaml
 
         from experiments.config import RunConfig, load_config
-        from experiments.run.keys import parse_overrides, schema_lines
+        from experiments.keys import parse_overrides, schema_lines
 
         if config is None:
             print("\n".join(schema_lines(RunConfig)))
@@ -284,22 +283,25 @@ def main() -> None:
 
 
 def _stage(
-    stage: "Callable[[Run], Any]", path: Path, overrides: list[str] | None, folder: Path | None, quiet: bool
+    stage: Literal["run", "search", "train"],
+    path: Path,
+    overrides: list[str] | None,
+    folder: Path | None,
+    quiet: bool,
 ) -> None:
     """One stage of a run, and what precedes it, inside its folder."""
     quiet_libraries(quiet)
     with exit_codes(GOES_ON):
         from experiments.config import load_config
-        from experiments.run.keys import parse_overrides
+        from experiments.keys import parse_overrides
 
         config = load_config(path, parse_overrides(overrides or []))
         # what is wrong with a config is said before what trains is loaded
-        from experiments.pipeline import Run
+        from experiments import pipeline
         from experiments.run.summary import table
 
         folder = folder or Path("runs") / config.name
-        with Run(config, folder).claimed() as claimed:
-            stage(claimed)
+        getattr(pipeline, stage)(config, folder)
         if not quiet:
             show(table(folder))
 

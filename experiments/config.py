@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from experiments.run.keys import bad_config, read_tree
+from experiments.keys import bad_config, read_tree
 from spt.data.config import DataConfig
 from spt.modes import CacheMode
 from spt.prompts.config import PromptConfig
@@ -28,10 +28,6 @@ class EngineConfig(BaseModel):
     cpus: int = Field(1, ge=1, description="CPUs and torch threads of a candidate, of ray.")
     gpus: float = Field(0, ge=0, description="GPUs of a candidate, of ray; a fraction shares one.")
     retries: int = Field(2, ge=0, description="Times a candidate whose worker died is run again, of ray.")
-
-
-# keys that a run may go on with changed, because they do not change its numbers
-NEUTRAL = {"name", "threads", "cache", "cache_gb"}
 
 
 class SearchConfig(BaseModel):

@@ -9,7 +9,7 @@ from experiments.pipeline import run
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_prompts
 from spt.serving.server import PromptServer, Request
-from tests.support.tiny import tiny_config
+from tests.support.runs import tiny_config
 
 pytestmark = [
     pytest.mark.gpu,

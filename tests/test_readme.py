@@ -15,7 +15,8 @@ from experiments.pipeline import run
 from spt.assets import ASSETS
 from spt.backbones.registry import FAMILIES
 from spt.tasks import TASKS
-from tests.support.tiny import tiny_config, tiny_tree
+from tests.support.runs import tiny_config
+from tests.support.tiny import tiny_tree
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,11 +10,14 @@ from safetensors.torch import save_file
 
 from benchmarks.baselines.methods import baseline_model, size_of
 from experiments.config import RunConfig
-from experiments.pipeline import Run
+from experiments.run.folder import RunFolder
+from experiments.run.training import load_workbench
+from spt.devices import use_threads
 from spt.errors import InputError
 from spt.evaluation import evaluate
 from spt.files import write_text
 from spt.model import trained
+from spt.prompts.config import PromptConfig
 from spt.provenance import machine, versions
 from spt.training.callbacks import checkpoint_path
 from spt.training.fit import fit
@@ -38,18 +41,22 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
         InputError: for bad input, or a folder of another baseline.
         TrialFailed: if the loss is not finite, or the backbone does not suit the baseline.
     """
-    run = Run(config, folder)
-    model = baseline_model(method, run.factory, size)
-    with run.claimed():
+    place = RunFolder(folder)
+    place.check(config)
+    use_threads(config.threads)
+    # a baseline has no prompt of ours, so that nothing of one can be wrong
+    workbench = load_workbench(config.model_copy(update={"prompt": PromptConfig()}))
+    model = baseline_model(method, workbench.factory, size)
+    with place.claimed(config):
         _claim(folder, method, size)
-        path = folder / "metrics.json"
+        path = place.metrics
         if path.exists():
             return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
-        loaders = {split: run.loader(split, model) for split in ("dev", "test")}
-        train = run.loader("train", model, shuffled=True)
-        (folder / "train").mkdir(exist_ok=True)
-        task, seed = run.spec.task, config.seed
-        result = fit(model, train, loaders["dev"], task, config.training, seed, folder / "train")
+        loaders = {split: workbench.batches(split, model).loader for split in ("dev", "test")}
+        train = workbench.batches("train", model, shuffled=True).loader
+        place.train.mkdir(exist_ok=True)
+        task, seed = workbench.spec.task, config.seed
+        result = fit(model, train, loaders["dev"], task, config.training, seed, place.train)
         weights = {name: p.detach().cpu().contiguous() for name, p in trained(model)}
         save_file(weights, folder / WEIGHTS)
         dev, test = (evaluate(model, loaders[split], task) for split in ("dev", "test"))
@@ -74,7 +81,7 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
             "machine": machine(),
         }
         write_text(path, json.dumps(metrics, indent=2) + "\n")
-        checkpoint_path(folder / "train").unlink(missing_ok=True)
+        checkpoint_path(place.train).unlink(missing_ok=True)
         return metrics
 
 

@@ -21,12 +21,15 @@ from benchmarks.cost.measure import interleaved_seconds
 from benchmarks.record import CHECKOUT, command_of, write_result
 from experiments.baselines import baseline_config
 from experiments.config import RunConfig, load_config
-from experiments.pipeline import Run, run
-from experiments.run.keys import parse_overrides
+from experiments.keys import parse_overrides
+from experiments.pipeline import run
+from experiments.run.training import load_workbench
 from spt.backbones.base import Backbone
+from spt.devices import use_threads
 from spt.evaluation import evaluate
 from spt.heads import Output
 from spt.training.fit import fit
+from spt.workbench import SPLITS
 
 CONFIG = CHECKOUT / "experiments" / "configs" / "trec.yml"
 UNIT = "peft_prompt_tuning"
@@ -62,18 +65,19 @@ def config_of(seed: int, overrides: list[str]) -> RunConfig:
 
 
 def peft_training(config: RunConfig, folder: Path) -> Trained:
-    """peft's model through the project's data, loop and scores."""
-    claimed = Run(config, folder)
-    factory, task = claimed.factory, claimed.spec.task
-    model = PeftPromptTuning(claimed.backbone, factory.head(), config.prompt.length).train()
-    with claimed.claimed():
-        train, dev = claimed.loader("train", model, shuffled=True), claimed.loader("dev", model)
-        result = fit(model, train, dev, task, config.training, config.seed, folder / "train")
-        test = evaluate(model, claimed.loader("test", model), task)
+    """Train peft's model on the project's data, by its loop and scores."""
+    use_threads(config.threads)
+    workbench = load_workbench(config)
+    task = workbench.spec.task
+    model = PeftPromptTuning(workbench.backbone, workbench.factory.head(), config.prompt.length).train()
+    train, dev, test = (workbench.batches(split, model, split == "train").loader for split in SPLITS)
+    folder.mkdir(parents=True, exist_ok=True)
+    result = fit(model, train, dev, task, config.training, config.seed, folder / "train")
+    scores = evaluate(model, test, task)
     return {
         "flops": result.flops,
         "dev_accuracy": result.dev,
-        "test_accuracy": test["accuracy"],
+        "test_accuracy": scores["accuracy"],
         "layers": [],
     }
 

@@ -17,7 +17,7 @@ from experiments.comparing.statistics import stability
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import TREC, TruthTable
 from experiments.config import RunConfig, checked
-from experiments.run.keys import assign
+from experiments.keys import assign
 from search_spaces.budget import Layers
 from spt.errors import InputError, TrialFailed
 from strategies.registry import ONE_SHOT, new_strategy

@@ -20,7 +20,7 @@ from pydantic import (
 
 from benchmarks.baselines.methods import BASELINES, size_of
 from experiments.config import RunConfig, load_config
-from experiments.run.keys import bad_config
+from experiments.keys import bad_config
 from spt.errors import InputError
 
 RATE = "training.learning_rate"

@@ -24,7 +24,7 @@ from experiments.comparing.grid import OnDone, Outcome, cores
 from experiments.comparing.groups import Comparison
 from experiments.comparing.page import write_results
 from experiments.config import RunConfig
-from experiments.run.keys import as_arguments
+from experiments.keys import as_arguments
 from spt.errors import InputError
 
 STEPS_BEYOND = 2

@@ -12,8 +12,9 @@ from typing import Any
 from benchmarks.baselines.run import run_baseline
 from benchmarks.cost.measure import peak_bytes
 from benchmarks.methods.bench import Cell, Method, MethodBench
-from experiments.comparing.grid import Job, OnDone, Outcome, finished, numbers_of, run_config, run_jobs
+from experiments.comparing.grid import Job, OnDone, Outcome, finished, run_config, run_jobs
 from experiments.config import RunConfig
+from experiments.run.folder import numbers_of
 from spt.files import write_text
 
 MEASURED = "measured.json"

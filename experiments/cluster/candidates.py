@@ -6,53 +6,59 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
 from experiments.cluster.connect import check_feasible, cluster
-from experiments.cluster.shared import SharedRun, share
+from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
+from experiments.run.training import train_candidate
 from spt.architecture import PromptLayers
 from spt.training.result import TrainingResult
+from spt.workbench import Workbench
 from strategies.ray_engine import RayEngine
-
-if TYPE_CHECKING:
-    from experiments.pipeline import Run
 
 
 @dataclass(frozen=True)
-class SharedScore:
-    """Trains a candidate in a worker, over the backbone and the rows in Ray's object store.
+class SharedTraining:
+    """Trains a candidate in a worker, over the workbench in Ray's object store.
 
     Args:
         config: of the run.
-        folder: of the run, which all nodes reach.
-        assets: reference of the run's SharedAssets.
+        folder: of the search, which all nodes reach.
+        workbench: reference of a SharedWorkbench.
     """
 
     config: RunConfig
     folder: Path
-    assets: Any
+    workbench: Any
 
     def __call__(self, layers: PromptLayers) -> TrainingResult:
         """Train in the candidate's folder, or go on there."""
-        return SharedRun(self.config, self.folder, None, ray.get(self.assets)).score(layers)
+        shared: SharedWorkbench = ray.get(self.workbench)
+        return train_candidate(shared.open(self.config), self.folder, None, layers)
 
 
 @contextmanager
-def ray_candidates(run: Run) -> Iterator[tuple[RayEngine, SharedScore]]:
-    """An engine on the cluster of RAY_ADDRESS, or of this machine, and what scores candidates there.
+def ray_candidates(
+    workbench: Workbench, config: RunConfig, folder: Path
+) -> Iterator[tuple[RayEngine, SharedTraining]]:
+    """Yield an engine on the cluster of RAY_ADDRESS, or of this machine, and what trains candidates there.
+
+    Args:
+        workbench: of the configuration.
+        config: names the CPUs and GPUs of a candidate.
+        folder: of the search.
 
     Raises:
         InputError: the cluster cannot be used, or no node has what a candidate asks for.
     """
-    options = run.config.search.engine
+    options = config.search.engine
     with cluster():
         check_feasible(options.cpus, options.gpus)
         engine = RayEngine(cpus=options.cpus, gpus=options.gpus, retries=options.retries)
-        config = run.config.model_copy(update={"threads": options.cpus})
         try:
-            yield engine, SharedScore(config, run.folder.resolve(), ray.put(share(run)))
+            yield engine, SharedTraining(config, folder.resolve(), ray.put(share(workbench, config)))
         finally:
             engine.shutdown()

@@ -1,12 +1,11 @@
-"""The frozen backbone and the encoded rows in Ray's object store: one copy a node, mapped by its trials."""
+"""A workbench in Ray's object store: backbone and encoded rows once a node, mapped by all its workers."""
 
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,99 +14,83 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from experiments.config import RunConfig
-from experiments.pipeline import OnEpoch, Run
+from experiments.run.training import prefix_cache
 from spt.backbones.base import Backbone
 from spt.data.encoding import Example
-
-SPLITS = ("train", "dev", "test")
-
-
-@dataclass(frozen=True)
-class SplitInfo:
-    """What a run still asks of a split whose rows are encoded."""
-
-    features: Any
-    rows: int
-
-    def __len__(self) -> int:
-        return self.rows
+from spt.spec import ModelSpec
+from spt.workbench import Workbench
 
 
 @dataclass(frozen=True)
-class SharedAssets:
-    """What trials of the same data and backbone share; Ray maps the arrays and copies the rest.
+class SharedWorkbench:
+    """What runs of the same data and backbone share; Ray maps the arrays and copies the rest.
 
     Attributes:
-        origin: the config that they were made for.
+        origin: the config that it was made for.
+        spec: of its models.
         skeleton: the backbone with empty weights.
         weights: the bytes of each weight.
+        shapes: of the weights.
+        tokenizer: of the backbone.
+        examples: encoded rows of each split.
     """
 
     origin: RunConfig
+    spec: ModelSpec
     skeleton: Backbone
     weights: Mapping[str, NDArray[np.uint8]]
     shapes: Mapping[str, torch.Size]
     tokenizer: Any
-    splits: Mapping[str, SplitInfo]
-    examples: Mapping[str, list[Example]]
+    examples: Mapping[str, Sequence[Example]]
 
-    def serve(self, config: RunConfig) -> bool:
-        """Whether a run of that config would load the very same."""
-        return _origin(config) == _origin(self.origin)
+    def serves(self, config: RunConfig) -> bool:
+        """Say whether a run of that config would load the very same data and backbone."""
+        return _loaded_from(config) == _loaded_from(self.origin)
+
+    def open(self, config: RunConfig) -> Workbench:
+        """Make the workbench of a config that this serves, over the shared weights.
+
+        Raises:
+            InputError: if the config's prompt does not fit the backbone.
+        """
+        return Workbench(
+            self.spec.model_copy(update={"head": config.head, "prompt": config.prompt}),
+            self.tokenizer,
+            self.backbone(),
+            self.examples,
+            config.training,
+            config.seed,
+            prefix_cache(config),
+        )
 
     def backbone(self) -> Backbone:
-        """The backbone over the shared weights, which must not be written to."""
+        """Fill the skeleton with the shared weights, which must not be written to."""
         for name, parameter in self.skeleton.named_parameters():
             parameter.data = _tensor(self.weights[name], parameter.dtype, self.shapes[name])
         return self.skeleton
 
 
-def share(run: Run) -> SharedAssets:
-    """The assets of a run; on return its backbone, tokenizer and rows are loaded.
-
-    Raises:
-        InputError: if data and backbone do not fit the config.
-    """
-    backbone = run.backbone
+def share(workbench: Workbench, config: RunConfig) -> SharedWorkbench:
+    """Take a config's workbench apart, to be carried by Ray."""
+    backbone = workbench.backbone
     # kept by the copy, so that no trial hashes the weights again
     _ = backbone.fingerprint
     weights = dict(backbone.named_parameters())
     empty = {
         id(p): nn.Parameter(torch.empty(0, dtype=p.dtype), requires_grad=False) for p in weights.values()
     }
-    return SharedAssets(
-        origin=run.config,
+    return SharedWorkbench(
+        origin=config,
+        spec=workbench.spec,
         skeleton=copy.deepcopy(backbone, empty),
         weights={name: _bytes(weight) for name, weight in weights.items()},
         shapes={name: weight.shape for name, weight in weights.items()},
-        tokenizer=run.tokenizer,
-        splits={name: SplitInfo(run.splits[name].features, len(run.splits[name])) for name in SPLITS},
-        examples={name: run.examples(name) for name in SPLITS},
+        tokenizer=workbench.tokenizer,
+        examples=workbench.examples,
     )
 
 
-class SharedRun(Run):
-    """A run over shared assets instead of its own."""
-
-    def __init__(
-        self, config: RunConfig, folder: Path, on_epoch: OnEpoch | None, assets: SharedAssets
-    ) -> None:
-        super().__init__(config, folder, on_epoch)
-        self.backbone = assets.backbone()
-        self.tokenizer = assets.tokenizer
-        self.splits = assets.splits
-        self._examples = dict(assets.examples)
-
-
-def run_shared(config: RunConfig, folder: Path, on_epoch: OnEpoch, assets: SharedAssets) -> dict[str, Any]:
-    """As `pipeline.run`, over shared assets where they are those of the config."""
-    shared = assets.serve(config)
-    run = SharedRun(config, folder, on_epoch, assets) if shared else Run(config, folder, on_epoch)
-    with run.claimed() as claimed:
-        return claimed.evaluate()
-
-
-def _origin(config: RunConfig) -> tuple[Any, ...]:
+def _loaded_from(config: RunConfig) -> tuple[Any, ...]:
     return config.task, config.data, config.backbone, config.head.kind, config.seed
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from experiments.comparing.columns import Column, Table, decimal, percent, points, tera, whole
 from experiments.comparing.experiment_file import Cell, Experiment
-from experiments.comparing.grid import OnDone, Outcome, config_of, numbers_of, run_grid
+from experiments.comparing.grid import OnDone, Outcome, run_grid
 from experiments.comparing.groups import Comparison, Record
 from experiments.comparing.page import Histories, write_results
 from experiments.comparing.terminal import progress, show
 from experiments.comparing.truth import TREC, TruthTable
-from experiments.run.keys import as_arguments
+from experiments.keys import as_arguments
+from experiments.run.folder import numbers_of, stored_config
 from spt.errors import TrialFailed
 
 COLUMNS = (
@@ -116,7 +117,7 @@ def folder_names(cells: Sequence[Cell], folder: Path) -> list[str]:
     """The folder of each cell's run: one that holds a run of its configuration, or one of the cell's name."""
     there = {}
     for path in sorted(folder.glob("*/config.yml")):
-        config = config_of(path.parent)
+        config = stored_config(path.parent)
         if config is not None:
             there.setdefault(numbers_of(config), path.parent.name)
     return [there.get(numbers_of(cell.config), cell.config.name) for cell in cells]

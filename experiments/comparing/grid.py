@@ -13,12 +13,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pebble import ProcessExpired, ProcessPool
-from pydantic import ValidationError
 
-from experiments.config import NEUTRAL, RunConfig
+from experiments.config import RunConfig
 from experiments.logs import quiet_libraries
+from experiments.run.folder import same_numbers, stored_config
 from spt.errors import InputError, TrialFailed
 
 ATTEMPTS = 2
@@ -119,29 +118,10 @@ def cores() -> int:
 def finished(config: RunConfig, folder: Path, search_only: bool) -> Outcome | None:
     """What a run that is done in a folder ended with, read without its data and backbone; else None."""
     path = folder / "search" / "search.json" if search_only else folder / "metrics.json"
-    if not path.exists() or not _holds(config, folder):
+    stored = stored_config(folder) if path.exists() else None
+    if stored is None or not same_numbers(stored, config):
         return None
     return Outcome(json.loads(path.read_text(encoding="utf-8")))
-
-
-def config_of(folder: Path) -> RunConfig | None:
-    """The configuration of the run in a folder; None where there is none that this version reads."""
-    try:
-        content = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
-        return RunConfig.model_validate(content["run"])
-    except (OSError, ValidationError, yaml.YAMLError, KeyError, TypeError):
-        return None
-
-
-def numbers_of(config: RunConfig) -> str:
-    """All that decides the numbers of a run, as JSON."""
-    return config.model_dump_json(exclude=NEUTRAL)
-
-
-def _holds(config: RunConfig, folder: Path) -> bool:
-    """Whether the run in a folder has the numbers of this configuration."""
-    there = config_of(folder)
-    return there is not None and numbers_of(there) == numbers_of(config)
 
 
 def _with_threads(config: RunConfig, threads: int) -> RunConfig:

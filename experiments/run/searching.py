@@ -1,17 +1,19 @@
-"""The search stage of a run: any strategy of the registry, within the run's budget."""
+"""The search of a run: any strategy of the registry, within the run's budget, handed what trains layers."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.execution import ExecutionEngine, SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 from safetensors.torch import save_file
 
+from experiments.config import RunConfig
 from experiments.run.estimates import dev_flops, training_flops
+from experiments.run.training import OnStageEpoch, record_epochs
 from search_spaces.budget import Budget, Layers
 from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import PromptLayerSpace
@@ -19,24 +21,39 @@ from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.flops import FlopCounter
 from spt.model import PromptedModel
-from strategies.candidates import explore, name_of
+from spt.training.result import TrainingResult
+from spt.workbench import Workbench
+from strategies.candidates import explore
 from strategies.derivation import check_derivation, most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
+from strategies.ledger import Ledger
 from strategies.multi_trial import check_exhaustive
 from strategies.one_shot import OneShot
 from strategies.registry import ONE_SHOT, new_strategy
 
-if TYPE_CHECKING:
-    from experiments.pipeline import Run
+TrainCandidate = Callable[[PromptLayers], TrainingResult]
 
 
-def search(run: Run, folder: Path) -> dict[str, Any]:
-    """Find layers with the run's strategy, and charge the run's ledger for it.
+def search(
+    workbench: Workbench,
+    config: RunConfig,
+    folder: Path,
+    ledger: Ledger,
+    train: TrainCandidate,
+    engine: ExecutionEngine | None = None,
+    on_epoch: OnStageEpoch | None = None,
+) -> dict[str, Any]:
+    """Find layers with the configuration's strategy, and charge the ledger for it.
 
     Args:
-        run: its config names the strategy.
+        workbench: what hyper-networks are trained on.
+        config: names the strategy and its options.
         folder: of what the search keeps, to go on after a kill.
+        ledger: of the run.
+        train: trains one candidate, where the strategy trains candidates.
+        engine: runs the candidates; one after the other in this process by default.
+        on_epoch: told the epochs of a hyper-network's training.
 
     Returns:
         What search.json holds.
@@ -44,30 +61,34 @@ def search(run: Run, folder: Path) -> dict[str, Any]:
     Raises:
         TrialFailed: if the search's loss is not finite, or every candidate fails.
     """
-    name = run.config.search.strategy
+    name = config.search.strategy
     if name == "manual":
-        return {"layers": _named(run).layers, "evaluations": 0, "seconds": 0.0, "steps": 0, "flops": 0}
-    return _one_shot(run, folder) if name in ONE_SHOT else _multi_trial(run, folder)
+        layers = _named(workbench, config).layers
+        return {"layers": layers, "evaluations": 0, "seconds": 0.0, "steps": 0, "flops": 0}
+    if name in ONE_SHOT:
+        return _one_shot(workbench, config, folder, ledger, on_epoch)
+    return _multi_trial(workbench, config, folder, ledger, train, engine)
 
 
-def check(run: Run) -> None:
+def check(workbench: Workbench, config: RunConfig) -> None:
     """Refuse what cannot be searched, before anything is written.
 
     Raises:
-        InputError: for layers that the backbone does not have, an impossible budget, or a strategy or
-            derivation that does not fit the space.
+        InputError: for prompts that the backbone cannot have, layers that it does not have, an impossible
+            budget, or a strategy or derivation that does not fit the space.
     """
-    search = run.config.search
+    workbench.factory.model(PromptLayers.of([0], workbench.num_layers))
+    search = config.search
     if search.strategy == "manual":
-        _named(run)
+        _named(workbench, config)
     else:
-        budget = _budget(run)
-        strategy = new_strategy(search.strategy, _options(run))
+        budget = _budget(workbench, config)
+        strategy = new_strategy(search.strategy, _options(config))
         if isinstance(strategy, OneShot):
             check_derivation(strategy.derivation, budget)
         if search.strategy == "exhaustive":
             check_exhaustive(budget, search.evaluations)
-    needed = _reserved(run)
+    needed = _reserved(workbench, config)
     if search.budget_flops is not None and search.budget_flops < needed:
         raise InputError(
             f"search.budget_flops is {search.budget_flops:.3g}, but {search.strategy} needs up to "
@@ -76,60 +97,67 @@ def check(run: Run) -> None:
         )
 
 
-def _budget(run: Run) -> Budget:
-    search = run.config.search
-    return Budget(run.backbone.num_layers, search.layers, search.exactly, search.candidates)
+def _budget(workbench: Workbench, config: RunConfig) -> Budget:
+    search = config.search
+    return Budget(workbench.num_layers, search.layers, search.exactly, search.candidates)
 
 
-def _named(run: Run) -> PromptLayers:
-    return named_layers(run.config.search.manual_layers, run.backbone.num_layers)
+def _named(workbench: Workbench, config: RunConfig) -> PromptLayers:
+    return named_layers(config.search.manual_layers, workbench.num_layers)
 
 
-def _options(run: Run) -> dict[str, Any]:
-    return {**run.config.search.model_dump(), "seed": run.config.seed}
+def _options(config: RunConfig) -> dict[str, Any]:
+    return {**config.search.model_dump(), "seed": config.seed}
 
 
-def _reserved(run: Run) -> float:
-    """Operations that must be left when a search's training ends: its derivation's, and the retraining's.
+def _reserved(workbench: Workbench, config: RunConfig) -> float:
+    """Return the FLOPs that must be left when a search ends: for its derivation and the retraining.
 
     0 where there is no budget.
     """
-    search = run.config.search
+    search = config.search
     if search.budget_flops is None:
         return 0
     if search.strategy == "manual":
-        return training_flops(run, _named(run).layers)
-    budget = _budget(run)
-    retraining = training_flops(run, budget.allowed[: budget.k])
+        return training_flops(workbench, _named(workbench, config).layers)
+    budget = _budget(workbench, config)
+    retraining = training_flops(workbench, budget.allowed[: budget.k])
     if search.strategy not in ONE_SHOT:
         return retraining
-    strategy = new_strategy(search.strategy, _options(run))
+    strategy = new_strategy(search.strategy, _options(config))
     # an epoch may end just before the last step that fits, and the last epoch ends with a score too
     scores = 2 + most_evaluations(strategy.derivation, budget, strategy.limits)
-    whole = run.factory.model(PromptLayers.of(budget.allowed, budget.total))
-    return retraining + scores * dev_flops(run, whole)
+    every_layer = workbench.factory.model(PromptLayers.of(budget.allowed, budget.total))
+    return retraining + scores * dev_flops(workbench, every_layer)
 
 
-def _one_shot(run: Run, folder: Path) -> dict[str, Any]:
+def _one_shot(
+    workbench: Workbench, config: RunConfig, folder: Path, ledger: Ledger, on_epoch: OnStageEpoch | None
+) -> dict[str, Any]:
     """Train a hyper-network, and derive."""
-    config, search = run.config, run.config.search
-    space = PromptLayerSpace(run.factory, _budget(run))
-    limit = None if search.budget_flops is None else search.budget_flops - _reserved(run)
+    search = config.search
+    space = PromptLayerSpace(workbench.factory, _budget(workbench, config))
+    limit = None if search.budget_flops is None else search.budget_flops - _reserved(workbench, config)
     history = {} if search.strategy == "one_shot_random" else {"history": folder / "gates.jsonl"}
-    strategy = new_strategy(search.strategy, _options(run), flops_limit=limit, **history)
-    with run.counted_prefix() as prefix:
-        train, dev = run.loader("train", space, shuffled=True), run.loader("dev", space)
-    recipe = config.training.model_copy(update={"epochs": search.epochs})
-    listener = run.listener(folder, "search")
-    evaluator = new_evaluator(train, dev, run.spec.task, recipe, config.seed, folder, listener)
+    strategy = new_strategy(search.strategy, _options(config), flops_limit=limit, **history)
+    train, dev = workbench.batches("train", space, shuffled=True), workbench.batches("dev", space)
+    evaluator = new_evaluator(
+        train.loader,
+        dev.loader,
+        workbench.spec.task,
+        config.training.model_copy(update={"epochs": search.epochs}),
+        config.seed,
+        folder,
+        record_epochs(folder, "search", on_epoch),
+    )
     strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
     derived = strategy.derived
     steps = evaluator.trainer.global_step
-    run.ledger.charge("search", prefix.flops + strategy.training_flops, steps)
-    run.ledger.charge("derivation", strategy.derivation_flops)
+    ledger.charge("search", train.flops + dev.flops + strategy.training_flops, steps)
+    ledger.charge("derivation", strategy.derivation_flops)
     if search.inherit:
         save_file(_inherited(space, derived.layers), folder / "inherited.safetensors")
-    found = {
+    result = {
         "layers": derived.layers,
         "derivation": strategy.derivation,
         "scores": derived.scores,
@@ -137,16 +165,16 @@ def _one_shot(run: Run, folder: Path) -> dict[str, Any]:
         "evaluations": derived.evaluations,
         "seconds": strategy.seconds,
         "steps": steps,
-        "flops": run.ledger.flops,
+        "flops": ledger.flops,
         "derivation_flops": strategy.derivation_flops,
     }
     if search.compare_derivations:
-        found["derivations"] = {rule: _counted(strategy, rule) for rule in strategy.rules}
-    return found
+        result["derivations"] = {rule: _counted(strategy, rule) for rule in strategy.rules}
+    return result
 
 
 def _counted(strategy: OneShot, rule: str) -> dict[str, Any]:
-    """What a derivation finds, and the operations it takes."""
+    """Return what a derivation finds, and the FLOPs it takes."""
     if rule == strategy.derivation:
         return {**strategy.derived.__dict__, "flops": strategy.derivation_flops}
     with FlopCounter() as counter:
@@ -154,31 +182,31 @@ def _counted(strategy: OneShot, rule: str) -> dict[str, Any]:
     return {**derived.__dict__, "flops": counter.total}
 
 
-def _multi_trial(run: Run, folder: Path) -> dict[str, Any]:
-    """Train candidates, here or on a Ray cluster, and keep the best."""
-    search = run.config.search
-    with ExitStack() as stack:
-        engine, score = None, run.score
-        if search.engine.kind == "ray":
-            # loads ray, for which the rest need not wait
-            from experiments.cluster.candidates import ray_candidates  # noqa: PLC0415
-
-            engine, score = stack.enter_context(ray_candidates(run))
-        found = explore(
-            new_strategy(search.strategy, _options(run)),
-            _budget(run),
-            score,
-            search.evaluations,
-            engine=engine,
-            ledger=run.ledger,
-            dearest=_reserved(run),
-            record=folder / "candidates.jsonl",
-        )
-    best = found.best()
-    others = [tried for tried in found.tried if tried is not best]
+def _multi_trial(
+    workbench: Workbench,
+    config: RunConfig,
+    folder: Path,
+    ledger: Ledger,
+    train: TrainCandidate,
+    engine: ExecutionEngine | None,
+) -> dict[str, Any]:
+    """Train candidates, and keep the best."""
+    search = config.search
+    candidates = explore(
+        new_strategy(search.strategy, _options(config)),
+        _budget(workbench, config),
+        train,
+        search.evaluations,
+        engine=engine,
+        ledger=ledger,
+        dearest=_reserved(workbench, config),
+        record=folder / "candidates.jsonl",
+    )
+    best = candidates.best()
+    others = [tried for tried in candidates.tried if tried is not best]
     return {
         "layers": best.layers,
-        "evaluations": len(found.tried),
+        "evaluations": len(candidates.tried),
         "seconds": sum(tried.seconds for tried in others),
         "steps": sum(tried.steps for tried in others),
         # the best one's training is the run's
@@ -186,13 +214,8 @@ def _multi_trial(run: Run, folder: Path) -> dict[str, Any]:
     }
 
 
-def candidate_folder(folder: Path, layers: Layers) -> Path:
-    """Where a search keeps the training of a candidate."""
-    return folder / "candidates" / name_of(layers)
-
-
 def _inherited(space: PromptedModel, layers: Layers) -> dict[str, torch.Tensor]:
-    """Generators and head of a hyper-network under the names they have in the discrete model."""
+    """Return generators and head of a hyper-network under the names they have in the discrete model."""
     weights = {
         # layers may share a generator, which safetensors would refuse
         f"choices.{layer}.{name}": tensor.clone()

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from experiments.config import RunConfig, checked
-from experiments.run.keys import assign, bad_config, read_tree
+from experiments.keys import assign, bad_config, read_tree
 from experiments.tuning.space import distributions
 from spt.errors import InputError, unknown
 

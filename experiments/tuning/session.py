@@ -18,14 +18,16 @@ from optuna.trial import FrozenTrial, TrialState
 from ray import tune as ray_tune
 
 from experiments.cluster.connect import check_feasible, cluster, nodes
-from experiments.cluster.shared import run_shared, share
-from experiments.pipeline import Run
+from experiments.cluster.shared import SharedWorkbench, share
+from experiments.config import RunConfig
+from experiments.run import searching
+from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.report import write_study_report
 from experiments.tuning.searcher import CHECKPOINT, METRICS, SafeOptunaSearch, failure, note_failure
 from experiments.tuning.study import check_compatible, open_study
-from experiments.tuning.trial import Runner, trial
+from experiments.tuning.trial import Runner, run_trial, trial
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
 
@@ -78,9 +80,9 @@ def tune(
     with _claimed(folder, config, resume), cluster(address):
         _check_cluster(config)
         # loads data and backbone, and so refuses what does not fit, before anything is written
-        assets = share(_checked_run(config, folder)) if run is None else None
+        shared = _shared(config.run) if run is None else None
         study = _open(config, folder)
-        _run_trials(config, folder, study, run or run_shared, assets, watch)
+        _run_trials(config, folder, study, run or run_trial, shared, watch)
     write_results(config, folder, study)
     _check_ended(config, study)
     return study
@@ -129,10 +131,11 @@ def _check_cluster(config: TuneConfig) -> None:
         )
 
 
-def _checked_run(config: TuneConfig, folder: Path) -> Run:
-    run = Run(config.run, folder)
-    run.check()
-    return run
+def _shared(config: RunConfig) -> SharedWorkbench:
+    """Load and check what all trials share."""
+    workbench = load_workbench(config)
+    searching.check(workbench, config)
+    return share(workbench, config)
 
 
 def _open(config: TuneConfig, folder: Path) -> optuna.Study:
@@ -152,7 +155,7 @@ def _run_trials(
     folder: Path,
     study: optuna.Study,
     run: Runner,
-    assets: Any,
+    shared: SharedWorkbench | None,
     watch: ray_tune.Callback | None,
 ) -> None:
     ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
@@ -164,7 +167,7 @@ def _run_trials(
     storage = f"{config.storage_path or folder.resolve() / 'ray'}/{config.name}"
     search = SafeOptunaSearch(study, config.distributions, config.objectives, config.trials)
     resources = {"cpu": config.resources.cpus, "gpu": config.resources.gpus}
-    trainable = ray_tune.with_parameters(trial, tuning=config, run=run, assets=assets, home=str(Path.cwd()))
+    trainable = ray_tune.with_parameters(trial, tuning=config, run=run, shared=shared, home=str(Path.cwd()))
     tuner = ray_tune.Tuner(
         ray_tune.with_resources(trainable, resources),
         tune_config=ray_tune.TuneConfig(

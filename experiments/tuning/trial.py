@@ -14,19 +14,31 @@ from typing import Any
 import ray
 from ray import tune
 
+from experiments import pipeline
+from experiments.cluster.shared import SharedWorkbench
 from experiments.config import RunConfig
-from experiments.pipeline import OnEpoch
+from experiments.run.training import OnStageEpoch
 from experiments.tuning.config import TuneConfig
 from spt.errors import InputError, TrialFailed
 
 # a whole run: config, folder, who is told each epoch, what all trials share -> metrics
-Runner = Callable[[RunConfig, Path, OnEpoch, Any], Mapping[str, Any]]
+Runner = Callable[[RunConfig, Path, OnStageEpoch, SharedWorkbench | None], Mapping[str, Any]]
 # keys of a report
 DEV, EPOCH, FINAL, FAILURE, METRICS = "dev", "epoch", "final", "failure", "metrics"
 NODE, PID, RESUMED_AT = "node", "pid", "resumed_at"
 
 
-def trial(config: Mapping[str, Any], tuning: TuneConfig, run: Runner, assets: Any, home: str) -> None:
+def run_trial(
+    config: RunConfig, folder: Path, on_epoch: OnStageEpoch, shared: SharedWorkbench | None
+) -> Mapping[str, Any]:
+    """Run a trial's configuration, over the shared workbench where it is of the same data and backbone."""
+    serves = shared is not None and shared.serves(config)
+    return pipeline.run(config, folder, on_epoch, shared.open(config) if shared and serves else None)
+
+
+def trial(
+    config: Mapping[str, Any], tuning: TuneConfig, run: Runner, shared: SharedWorkbench | None, home: str
+) -> None:
     """Run one trial to its end, from its last checkpoint where there is one.
 
     Every epoch is reported with the run's folder as the checkpoint. The last report is final, and
@@ -37,7 +49,7 @@ def trial(config: Mapping[str, Any], tuning: TuneConfig, run: Runner, assets: An
             as the searcher suggests them.
         tuning: the study's configuration.
         run: what runs.
-        assets: what it shares with other trials.
+        shared: the workbench that trials of the same data and backbone share.
         home: the driver's working folder, where relative paths of the configuration begin.
     """
     if not tuning.resources.gpus:
@@ -50,7 +62,7 @@ def trial(config: Mapping[str, Any], tuning: TuneConfig, run: Runner, assets: An
     try:
         chosen = tuning.trial_run(config["parameters"])
         chosen = chosen.model_copy(update={"threads": tuning.resources.cpus})
-        reporter.finish(run(chosen, folder, reporter.on_epoch, assets))
+        reporter.finish(run(chosen, folder, reporter.on_epoch, shared))
     except (InputError, TrialFailed) as error:
         reporter.fail(str(error))
     finally:

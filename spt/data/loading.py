@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -23,8 +23,10 @@ LPT_DEV = 1000
 log = logging.getLogger(__name__)
 
 
-def load_splits(task: Task, data: DataConfig, seed: int) -> DatasetDict:
-    """The train, dev and test rows of a task.
+def load_splits(
+    task: Task, data: DataConfig, seed: int, tables: Mapping[str, Dataset] | None = None
+) -> DatasetDict:
+    """Load the train, dev and test rows of a task.
 
     * A given split keeps its order. A missing one is held out of train, stratified, after repeated rows have
       left train. Rows of train whose texts occur in dev or test leave train.
@@ -36,6 +38,7 @@ def load_splits(task: Task, data: DataConfig, seed: int) -> DatasetDict:
         task: the columns and classes.
         data: the source and the sizes.
         seed: at least 0.
+        tables: the raw table of each split, in place of the source.
 
     Returns:
         Splits train, dev and test with the columns text, text_pair (pair tasks only) and label (ClassLabel).
@@ -45,7 +48,7 @@ def load_splits(task: Task, data: DataConfig, seed: int) -> DatasetDict:
     """
     if data.source is not None:
         data = data.model_copy(update={"source": data.source.replace("{seed}", str(seed))})
-    rows = to_rows(task, read_tables(task, data))
+    rows = to_rows(task, tables or read_tables(task, data))
     train, dev, test = rows["train"], rows.get("dev"), rows.get("test")
     if dev is None or test is None:
         train = _without_repeats(train)

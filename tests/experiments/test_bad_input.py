@@ -11,7 +11,7 @@ import pytest
 
 from experiments.pipeline import run
 from spt.errors import InputError
-from tests.support.tiny import tiny_config
+from tests.support.runs import tiny_config
 
 
 @pytest.fixture(scope="module")

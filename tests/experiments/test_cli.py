@@ -9,9 +9,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from experiments import pipeline
 from experiments.cli import app
 from experiments.config import load_config
-from experiments.pipeline import Run
 from experiments.predict import read_rows
 from spt.errors import InputError, TrialFailed
 from tests.support.tiny import tiny_tree
@@ -87,12 +87,17 @@ def test_the_folder_is_named_after_the_run(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Run, "search", lambda run: (run.folder / "architecture.json").write_text(LAYERS))
+    monkeypatch.setattr(pipeline, "search", leave_layers)
     assert spt("search", config, "name=other").exit_code == 0
     assert (tmp_path / "runs" / "other" / "architecture.json").exists()
 
 
 LAYERS = '{"layers": [1], "total": 4}'
+
+
+def leave_layers(_: Any, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "architecture.json").write_text(LAYERS, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -122,18 +127,18 @@ def test_a_missing_config_is_named(tmp_path: Path) -> None:
     assert "none.yml" in result.stderr
 
 
-def stopped_by_lightning(_: Run) -> None:
+def stopped_by_lightning(*_: Any) -> None:
     try:
         raise KeyboardInterrupt
     except KeyboardInterrupt:
         sys.exit(1)
 
 
-def stopped(_: Run) -> None:
+def stopped(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def failed(_: Run) -> None:
+def failed(*_: Any) -> None:
     raise TrialFailed("The loss is nan.")
 
 
@@ -144,7 +149,7 @@ def failed(_: Run) -> None:
 def test_what_ends_a_training_gives_its_code(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Any, code: int, said: str
 ) -> None:
-    monkeypatch.setattr(Run, "evaluate", stage)
+    monkeypatch.setattr(pipeline, "run", stage)
     result = spt("run", config, "--folder", tmp_path / "run")
     assert result.exit_code == code
     assert said in result.stderr

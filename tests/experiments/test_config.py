@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from experiments.config import RunConfig, checked, load_config
-from experiments.run.keys import as_arguments, parse_overrides, schema_lines
+from experiments.keys import as_arguments, parse_overrides, schema_lines
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from filelock import Timeout
 from safetensors.torch import load_file
 
 from experiments import pipeline
 from experiments.baselines import baseline
-from experiments.pipeline import Run, run
-from experiments.run import searching
+from experiments.pipeline import run
+from experiments.run import searching, training
+from experiments.run.folder import RunFolder
+from experiments.run.training import load_workbench
+from spt.architecture import PromptLayers
+from spt.backbones import registry
 from spt.errors import InputError, TrialFailed
 from spt.evaluation import evaluate
+from spt.model import trained
 from spt.serving.classifier import PromptClassifier
 from spt.training.checkpoint import load_state
 from strategies.ledger import Ledger
-from tests.support.tiny import LAYERS, tiny_config
+from tests.support.runs import tiny_config
+from tests.support.tiny import LAYERS
 
 QUICK: dict[str, Any] = {"cache": "off", "search": {"epochs": 1}}
 FILES = {
@@ -146,9 +154,10 @@ def test_metrics_are_what_the_files_and_the_model_say(whole: Whole, home: Path) 
     assert metrics["tunable_parameters"] == sum(w.numel() for w in weights.values())
     assert metrics["prompt_parameters"] == metrics["tunable_parameters"] - heads
     loaded = PromptClassifier.from_pretrained(folder / "model")
-    again = Run(config(home), folder)
+    workbench = load_workbench(config(home))
     for split in ("dev", "test"):
-        scores = evaluate(loaded.model, again.loader(split, loaded.model), loaded.spec.task)
+        batches = workbench.batches(split, loaded.model)
+        scores = evaluate(loaded.model, batches.loader, loaded.spec.task)
         assert scores["accuracy"] == metrics[f"{split}_accuracy"]
         assert scores["metric"] == metrics[f"{split}_metric"]
     best = max(score for stage, _, score in whole[2] if stage == "train")
@@ -171,8 +180,8 @@ def test_a_finished_run_is_read_back(whole: Whole, home: Path, monkeypatch: pyte
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("a finished stage was repeated")
 
-    for stage in ("fit", "evaluate"):
-        monkeypatch.setattr(pipeline, stage, never)
+    monkeypatch.setattr(training, "fit", never)
+    monkeypatch.setattr(pipeline, "evaluate", never)
     monkeypatch.setattr(searching, "search", never)
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*") if path.name != ".lock"}
     assert run(config(home), whole[0]) == whole[1]
@@ -200,7 +209,7 @@ MOMENTS: dict[str, tuple[Any, str]] = {
     "before the search": (searching, "new_evaluator"),
     "after the search, before it is written": (Ledger, "charge"),
     "after search.json": (pipeline.PromptLayers, "of"),
-    "after the search": (pipeline, "fit"),
+    "after the search": (training, "fit"),
     "after the training, before it is saved": (PromptClassifier, "save_pretrained"),
     "after the training": (pipeline, "evaluate"),
 }
@@ -212,11 +221,13 @@ def test_killed_at_any_moment_it_ends_with_the_same_metrics(
     moment: str, whole: Whole, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, name = MOMENTS[moment]
-    claimed = Run(config(home), tmp_path / "run")
-    with claimed.claimed(), monkeypatch.context() as patch:
+    with (
+        pipeline.claimed(config(home), RunFolder(tmp_path / "run")) as stages,
+        monkeypatch.context() as patch,
+    ):
         patch.setattr(owner, name, kill)
         with pytest.raises(Killed):
-            claimed.evaluate()
+            stages.evaluate()
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert timeless(run(config(home), tmp_path / "run")) == timeless(whole[1])
     assert files(tmp_path / "run") == FILES
@@ -247,16 +258,45 @@ def test_another_config_is_refused_naming_the_keys(whole: Whole, home: Path) -> 
     assert {path: path.read_bytes() for path in whole[0].rglob("*") if path.is_file()} == before
 
 
-def test_a_folder_in_use_is_refused_and_free_again_afterwards(whole: Whole, home: Path) -> None:
+def test_a_folder_in_use_is_refused_and_free_again_afterwards(
+    whole: Whole, home: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
     used = pytest.raises(InputError, match="is in use by another process")
-    with Run(config(home), whole[0]).claimed(), used:
-        run(config(home), whole[0])
+    with folder.claimed(config(home)), used:
+        run(config(home), folder.path)
+    assert timeless(run(config(home), folder.path)) == timeless(whole[1])
+
+
+def test_a_finished_run_is_read_back_without_loading_anything(
+    whole: Whole, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "load_workbench", kill)
     assert run(config(home), whole[0]) == whole[1]
+    assert pipeline.search(config(home), whole[0]) == read(whole[0] / "search" / "search.json")
+
+
+def test_a_trained_run_that_goes_on_loads_one_backbone(
+    whole: Whole, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole[0], folder)
+    (folder / "metrics.json").unlink()
+    loads: list[Any] = []
+    load = registry.load_backbone
+    monkeypatch.setattr(registry, "load_backbone", lambda *a, **o: loads.append(a) or load(*a, **o))
+    assert timeless(run(config(home), folder)) == timeless(whole[1])
+    assert len(loads) == 1
+
+
+def test_a_run_goes_on_with_another_engine_cache_or_name(whole: Whole, home: Path) -> None:
+    other = config(home, search={"engine": {"kind": "ray", "cpus": 2}}, cache="auto", threads=2, name="other")
+    assert run(other, whole[0]) == whole[1]
 
 
 def test_a_lock_of_something_else_is_not_mistaken_for_the_folders(whole: Whole, home: Path) -> None:
-    with pytest.raises(pipeline.Timeout), Run(config(home), whole[0]).claimed():
-        raise pipeline.Timeout("another.lock")
+    with pytest.raises(Timeout), RunFolder(whole[0]).claimed(config(home)):
+        raise Timeout("another.lock")
 
 
 @pytest.mark.parametrize("content", ["", "name: my own\n", "a: [1\n", "- 1\n"])
@@ -321,13 +361,13 @@ def test_inherit_starts_the_retraining_from_the_search(
     home: Path, whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[dict[str, torch.Tensor]] = []
-    real = pipeline.fit
+    real = training.fit
 
     def watched(model: Any, *arguments: Any) -> Any:
-        starts.append({name: p.detach().clone() for name, p in pipeline.trained(model)})
+        starts.append({name: p.detach().clone() for name, p in trained(model)})
         return real(model, *arguments)
 
-    monkeypatch.setattr(pipeline, "fit", watched)
+    monkeypatch.setattr(training, "fit", watched)
     inheriting = config(home, search={"inherit": True})
     metrics = run(inheriting, tmp_path / "run")
     assert metrics["layers"] == whole[1]["layers"]
@@ -335,9 +375,9 @@ def test_inherit_starts_the_retraining_from_the_search(
     (start,) = starts
     assert start.keys() == inherited.keys()
     assert all(torch.equal(start[name], inherited[name]) for name in start)
-    fresh = Run(inheriting, tmp_path / "run")
-    model = fresh.factory.model(fresh.search())
-    assert not any(torch.equal(p, start[name]) for name, p in pipeline.trained(model))
+    layers = PromptLayers.load(tmp_path / "run" / "architecture.json")
+    model = load_workbench(inheriting).factory.model(layers)
+    assert not any(torch.equal(p, start[name]) for name, p in trained(model))
     searched = load_state(tmp_path / "run" / "search" / "last.ckpt")
     layer = metrics["layers"][0]
     key = f"training_module._model.choices.{layer}.gated.insert.generator.bias"
@@ -357,3 +397,34 @@ def test_the_cache_changes_nothing_but_what_it_costs(
     assert flops[0] > flops[1] == flops[2] > 0
     assert found[0] == found[1] == found[2]
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_a_cached_run_ends_with_the_accuracy_of_an_uncached_one(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
+    found = {}
+    for mode in ("off", "memory", "disk"):
+        config = tiny_config(
+            tmp_path,
+            cache=mode,
+            search={"strategy": "manual", "manual_layers": [2]},
+            training={"precision": precision},
+        )
+        found[mode] = run(config, tmp_path / mode)
+    for mode in ("memory", "disk"):
+        assert found[mode]["dev_accuracy"] == found["off"]["dev_accuracy"]
+        assert found[mode]["test_accuracy"] == found["off"]["test_accuracy"]
+    assert (tmp_path / "cache" / "prefixes").is_dir()
+
+
+def test_a_disk_that_is_too_small_is_met_before_a_run_begins(tmp_path: Path) -> None:
+    for mode in ("disk", "auto"):
+        small = tiny_config(tmp_path, cache=mode, cache_gb=1e-6)
+        if mode == "auto":
+            load_workbench(small)
+            continue
+        with pytest.raises(InputError, match="cache_gb"):
+            run(small, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from experiments.cli import app
 from experiments.pipeline import run
 from spt.serving.ensemble import PromptEnsemble
-from tests.spt.serving.test_server import TEXTS, classifier
-from tests.support.tiny import tiny_config
+from tests.support.classifiers import TEXTS, classifier
+from tests.support.runs import tiny_config
 
 FREE = {"generator": "free", "length": 3, "init": "labels"}
 

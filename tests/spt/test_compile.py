@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.pipeline import Run
 from spt.architecture import PromptLayers
 from spt.training.config import TrainingConfig
 from spt.training.fit import fit
 from tests.support.families import batch, prompted, tiny_backbone
-from tests.support.tiny import tiny_config
+from tests.support.tiny import tiny_workbench
 
 pytestmark = pytest.mark.slow
 
@@ -46,11 +45,11 @@ def test_a_training_compiles_its_model_and_counts_the_same_operations(
         return real(layers, backend="aot_eager", **options)
 
     monkeypatch.setattr(torch, "compile", watched)
-    run = Run(tiny_config(tmp_path), tmp_path / "run")
+    run = tiny_workbench(tmp_path)
     results = []
     for compiles in (False, True):
         model: nn.Module = run.factory.model(PromptLayers.of([2], 4))
-        train, dev = run.loader("train", model, shuffled=True), run.loader("dev", model)
+        train, dev = run.batches("train", model, shuffled=True).loader, run.batches("dev", model).loader
         config = TrainingConfig(epochs=1, batch_size=8, compile=compiles)
         results.append(fit(model, train, dev, run.spec.task, config, 0, tmp_path / str(compiles)))
     assert calls == [{"dynamic": True}]

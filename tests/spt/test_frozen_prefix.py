@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.cost.measure import saved_bytes
-from experiments.pipeline import Run
 from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
 from spt.heads import ClassificationHead
@@ -23,9 +22,8 @@ from spt.prompts.choices import InsertPrompt, Propagate
 from spt.training.config import TrainingConfig
 from spt.training.fit import fit
 from spt.training.recipe import TrainingRecipe
-from strategies.evaluator import new_evaluator
 from tests.support.families import batch, generator, prompted, tiny_backbone
-from tests.support.tiny import tiny_config
+from tests.support.tiny import tiny_workbench
 
 
 def as_it_is(backbone: Backbone) -> None:
@@ -89,18 +87,14 @@ def watched_prefixes(bf16: bool) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("bf16", BF16, ids=["float32", "bf16"])
-@pytest.mark.parametrize("wrapper", ["lightning", "nni"])
-def test_nothing_is_saved_through_a_wrapped_training_step(tmp_path: Path, wrapper: str, bf16: bool) -> None:
-    run = Run(tiny_config(tmp_path, data={"dev_size": 100, "test_size": 20}), tmp_path / "run")
+def test_nothing_is_saved_through_a_wrapped_training_step(tmp_path: Path, bf16: bool) -> None:
+    run = tiny_workbench(tmp_path, data={"dev_size": 100, "test_size": 20})
     run.backbone.model.enable_input_require_grads()
     model = run.factory.model(PromptLayers.of([2], 4))
-    train, dev = run.loader("train", model, shuffled=True), run.loader("dev", model)
+    train, dev = run.batches("train", model, shuffled=True).loader, run.batches("dev", model).loader
     config = TrainingConfig(epochs=1, batch_size=8, precision="bf16" if bf16 else "32")
     with watched_prefixes(bf16) as saved:
-        if wrapper == "lightning":
-            fit(model, train, dev, run.spec.task, config, 0, tmp_path / "fit")
-        else:
-            new_evaluator(train, dev, run.spec.task, config, 0, tmp_path / "nni").evaluate(model)
+        fit(model, train, dev, run.spec.task, config, 0, tmp_path / "fit")
     assert saved == [0] * len(train)
 
 

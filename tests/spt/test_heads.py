@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from spt.errors import InputError
 from spt.heads import ClassificationHead, VerbalizerHead, reduce_tokens
-from tests.support.families import batch, shared_backbone, tiny_model
+from tests.support.families import MASK_ID, WORDS, batch, shared_backbone, tiny_model, with_mask
 
 SIDES = ["right", "left"]
 
@@ -46,18 +45,6 @@ def test_classification_head_passes_gradients_to_both_sides() -> None:
     ].sum().backward()
     assert (hidden.grad.abs().sum(-1) > 0).tolist() == [[True] * 5, [True, True, False, False, False]]
     assert head.linear.weight.grad.abs().sum() > 0
-
-
-MASK_ID = 7
-WORDS = [11, 5, 23]
-
-
-def with_mask(inputs: dict[str, Tensor], places: list[int]) -> dict[str, Tensor]:
-    """The batch with one mask token a row, and no other."""
-    ids = inputs["input_ids"].clone()
-    ids[ids == MASK_ID] = MASK_ID + 1
-    ids[torch.arange(len(places)), places] = MASK_ID
-    return {**inputs, "input_ids": ids}
 
 
 @pytest.mark.parametrize("side", SIDES)

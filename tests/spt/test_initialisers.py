@@ -8,22 +8,24 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.pipeline import Run
 from spt.errors import InputError
 from spt.prompts.initialisers import FREQUENT, frequent_words
+from spt.workbench import Workbench
 from tests.support.families import FAMILIES, HIDDEN, attentions, shared_backbone
-from tests.support.tiny import tiny_config
+from tests.support.tiny import tiny_workbench
 
 FREE = {"generator": "free", "length": 4}
 
 
-def started(home: Path, init: str, layer: int = 0, seed: int = 0, **prompt: Any) -> tuple[Run, torch.Tensor]:
+def started(
+    home: Path, init: str, layer: int = 0, seed: int = 0, **prompt: Any
+) -> tuple[Workbench, torch.Tensor]:
     """A run, and the vectors [P, H] its prompt at a layer starts from."""
-    run = Run(tiny_config(home, seed=seed, prompt={**FREE, "init": init, **prompt}), home / "run")
+    run = tiny_workbench(home, seed=seed, prompt={**FREE, "init": init, **prompt})
     return run, run.factory.inserts([layer])[layer].generator.vectors.detach()
 
 
-def words_of(run: Run) -> torch.Tensor:
+def words_of(run: Workbench) -> torch.Tensor:
     ids = frequent_words(run.tokenizer)
     return run.backbone.word_vectors(torch.tensor(ids))
 
@@ -52,14 +54,12 @@ def test_label_words_come_first_and_sampled_words_fill_up(tmp_path: Path) -> Non
 
 def test_a_label_of_several_tokens_is_their_mean_and_names_serve_without_label_words(tmp_path: Path) -> None:
     task = {"name": "custom", "labels": ["bad", "good"], "label_words": ["dull plot", "great"]}
-    run = Run(
-        tiny_config(tmp_path, task=task, prompt={**FREE, "length": 1, "init": "labels"}), tmp_path / "r"
-    )
+    run = tiny_workbench(tmp_path, task=task, prompt={**FREE, "length": 1, "init": "labels"})
     vectors = run.factory.inserts([0])[0].generator.vectors
     pair = run.backbone.word_vectors(torch.tensor(run.tokenizer.convert_tokens_to_ids(["dull", "plot"])))
     torch.testing.assert_close(vectors[0], pair.mean(0))
     unnamed = {**task, "label_words": None, "labels": None}
-    other = Run(tiny_config(tmp_path, task=unnamed, prompt={**FREE, "init": "labels"}), tmp_path / "o")
+    other = tiny_workbench(tmp_path, task=unnamed, prompt={**FREE, "init": "labels"})
     unknown = other.backbone.word_vectors(torch.tensor([other.tokenizer.unk_token_id]))
     torch.testing.assert_close(other.factory.inserts([0])[0].generator.vectors[:2], unknown.expand(2, -1))
 

@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
-from experiments.pipeline import Run, run
+from spt.architecture import PromptLayers
 from spt.backbones.registry import FAMILIES, load_backbone
 from spt.backbones.t5 import T5Backbone
 from spt.data.label_words import label_sequences
@@ -24,8 +24,10 @@ from spt.prompts.choices import GatedPrompt, InsertPrompt, Propagate
 from spt.prompts.state import EMPTY
 from spt.serving.classifier import PromptClassifier
 from spt.serving.server import PromptServer, Request
+from spt.training.config import TrainingConfig
+from spt.training.fit import fit
 from tests.support.families import PAD, VOCABULARY, generator
-from tests.support.tiny import BAD, FILLER, GOOD, make_data, tiny_config
+from tests.support.tiny import BAD, FILLER, GOOD, tiny_workbench
 
 LAYERS, HIDDEN, END = 3, 32, 3
 LABELS = [[7, 9, END], [11, END], [7, 12, END]]
@@ -198,37 +200,36 @@ def save_backbone(folder: Path) -> Path:
     return folder
 
 
-def t5_config(home: Path, **sections: Any) -> Any:
+def t5_sections(home: Path, **sections: Any) -> dict[str, Any]:
     if not (home / "t5").exists():
         save_backbone(home / "t5")
-        make_data(home / "data.csv")
-        tiny_config(home)
     defaults = {
         "task": {"name": "custom", "label_words": ["a lovely kind", "awful"]},
         "backbone": {"name": str(home / "t5")},
         "head": {"kind": "text_to_text"},
         "prompt": {"generator": "free", "length": 4, "init": "vocabulary"},
-        "search": {"strategy": "manual", "manual_layers": [0]},
     }
-    return tiny_config(home, **{**defaults, **sections})
+    return {**defaults, **sections}
 
 
-def test_a_run_on_t5_trains_saves_and_predicts(tmp_path: Path) -> None:
-    config = t5_config(tmp_path, training={"epochs": 1, "batch_size": 16})
-    metrics = run(config, tmp_path / "run")
-    assert metrics["tunable_parameters"] == 4 * HIDDEN
-    loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
+@pytest.mark.parametrize("head", ["text_to_text", "classification"])
+def test_a_prompt_on_t5_trains_saves_and_predicts(head: str, tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path, **t5_sections(tmp_path, head={"kind": head}))
+    layers = PromptLayers.of([0], bench.num_layers)
+    model = bench.factory.model(layers)
+    train, dev = bench.batches("train", model, shuffled=True).loader, bench.batches("dev", model).loader
+    config = TrainingConfig(epochs=1, batch_size=16)
+    fit(model, train, dev, bench.spec.task, config, 0, tmp_path / "train")
+    heads = 0 if head == "text_to_text" else 2 * HIDDEN + 2
+    assert sum(p.numel() for _, p in trained(model)) == 4 * HIDDEN + heads
+    PromptClassifier(model, bench.tokenizer, bench.spec, layers).save_pretrained(tmp_path / "model")
+    loaded = PromptClassifier.from_pretrained(tmp_path / "model")
     answers = loaded.predict(["the film was awful", "lovely", "it was a very very dull plot"])
     assert {answer.label for answer in answers} <= {"good", "bad"}
     texts = ["the film was awful", "lovely"]
     voted = PromptServer({"t5": loaded}).predict([Request("t5", text) for text in texts])
-    for one, alone in zip(voted, answers[:2], strict=True):
-        assert one.probability == pytest.approx(alone.probability, abs=1e-5)
-
-
-def test_a_classification_head_reads_the_encoder(tmp_path: Path) -> None:
-    config = t5_config(tmp_path, head={"kind": "classification"}, training={"epochs": 1})
-    assert run(config, tmp_path / "run")["head_parameters"] == 2 * HIDDEN + 2
+    for served, alone in zip(voted, answers[:2], strict=True):
+        assert served.probability == pytest.approx(alone.probability, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -242,20 +243,19 @@ def test_a_classification_head_reads_the_encoder(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_is_refused(sections: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
-        _ = Run(t5_config(tmp_path, **sections), tmp_path / "run").factory.head()
+        tiny_workbench(tmp_path, **t5_sections(tmp_path, **sections))
 
 
 def test_text_to_text_needs_an_encoder_decoder(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, head={"kind": "text_to_text"})
     with pytest.raises(InputError, match=r"head\.kind is text_to_text, but .* is no encoder-decoder"):
-        Run(config, tmp_path / "run").factory.head()
+        tiny_workbench(tmp_path, head={"kind": "text_to_text"})
 
 
 def test_labels_end_with_the_end_token(tmp_path: Path) -> None:
-    run_ = Run(t5_config(tmp_path), tmp_path / "run")
-    ids = label_sequences(run_.tokenizer, ["a lovely kind", "awful"])
-    assert [len(one) for one in ids] == [4, 2]
-    assert all(one[-1] == END for one in ids)
+    bench = tiny_workbench(tmp_path, **t5_sections(tmp_path))
+    ids = label_sequences(bench.tokenizer, ["a lovely kind", "awful"])
+    assert [len(tokens) for tokens in ids] == [4, 2]
+    assert all(tokens[-1] == END for tokens in ids)
 
 
 def test_loaded_from_a_folder_it_is_t5(tmp_path: Path) -> None:

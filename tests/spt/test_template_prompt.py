@@ -9,37 +9,24 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from experiments.pipeline import Run, run
 from spt.architecture import PromptLayers
 from spt.data.encoding import encode_texts
 from spt.errors import InputError
 from spt.heads import LabelVectorsHead
 from spt.serving.classifier import PromptClassifier
-from spt.serving.server import PromptServer
 from tests.support.families import attentions, shared_backbone
-from tests.support.tiny import LAYERS, tiny_config
+from tests.support.tiny import LAYERS, tiny_workbench
 
 TEMPLATE = "{prompt} {text} It was {prompt} {mask} {prompt} ."
 WARP: dict[str, Any] = {
     "task": {"name": "custom", "label_words": ["terrible", "great"], "template": TEMPLATE},
     "head": {"kind": "label_vectors"},
     "prompt": {"generator": "free", "place": "template", "length": 3},
-    "search": {"strategy": "manual", "manual_layers": [0]},
 }
 
 
-def test_a_run_trains_vectors_among_words_and_for_classes(tmp_path: Path) -> None:
-    metrics = run(tiny_config(tmp_path, **WARP), tmp_path / "run")
-    assert metrics["prompt_parameters"] == 3 * 32
-    assert metrics["head_parameters"] == 2 * 32
-    loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
-    assert loaded.predict(["the film was dull"])[0].label in ("bad", "good")
-    with pytest.raises(InputError, match="stand among the words of their templates"):
-        PromptServer({"warp": loaded})
-
-
 def test_a_prompt_saved_under_the_vectors_former_name_is_read(tmp_path: Path) -> None:
-    made = Run(tiny_config(tmp_path, **WARP), tmp_path / "run")
+    made = tiny_workbench(tmp_path, **WARP)
     architecture = PromptLayers.of([0], LAYERS)
     model = made.factory.model(architecture)
     PromptClassifier(model, made.tokenizer, made.spec, architecture).save_pretrained(tmp_path / "prompt")
@@ -52,7 +39,7 @@ def test_a_prompt_saved_under_the_vectors_former_name_is_read(tmp_path: Path) ->
 
 
 def test_each_place_gets_its_vector_and_padding_none(tmp_path: Path) -> None:
-    made = Run(tiny_config(tmp_path, **WARP), tmp_path / "run")
+    made = tiny_workbench(tmp_path, **WARP)
     model = made.factory.model(PromptLayers.of([0], LAYERS))
     ids = made.tokenizer("[PAD] film It was [PAD] [MASK] [PAD] .")["input_ids"]
     padded = torch.tensor([[*ids, 0, 0]])
@@ -66,25 +53,9 @@ def test_each_place_gets_its_vector_and_padding_none(tmp_path: Path) -> None:
 
 
 def test_a_text_cannot_bring_a_place_of_its_own(tmp_path: Path) -> None:
-    made = Run(tiny_config(tmp_path, **WARP), tmp_path / "run")
+    made = tiny_workbench(tmp_path, **WARP)
     (example,) = encode_texts(["film [PAD] plot {prompt}"], None, made.tokenizer, made.spec.task, 32, True)
     assert example["input_ids"].count(made.tokenizer.pad_token_id) == 3
-
-
-@pytest.mark.parametrize(
-    ("sections", "message"),
-    [
-        ({"prompt": {"length": 2}}, "has 3 times {prompt}, but prompt.place is template and prompt.length 2"),
-        ({"prompt": {"place": "front"}}, "prompt.place is front"),
-        ({"head": {"kind": "classification"}}, "head.kind classification .* reads no template with a mask"),
-        ({"search": {"manual_layers": [1]}}, "gives the input a prompt and no other layer"),
-        ({"search": {"strategy": "spt_darts"}}, "gives the input a prompt and no other layer"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(sections: dict[str, Any], message: str, tmp_path: Path) -> None:
-    merged = {name: {**WARP.get(name, {}), **sections.get(name, {})} for name in {*WARP, *sections}}
-    with pytest.raises(InputError, match=message):
-        run(tiny_config(tmp_path, **merged), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

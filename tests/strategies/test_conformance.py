@@ -13,9 +13,11 @@ from nni.nas.strategy.base import Strategy
 
 from experiments import pipeline
 from experiments.config import SearchConfig
+from experiments.run import training
+from experiments.run.folder import RunFolder
 from spt.errors import InputError, TrialFailed
 from strategies.registry import MULTI_TRIAL, ONE_SHOT, STRATEGIES, new_strategy
-from tests.support.tiny import tiny_config
+from tests.support.runs import tiny_config
 
 SEARCH: dict[str, Any] = {
     "layers": 2,
@@ -163,12 +165,11 @@ def test_a_killed_search_goes_on_and_finds_the_same(
             raise Killed
 
     # the second epoch of a hyper-network, or the second candidate
-    run = pipeline.Run(config(home, name), tmp_path / name, on_epoch)
-    with pytest.raises(Killed), run.claimed():
-        run.search()
-    again = pipeline.Run(config(home, name), tmp_path / name, on_epoch)
-    with again.claimed():
-        again.search()
+    folder = RunFolder(tmp_path / name)
+    with pytest.raises(Killed), pipeline.claimed(config(home, name), folder, on_epoch) as stages:
+        stages.search()
+    with pipeline.claimed(config(home, name), folder, on_epoch) as stages:
+        stages.search()
     assert searched(home, tmp_path, name) == found[name]
     assert len(told) == 2 + (1 if name in ONE_SHOT else 2)
     ledger = "ledger.json"
@@ -226,14 +227,14 @@ def test_a_budget_in_flops_ends_the_search_early_and_is_kept(
 def test_a_failing_candidate_is_reported_and_survived(
     name: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pipeline.fit
+    real = training.fit
 
     def failing(model: Any, *arguments: Any) -> Any:
         if model.first_prompt_layer == 0:
             raise TrialFailed("the loss is nan")
         return real(model, *arguments)
 
-    monkeypatch.setattr(pipeline, "fit", failing)
+    monkeypatch.setattr(training, "fit", failing)
     metrics = pipeline.run(config(home, name), tmp_path / name)
     failed = [c["layers"] for c in candidates(tmp_path / name) if c["failure"] == "the loss is nan"]
     assert sorted(failed) == [[0, 1], [0, 3]]

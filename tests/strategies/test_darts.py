@@ -13,7 +13,6 @@ from nni.nas.oneshot.pytorch.supermodule.differentiable import GumbelSoftmax
 from nni.nas.space import RawFormatModelSpace
 from torch import nn
 
-from experiments.pipeline import Run
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
@@ -27,7 +26,7 @@ from strategies.darts import Darts, GumbelDarts, SoftmaxLayer
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, only
 from tests.support.families import HIDDEN, batch, shared_backbone
-from tests.support.tiny import tiny_config
+from tests.support.tiny import tiny_workbench
 
 
 def factory() -> ModelFactory:
@@ -98,13 +97,13 @@ def test_only_choices_are_replaced() -> None:
 
 
 def searched(folder: Path, strategy: Any) -> PromptLayerSpace:
-    run = Run(tiny_config(folder), folder / "run")
+    run = tiny_workbench(folder)
     space = PromptLayerSpace(run.factory, Budget(4, 2))
     evaluator = new_evaluator(
-        run.loader("train", space, shuffled=True),
-        run.loader("dev", space),
+        run.batches("train", space, shuffled=True).loader,
+        run.batches("dev", space).loader,
         run.spec.task,
-        run.config.training.model_copy(update={"epochs": 2}),
+        run.training.model_copy(update={"epochs": 2}),
         seed=0,
         folder=folder / str(len(list(folder.iterdir()))),
     )

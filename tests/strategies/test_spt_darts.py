@@ -17,24 +17,24 @@ from nni.nas.space import RawFormatModelSpace
 from torch import Tensor
 
 from benchmarks.cost.measure import saved_bytes
-from experiments.pipeline import Run
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
 from spt.data.batches import Batch
 from spt.errors import InputError, TrialFailed
 from spt.model import trained
+from spt.workbench import Workbench
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import drop, fixed_gates, gate_values, gated_layers
 from strategies.one_shot import OneShotModule
 from strategies.spt_darts import SptDarts
-from tests.support.tiny import tiny_config
+from tests.support.tiny import tiny_workbench
 
 
 @dataclass
 class Search:
     """A tiny search that can be run."""
 
-    run: Run
+    run: Workbench
     space: PromptLayerSpace
     evaluator: Any
 
@@ -47,13 +47,13 @@ class Search:
 def new_search(
     folder: Path, epochs: int = 2, work: Path | None = None, k: int = 2, **sections: Any
 ) -> Search:
-    run = Run(tiny_config(folder, **sections), folder / "run")
+    run = tiny_workbench(folder, **sections)
     space = PromptLayerSpace(run.factory, Budget(run.backbone.num_layers, k))
     evaluator = new_evaluator(
-        run.loader("train", space, shuffled=True),
-        run.loader("dev", space),
+        run.batches("train", space, shuffled=True).loader,
+        run.batches("dev", space).loader,
         run.spec.task,
-        run.config.training.model_copy(update={"epochs": epochs}),
+        run.training.model_copy(update={"epochs": epochs}),
         seed=0,
         folder=work or folder / "search",
     )

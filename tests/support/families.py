@@ -195,3 +195,15 @@ def gated(
     for choice, alpha in zip(choices, alphas, strict=True):
         choice.alpha.data.fill_(alpha)
     return PromptedModel(backbone, choices, TokenLogits(backbone))
+
+
+MASK_ID = 7
+WORDS = [11, 5, 23]
+
+
+def with_mask(inputs: dict[str, Tensor], places: list[int]) -> dict[str, Tensor]:
+    """The batch with one mask token a row, and no other."""
+    ids = inputs["input_ids"].clone()
+    ids[ids == MASK_ID] = MASK_ID + 1
+    ids[torch.arange(len(places)), places] = MASK_ID
+    return {**inputs, "input_ids": ids}

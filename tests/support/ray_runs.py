@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments import pipeline
 from experiments.config import RunConfig
-from experiments.pipeline import OnEpoch
+from experiments.run.training import OnStageEpoch
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.session import tune
 from spt.errors import TrialFailed
@@ -33,7 +33,7 @@ def score(config: RunConfig) -> float:
 
 
 def fake_run(
-    config: RunConfig, folder: Path, on_epoch: OnEpoch, _assets: Any, plan: Path, seconds: float = 0.0
+    config: RunConfig, folder: Path, on_epoch: OnStageEpoch, _assets: Any, plan: Path, seconds: float = 0.0
 ) -> dict[str, float]:
     """Epochs that are kept in history.jsonl as those of a run are, and a behaviour from the plan.
 
@@ -102,7 +102,7 @@ def make_plan(folder: Path, *behaviours: str) -> Path:
     return folder
 
 
-def slow_spt_run(config: RunConfig, folder: Path, on_epoch: OnEpoch, _assets: Any) -> dict[str, Any]:
+def slow_spt_run(config: RunConfig, folder: Path, on_epoch: OnStageEpoch, _assets: Any) -> dict[str, Any]:
     """A whole SPT run that takes a second longer each epoch."""
 
     def slowly(stage: Any, epoch: int, dev: float) -> None:
@@ -112,7 +112,9 @@ def slow_spt_run(config: RunConfig, folder: Path, on_epoch: OnEpoch, _assets: An
     return pipeline.run(config, folder, slowly)
 
 
-def report_threads(config: RunConfig, _folder: Path, _on_epoch: OnEpoch, _assets: Any) -> dict[str, float]:
+def report_threads(
+    config: RunConfig, _folder: Path, _on_epoch: OnStageEpoch, _assets: Any
+) -> dict[str, float]:
     """What a trial sees of its machine."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
     return {"dev_accuracy": 0.5, "threads": config.threads, "visible": len(visible)}

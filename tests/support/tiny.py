@@ -13,7 +13,13 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from experiments.config import RunConfig, checked
+from spt.data.config import DataConfig
+from spt.prefix_cache import PrefixCache
+from spt.prompts.config import PromptConfig
+from spt.spec import BackboneConfig, HeadConfig
+from spt.tasks import Task, get_task
+from spt.training.config import TrainingConfig
+from spt.workbench import Workbench
 
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]", "cls_token": "[CLS]"}
 GOOD = ["fine", "lovely", "great", "superb"]
@@ -83,6 +89,18 @@ def tiny_tree(folder: Path, **sections: Any) -> dict[str, Any]:
     return tree
 
 
-def tiny_config(folder: Path, **sections: Any) -> RunConfig:
-    """`tiny_tree`, checked."""
-    return checked(tiny_tree(folder, **sections), "the test")
+def tiny_workbench(folder: Path, **sections: Any) -> Workbench:
+    """Load a workbench over the tiny backbone and data; `sections` as of `tiny_tree`."""
+    tree = tiny_tree(folder, **sections)
+    name = tree["task"].get("name", "custom")
+    task = Task.model_validate({**get_task(name).model_dump(exclude_unset=True), **tree["task"]})
+    return Workbench.load(
+        task,
+        data=DataConfig(**tree["data"]),
+        backbone=BackboneConfig(**tree["backbone"]),
+        head=HeadConfig(**tree.get("head", {})),
+        prompt=PromptConfig(**tree["prompt"]),
+        training=TrainingConfig(**tree["training"]),
+        seed=tree.get("seed", 0),
+        cache=PrefixCache(tree["cache"]),
+    )

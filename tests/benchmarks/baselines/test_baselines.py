@@ -18,7 +18,7 @@ from spt.prompts.choices import InsertPrompt
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import FreePrompt
 from tests.support.families import HIDDEN, TokenLogits, attentions, batch, tiny_backbone, tiny_model
-from tests.support.tiny import tiny_config
+from tests.support.runs import tiny_config
 
 LAYERS, INNER, CLASSES = 3, 40, 2
 LENGTHS = [7, 3, 5]

@@ -15,7 +15,7 @@ from benchmarks.cost.search_cost import UNIT, PeftPromptTuning, measure, peft_tr
 from spt.heads import ClassificationHead
 from spt.model import trained
 from tests.support.families import batch, tiny_backbone
-from tests.support.tiny import tiny_config
+from tests.support.runs import tiny_config
 
 
 def test_pefts_model_trains_its_prompt_and_the_head_alone() -> None:

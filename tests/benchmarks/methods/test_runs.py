@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from experiments.pipeline import Run, run
+from experiments.pipeline import run, train
 from spt.serving.classifier import PromptClassifier
-from tests.support.tiny import tiny_config
+from tests.support.runs import tiny_config
 
 TEXTS = ["the film was dull", "it was lovely"]
 IDPG = {"generator": "naive", "length": 3, "bottleneck": 8, "phm_order": 4, "shared": True, "combine": "add"}
@@ -27,7 +27,7 @@ def test_their_layers_can_be_searched_and_the_result_is_read_back(
     )
     metrics = run(config, tmp_path / "run")
     assert len(metrics["layers"]) == 2
-    trained = Run(config, tmp_path / "run").train()
+    trained = train(config, tmp_path / "run")
     loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
     assert loaded.predict(TEXTS) == trained.predict(TEXTS)
     chosen = [loaded.model.choices[layer] for layer in metrics["layers"]]

@@ -11,7 +11,7 @@ import yaml
 
 from experiments.comparing.grid import Outcome, finished, run_config, run_grid
 from spt.errors import InputError
-from tests.support.tiny import tiny_config
+from tests.support.runs import tiny_config
 
 MANUAL = {"strategy": "manual", "manual_layers": [1]}
 
@@ -67,7 +67,7 @@ import os, signal, sys
 from pathlib import Path
 from experiments import pipeline
 from experiments.comparing.grid import run_grid
-from tests.support.tiny import tiny_config
+from tests.support.runs import tiny_config
 
 def run(config, folder, on_epoch=None):
     marker = folder.with_suffix(".marker")

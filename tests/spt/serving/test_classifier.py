@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from experiments.pipeline import Run
 from spt.architecture import PromptLayers
 from spt.data.batches import make_loader
 from spt.data.encoding import encode_texts
@@ -28,7 +27,7 @@ from spt.serving import saved_prompt as module
 from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import CONFIG, WEIGHTS
 from spt.tasks import get_task
-from tests.support.tiny import make_backbone, tiny_config
+from tests.support.tiny import make_backbone, tiny_workbench
 
 ROOT = Path(__file__).parents[3]
 TEXTS = ["the film was lovely", "dull", "it was very poor and the plot was awful", "great film"]
@@ -36,7 +35,7 @@ TEXTS = ["the film was lovely", "dull", "it was very poor and the plot was awful
 
 def new_classifier(folder: Path, **sections: Any) -> PromptClassifier:
     """An untrained model whose trained weights are all away from their start."""
-    run = Run(tiny_config(folder, cache="off", **sections), folder / "run")
+    run = tiny_workbench(folder, cache="off", **sections)
     architecture = PromptLayers.of([1, 3], 4)
     model = run.factory.model(architecture)
     generator = torch.Generator().manual_seed(7)

@@ -10,7 +10,7 @@ from spt.errors import InputError
 from spt.serving.classifier import Prediction, PromptClassifier
 from spt.serving.ensemble import PromptEnsemble, vote
 from spt.serving.server import Request
-from tests.spt.serving.test_server import TEXTS, classifier
+from tests.support.classifiers import TEXTS, classifier
 
 
 @pytest.fixture(scope="module")

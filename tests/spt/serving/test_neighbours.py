@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from experiments.pipeline import Run
 from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_prompts
-from tests.spt.serving.test_server import classifier
-from tests.support.tiny import BAD, FILLER, GOOD, LAYERS, tiny_config
+from tests.support.classifiers import classifier
+from tests.support.tiny import BAD, FILLER, GOOD, LAYERS, tiny_workbench
 
 FREE = {"generator": "free", "length": 4}
 WORDS = {*GOOD, *BAD, *FILLER}
@@ -93,7 +92,7 @@ def test_vectors_among_words_are_read_too(tmp_path: Path) -> None:
         "prompt": {"generator": "free", "place": "template", "length": 2},
         "search": {"strategy": "manual", "manual_layers": [0]},
     }
-    run = Run(tiny_config(tmp_path, **sections), tmp_path / "run")
+    run = tiny_workbench(tmp_path, **sections)
     architecture = PromptLayers.of([0], LAYERS)
     model = run.factory.model(architecture).eval()
     made = PromptClassifier(model, run.tokenizer, run.spec, architecture)

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from experiments.pipeline import Run
-from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
 from spt.serving.classifier import PromptClassifier
 from spt.serving.server import PromptServer, Request
-from tests.support.tiny import LAYERS, tiny_config
-
-TEXTS = ["the film was lovely", "dull", "it was very poor and the plot was awful", "great", "the plot"]
+from tests.support.classifiers import TEXTS, classifier
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("serving")
-
-
-def classifier(home: Path, layers: tuple[int, ...], **sections: Any) -> PromptClassifier:
-    run = Run(tiny_config(home, **sections), home / "run")
-    architecture = PromptLayers.of(layers, LAYERS)
-    model = run.factory.model(architecture).eval()
-    return PromptClassifier(model, run.tokenizer, run.spec, architecture)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from safetensors import safe_open
 from torch import Tensor
 
-from experiments.pipeline import Run
 from spt.architecture import PromptLayers
 from spt.data.batches import make_loader
 from spt.errors import TrialFailed
@@ -24,7 +23,8 @@ from spt.training.checkpoint import load_state
 from spt.training.config import TrainingConfig
 from spt.training.fit import fit
 from spt.training.result import TrainingResult
-from tests.support.tiny import tiny_config
+from spt.workbench import Workbench
+from tests.support.tiny import tiny_workbench
 
 STEPS = 15
 
@@ -33,7 +33,7 @@ STEPS = 15
 class Tiny:
     """A fresh model over the tiny backbone, and its training."""
 
-    run: Run
+    run: Workbench
     layers: tuple[int, ...] = (1,)
     seed: int = 0
 
@@ -41,7 +41,7 @@ class Tiny:
         return self.run.factory.model(PromptLayers.of(self.layers, 4))
 
     def dev(self, config: TrainingConfig) -> Any:
-        return make_loader(self.run.examples("dev"), self.run.tokenizer, config.eval_batch_size)
+        return make_loader(self.run.examples["dev"], self.run.tokenizer, config.eval_batch_size)
 
     def fit(
         self,
@@ -52,7 +52,7 @@ class Tiny:
     ) -> tuple[TrainingResult, PromptedModel]:
         config = TrainingConfig(**{"epochs": 2, "batch_size": 8, "learning_rate": 0.01, **changes})
         model = model or self.model()
-        train = make_loader(self.run.examples("train"), self.run.tokenizer, config.batch_size, self.seed)
+        train = make_loader(self.run.examples["train"], self.run.tokenizer, config.batch_size, self.seed)
         result = fit(model, train, self.dev(config), self.run.spec.task, config, self.seed, folder, on_epoch)
         return result, model
 
@@ -60,7 +60,7 @@ class Tiny:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     folder = tmp_path_factory.mktemp("training")
-    return Tiny(Run(tiny_config(folder, cache="off", prompt={"dropout": 0.2}), folder / "run"))
+    return Tiny(tiny_workbench(folder, cache="off", prompt={"dropout": 0.2}))
 
 
 def weights(model: PromptedModel) -> Tensor:
@@ -236,9 +236,9 @@ def default(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Tensor:
 
 
 def test_eval_batch_size_is_that_of_dev_batches(tmp_path: Path) -> None:
-    run = Run(tiny_config(tmp_path, cache="off", training={"eval_batch_size": 7}), tmp_path / "run")
+    run = tiny_workbench(tmp_path, cache="off", training={"eval_batch_size": 7})
     model = run.factory.model(PromptLayers.of([0], 4))
-    sizes = [len(batch["labels"]) for batch in run.loader("dev", model)]
+    sizes = [len(batch["labels"]) for batch in run.batches("dev", model).loader]
     assert sizes == [7, 7, 6]
 
 
@@ -283,8 +283,7 @@ def test_checkpoints_are_safetensors_without_the_backbone(tiny: Tiny, tmp_path: 
 
 
 def test_a_model_with_nothing_to_train_is_only_scored(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, cache="off", head={"kind": "verbalizer"})
-    zero_shot = Tiny(Run(config, tmp_path / "run"), layers=())
+    zero_shot = Tiny(tiny_workbench(tmp_path, cache="off", head={"kind": "verbalizer"}), layers=())
     result, model = zero_shot.fit(tmp_path / "train")
     score = evaluate(model, zero_shot.dev(TrainingConfig()), zero_shot.run.spec.task)["metric"]
     assert result == TrainingResult(score, epochs=0, steps=0, seconds=0.0, flops=0)

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from experiments.config import load_config
-from experiments.pipeline import Run
+from experiments.run.training import load_workbench
 from spt.architecture import PromptLayers
 from spt.assets import ASSETS, backbone_path, cache_folder
 from spt.backbones.registry import load_backbone
@@ -112,14 +112,14 @@ def test_a_verbalizer_reads_the_next_word_of_smollm2() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_each_method_can_take_a_step_on_real_weights(method: str, tmp_path: Any) -> None:
+def test_each_method_can_take_a_step_on_real_weights(method: str) -> None:
     config = load_config(CONFIGS / f"{method}.yml", {"data.train_size": 60, "threads": 1})
     needs(config.backbone.name, "trec")
-    run = Run(config, tmp_path / "run")
+    run = load_workbench(config)
     total = run.backbone.num_layers
     layers = {"input": [0], "all": range(total), "middle": [total // 2]}[str(config.search.manual_layers)]
     model = run.factory.model(PromptLayers.of(layers, total)).train()
-    (given,) = make_loader(run.examples("train")[:8], run.tokenizer, batch_size=8)
+    (given,) = make_loader(run.examples["train"][:8], run.tokenizer, batch_size=8)
     torch.nn.functional.cross_entropy(model(given).logits, given["labels"]).backward()
     tuned = model.template_prompt if config.prompt.place == "template" else model.choices
     assert all(p.grad is not None and p.grad.isfinite().all() for p in tuned.parameters())

@@ -19,8 +19,7 @@ from spt.heads import LabelVectorsHead, VerbalizerHead
 from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import new_generator
-from tests.spt.test_heads import MASK_ID, WORDS, with_mask
-from tests.support.families import HIDDEN, batch, tiny_backbone, tiny_model
+from tests.support.families import HIDDEN, MASK_ID, WORDS, batch, tiny_backbone, tiny_model, with_mask
 
 CONFIGS = Path("experiments/configs")
 METHODS = ["prompt_tuning", "deep_prompts", "late_prompt", "lpt_naive", "lpt_average", "lpt_max"]

@@ -1,0 +1,172 @@
+"""The folder of one run: where everything is, who holds it, and whose configuration it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from experiments.config import RunConfig
+from spt.errors import InputError
+from spt.files import write_text
+from spt.provenance import machine, versions
+
+# keys that a run may go on with changed, because they do not change its numbers
+CHANGEABLE = ("name", "threads", "cache", "cache_gb", "search.engine")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: made when it is claimed.
+    """
+
+    path: Path
+
+    @property
+    def search(self) -> Path:
+        """Return the folder of what the search keeps."""
+        return self.path / "search"
+
+    @property
+    def train(self) -> Path:
+        """Return the folder of what the retraining keeps."""
+        return self.path / "train"
+
+    @property
+    def model(self) -> Path:
+        """Return the folder of the saved prompt."""
+        return self.path / "model"
+
+    @property
+    def architecture(self) -> Path:
+        """Return the file of the layers that were chosen."""
+        return self.path / "architecture.json"
+
+    @property
+    def search_result(self) -> Path:
+        """Return the file of what the search found."""
+        return self.search / "search.json"
+
+    @property
+    def training_result(self) -> Path:
+        """Return the file of what the retraining gave."""
+        return self.train / "train.json"
+
+    @property
+    def inherited(self) -> Path:
+        """Return the file of the weights with which the retraining begins, if the search left some."""
+        return self.search / "inherited.safetensors"
+
+    @property
+    def ledger(self) -> Path:
+        """Return the file of what was spent."""
+        return self.path / "ledger.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Return the file of the scores, which is written last."""
+        return self.path / "metrics.json"
+
+    def check(self, config: RunConfig) -> None:
+        """Refuse a folder that holds a run of another configuration.
+
+        Raises:
+            InputError: naming the keys that differ, or for a config.yml that no run wrote.
+        """
+        path = self.path / "config.yml"
+        if not path.exists():
+            return
+        stored = stored_config(self.path)
+        if stored is None:
+            raise InputError(
+                f"The run folder '{self.path}' holds a config.yml that no run wrote. Choose another folder."
+            )
+        changed = _differences(_numbers(stored), _numbers(config))
+        if changed:
+            raise InputError(
+                f"The run folder '{self.path}' holds a run of another config (different: "
+                f"{', '.join(changed)}). Choose another folder, or delete this one."
+            )
+
+    @contextmanager
+    def claimed(self, config: RunConfig) -> Iterator[None]:
+        """Hold the folder against other processes, and write config.yml if it is not there.
+
+        Raises:
+            InputError: if the folder cannot be made, is in use, or holds a run of another configuration.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            held = lock.acquire()
+        except Timeout as error:
+            raise InputError(
+                f"The run folder '{self.path}' is in use by another process. Wait for it, or choose another."
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"The run folder '{self.path}' cannot be made ({error}). Choose another."
+            ) from error
+        with held:
+            self.check(config)
+            path = self.path / "config.yml"
+            if not path.exists():
+                content = {
+                    "run": config.model_dump(mode="json"),
+                    "versions": versions(),
+                    "machine": machine(),
+                }
+                write_text(path, yaml.safe_dump(content, sort_keys=False))
+            yield
+
+
+def stored_config(folder: Path) -> RunConfig | None:
+    """Return the configuration of the run in a folder; None where there is none that this version reads."""
+    try:
+        content = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
+        return RunConfig.model_validate(content["run"])
+    except (OSError, ValueError, ValidationError, yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def same_numbers(first: RunConfig, second: RunConfig) -> bool:
+    """Say whether two configurations give the same numbers."""
+    return _numbers(first) == _numbers(second)
+
+
+def numbers_of(config: RunConfig) -> str:
+    """Return all that decides the numbers of a run, as text that is the same for the same numbers."""
+    return repr(sorted(_numbers(config).items()))
+
+
+def _numbers(config: RunConfig) -> dict[str, Any]:
+    """Return the dotted keys that decide the numbers of a run."""
+    flat = _flat(config.model_dump(mode="json"))
+    return {key: value for key, value in flat.items() if not _changeable(key)}
+
+
+def _changeable(key: str) -> bool:
+    return any(key == changeable or key.startswith(f"{changeable}.") for changeable in CHANGEABLE)
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= _flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))

@@ -1,0 +1,118 @@
+"""Training prompts at given layers over a workbench: the same for candidates of a search and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from safetensors.torch import load_file
+
+from experiments.config import RunConfig
+from spt.architecture import PromptLayers
+from spt.model import PromptedModel
+from spt.prefix_cache import PrefixCache
+from spt.training.callbacks import OnEpoch
+from spt.training.fit import fit
+from spt.training.history import History
+from spt.training.result import TrainingResult
+from spt.workbench import Workbench
+from strategies.candidates import name_of
+
+Stage = Literal["search", "train"]
+# stage, epoch from 0, dev score
+OnStageEpoch = Callable[[Stage, int, float], None]
+
+
+class TrainedLayers(NamedTuple):
+    """A model at its best epoch, and what its training gave and took."""
+
+    model: PromptedModel
+    result: TrainingResult
+
+
+def load_workbench(config: RunConfig) -> Workbench:
+    """Load what a configuration's models are trained on.
+
+    Raises:
+        InputError: if data, backbone, head and prompt do not fit together.
+    """
+    return Workbench.load(
+        config.task,
+        data=config.data,
+        backbone=config.backbone,
+        head=config.head,
+        prompt=config.prompt,
+        training=config.training,
+        seed=config.seed,
+        cache=prefix_cache(config),
+    )
+
+
+def prefix_cache(config: RunConfig) -> PrefixCache:
+    """Return the cache of hidden states that a configuration asks for."""
+    return PrefixCache(config.cache, limit=int(config.cache_gb * 2**30))
+
+
+def train_layers(
+    workbench: Workbench,
+    layers: PromptLayers,
+    folder: Path,
+    on_epoch: OnEpoch | None = None,
+    initial_weights: Path | None = None,
+) -> TrainedLayers:
+    """Train prompts at some layers in a folder, or go on there.
+
+    Args:
+        workbench: what they are trained on, and how.
+        layers: that get a prompt.
+        folder: of checkpoints.
+        on_epoch: called with epoch and dev score after each epoch.
+        initial_weights: a safetensors file of weights to begin with, where it exists.
+
+    Raises:
+        TrialFailed: if the loss is not finite.
+    """
+    model = workbench.factory.model(layers)
+    if initial_weights is not None and initial_weights.exists():
+        model.load_state_dict(load_file(initial_weights), strict=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    train, dev = workbench.batches("train", model, shuffled=True), workbench.batches("dev", model)
+    result = fit(
+        model,
+        train.loader,
+        dev.loader,
+        workbench.spec.task,
+        workbench.training,
+        workbench.seed,
+        folder,
+        on_epoch,
+    )
+    return TrainedLayers(model, replace(result, flops=result.flops + train.flops + dev.flops))
+
+
+def train_candidate(
+    workbench: Workbench, search: Path, on_epoch: OnStageEpoch | None, layers: PromptLayers
+) -> TrainingResult:
+    """Train a candidate of the search in `search` in a folder of its own, or go on there."""
+    folder = candidate_folder(search, layers)
+    return train_layers(workbench, layers, folder, record_epochs(folder, "search", on_epoch)).result
+
+
+def candidate_folder(search: Path, layers: PromptLayers) -> Path:
+    """Return where a search keeps the training of a candidate."""
+    return search / "candidates" / name_of(layers.layers)
+
+
+def record_epochs(folder: Path, stage: Stage, on_epoch: OnStageEpoch | None) -> OnEpoch:
+    """Return what keeps a training's dev scores in folder/history.jsonl and passes them on."""
+    history = History(folder / "history.jsonl")
+
+    def record(epoch: int, dev: float) -> None:
+        history.begin_epoch(epoch)
+        history.record(epoch, dev=dev)
+        if on_epoch is not None:
+            on_epoch(stage, epoch, dev)
+
+    return record

@@ -1,0 +1,157 @@
+"""What a model is trained on: a task's encoded examples, a tokenizer, and a frozen backbone, all loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from spt.backbones.base import Backbone
+from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
+from spt.data.batches import make_loader
+from spt.data.config import DataConfig
+from spt.data.encoding import Example, encode
+from spt.data.loading import load_splits
+from spt.data.tables import Rows, to_tables
+from spt.devices import best_device
+from spt.model import PromptedModel
+from spt.modes import Precision
+from spt.prefix_cache import PrefixCache
+from spt.prompts.config import PromptConfig
+from spt.spec import BackboneConfig, HeadConfig, ModelSpec
+from spt.tasks import Task, get_task
+from spt.training.config import TrainingConfig
+from spt.training.fit import Loader
+
+SPLITS = ("train", "dev", "test")
+
+
+class Batches(NamedTuple):
+    """Batches of a split, and the FLOPs that the hidden states they bring took.
+
+    A run is charged the same whether the states were computed now or found in the cache.
+    """
+
+    loader: Loader
+    flops: int
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A task, its data, a tokenizer and a frozen backbone, with nothing chosen about layers yet.
+
+    Every model made by `factory` shares the one backbone. Nothing is written but the prefix cache.
+
+    Attributes:
+        spec: how models are built, the labels of the data among it.
+        tokenizer: of the backbone.
+        backbone: frozen.
+        examples: encoded rows of train, dev and test.
+        training: batch sizes and precision of the batches, and the recipe of trainings.
+        seed: of initial weights and of the order of batches.
+        cache: of the hidden states below the first prompt.
+    """
+
+    spec: ModelSpec
+    tokenizer: Any
+    backbone: Backbone
+    examples: Mapping[str, Sequence[Example]]
+    training: TrainingConfig
+    seed: int
+    cache: PrefixCache
+
+    @classmethod
+    def load(
+        cls,
+        task: Task | str = "custom",
+        *,
+        rows: Mapping[str, Rows] | None = None,
+        data: DataConfig | None = None,
+        backbone: BackboneConfig | str = "minilm-l6",
+        head: HeadConfig | None = None,
+        prompt: PromptConfig | None = None,
+        training: TrainingConfig | None = None,
+        seed: int = 0,
+        cache: PrefixCache | None = None,
+    ) -> Workbench:
+        """Load backbone and tokenizer, and read, split and encode the data.
+
+        Args:
+            task: columns, classes and metric, or a task's name.
+            rows: 'train' and, where there are some, 'dev' and 'test', each a pandas DataFrame, a
+                `datasets.Dataset`, a mapping of column names to lists, or (texts, labels) or (texts, pairs,
+                labels) as lists; None: from where `data` says.
+            data: the source, the sizes of the splits, and the longest input.
+            backbone: options, or a name, a folder or a hub name alone.
+            head: how classes are read off; a trained linear layer by default.
+            prompt: shape of the prompts.
+            training: batch sizes, precision and recipe.
+            seed: of samples, initial weights and the order of batches, >= 0.
+            cache: of hidden states; on disk where they fit by default.
+
+        Raises:
+            InputError: if data, backbone, head and prompt do not fit together.
+        """
+        task = get_task(task) if isinstance(task, str) else task
+        data, cache = data or DataConfig(), cache or PrefixCache()
+        splits = load_splits(task, data, seed, None if rows is None else to_tables(rows, task))
+        labels = tuple(splits["train"].features["label"].names)
+        spec = ModelSpec(
+            backbone=BackboneConfig(name=backbone) if isinstance(backbone, str) else backbone,
+            head=head or HeadConfig(),
+            prompt=prompt or PromptConfig(),
+            task=task.model_copy(update={"labels": labels}),
+            max_length=data.max_length,
+        )
+        tokenizer = load_tokenizer(spec)
+        loaded = load_backbone(spec)
+        factory = new_factory(spec, loaded, tokenizer, seed)
+        factory.head()
+        examples = {
+            split: encode(splits[split], tokenizer, spec.task, spec.max_length, spec.verbalizes)
+            for split in SPLITS
+        }
+        for rows_of_split in examples.values():
+            cache.check_room(rows_of_split, loaded)
+        return cls(spec, tokenizer, loaded, examples, training or TrainingConfig(), seed, cache)
+
+    @cached_property
+    def factory(self) -> ModelFactory:
+        """What makes models over the backbone, freshly initialised by the seed."""
+        return new_factory(self.spec, self.backbone, self.tokenizer, self.seed)
+
+    @property
+    def num_layers(self) -> int:
+        """L, the layers of the backbone."""
+        return self.backbone.num_layers
+
+    def rows(self, split: str) -> int:
+        """Count the rows of a split."""
+        return len(self.examples[split])
+
+    def batches(
+        self, split: str, model: PromptedModel, shuffled: bool = False, precision: Precision | None = None
+    ) -> Batches:
+        """Return batches of a split: shuffled by the seed to train on, in large batches to evaluate on.
+
+        They bring the hidden states at the model's first prompt layer, where the cache has room for them. The
+        model is moved to the best device of this machine.
+
+        Args:
+            split: train, dev or test.
+            model: that will be trained or evaluated.
+            shuffled: whether batches are of the training's size and in another order each epoch.
+            precision: of the hidden states; the training's by default.
+        """
+        model.to(best_device())
+        training = self.training
+        examples, flops = self.cache.extend(
+            self.examples[split],
+            model,
+            self.tokenizer,
+            training.eval_batch_size,
+            precision or training.precision,
+        )
+        size = training.batch_size if shuffled else training.eval_batch_size
+        return Batches(make_loader(examples, self.tokenizer, size, self.seed if shuffled else None), flops)
