@@ -1,1 +1,5 @@
-"""Measured figures: each module here is a command that writes a JSON to benchmarks/results."""
+"""What is measured, beside other libraries, in the checkout alone: commands that write benchmarks/results."""
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]

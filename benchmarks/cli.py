@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks import CHECKOUT
 from experiments.console import GOES_ON, Overrides, Workers, exit_codes
 from experiments.logs import quiet_libraries
 from spt.extras import need
@@ -14,8 +15,6 @@ from spt.extras import need
 if TYPE_CHECKING:
     from experiments.comparing.grid import Outcome
 
-BENCHMARKS = Path(__file__).parent
-CONFIGS = BENCHMARKS.parent / "experiments" / "configs"
 
 app = typer.Typer(help="Measure: the truth about layers, speed, methods side by side.", no_args_is_help=True)
 
@@ -65,7 +64,7 @@ def strategies(
             help="YAML of name -> keys and values: what is compared.",
             show_default="benchmarks/layers/strategies.yml",
         ),
-    ] = BENCHMARKS / "layers" / "strategies.yml",
+    ] = CHECKOUT / "benchmarks" / "layers" / "strategies.yml",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of every variant.")] = 5,
     trainings: Annotated[
         float, typer.Option(min=1, help="What search and retraining may take, in trainings of the table.")
@@ -236,7 +235,7 @@ def neighbours(
             help="YAML file of a run with a free prompt at the input.",
             show_default="experiments/configs/methods/prompt_tuning.yml",
         ),
-    ] = CONFIGS / "methods" / "prompt_tuning.yml",
+    ] = CHECKOUT / "experiments" / "configs" / "methods" / "prompt_tuning.yml",
     overrides: Overrides = None,
     folder: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs/neighbours"),
     result: Annotated[
@@ -268,3 +267,13 @@ def tables() -> None:
         from benchmarks.pages.tables import write_pages
 
         write_pages()
+
+
+@app.command()
+def imports() -> None:
+    """Print the rooms and folders with their lines of code; fail for circles and imports the wrong way."""
+    from benchmarks.imports import read_modules, report
+
+    text, clean = report(read_modules(CHECKOUT))
+    print(text)
+    raise typer.Exit(0 if clean else 1)

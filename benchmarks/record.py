@@ -9,11 +9,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks import CHECKOUT
 from experiments.comparing.statistics import spread
 from spt.files import write_text
 from spt.provenance import machine, versions
 
-CHECKOUT = Path(__file__).parents[1]
 RESULTS = CHECKOUT / "benchmarks" / "results"
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import optuna
 from ray.tune import Callback
 
-from benchmarks.record import CHECKOUT, command_of, write_result
+from benchmarks import CHECKOUT
+from benchmarks.record import command_of, write_result
 from experiments.cluster.connect import cluster
 from experiments.comparing.grid import Outcome, run_grid
 from experiments.comparing.statistics import spread

@@ -179,6 +179,6 @@ def _start(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> Callable[[int
 
     def start(seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return initialiser(backbone, tokenizer, labels, spec.prompt.length, generator)
+        return initialiser(backbone.word_vectors, tokenizer, labels, spec.prompt.length, generator)
 
     return start

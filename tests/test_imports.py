@@ -1,63 +1,73 @@
-"""Which room may know which: spt <- search_spaces <- strategies <- experiments."""
+"""Which room may know which, spt <- search_spaces <- strategies <- experiments <- benchmarks, and what."""
 
-import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.imports import (
+    ROOMS,
+    Modules,
+    read_modules,
+    wrong_ways,
+)
+
 ROOT = Path(__file__).parents[1]
-ROOMS = ("spt", "search_spaces", "strategies", "experiments")
+# where a framework may be imported: a room, a folder or a file
 FRAMEWORKS = {
-    "nni": {"search_spaces", "strategies", "experiments"},
-    "ray": {"strategies", "experiments"},
-    "optuna": {"experiments"},
-    "typer": {"experiments"},
-    "rich": {"experiments"},
-    "transformers": {"spt"},
-    "datasets": {"spt"},
-    "jinja2": {"spt"},
-    "matplotlib": {"spt", "experiments"},
-    "pytorch_lightning": {"spt", "strategies"},
-    "peft": set(),
+    "nni": [
+        "search_spaces",
+        "strategies",
+        "experiments.nni_trials",
+        "experiments.trial",
+        "experiments.comparing.experiment_file",
+        "experiments.run.searching",
+    ],
+    "ray": ["strategies.ray_engine", "experiments.cluster", "experiments.tuning", "benchmarks.tuning"],
+    "optuna": ["experiments.tuning", "experiments.nni_trials.tuner", "benchmarks.tuning"],
+    "typer": ["experiments.cli", "experiments.console", "benchmarks.cli"],
+    "rich": ["experiments"],
+    "transformers": ["spt", "benchmarks.cost"],
+    "datasets": ["spt.data"],
+    "jinja2": ["spt.reports"],
+    "matplotlib": ["spt.reports", "experiments.comparing", "benchmarks.cost"],
+    "pytorch_lightning": ["spt.training", "strategies"],
+    "gguf": ["spt.converters"],
+    "psutil": ["experiments.nni_trials"],
+    "pebble": ["experiments.comparing"],
+    "peft": ["benchmarks"],
 }
 # the import name, where it differs from the name in pyproject.toml
 PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "lightning_fabric": "pytorch-lightning"}
 
 
-def imported(path: Path) -> Iterator[str]:
-    """The top-level names that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{path} has a relative import"
-            yield node.module.split(".")[0]
+@pytest.fixture(scope="module")
+def modules() -> Modules:
+    return read_modules(ROOT)
 
 
-def imports_of(room: str) -> set[tuple[str, str]]:
-    """(file, imported name) of all files of a room."""
-    return {
-        (str(path.relative_to(ROOT)), name) for path in (ROOT / room).rglob("*.py") for name in imported(path)
-    }
+def external(modules: Modules) -> set[tuple[str, str]]:
+    """(module, top-level name that it imports) of all modules."""
+    return {(name, imported.split(".")[0]) for name, module in modules.items() for imported in module.imports}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_those_before_it(room: str) -> None:
-    later = ROOMS[ROOMS.index(room) + 1 :]
-    assert not [pair for pair in imports_of(room) if pair[1] in later]
+def test_a_room_imports_only_those_before_it(modules: Modules) -> None:
+    assert wrong_ways(modules) == []
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_framework_is_imported_in_its_rooms_only(framework: str) -> None:
-    others = [room for room in ROOMS if room not in FRAMEWORKS[framework]]
-    assert not [pair for room in others for pair in imports_of(room) if pair[1] == framework]
+def test_a_framework_is_imported_where_it_belongs_only(framework: str, modules: Modules) -> None:
+    users = [name for name, imported in external(modules) if imported == framework]
+    assert users
+    places = FRAMEWORKS[framework]
+    assert not [name for name in users if not any(f"{name}.".startswith(f"{place}.") for place in places)]
+    # a place that does not use it any more is not in the table
+    assert not [place for place in places if not any(f"{name}.".startswith(f"{place}.") for name in users)]
 
 
-def test_what_is_imported_is_a_declared_dependency() -> None:
+def test_what_is_imported_is_a_declared_dependency(modules: Modules) -> None:
     declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    known = {*ROOMS, "benchmarks", *sys.stdlib_module_names}
-    names = {name for room in ROOMS for _, name in imports_of(room)} - known
+    known = {*ROOMS, *sys.stdlib_module_names}
+    names = {imported for _, imported in external(modules)} - known
     missing = [name for name in names if f'"{PACKAGES.get(name, name.replace("_", "-"))}' not in declared]
     assert not missing

@@ -16,9 +16,10 @@ from typing import Any
 
 from peft import PromptTuningConfig, TaskType, get_peft_model
 
+from benchmarks import CHECKOUT
 from benchmarks.baselines.models import TunedBackbone
 from benchmarks.cost.measure import interleaved_seconds
-from benchmarks.record import CHECKOUT, command_of, write_result
+from benchmarks.record import command_of, write_result
 from experiments.baselines import baseline_config
 from experiments.config import RunConfig, load_config
 from experiments.keys import parse_overrides

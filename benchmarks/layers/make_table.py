@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import CHECKOUT, command_of
+from benchmarks import CHECKOUT
+from benchmarks.record import command_of
 from experiments.comparing.grid import OnDone, Outcome, run_grid
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config

@@ -6,9 +6,10 @@ import re
 from dataclasses import asdict
 from typing import Any
 
+from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
 from benchmarks.pages.method_tables import methods, summary
-from benchmarks.record import CHECKOUT, load, path_of
+from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
 
 README, PAGE = CHECKOUT / "README.md", CHECKOUT / "docs" / "results.md"

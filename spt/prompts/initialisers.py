@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spt.backbones.base import Backbone
 from spt.errors import InputError
 
 FREQUENT = 5_000
 # entries that tokenizers keep for later use
 UNUSED = re.compile(r"\[unused\d+\]|<unused\d+>|madeupword\d+|<extra_id_\d+>")
 
-Initialiser = Callable[[Backbone, Any, Sequence[str], int, torch.Generator], Tensor]
+# token ids -> their vectors [.., H]
+WordVectors = Callable[[Tensor], Tensor]
+Initialiser = Callable[[WordVectors, Any, Sequence[str], int, torch.Generator], Tensor]
 
 
 def frequent_words(tokenizer: Any) -> list[int]:
@@ -28,7 +29,7 @@ def frequent_words(tokenizer: Any) -> list[int]:
 
 
 def sampled_vocabulary(
-    backbone: Backbone,
+    word_vectors: WordVectors,
     tokenizer: Any,
     labels: Sequence[str],  # noqa: ARG001
     length: int,
@@ -48,21 +49,25 @@ def sampled_vocabulary(
             "Shorten the prompt, or set prompt.init to random."
         )
     chosen = torch.randperm(len(words), generator=generator)[:length]
-    return backbone.word_vectors(torch.tensor(words)[chosen])
+    return word_vectors(torch.tensor(words)[chosen])
 
 
 def label_words(
-    backbone: Backbone, tokenizer: Any, labels: Sequence[str], length: int, generator: torch.Generator
+    word_vectors: WordVectors,
+    tokenizer: Any,
+    labels: Sequence[str],
+    length: int,
+    generator: torch.Generator,
 ) -> Tensor:
     """Vectors [P, H] of the label words, the mean of its tokens for each, then of sampled words.
 
     Source: Prompt Tuning (arXiv 2104.08691, section 3.2). Of more labels than P the first P are ours.
     """
     ids = [tokenizer(" " + label, add_special_tokens=False)["input_ids"] for label in labels[:length]]
-    vectors = torch.stack([backbone.word_vectors(torch.tensor(tokens)).mean(0) for tokens in ids])
+    vectors = torch.stack([word_vectors(torch.tensor(tokens)).mean(0) for tokens in ids])
     if len(vectors) == length:
         return vectors
-    others = sampled_vocabulary(backbone, tokenizer, labels, length - len(vectors), generator)
+    others = sampled_vocabulary(word_vectors, tokenizer, labels, length - len(vectors), generator)
     return torch.cat([vectors, others])
 
 

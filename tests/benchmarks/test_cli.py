@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks import CHECKOUT
 from benchmarks.cli import app
-from benchmarks.record import CHECKOUT, command_of
+from benchmarks.record import command_of
 from spt import extras
 
 HEAVY = ("torch", "nni", "transformers", "peft", "matplotlib")
