@@ -138,12 +138,6 @@ class RunConfig(BaseModel):
     search: SearchConfig = Field(default_factory=SearchConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
 
-    @field_validator("cache", mode="before")
-    @classmethod
-    def _off(cls, value: Any) -> Any:
-        # which YAML reads as false
-        return "off" if value is False else value
-
     @field_validator("task", mode="before")
     @classmethod
     def _named_task(cls, value: Any) -> Any:

@@ -12,7 +12,7 @@ from spt.backbones.base import Backbone
 from spt.backbones.t5 import T5Backbone
 from spt.data.label_words import label_sequences, label_word_ids
 from spt.errors import InputError
-from spt.prompts.state import EMPTY
+from spt.prompts.state import PromptState
 from spt.spec import ModelSpec
 
 # the target of padding in a label
@@ -47,7 +47,7 @@ class ClassificationHead(nn.Module):
         self.reduction = reduction
         self.linear = nn.Linear(hidden_size, classes)
 
-    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Output:
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
         """hidden [B, T, H] -> features [B, H], logits [B, C]."""
         features = reduce_tokens(hidden, batch["attention_mask"], self.reduction)
         return Output(features, self.linear(features))
@@ -76,7 +76,7 @@ class VerbalizerHead(nn.Module):
         self.register_buffer("label_words", torch.tensor(label_word_ids), persistent=False)
         self._lm_logits = backbone.lm_logits
 
-    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Output:
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
         """hidden [B, T, H] -> features [B, H], logits [B, C]."""
         features = at_label(hidden, batch, self.mask_id)
         return Output(features, self._lm_logits(features)[:, self.label_words])
@@ -108,7 +108,7 @@ class LabelVectorsHead(nn.Module):
         self.vectors = nn.Parameter(backbone.word_projection.weight[list(label_word_ids)].detach().clone())
         self._lm_features = backbone.lm_features
 
-    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Output:
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
         """hidden [B, T, H] -> features [B, H], logits [B, C]."""
         features = at_label(hidden, batch, self.mask_id)
         return Output(features, self._lm_features(features) @ self.vectors.T)
@@ -138,9 +138,9 @@ class TextToTextHead(nn.Module):
         self.register_buffer("inputs", torch.cat([starts, targets[:, :-1].clamp_min(0)], 1), persistent=False)
         self._memory, self._decode, self._lm_logits = backbone.memory, backbone.decode, backbone.lm_logits
 
-    def forward(self, hidden: Tensor, batch: Mapping[str, Any]) -> Output:
-        """hidden [B, T, H] and, in the batch, the prompt -> features [B, H], scores [B, C]."""
-        memory, bias = self._memory(hidden, batch["attention_mask"], batch.get("prompt", EMPTY))
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
+        """hidden [B, T, H] and the prompt -> features [B, H], scores [B, C]."""
+        memory, bias = self._memory(hidden, batch["attention_mask"], prompt)
         rows, classes = len(hidden), len(self.targets)
         states = self._decode(
             self.inputs.repeat(rows, 1),

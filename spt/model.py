@@ -1,28 +1,28 @@
-"""The owned layer loop: a frozen backbone, one choice a layer, a head."""
+"""A prompted model: a frozen backbone, one choice a layer, a head."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from spt.backbones.base import Backbone
 from spt.heads import Output
+from spt.layer_loop import run_layers
 from spt.prompts.choices import Propagate
-from spt.prompts.state import EMPTY, PromptState
+from spt.prompts.state import PromptState
+from spt.start import Start
 
 
 class PromptedModel(nn.Module):
-    """A frozen backbone whose layers take the prompt from below or a new one.
+    """Classify by a frozen backbone whose layers take the prompt from below or a new one.
 
     Args:
         backbone: frozen, with L layers.
         choices: one module a layer, (prompt, hidden [B, T, H], mask [B, T]) -> prompt.
-        head: (hidden [B, T, H], batch) -> Output.
+        head: (hidden [B, T, H], batch, prompt after the last layer) -> Output.
         template_prompt: changes what layer 0 reads, (hidden [B, T, H], batch) -> hidden; None for prompts
             in front.
 
@@ -48,55 +48,69 @@ class PromptedModel(nn.Module):
 
     @property
     def first_prompt_layer(self) -> int:
-        """The lowest layer that may get a prompt; L where none does."""
+        """Return the lowest layer that may get a prompt; L where none does."""
         if self.template_prompt is not None:
             return 0
         layers = [i for i, choice in enumerate(self.choices) if not isinstance(choice, Propagate)]
         return min(layers, default=len(self.choices))
 
     @torch.no_grad()
-    def prefix(self, batch: Mapping[str, Any]) -> Tensor:
-        """Hidden states [B, T, H] at the first prompt layer: nothing below it depends on what trains.
+    def prefix(self, batch: Mapping[str, Any], start: Start | None = None) -> Start:
+        """Run the layers below the first prompt: nothing there depends on what trains.
 
-        A batch may bring the states of a lower layer, `prefix` [B, T, H] at `prefix_layer`, to start from.
+        Args:
+            batch: spt.data.Batch.
+            start: where to begin, at the first prompt or below it; None begins at the tokens.
+
+        Returns:
+            The start of the first prompt's layer, which several passes over the batch may share.
+
+        Raises:
+            ValueError: if `start` is above the first prompt.
         """
+        if start is None:
+            start = Start(0, self.backbone.embed(batch))
+        stop = self.first_prompt_layer
+        if start.layer > stop:
+            raise ValueError(
+                f"the pass starts at layer {start.layer}, but the first prompt is at layer {stop}"
+            )
+        if start.layer == stop:
+            return start
         mask = batch["attention_mask"]
-        hidden = batch["prefix"] if "prefix" in batch else self.backbone.embed(batch)
-        start, end = batch.get("prefix_layer", 0), self.first_prompt_layer
-        if start > end:
-            raise ValueError(f"the batch starts at layer {start}, but the first prompt is at layer {end}")
-        if start < end:
-            frame = self.backbone.frame(hidden, mask, EMPTY, padded=not bool(mask.all()))
-        for index in range(start, end):
-            hidden = self.backbone.layer(index, hidden, frame)
-        return hidden
+        _, hidden = run_layers(
+            self.backbone, self.choices, start, mask, padded=not bool(mask.all()), stop=stop
+        )
+        return Start(stop, hidden)
 
-    def with_prefix(self, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """The batch with its prefix computed, for several passes over it."""
-        return {**batch, "prefix": self.prefix(batch), "prefix_layer": self.first_prompt_layer}
+    def forward(self, batch: Mapping[str, Any], start: Start | None = None) -> Output:
+        """Classify a batch.
 
-    def forward(self, batch: Mapping[str, Any]) -> Output:
-        """A batch (spt.data.Batch) -> features [B, H] and logits [B, C]."""
-        mask = batch["attention_mask"]
-        hidden = self.prefix(batch)
+        Args:
+            batch: B rows of T tokens, spt.data.Batch.
+            start: hidden states to begin with instead of the tokens, at the first prompt or below it.
+
+        Returns:
+            Features [B, H] and logits [B, C].
+        """
+        hidden = self.prefix(batch, start).hidden
         if self.template_prompt is not None:
             hidden = self.template_prompt(hidden, batch)
+        mask = batch["attention_mask"]
         prompt, hidden = self.prompted_layers(hidden, mask, padded=not bool(mask.all()))
-        output: Output = self.head(self.backbone.finish(hidden), {**batch, "prompt": prompt})
+        output: Output = self.head(self.backbone.finish(hidden), batch, prompt)
         return output
 
     def prompted_layers(self, hidden: Tensor, mask: Tensor, padded: bool) -> tuple[PromptState, Tensor]:
-        """The layers from the first prompt on: hidden [B, T, H], mask [B, T] -> prompt, hidden [B, T, H]."""
-        run: Any = self.backbone.run
-        if self.checkpointing:
-            run = partial(checkpoint, run, use_reentrant=False)
-        prompt, frame = EMPTY, None
-        for index in range(self.first_prompt_layer, len(self.choices)):
-            prompt = self.choices[index](prompt, hidden, mask)
-            if frame is None or not frame.fits(prompt):
-                frame = self.backbone.frame(hidden, mask, prompt, padded)
-            prompt, hidden = run(index, prompt, hidden, frame)
-        return prompt, hidden
+        """Run the layers from the first prompt on: hidden [B, T, H], mask [B, T] -> prompt, hidden."""
+        return run_layers(
+            self.backbone,
+            self.choices,
+            Start(self.first_prompt_layer, hidden),
+            mask,
+            padded=padded,
+            checkpointing=self.checkpointing,
+        )
 
     def compile(self, **options: Any) -> None:
         """Compile the layers from the first prompt on with torch.compile's options, and nothing else."""
@@ -104,7 +118,7 @@ class PromptedModel(nn.Module):
 
 
 def trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The one predicate of what trains and is saved: all outside the backbone, and what is thawed in it.
+    """Yield the parameters that train and are saved: all outside the backbone, and what is thawed in it.
 
     A backbone is frozen as it is loaded; only methods that tune weights of its own thaw some.
     """

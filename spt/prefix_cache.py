@@ -1,4 +1,4 @@
-"""Frozen hidden states at the first prompt layer, computed once a data set and kept on disk or in memory.
+"""Frozen hidden states at the first prompt layer, computed once a data set and kept on disk.
 
 Below the first prompt nothing depends on what trains, and the backbone never drops out, so these states are
 the same in every epoch, trial and process. Source: Late Prompt Tuning's economy (arXiv 2210.11292).
@@ -31,20 +31,21 @@ from spt.flops import FlopCounter
 from spt.model import PromptedModel
 from spt.modes import CacheMode, Precision
 from spt.precision import autocast
+from spt.start import Start
 
 LIMIT = 8 * 2**30
 log = logging.getLogger(__name__)
 
 
-class Prefixed(NamedTuple):
-    """Examples with their prefixes, and the FLOPs that computing those took, now or when they were kept."""
+class StartedExamples(NamedTuple):
+    """Examples with hidden states to start from, and the FLOPs that those took, whenever that was."""
 
     examples: list[Example]
     flops: int
 
 
 class States(NamedTuple):
-    """Hidden states [total tokens, H], the examples' real tokens in order, and the FLOPs they took."""
+    """Hidden states [total tokens, H] of the examples' real tokens in order, and the FLOPs they took."""
 
     states: Tensor
     flops: int
@@ -52,11 +53,10 @@ class States(NamedTuple):
 
 @dataclass(frozen=True)
 class PrefixCache:
-    """Where prefixes are kept.
+    """Keep hidden states below the first prompt in files that processes share, memory-mapped.
 
     Args:
-        mode: `disk` shares files between processes, memory-mapped; `memory` keeps them in this process;
-            `auto` is `disk` for splits whose states fit into `limit` and `off` for others, which `disk`
+        mode: `auto` is `disk` for splits whose states fit into `limit` and `off` for others, which `disk`
             refuses.
         folder: of the files.
         limit: bytes of all files together; the ones unused longest go first.
@@ -73,20 +73,20 @@ class PrefixCache:
         tokenizer: PreTrainedTokenizerBase,
         batch_size: int,
         precision: Precision = "32",
-    ) -> Prefixed:
-        """The examples with their hidden states at the model's first prompt layer, where that saves work.
+    ) -> StartedExamples:
+        """Give examples their hidden states at the model's first prompt layer, where that saves work.
 
         Args:
             examples: encoded rows of one split.
-            model: whose prefix is computed.
+            model: whose first prompt layer the states are for.
             tokenizer: pads the batches.
             batch_size: rows at a time.
             precision: of the passes that will start from the states.
 
         Returns:
-            New examples with `prefix` [T, H] and `prefix_layer`; the same ones where the mode is off, where
-            the first prompt is at layer 0 (embedding is cheaper than reading), or where `auto` has no room.
-            A run is charged the same FLOPs whether it computed the states or found them.
+            New examples with a `start`; the same ones where the mode is off, where the first prompt is at
+            layer 0 (embedding is cheaper than reading), or where `auto` has no room. A run is charged the
+            same FLOPs whether it computed the states or read them.
 
         Raises:
             InputError: as `check_room`.
@@ -94,21 +94,19 @@ class PrefixCache:
         self.check_room(examples, model.backbone)
         layer = model.first_prompt_layer
         if not self._keeps(examples, model.backbone) or layer == 0 or not examples:
-            return Prefixed(list(examples), 0)
+            return StartedExamples(list(examples), 0)
 
         def compute() -> States:
             with autocast(precision, model.backbone.device):
                 return _compute(examples, model, tokenizer, batch_size)
 
-        states, flops = (
-            compute() if self.mode == "memory" else self._from_disk(key(examples, model, precision), compute)
-        )
+        states, flops = self._read_or_compute(key(examples, model, precision), compute)
         parts = torch.split(states, [len(example["input_ids"]) for example in examples])
         extended = [
-            Example(**example, prefix=part, prefix_layer=layer)
+            Example(**example, start=Start(layer, part))
             for example, part in zip(examples, parts, strict=True)
         ]
-        return Prefixed(extended, flops)
+        return StartedExamples(extended, flops)
 
     def check_room(self, examples: Sequence[Example], backbone: Backbone) -> None:
         """Refuse a split whose states could not be kept, before any work has gone into it.
@@ -124,9 +122,9 @@ class PrefixCache:
             )
 
     def _keeps(self, examples: Sequence[Example], backbone: Backbone) -> bool:
-        return self.mode == "memory" or (self.mode != "off" and _bytes(examples, backbone) <= self.limit)
+        return self.mode != "off" and _bytes(examples, backbone) <= self.limit
 
-    def _from_disk(self, name: str, compute: Callable[[], States]) -> States:
+    def _read_or_compute(self, name: str, compute: Callable[[], States]) -> States:
         folder = self.folder or cache_folder() / "prefixes"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.safetensors"
@@ -142,7 +140,7 @@ class PrefixCache:
 
 
 def key(examples: Sequence[Example], model: PromptedModel, precision: Precision = "32") -> str:
-    """A name that changes with tokens, layer, precision, and the weights and settings below the layer."""
+    """Name states by all they depend on: tokens, layer, precision, the backbone's weights and settings."""
     digest = hashlib.blake2b(digest_size=20)
     backbone = model.backbone
     settings = backbone.model.config.to_json_string()
@@ -168,7 +166,7 @@ def _compute(
     counter = FlopCounter()
     for batch in make_loader(list(examples), tokenizer, batch_size):
         with counter:
-            hidden = model.prefix(to_device(batch, model.backbone.device)).cpu()
+            hidden = model.prefix(to_device(batch, model.backbone.device)).hidden.cpu()
         for row, state, mask in zip(batch["rows"].tolist(), hidden, batch["attention_mask"], strict=True):
             index = position[row]
             states[starts[index] : starts[index + 1]] = state[mask.bool()]
@@ -186,7 +184,7 @@ def _write(path: Path, states: Tensor, flops: int) -> None:
 
 
 def _read(path: Path) -> States | None:
-    """The states, memory-mapped; None where the file is missing or damaged."""
+    """Return the states, memory-mapped; None where the file is missing or damaged."""
     if not path.exists():
         return None
     try:

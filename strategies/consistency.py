@@ -38,13 +38,13 @@ def consistent_loss(
 
     Both passes start from one encoding of the layers below the first candidate; weight 0 saves the second.
     """
-    shared = model.with_prefix(batch)
-    clean = model(shared)
+    start = model.prefix(batch, batch.get("start"))
+    clean = model(batch, start)
     loss = functional.cross_entropy(clean.logits, batch["labels"])
     if not weight:
         return loss
     with fixed_gates(model, mask):
-        return loss + weight * distance(clean, model(shared))
+        return loss + weight * distance(clean, model(batch, start))
 
 
 def pruned_layers(layers: Sequence[int], probability: float, generator: torch.Generator) -> dict[int, float]:

@@ -14,6 +14,8 @@ from spt.backbones.base import Backbone
 from spt.heads import Output
 from spt.model import PromptedModel
 from spt.prompts.choices import Propagate
+from spt.prompts.state import EMPTY
+from spt.start import Start
 
 
 class TunedBackbone(PromptedModel):
@@ -31,9 +33,9 @@ class TunedBackbone(PromptedModel):
         """Every layer is in the graph."""
         return 0
 
-    def prefix(self, batch: Mapping[str, Any]) -> Tensor:
-        """The embeddings [B, T, H], which may train too."""
-        return self.backbone.embed(batch)
+    def prefix(self, batch: Mapping[str, Any], start: Start | None = None) -> Start:
+        """Return the embeddings, which may train too."""
+        return start or Start(0, self.backbone.embed(batch))
 
     def train(self, mode: bool = True) -> Self:
         """The backbone with it."""
@@ -58,7 +60,7 @@ class PrefixedModel(TunedBackbone):
         self.wrapped = wrapped
         self.argument = argument
 
-    def forward(self, batch: Mapping[str, Any]) -> Output:
+    def forward(self, batch: Mapping[str, Any], start: Start | None = None) -> Output:
         """As PromptedModel.forward."""
         mask = batch["attention_mask"]
         # asked for by hand, because a PeftModel's own forward leaves token types out and knows one argument
@@ -70,7 +72,7 @@ class PrefixedModel(TunedBackbone):
             **{self.argument: past},
             **types,
         ).last_hidden_state
-        output: Output = self.head(hidden, batch)
+        output: Output = self.head(hidden, batch, EMPTY)
         return output
 
 

@@ -33,6 +33,7 @@ from spt.build import ModelFactory
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel
 from spt.prompts.config import PromptConfig
+from spt.start import Start
 from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
 from strategies.spt_darts import SptDarts
 
@@ -108,7 +109,7 @@ def prompted(
         model = model_of(shape, backbone(), layers, **changes).to(device)
         if name.endswith("compiled"):
             model.compile()
-        return _training(name, model, model.with_prefix(rows) if cached else rows)
+        return _training(name, model, rows, model.prefix(rows) if cached else None)
 
     middle, late = shape.layers // 2, 3 * shape.layers // 4
     four = late_layers(shape.layers)
@@ -213,9 +214,11 @@ def model_of(shape: Shape, backbone: Any, layers: Sequence[int], **changes: Any)
     return _factory(shape, backbone, **changes).model(PromptLayers.of(layers, shape.layers))
 
 
-def _training(name: str, model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
+def _training(
+    name: str, model: PromptedModel, rows: Mapping[str, Any], start: Start | None = None
+) -> Contender:
     def loss() -> Tensor:
-        return nn.functional.cross_entropy(model(rows).logits, rows["labels"])
+        return nn.functional.cross_entropy(model(rows, start).logits, rows["labels"])
 
     return _contender(name, model, loss)
 

@@ -29,6 +29,8 @@ from spt.backbones.base import Backbone
 from spt.devices import use_threads
 from spt.evaluation import evaluate
 from spt.heads import Output
+from spt.prompts.state import EMPTY
+from spt.start import Start
 from spt.training.fit import fit
 from spt.workbench import SPLITS
 
@@ -53,10 +55,10 @@ class PeftPromptTuning(TunedBackbone):
         self.length = length
         self.wrapped = get_peft_model(backbone.transformer, config)
 
-    def forward(self, batch: Mapping[str, Any]) -> Output:
+    def forward(self, batch: Mapping[str, Any], start: Start | None = None) -> Output:
         """As PromptedModel.forward."""
         hidden = self.wrapped(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
-        output: Output = self.head(hidden.last_hidden_state[:, self.length :], batch)
+        output: Output = self.head(hidden.last_hidden_state[:, self.length :], batch, EMPTY)
         return output
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from experiments.config import RunConfig
 from spt.errors import InputError
 from spt.files import write_text
+from spt.modes import without_memory_mode
 from spt.provenance import machine, versions
 
 # keys that a run may go on with changed, because they do not change its numbers
@@ -133,7 +134,7 @@ def stored_config(folder: Path) -> RunConfig | None:
     """Return the configuration of the run in a folder; None where there is none that this version reads."""
     try:
         content = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
-        return RunConfig.model_validate(content["run"])
+        return RunConfig.model_validate(without_memory_mode(content["run"]))
     except (OSError, ValueError, ValidationError, yaml.YAMLError, KeyError, TypeError):
         return None
 

@@ -220,15 +220,6 @@ class Backbone(nn.Module, ABC):
         visible = _visible(mask, prompt.length, self.causal, window)
         return torch.where(visible, bias, smallest)
 
-    def run(
-        self, index: int, prompt: PromptState, hidden: Tensor, frame: AttentionFrame
-    ) -> tuple[PromptState, Tensor]:
-        """Layer `index` with the prompt [B, P, H] in front of the tokens [B, T, H]; both come back."""
-        if prompt.vectors is None:
-            return prompt, self.layer(index, hidden, frame)
-        joined = self.layer(index, torch.cat([prompt.vectors.to(hidden.dtype), hidden], dim=1), frame)
-        return prompt.moved(joined[:, : prompt.length]), joined[:, prompt.length :]
-
 
 def token_positions(mask: Tensor) -> Tensor:
     """Place of each token among its row's real tokens, from 0; any for padding: mask [B, T] -> [B, T]."""

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
 
 from spt.data.encoding import Example
+from spt.start import Start
 
 # batches that are sorted by length together: enough for little padding, few enough to stay random
 WINDOW = 50
@@ -26,8 +27,7 @@ class Batch(TypedDict):
     token_type_ids: NotRequired[Tensor]  # [B, T]
     labels: Tensor  # [B]
     rows: Tensor  # [B], index of the row in its split
-    prefix: NotRequired[Tensor]  # [B, T, H], hidden states the model may start from
-    prefix_layer: NotRequired[int]  # the layer they enter
+    start: NotRequired[Start]  # hidden states [B, T, H] that a model may begin with
 
 
 class BucketedBatches(Sampler[list[int]]):
@@ -94,9 +94,9 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
     )
     if "token_type_ids" in examples[0]:
         batch["token_type_ids"] = torch.zeros(size, longest, dtype=torch.int64)
-    if "prefix" in examples[0]:
-        batch["prefix"] = pad_sequence([example["prefix"] for example in examples], batch_first=True)
-        batch["prefix_layer"] = examples[0]["prefix_layer"]
+    if "start" in examples[0]:
+        states = [example["start"].hidden for example in examples]
+        batch["start"] = Start(examples[0]["start"].layer, pad_sequence(states, batch_first=True))
     for index, example in enumerate(examples):
         length = len(example["input_ids"])
         batch["input_ids"][index, :length] = torch.tensor(example["input_ids"])
@@ -108,10 +108,13 @@ def collate(examples: Sequence[Example], pad_id: int) -> Batch:
 
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     """Return the batch with its tensors on a device."""
-    return {
-        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-        for name, value in batch.items()
-    }
+    return {name: _to_device(value, device) for name, value in batch.items()}
+
+
+def _to_device(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Start):
+        return Start(value.layer, _to_device(value.hidden, device))
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
 def make_loader(

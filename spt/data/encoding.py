@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
 
 from spt.errors import InputError
+from spt.start import Start
 from spt.tasks import PROMPT, Task
 
 MAX_CUTS = 8
@@ -33,8 +33,7 @@ class Example(TypedDict):
     token_type_ids: NotRequired[list[int]]
     label: int
     row: int
-    prefix: NotRequired[Tensor]  # [T, H], hidden states the model may start from
-    prefix_layer: NotRequired[int]  # the layer they enter
+    start: NotRequired[Start]  # hidden states [T, H] that a model may begin with
 
 
 def encode(

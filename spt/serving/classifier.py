@@ -71,15 +71,22 @@ class PromptClassifier:
         SavedPrompt(self.spec, self.architecture, fingerprint, weights).write(Path(folder))
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, backbone: Backbone | None = None) -> PromptClassifier:
-        """Read what `save_pretrained` wrote, over the backbone it refers to or one that is loaded already.
+    def from_pretrained(
+        cls, folder: str | Path, backbone: Backbone | None = None, tokenizer: Any | None = None
+    ) -> PromptClassifier:
+        """Read what `save_pretrained` wrote.
+
+        Args:
+            folder: that holds the prompt.
+            backbone: loaded already; None loads the one that the prompt refers to.
+            tokenizer: of that backbone, loaded already; None loads it.
 
         Raises:
             InputError: if the folder is not a saved prompt, is damaged or of another format, or if the
                 backbone is not to be had or not the one that the prompt was trained on.
         """
         saved = SavedPrompt.read(Path(folder))
-        tokenizer = load_tokenizer(saved.spec)
+        tokenizer = tokenizer or load_tokenizer(saved.spec)
         backbone = backbone or load_backbone(saved.spec)
         model = new_factory(saved.spec, backbone, tokenizer, seed=0).model(saved.architecture)
         saved.load_into(model)

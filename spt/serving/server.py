@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from spt.data.batches import make_loader, to_device
 from spt.data.encoding import Example, encode_texts
 from spt.errors import InputError, unknown
-from spt.model import PromptedModel
-from spt.prompts.choices import InsertPrompt
-from spt.prompts.state import EMPTY, PromptState
+from spt.evaluation import evaluation_mode
+from spt.heads import Output
+from spt.layer_loop import run_layers
+from spt.prompts.state import PromptState
 from spt.serving.classifier import Prediction, PromptClassifier
+from spt.serving.mixed_choice import MixedChoice, TaskChoice, rows_prompt
+from spt.start import Start
 
 
 @dataclass(frozen=True)
 class Request:
-    """A text (and its pair, where the task has pairs) to be labelled by one task's prompt."""
+    """Ask for the label of a text (and its pair, where the task has pairs) by one task's prompt."""
 
     task: str
     text: str
@@ -30,7 +33,7 @@ class Request:
 
 
 class PromptServer:
-    """Labels for several tasks out of one forward pass of a shared backbone.
+    """Label texts of several tasks by one forward pass of a shared backbone.
 
     Args:
         classifiers: by the name that requests use. All must hold the same backbone; the first one's is kept.
@@ -47,51 +50,48 @@ class PromptServer:
         self.classifiers = dict(classifiers)
         first = next(iter(self.classifiers.values()))
         self.backbone, self.tokenizer = first.model.backbone, first.tokenizer
-        among = [name for name, one in self.classifiers.items() if one.model.template_prompt is not None]
-        if among:
+        models = {name: classifier.model for name, classifier in self.classifiers.items()}
+        if in_templates := [name for name, model in models.items() if model.template_prompt is not None]:
             raise InputError(
-                f"The prompts {', '.join(among)} stand among the words of their templates and cannot share a "
-                "batch with others. Ask PromptClassifier for their labels."
+                f"The prompts {', '.join(in_templates)} stand among the words of their templates and cannot "
+                "share a batch with others. Ask PromptClassifier for their labels."
             )
-        other = [
-            name
-            for name, classifier in self.classifiers.items()
-            if classifier.model.backbone.fingerprint != self.backbone.fingerprint
-        ]
-        if other:
+        fingerprint = self.backbone.fingerprint
+        if others := [name for name, model in models.items() if model.backbone.fingerprint != fingerprint]:
             raise InputError(
-                f"The prompts {', '.join(other)} were trained on another backbone than "
+                f"The prompts {', '.join(others)} were trained on another backbone than "
                 f"'{next(iter(self.classifiers))}'. Serve prompts of one backbone together."
             )
 
     @classmethod
     def from_pretrained(cls, folders: Mapping[str, str | Path]) -> PromptServer:
-        """Read saved prompts by name; the backbone is loaded once.
+        """Read saved prompts by name, over one backbone and one tokenizer.
 
         Raises:
             InputError: as `PromptClassifier.from_pretrained`.
         """
         classifiers: dict[str, PromptClassifier] = {}
-        backbone = None
+        backbone = tokenizer = None
         for name, folder in folders.items():
-            classifiers[name] = PromptClassifier.from_pretrained(folder, backbone)
-            backbone = classifiers[name].model.backbone
+            classifiers[name] = PromptClassifier.from_pretrained(folder, backbone, tokenizer)
+            backbone, tokenizer = classifiers[name].model.backbone, classifiers[name].tokenizer
         return cls(classifiers)
 
     @torch.inference_mode()
     def predict(self, requests: Sequence[Request], batch_size: int = 128) -> list[Prediction]:
-        """The likeliest label of each request, in order.
+        """Return the likeliest label of each request, in order.
 
         Raises:
             InputError: if a request names no task of this server, or does not fit its task.
         """
         if not requests:
             return []
-        answers: dict[int, Prediction] = {}
-        for batch in self._loader(requests, batch_size):
-            tasks = [requests[row].task for row in batch["rows"].tolist()]
-            answers |= self._answer(to_device(batch, self.backbone.device), tasks)
-        return [answers[row] for row in range(len(requests))]
+        predictions: dict[int, Prediction] = {}
+        with evaluation_mode(*(classifier.model for classifier in self.classifiers.values())):
+            for batch in self._loader(requests, batch_size):
+                tasks = [requests[row].task for row in batch["rows"].tolist()]
+                predictions |= self._predict_batch(to_device(batch, self.backbone.device), tasks)
+        return [predictions[row] for row in range(len(requests))]
 
     def _loader(self, requests: Sequence[Request], batch_size: int) -> DataLoader[Any]:
         examples: list[Example] = []
@@ -109,84 +109,36 @@ class PromptServer:
         encoded = encode_texts(texts, pairs, self.tokenizer, spec.task, spec.max_length, spec.verbalizes)
         return [Example(**{**example, "row": row}) for example, row in zip(encoded, rows, strict=True)]
 
-    def _answer(self, batch: Mapping[str, Any], tasks: Sequence[str]) -> dict[int, Prediction]:
-        members = {
+    def _predict_batch(self, batch: Mapping[str, Any], tasks: Sequence[str]) -> dict[int, Prediction]:
+        """Return the prediction of each row of a batch, by the row's number among the requests."""
+        rows_of = {
             name: torch.tensor([row for row, task in enumerate(tasks) if task == name])
             for name in dict.fromkeys(tasks)
         }
-        models = {name: self.classifiers[name].model for name in members}
-        prompt, hidden = self._layers(batch, models, members)
+        prompt, hidden = self._run_layers(batch, rows_of)
         hidden = self.backbone.finish(hidden)
-        answers = {}
-        for name, rows in members.items():
-            own = {**_select(batch, rows), "prompt": own_prompt(prompt, rows)}
-            logits = models[name].head(hidden[rows], own).logits
-            chances, best = logits.softmax(-1).max(-1)
-            labels = self.classifiers[name].spec.task.labels or ()
-            for row, chance, label in zip(batch["rows"][rows].tolist(), chances, best, strict=True):
-                answers[row] = Prediction(labels[label], float(chance))
-        return answers
+        predictions = {}
+        for name, rows in rows_of.items():
+            classifier = self.classifiers[name]
+            task_batch = {field: value[rows] for field, value in batch.items()}
+            output: Output = classifier.model.head(hidden[rows], task_batch, rows_prompt(prompt, rows))
+            probabilities, classes = output.logits.softmax(-1).max(-1)
+            labels = classifier.spec.task.labels or ()
+            for row, label, probability in zip(
+                task_batch["rows"].tolist(), classes, probabilities, strict=True
+            ):
+                predictions[row] = Prediction(labels[label], float(probability))
+        return predictions
 
-    def _layers(
-        self, batch: Mapping[str, Any], models: Mapping[str, PromptedModel], members: Mapping[str, Tensor]
+    def _run_layers(
+        self, batch: Mapping[str, Any], rows_of: Mapping[str, Tensor]
     ) -> tuple[PromptState, Tensor]:
-        """The layer loop, with one choice a task in each layer: the prompt [B, P, H], hidden [B, T, H]."""
+        """Run all layers on a batch of several tasks, whose rows [N] are given by name."""
+        models = [(self.classifiers[name].model, rows) for name, rows in rows_of.items()]
+        choices = [
+            MixedChoice([TaskChoice(model.choices[layer], rows) for model, rows in models])
+            for layer in range(self.backbone.num_layers)
+        ]
         mask = batch["attention_mask"]
-        padded = not bool(mask.all())
-        hidden, prompt, frame = self.backbone.embed(batch), EMPTY, None
-        for index in range(self.backbone.num_layers):
-            choices = {name: model.choices[index] for name, model in models.items()}
-            prompt = insert_rows(choices, members, prompt, hidden, mask)
-            if frame is None or not frame.fits(prompt):
-                frame = self.backbone.frame(hidden, mask, prompt, padded)
-            prompt, hidden = self.backbone.run(index, prompt, hidden, frame)
-        return prompt, hidden
-
-
-def insert_rows(
-    choices: Mapping[str, nn.Module],
-    members: Mapping[str, Tensor],
-    prompt: PromptState,
-    hidden: Tensor,
-    mask: Tensor,
-) -> PromptState:
-    """Each task's choice on its own rows; prompts of different lengths end where the tokens begin.
-
-    Args:
-        choices: by task, Propagate or InsertPrompt.
-        members: by task, its rows in the batch.
-        prompt: of the whole batch.
-        hidden: [B, T, H].
-        mask: [B, T].
-    """
-    new = {
-        name: choice(own_prompt(prompt, members[name]), hidden[members[name]], mask[members[name]]).vectors
-        for name, choice in choices.items()
-        if isinstance(choice, InsertPrompt)
-    }
-    if not new:
-        return prompt
-    length = max(prompt.length, *(inserted.shape[1] for inserted in new.values()))
-    vectors = hidden.new_zeros(len(hidden), length, hidden.shape[-1])
-    presence = hidden.new_zeros(len(hidden), length)
-    if prompt.vectors is not None and prompt.presence is not None:
-        vectors[:, length - prompt.length :] = prompt.vectors
-        presence[:, length - prompt.length :] = prompt.presence
-    for name, inserted in new.items():
-        start = length - inserted.shape[1]
-        presence[members[name]] = 0
-        vectors[members[name], start:] = inserted
-        presence[members[name], start:] = 1
-    return PromptState(vectors, presence)
-
-
-def own_prompt(prompt: PromptState, rows: Tensor) -> PromptState:
-    """The prompt of some rows of one task, without the empty positions before it."""
-    if prompt.vectors is None or prompt.presence is None:
-        return EMPTY
-    length = int(prompt.presence[rows[0]].sum())
-    return PromptState(prompt.vectors[rows, prompt.length - length :]) if length else EMPTY
-
-
-def _select(batch: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
-    return {name: value[rows] for name, value in batch.items()}
+        start = Start(0, self.backbone.embed(batch))
+        return run_layers(self.backbone, choices, start, mask, padded=not bool(mask.all()))

@@ -30,7 +30,7 @@ class TrainingRecipe(pl.LightningModule):
         self.task = task
         self.seed = seed
         self.strict_loading = False
-        self._answers: list[tuple[Tensor, Tensor]] = []
+        self._predictions: list[tuple[Tensor, Tensor]] = []
 
     @property
     def model(self) -> PromptedModel:
@@ -49,7 +49,7 @@ class TrainingRecipe(pl.LightningModule):
         torch.manual_seed(self.seed * 10_007 + self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = nn.functional.cross_entropy(self.model(batch).logits, batch["labels"])
+        loss = nn.functional.cross_entropy(self.model(batch, batch.get("start")).logits, batch["labels"])
         self.check_finite(loss, batch_idx)
         return loss
 
@@ -66,11 +66,12 @@ class TrainingRecipe(pl.LightningModule):
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._answers.append((batch["labels"], self.model(batch).logits.argmax(-1)))
+        predictions = self.model(batch, batch.get("start")).logits.argmax(-1)
+        self._predictions.append((batch["labels"], predictions))
 
     def on_validation_epoch_end(self) -> None:
-        labels, predictions = (torch.cat(part).cpu().numpy() for part in zip(*self._answers, strict=True))
-        self._answers.clear()
+        labels, predictions = (torch.cat(part).cpu().numpy() for part in zip(*self._predictions, strict=True))
+        self._predictions.clear()
         self.log(DEV, score(self.task.metric, labels, predictions)["metric"], prog_bar=True)
 
     def configure_optimizers(self) -> Any:

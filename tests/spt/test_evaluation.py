@@ -64,9 +64,10 @@ def test_probabilities_are_in_the_order_of_the_rows(
 
 def test_a_model_in_training_is_scored_without_dropout(model: PromptedModel, examples: list[Example]) -> None:
     model.train()
-    one = probabilities(model, loader(examples, 3))[0]
+    scored = probabilities(model, loader(examples, 3))[0]
+    assert model.training
+    np.testing.assert_array_equal(scored, probabilities(model.eval(), loader(examples, 3))[0])
     assert not model.training
-    np.testing.assert_array_equal(one, probabilities(model, loader(examples, 3))[0])
 
 
 def test_nothing_is_kept_for_a_gradient(

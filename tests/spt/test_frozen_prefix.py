@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.cost.measure import saved_bytes
 from spt.architecture import PromptLayers
@@ -19,6 +19,7 @@ from spt.backbones.base import Backbone
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt, Propagate
+from spt.start import Start
 from spt.training.config import TrainingConfig
 from spt.training.fit import fit
 from spt.training.recipe import TrainingRecipe
@@ -58,11 +59,11 @@ def test_a_step_saves_what_it_saves_from_a_finished_prefix(
     model.checkpointing = ours
     parameters = list(model.parameters())
     with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-        ready = model.with_prefix(rows)
+        start = model.prefix(rows)
         assert saved_bytes(lambda: model.prefix(rows), parameters) == 0
         whole = saved_bytes(lambda: model(rows).logits, parameters)
-        assert whole == saved_bytes(lambda: model(ready).logits, parameters) > 0
-    assert not model.prefix(rows).requires_grad
+        assert whole == saved_bytes(lambda: model(rows, start).logits, parameters) > 0
+    assert not model.prefix(rows).hidden.requires_grad
 
 
 @contextmanager
@@ -71,15 +72,15 @@ def watched_prefixes(bf16: bool) -> Iterator[list[int]]:
     saved: list[int] = []
     prefix = PromptedModel.prefix
 
-    def watched(self: PromptedModel, rows: Any) -> Tensor:
-        hidden: list[Tensor] = []
+    def watched(self: PromptedModel, rows: Any, start: Start | None = None) -> Start:
+        starts: list[Start] = []
         if self.training:
             assert torch.is_grad_enabled()
             assert torch.is_autocast_enabled("cpu") == bf16
-            step = lambda: hidden.append(prefix(self, rows))  # noqa: E731
+            step = lambda: starts.append(prefix(self, rows, start))  # noqa: E731
             saved.append(saved_bytes(step, self.parameters()))
-            return hidden[0]
-        return prefix(self, rows)
+            return starts[0]
+        return prefix(self, rows, start)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PromptedModel, "prefix", watched)

@@ -9,6 +9,7 @@ import torch
 
 from spt.errors import InputError
 from spt.heads import ClassificationHead, VerbalizerHead, reduce_tokens
+from spt.prompts.state import EMPTY
 from tests.support.families import MASK_ID, WORDS, batch, shared_backbone, tiny_model, with_mask
 
 SIDES = ["right", "left"]
@@ -30,7 +31,7 @@ def test_reductions_read_real_tokens_only(reduction: Any, side: str) -> None:
 def test_classification_head_gives_its_input_and_logits(reduction: Any) -> None:
     head = ClassificationHead(4, 3, reduction)
     hidden, mask = torch.ones(2, 5, 4) * torch.arange(1.0, 6)[:, None], torch.ones(2, 5, dtype=torch.long)
-    output = head(hidden, {"attention_mask": mask})
+    output = head(hidden, {"attention_mask": mask}, EMPTY)
     value = {"mean": 3.0, "first": 1.0, "last": 5.0}[reduction]
     torch.testing.assert_close(output.features, torch.full((2, 4), value))
     by_hand = value * head.linear.weight.sum(1) + head.linear.bias
@@ -40,9 +41,8 @@ def test_classification_head_gives_its_input_and_logits(reduction: Any) -> None:
 def test_classification_head_passes_gradients_to_both_sides() -> None:
     head = ClassificationHead(4, 3)
     hidden = torch.ones(2, 5, 4, requires_grad=True)
-    head(hidden, {"attention_mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])}).logits[
-        :, 0
-    ].sum().backward()
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
+    head(hidden, {"attention_mask": mask}, EMPTY).logits[:, 0].sum().backward()
     assert (hidden.grad.abs().sum(-1) > 0).tolist() == [[True] * 5, [True, True, False, False, False]]
     assert head.linear.weight.grad.abs().sum() > 0
 
@@ -54,7 +54,7 @@ def test_verbalizer_reads_the_label_words_at_the_mask(side: str) -> None:
     inputs = with_mask(batch("bert", [6, 3], side, extra=1), places)
     stock = tiny_model("bert")(**inputs, output_hidden_states=True)
     head = VerbalizerHead(shared_backbone("bert", "sdpa"), WORDS, MASK_ID)
-    output = head(stock.hidden_states[-1], inputs)
+    output = head(stock.hidden_states[-1], inputs, EMPTY)
     rows = torch.arange(2)
     torch.testing.assert_close(output.features, stock.hidden_states[-1][rows, places])
     torch.testing.assert_close(output.logits, stock.logits[rows, places][:, WORDS])
@@ -66,7 +66,9 @@ def test_verbalizer_of_a_causal_model_reads_the_last_real_token(side: str) -> No
     inputs = batch("gpt2", [6, 3], side)
     stock = tiny_model("gpt2")(**inputs, output_hidden_states=True)
     last = [5, 2] if side == "right" else [5, 5]
-    output = VerbalizerHead(shared_backbone("gpt2", "sdpa"), WORDS, None)(stock.hidden_states[-1], inputs)
+    output = VerbalizerHead(shared_backbone("gpt2", "sdpa"), WORDS, None)(
+        stock.hidden_states[-1], inputs, EMPTY
+    )
     torch.testing.assert_close(output.logits, stock.logits[torch.arange(2), last][:, WORDS])
 
 

@@ -14,6 +14,7 @@ from spt.heads import ClassificationHead, VerbalizerHead
 from spt.model import PromptedModel, trained
 from spt.prompts.choices import InsertPrompt, Propagate
 from spt.prompts.state import PromptState
+from spt.start import Start
 from tests.support.families import HIDDEN, batch, gated, generator, prompted, shared_backbone
 
 LAYERS = 3
@@ -69,9 +70,9 @@ def saved_bytes() -> Iterator[list[int]]:
 def test_no_activations_are_saved_below_the_first_prompt_layer() -> None:
     model = prompted(backbone(), [1])
     with saved_bytes() as sizes:
-        hidden = model.prefix(batch("bert", [6, 4]))
+        start = model.prefix(batch("bert", [6, 4]))
     assert sizes == []
-    assert not hidden.requires_grad
+    assert not start.hidden.requires_grad
 
 
 def test_later_prompts_save_less() -> None:
@@ -85,39 +86,40 @@ def test_later_prompts_save_less() -> None:
 
 @Backbones
 @torch.no_grad()
-def test_a_prefix_in_the_batch_gives_the_same_logits(name: str) -> None:
+def test_a_pass_that_starts_at_the_first_prompt_gives_the_same_logits(name: str) -> None:
     model, inputs = prompted(backbone(name), [2]), batch(name, [6, 4])
     expected = model(inputs).logits
-    ready = model.with_prefix(inputs)
-    assert ready["prefix_layer"] == 2
+    start = model.prefix(inputs)
+    assert start.layer == 2
     with watched_layers(model) as calls:
-        torch.testing.assert_close(model(ready).logits, expected, rtol=0, atol=0)
+        torch.testing.assert_close(model(inputs, start).logits, expected, rtol=0, atol=0)
     assert [index for index, *_ in calls] == [2]
 
 
 @torch.no_grad()
-def test_a_prefix_of_a_lower_layer_is_carried_on() -> None:
+def test_a_start_below_the_first_prompt_is_carried_on() -> None:
     inputs = batch("bert", [6, 4])
-    lower = prompted(backbone(), [1]).with_prefix(inputs)
+    lower = prompted(backbone(), [1]).prefix(inputs)
     model = prompted(backbone(), [2])
     with watched_layers(model) as calls:
-        logits = model(lower).logits
+        logits = model(inputs, lower).logits
     assert [index for index, *_ in calls] == [1, 2]
     torch.testing.assert_close(logits, model(inputs).logits, rtol=0, atol=0)
 
 
 @torch.no_grad()
-def test_a_prefix_is_used_not_recomputed() -> None:
+def test_a_start_is_used_not_recomputed() -> None:
     model, inputs = prompted(backbone(), [2]), batch("bert", [6, 4])
-    ready = model.with_prefix(inputs)
-    other = model({**ready, "prefix": ready["prefix"] + torch.randn_like(ready["prefix"])}).logits
+    layer, hidden = model.prefix(inputs)
+    other = model(inputs, Start(layer, hidden + torch.randn_like(hidden))).logits
     assert (other - model(inputs).logits).abs().max() > 1e-3
 
 
-def test_a_prefix_from_above_the_first_prompt_is_refused() -> None:
-    ready = prompted(backbone(), [2]).with_prefix(batch("bert", [6, 4]))
+def test_a_start_above_the_first_prompt_is_refused() -> None:
+    inputs = batch("bert", [6, 4])
+    start = prompted(backbone(), [2]).prefix(inputs)
     with pytest.raises(ValueError, match="starts at layer 2, but the first prompt is at layer 1"):
-        prompted(backbone(), [1])(ready)
+        prompted(backbone(), [1])(inputs, start)
 
 
 def test_each_choice_sees_the_prompt_from_below_and_the_tokens_hidden_states() -> None:

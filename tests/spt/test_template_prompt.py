@@ -13,6 +13,7 @@ from spt.architecture import PromptLayers
 from spt.data.encoding import encode_texts
 from spt.errors import InputError
 from spt.heads import LabelVectorsHead
+from spt.prompts.state import EMPTY
 from spt.serving.classifier import PromptClassifier
 from tests.support.families import attentions, shared_backbone
 from tests.support.tiny import LAYERS, tiny_workbench
@@ -66,7 +67,7 @@ def test_label_vectors_start_as_the_verbalizer_without_its_word_bias(name: str) 
     backbone = shared_backbone(name, attentions(name)[0])
     head = LabelVectorsHead(backbone, [5, 9], None)
     hidden = torch.randn(3, 4, 32, generator=torch.Generator().manual_seed(0))
-    logits = head(hidden, {"attention_mask": torch.ones(3, 4, dtype=torch.long)}).logits
+    logits = head(hidden, {"attention_mask": torch.ones(3, 4, dtype=torch.long)}, EMPTY).logits
     bias = backbone.word_projection.bias
     stock = backbone.lm_logits(hidden[:, -1])[:, [5, 9]] - (0 if bias is None else bias[[5, 9]])
     torch.testing.assert_close(logits, stock, rtol=0, atol=1e-5)

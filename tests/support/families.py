@@ -18,6 +18,7 @@ from spt.model import PromptedModel
 from spt.prompts.choices import GatedPrompt, InsertPrompt, Propagate
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import new_generator
+from spt.prompts.state import PromptState
 
 VOCABULARY = 60
 PAD = 1
@@ -163,7 +164,7 @@ class TokenLogits(nn.Module):
         super().__init__()
         self._lm_logits = backbone.lm_logits
 
-    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Output:
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
         return Output(hidden, self._lm_logits(hidden))
 
 

@@ -17,6 +17,7 @@ from spt.model import PromptedModel, trained
 from spt.prompts.choices import InsertPrompt
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import FreePrompt
+from spt.prompts.state import EMPTY
 from tests.support.families import HIDDEN, TokenLogits, attentions, batch, tiny_backbone, tiny_model
 from tests.support.runs import tiny_config
 
@@ -150,7 +151,7 @@ def test_prefix_tuning_gives_every_layer_keys_and_values_before_the_tokens() -> 
         mixed = (query @ key.transpose(1, 2) / (HIDDEN // 4) ** 0.5).softmax(-1) @ value
         attended = layer.attention.output(mixed.transpose(0, 1).reshape(1, 6, HIDDEN), states)
         states = layer.output(layer.intermediate(attended), attended)
-    expected = model.head(states, inputs).logits
+    expected = model.head(states, inputs, EMPTY).logits
     torch.testing.assert_close(model(inputs).logits, expected, rtol=0, atol=1e-5)
 
 
