@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from experiments.keys import bad_config, read_tree
+from experiments.keys import assign, bad_config, read_tree
+from experiments.paths import anchored
 from spt.data.config import DataConfig
 from spt.modes import CacheMode
 from spt.prompts.config import PromptConfig
@@ -174,10 +175,25 @@ class RunConfig(BaseModel):
 def load_config(path: Path | None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a YAML file (or the defaults, for None) and put overrides with dotted keys over it.
 
+    A relative path in the file starts from the file's folder, one in an override from the working directory.
+    The configuration has them absolute.
+
     Raises:
         InputError: naming every problem in the file and the overrides together.
     """
-    return checked(read_tree(path, overrides), str(path or "the configuration"))
+    return checked(run_tree(path, overrides), str(path or "the configuration"))
+
+
+def run_tree(path: Path | None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read a run's nested keys as `load_config` does, unchecked.
+
+    Raises:
+        InputError: if the file cannot be read, or has a path that exists from the working directory only.
+    """
+    tree: dict[str, Any] = {} if path is None else anchored(read_tree(path), path.parent)
+    for dotted, value in (overrides or {}).items():
+        assign(tree, dotted, anchored(value, Path.cwd(), dotted))
+    return tree
 
 
 def checked(tree: Mapping[str, Any], source: str) -> RunConfig:

@@ -21,6 +21,7 @@ from pydantic import (
 from benchmarks.baselines.methods import BASELINES, size_of
 from experiments.config import RunConfig, load_config
 from experiments.keys import bad_config
+from experiments.paths import anchored
 from spt.errors import InputError
 
 RATE = "training.learning_rate"
@@ -97,11 +98,14 @@ class MethodBench(BaseModel):
             InputError: naming every problem together.
         """
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            bench = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise InputError(f"The bench '{path}' cannot be read: {error}") from error
         except ValidationError as error:
             raise bad_config(error, str(path), cls) from error
+        for keys in (*bench.conditions.values(), *bench.methods.values()):
+            keys.set.update(anchored(keys.set, path.parent))
+        return bench
 
     def chosen(self, methods: Sequence[str], conditions: Sequence[str]) -> MethodBench:
         """The bench with these methods and conditions only; all of them for none.
@@ -172,7 +176,8 @@ class MethodBench(BaseModel):
                     f"{key}.data.train_size."
                 )
             for condition in [found.conditions[head]] if named else found.conditions.values():
-                condition.set[rest if named else key] = value
+                dotted = rest if named else key
+                condition.set[dotted] = anchored(value, Path.cwd(), dotted)
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from nni import NoMoreTrialError
 from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 
 from experiments.config import RunConfig, load_config
+from experiments.paths import anchored
 from spt.errors import InputError
 
 SEED = "seed"
@@ -46,11 +47,13 @@ class Experiment:
 
     Args:
         name: of the experiment.
+        folder: in which NNI runs trials, from which relative paths in their command and choices start.
         config: the run's configuration that the trials start from.
         space: NNI's search space of choices, keys dotted.
     """
 
     name: str
+    folder: Path
     config: Path
     space: Parameters
 
@@ -66,7 +69,7 @@ class Experiment:
             command = shlex.split(content["trialCommand"])
             folder = path.parent / content.get("trialCodeDirectory", ".")
             config = folder / command[command.index("--config") + 1]
-            return cls(content.get("experimentName", path.stem), config, dict(content["searchSpace"]))
+            return cls(content.get("experimentName", path.stem), folder, config, dict(content["searchSpace"]))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise InputError(f"The experiment '{path}' cannot be read: {error}") from error
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
@@ -91,7 +94,8 @@ class Experiment:
             for key, spec in self.space.items()
         }
         rows = list(grid(space))
-        configs = [load_config(self.config, {**changes, **flat(row)}) for row in rows]
+        replaced = self.space.keys() & (overrides or {}).keys()
+        configs = [load_config(self.config, {**changes, **self._values(row, replaced)}) for row in rows]
         groups = [_compared(row, nested=False) for row in rows]
         full = [_compared(row, nested=True) for row in rows]
         if len(set(full)) > len(set(groups)):
@@ -107,6 +111,13 @@ class Experiment:
             for row, config, group in zip(rows, configs, groups, strict=True)
         ]
         return _named(cells)
+
+    def _values(self, row: Parameters, replaced: Collection[str]) -> Parameters:
+        """Return a run's dotted keys; paths of the file start from the trials' folder."""
+        return {
+            key: value if key in replaced else anchored(value, self.folder, key)
+            for key, value in flat(row).items()
+        }
 
 
 def grid(space: Mapping[str, Any]) -> Iterator[Parameters]:

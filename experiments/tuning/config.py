@@ -13,13 +13,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from experiments.config import RunConfig, checked
+from experiments.config import RunConfig, checked, run_tree
 from experiments.keys import assign, bad_config, read_tree
+from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
 from spt.errors import InputError, unknown
 
@@ -92,11 +92,9 @@ class TuneConfig(BaseModel):
 
     @field_validator("run", mode="before")
     @classmethod
-    def _from_file(cls, value: Any, info: ValidationInfo) -> Any:
+    def _from_file(cls, value: Any) -> Any:
         """A path stands for the keys of that file."""
-        if isinstance(value, str):
-            return read_tree((info.context or Path()) / value)
-        return value
+        return run_tree(Path(value)) if isinstance(value, str) else value
 
     @field_validator("objectives")
     @classmethod
@@ -172,14 +170,30 @@ class TuneConfig(BaseModel):
 def load_tune_config(path: Path, overrides: Mapping[str, Any] | None = None) -> TuneConfig:
     """Read a study's YAML and put overrides with dotted keys over it.
 
+    Relative paths start as those of `experiments.config.load_config` do.
+
     Raises:
         InputError: naming every problem in the file and the overrides together.
     """
-    tree = read_tree(path, overrides)
+    tree = {key: _anchored(key, value, path.parent) for key, value in read_tree(path).items()}
+    for dotted, value in (overrides or {}).items():
+        assign(tree, dotted, _anchored(dotted, value, Path.cwd()))
     try:
-        return TuneConfig.model_validate(tree, context=path.parent)
+        return TuneConfig.model_validate(tree)
     except ValidationError as error:
         raise bad_config(error, str(path), TuneConfig) from error
+
+
+def _anchored(key: str, value: Any, folder: Path) -> Any:
+    """Make the paths of a study's key absolute: the run's file, or paths among the run's keys."""
+    section, _, rest = key.partition(".")
+    if key == "run" and isinstance(value, str):
+        return str(absolute(value, folder))
+    if section == "run":
+        return anchored(value, folder, rest)
+    if key == "searchSpace" and isinstance(value, Mapping):
+        return anchored_space(value, folder)
+    return value
 
 
 def _ends(distribution: BaseDistribution) -> tuple[Any, ...]:

@@ -275,7 +275,7 @@ def test_overrides_change_all_conditions_or_the_one_they_name() -> None:
     found = MethodBench.load(SHIPPED)
     changed = found.changed({"sst2.data.train": "a.txt", "training.epochs": 2, "trec-16.task": "mr"})
     keys = {name: condition.set for name, condition in changed.conditions.items()}
-    assert keys["sst2"]["data.train"] == "a.txt"
+    assert keys["sst2"]["data.train"] == str(Path("a.txt").absolute())
     assert {found["training.epochs"] for found in keys.values()} == {2}
     assert keys["trec-16"]["task"] == "mr"
     assert "data.train" not in keys["sst2-16"]
@@ -304,3 +304,17 @@ def test_a_condition_whose_name_swallows_overrides_is_refused(name: str, tmp_pat
 def test_an_override_of_a_condition_must_name_a_key(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"The override 'shots' is a condition"):
         MethodBench.load(bench(tmp_path)).changed({"shots": 4})
+
+
+def test_paths_start_from_the_bench_and_those_of_overrides_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "benches"
+    folder.mkdir()
+    path = bench(folder, conditions={"own": {"set": {"data.train": "rows.csv"}}})
+    here = MethodBench.load(path)
+    cell = next(here.sweep())
+    assert here.config_of(cell, folder).data.train == folder / "rows.csv"
+    changed = here.changed({"own.data.train": "rows.csv"})
+    assert changed.config_of(cell, folder).data.train == tmp_path / "rows.csv"
