@@ -2,22 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich import print as show
 
+import spt
 from experiments.console import GOES_ON, Overrides, Workers, exit_codes
 from experiments.logs import quiet_libraries
-
-if TYPE_CHECKING:
-    from experiments.predict import Row
-
-CHUNK = 1024
 
 app = typer.Typer(
     help="Find the layers of a frozen transformer that should get a soft prompt, and train those prompts.",
@@ -40,7 +33,7 @@ def _root(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if show_version:
-        print(f"spt {version('spt-nas')}")
+        print(f"spt {spt.__version__}")
         raise typer.Exit
 
 
@@ -102,21 +95,10 @@ def predict(
     """
     quiet_libraries(quiet=False)
     with exit_codes("Stopped."):
-        from torch.cuda import is_available
+        from experiments.predict import predict_lines
 
-        from experiments.predict import read_rows
-        from spt.serving.classifier import PromptClassifier
-        from spt.serving.ensemble import PromptEnsemble
-
-        voters = PromptEnsemble.from_pretrained([model, *ensemble]) if ensemble else None
-        classifiers = voters.classifiers if voters else [PromptClassifier.from_pretrained(model)]
-        for classifier in classifiers:
-            classifier.model.to("cuda" if is_available() else "cpu")
-        answerer = voters or classifiers[0]
-        pairs = classifiers[0].spec.task.text_pair is not None
-        for rows in _chunks(read_rows(file, pairs)):
-            texts, *seconds = (list(column) for column in zip(*rows, strict=True))
-            for answer in answerer.predict(texts, *seconds):
+        for predictions in predict_lines([model, *(ensemble or [])], file):
+            for answer in predictions:
                 print(json.dumps({"label": answer.label, "probability": answer.probability}))
             sys.stdout.flush()
 
@@ -304,9 +286,3 @@ def _stage(
         getattr(pipeline, stage)(config, folder)
         if not quiet:
             show(table(folder))
-
-
-def _chunks(rows: "Iterable[Row]") -> "Iterator[list[Row]]":
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk

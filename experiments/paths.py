@@ -57,6 +57,22 @@ def absolute(path: str | os.PathLike[str], folder: Path) -> Path:
     return joined.parent.resolve() / joined.name
 
 
+def is_moved(key: str, before: Any, now: Any) -> bool:
+    """Say whether a run's data or backbone was moved: it has its name still, and nothing is where it was.
+
+    Args:
+        key: dotted, of a run.
+        before: its value when the run began; an older version may have written a relative path.
+        now: its value.
+    """
+    if key not in (*FILES, *NAMES, LAYERS) or not isinstance(before, str) or not isinstance(now, str):
+        return False
+    if absolute(before, Path.cwd()) == Path(now):
+        return True
+    old = Path(before)
+    return key != LAYERS and old.is_absolute() and old.name == Path(now).name and not _exists(old)
+
+
 def _anchored_choices(spec: Any, folder: Path, key: str) -> Any:
     if not isinstance(spec, Mapping) or not isinstance(spec.get("_value"), list):
         return spec

@@ -1,16 +1,49 @@
-"""Texts to predict, read from lines: plain, with a tab between the two of a pair, or JSON."""
+"""Labels for lines of text: plain, with a tab between the two texts of a pair, or JSON."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from spt.devices import best_device
 from spt.errors import InputError
+from spt.serving.classifier import Prediction, PromptClassifier
+from spt.serving.ensemble import PromptEnsemble
+
+# lines that are read and answered together
+CHUNK = 1024
 
 Row = tuple[str, ...]
 
 
+def predict_lines(models: Sequence[Path], lines: Iterable[bytes]) -> Iterator[list[Prediction]]:
+    """Label one text, or pair of texts, a line, on the accelerator where there is one.
+
+    Args:
+        models: folders of saved prompts; several of the same task vote.
+        lines: as `read_rows` takes them.
+
+    Returns:
+        The predictions of a chunk of lines at a time, as the lines come.
+
+    Raises:
+        InputError: for a folder that is no saved prompt, prompts that do not fit together, or a line that
+            cannot be read.
+    """
+    ensemble = PromptEnsemble.from_pretrained(models) if len(models) > 1 else None
+    classifiers = ensemble.classifiers if ensemble else [PromptClassifier.from_pretrained(models[0])]
+    for classifier in classifiers:
+        classifier.model.to(best_device())
+    predictor = ensemble or classifiers[0]
+    rows = read_rows(lines, pairs=classifiers[0].spec.task.text_pair is not None)
+    while chunk := list(islice(rows, CHUNK)):
+        texts, *seconds = (list(column) for column in zip(*chunk, strict=True))
+        yield predictor.predict(texts, *seconds)
+
+
 def read_rows(lines: Iterable[bytes], pairs: bool) -> Iterator[Row]:
-    """One (text,) or (text, text_pair) a line, as the lines come.
+    """Read one (text,) or (text, text_pair) a line, as the lines come.
 
     Args:
         lines: UTF-8; JSON throughout if the first line is an object with the key "text".

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from spt.serving.classifier import PromptClassifier
     from spt.serving.ensemble import PromptEnsemble
     from spt.serving.server import PromptServer, Request
+    from spt.workbench import Workbench
 
     __version__: str
 
@@ -20,6 +21,7 @@ _MODULES = {
     "PromptLayers": "spt.architecture",
     "PromptServer": "spt.serving.server",
     "Request": "spt.serving.server",
+    "Workbench": "spt.workbench",
 }
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "PromptLayers",
     "PromptServer",
     "Request",
+    "Workbench",
     "__version__",
 ]
 

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from experiments.config import RunConfig
+from experiments.paths import is_moved
 from spt.errors import InputError
 from spt.files import write_text
 from spt.modes import without_memory_mode
@@ -141,7 +142,7 @@ def stored_config(folder: Path) -> RunConfig | None:
 
 def same_numbers(first: RunConfig, second: RunConfig) -> bool:
     """Say whether two configurations give the same numbers."""
-    return _numbers(first) == _numbers(second)
+    return not _differences(_numbers(first), _numbers(second))
 
 
 def numbers_of(config: RunConfig) -> str:
@@ -170,4 +171,9 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    """Return the keys whose values differ, but for files and folders that were moved since."""
+    return sorted(
+        key
+        for key in before.keys() | now.keys()
+        if before.get(key) != now.get(key) and not is_moved(key, before.get(key), now.get(key))
+    )

@@ -107,7 +107,7 @@ def _read_csv(path: Path, data: DataConfig, kind: Format, memory: dict[str, Any]
     }
     encoding = _text_encoding(data.encoding)
     with path.open(encoding=encoding, newline="") as stream:
-        rows = csv.reader(stream, **options)
+        rows = (row for row in csv.reader(stream, **options) if not _is_blank(row))
         columns = list(data.columns or _named(next(rows, [])))
         first = next(rows, None)
     if first is None:
@@ -133,6 +133,11 @@ def _read_csv(path: Path, data: DataConfig, kind: Format, memory: dict[str, Any]
     if quoted and kind == "tsv":
         _warn_of_swallowed_lines(table, path)
     return table
+
+
+def _is_blank(row: list[str]) -> bool:
+    """Say whether a line is blank: `Dataset.from_csv` leaves those out too."""
+    return len(row) < 2 and not "".join(row).strip()
 
 
 def _named(header: list[str]) -> list[str]:

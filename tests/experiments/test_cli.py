@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from typer.testing import CliRunner
 
@@ -14,6 +15,7 @@ from experiments.cli import app
 from experiments.config import load_config
 from experiments.predict import read_rows
 from spt.errors import InputError, TrialFailed
+from spt.serving.classifier import Prediction, PromptClassifier
 from tests.support.tiny import tiny_tree
 
 COMMANDS = ("run", "search", "train", "evaluate", "predict", "compare", "transfer", "config")
@@ -167,6 +169,20 @@ def test_predict_answers_line_by_line(finished: Path, tmp_path: Path) -> None:
     lines = tmp_path / "texts.jsonl"
     lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     assert spt("predict", finished / "model", lines).stdout == plain.stdout
+
+
+@pytest.mark.slow
+def test_predict_runs_on_the_device_that_trains(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = []
+
+    def predict(classifier: PromptClassifier, texts: list[str]) -> list[Prediction]:
+        devices.append(classifier.model.backbone.device.type)
+        return [Prediction("good", 1.0) for _ in texts]
+
+    monkeypatch.setattr("experiments.predict.best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(PromptClassifier, "predict", predict)
+    assert spt("predict", finished / "model", given="fine").exit_code == 0
+    assert devices == ["meta"]
 
 
 @pytest.mark.slow

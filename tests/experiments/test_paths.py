@@ -11,6 +11,7 @@ import yaml
 
 from experiments.comparing.experiment_file import Experiment
 from experiments.config import RunConfig, load_config
+from experiments.run.folder import RunFolder
 from experiments.tuning.config import load_tune_config
 from spt.errors import InputError
 
@@ -147,3 +148,28 @@ def test_choices_of_an_experiment_start_where_nni_runs_the_trials(home: Path) ->
     assert second.config.data.train == home / "rows.csv"
     (other,) = experiment.cells({"data.train": ["rows.csv"]})
     assert other.config.data.train == home / "rows.csv"
+
+
+def test_a_run_goes_on_where_its_data_was_moved_and_only_then(home: Path) -> None:
+    def run_of(data: str) -> RunConfig:
+        return load_config(None, {"data.train": data, "backbone.name": "backbone"})
+
+    folder, before = RunFolder(home / "run"), run_of("files/rows.csv")
+    with folder.claimed(before):
+        pass
+    with pytest.raises(InputError, match=r"another config \(different: data\.train\)"):
+        folder.check(run_of("rows.csv"))
+    (home / "files" / "rows.csv").unlink()
+    folder.check(run_of("rows.csv"))
+    with pytest.raises(InputError, match=r"different: data\.train"):
+        folder.check(run_of("other.csv"))
+
+
+def test_a_run_of_an_older_version_goes_on_with_the_path_that_it_wrote(home: Path) -> None:
+    older = RunConfig.model_validate({"data": {"train": "rows.csv"}, "backbone": {"name": "backbone"}})
+    folder = RunFolder(home / "run")
+    with folder.claimed(older):
+        pass
+    folder.check(load_config(None, {"data.train": "rows.csv", "backbone.name": "./backbone"}))
+    with pytest.raises(InputError, match=r"different: backbone\.name"):
+        folder.check(load_config(None, {"data.train": "rows.csv", "backbone.name": "files/backbone"}))

@@ -84,6 +84,17 @@ def test_strings_stay_what_they_are(write):
     assert set().union(*(texts(split) for split in splits.values())) == {"NA", "007", "null"}
 
 
+@pytest.mark.parametrize("blank", ["\n", "\n\n", "  \n", "\r\n"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_blank_lines_are_left_out_wherever_they_stand(write, name, blank):
+    lines = rows_csv(40).splitlines(keepends=True)
+    spaced = blank.join(lines)
+    separated = [text.replace(",", "\t") if name == "t.tsv" else text for text in (spaced, blank + spaced)]
+    for content in separated:
+        splits = load(train=write(name, content))
+        assert sum(len(split) for split in splits.values()) == 40
+
+
 def test_a_tsv_has_no_quoting_unless_asked(write):
     rows = ['"half a quote', 'a "quoted" word'] * 15
     content = "text\tlabel\n" + "".join(f"{text} {i}\t{i % 2}\n" for i, text in enumerate(rows))
