@@ -32,7 +32,7 @@ def trial_folder(runs: Path, name: str) -> Path:
     """RUNS/EXPERIMENT/TRIAL inside NNI, RUNS/NAME by hand."""
     if nni.get_trial_id() == BY_HAND:
         return runs / name
-    return runs / nni.get_experiment_id() / nni.get_trial_id()
+    return runs / str(nni.get_experiment_id()) / str(nni.get_trial_id())
 
 
 def report_epoch(stage: str, epoch: int, dev_accuracy: float) -> None:  # noqa: ARG001

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 
-class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class FlopCounter(TorchDispatchMode):
     """torch's FLOP formulas for every operation, without FlopCounterMode's tracking of modules.
 
     The tracking breaks on whole trainings, where hooks of one pass outlive it.

@@ -116,14 +116,14 @@ def p_tuning_lstm(factory: ModelFactory, size: int) -> PromptedModel:
 
 def _p_tuning(factory: ModelFactory, size: int, kind: str) -> PromptedModel:
     hidden_size = factory.backbone.hidden_size
-    options = {} if kind == "MLP" else {"encoder_dropout": 0.0, "encoder_num_layers": 2}
     config = PromptEncoderConfig(
         num_virtual_tokens=size,
         token_dim=hidden_size,
         num_transformer_submodules=1,
         encoder_reparameterization_type=kind,
         encoder_hidden_size=hidden_size,
-        **options,
+        encoder_num_layers=2,
+        encoder_dropout=0.0,
     )
     insert = InsertPrompt(EncodedPrompt(PromptEncoder(config), size))
     above = [Propagate() for _ in range(factory.backbone.num_layers - 1)]

@@ -64,7 +64,7 @@ class PrefixedModel(TunedBackbone):
         """As PromptedModel.forward."""
         mask = batch["attention_mask"]
         # asked for by hand, because a PeftModel's own forward leaves token types out and knows one argument
-        past = self.wrapped.get_prompt(batch_size=len(mask))
+        past: Any = self.wrapped.get_prompt(batch_size=len(mask))
         types = {"token_type_ids": batch["token_type_ids"]} if "token_type_ids" in batch else {}
         hidden = self.backbone.transformer(
             input_ids=batch["input_ids"],

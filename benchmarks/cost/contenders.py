@@ -53,14 +53,15 @@ class Shape:
 
     def backbone(self) -> BertConfig:
         """A BERT of this shape. The embedding table is small: it takes no part in what is measured."""
-        return BertConfig(
+        config = BertConfig(
             vocab_size=VOCABULARY,
             hidden_size=self.hidden,
             num_hidden_layers=self.layers,
             num_attention_heads=self.hidden // 64,
             intermediate_size=4 * self.hidden,
-            num_labels=CLASSES,
         )
+        config.num_labels = CLASSES
+        return config
 
     def rows(self, device: torch.device) -> dict[str, Tensor]:
         """A batch without padding."""
@@ -88,7 +89,7 @@ def contenders(shape: Shape, device: torch.device) -> dict[str, Maker]:
     makers: dict[str, Maker] = {
         **prompted(shape, rows, device, backbone),
         **{
-            name: lambda name=name, every=every: search(name, every, shape, backbone(), rows, device)
+            name: partial(search, name, every, shape, backbone, rows, device)
             for name, every in SEARCHES.items()
         },
         "frozen_forward": lambda: _frozen_forward(model_of(shape, backbone(), ()).to(device), rows),
@@ -132,7 +133,12 @@ def late_layers(total: int) -> tuple[int, ...]:
 
 
 def search(
-    name: str, gate_every: int, shape: Shape, backbone: Any, rows: Mapping[str, Any], device: torch.device
+    name: str,
+    gate_every: int,
+    shape: Shape,
+    backbone: Callable[[], Any],
+    rows: Mapping[str, Any],
+    device: torch.device,
 ) -> Contender:
     """An average search step with every layer a candidate, at SPT-DARTS's defaults.
 
@@ -140,7 +146,7 @@ def search(
     are drawn anew. A measured step is a cycle of `CYCLE` of them, so that masks average out.
     """
     strategy = SptDarts(gate_every=gate_every)
-    space = PromptLayerSpace(_factory(shape, backbone), Budget(shape.layers, 2))
+    space = PromptLayerSpace(_factory(shape, backbone()), Budget(shape.layers, 2))
     model: PromptedModel = strategy.mutate_model(space).to(device)
     gates = [p for name, p in model.named_parameters() if name.endswith("alpha")]
     others = [p for p in model.parameters() if p.requires_grad and all(p is not gate for gate in gates)]
@@ -175,11 +181,13 @@ SEARCHES = {"search_step": SptDarts().gate_every, "search_step_gates_every_step"
 
 def peft_configs(shape: Shape) -> dict[str, PeftConfig]:
     """peft's methods at their own defaults, with our prompt length."""
-    shared = {"task_type": TaskType.SEQ_CLS, "num_virtual_tokens": shape.prompt}
+    task, length = TaskType.SEQ_CLS, shape.prompt
     return {
-        "peft_prompt_tuning": PromptTuningConfig(**shared),
-        "peft_p_tuning": PromptEncoderConfig(**shared, encoder_hidden_size=128),
-        "peft_lora": LoraConfig(task_type=TaskType.SEQ_CLS, r=8, target_modules=["query", "value"]),
+        "peft_prompt_tuning": PromptTuningConfig(task_type=task, num_virtual_tokens=length),
+        "peft_p_tuning": PromptEncoderConfig(
+            task_type=task, num_virtual_tokens=length, encoder_hidden_size=128
+        ),
+        "peft_lora": LoraConfig(task_type=task, r=8, target_modules=["query", "value"]),
     }
 
 
@@ -200,7 +208,8 @@ def prefix_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device
 
 def full_fine_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Contender:
     """Every weight of the model trains."""
-    model = BertForSequenceClassification(shape.backbone()).to(device).train()
+    model: nn.Module = BertForSequenceClassification(shape.backbone())
+    model.to(device).train()
     return _supervised("full_fine_tuning", model, rows)
 
 

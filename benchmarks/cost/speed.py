@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def measure(folder: Path, repeats: int, result: str, shape: Shape | None = None)
     counted = part(folder, "counts", lambda: {name: counts(make()) for name, make in makers.items()})
     records, latencies, rates = [], [], {}
     for threads in sorted({every} if device.type == "cuda" else {1, every}):
-        timed = part(folder, f"threads_{threads}", lambda n=threads: timings(shape, device, repeats, n))
+        timed = part(folder, f"threads_{threads}", partial(timings, shape, device, repeats, threads))
         figures = {
             name: {**counted[name], "peak_bytes": peaks[name], "seconds": seconds}
             for name, seconds in timed["steps"].items()
@@ -168,7 +169,7 @@ def generation(shape: Shape, device: torch.device, repeats: int) -> dict[str, fl
     backbone = BertBackbone(BertModel(shape.backbone())).to(device)
     layers, rows = late_layers(shape.layers), shape.rows(device)
     model = model_of(shape, backbone, layers).to(device)
-    generators = [model.choices[layer].generator for layer in layers]
+    generators: list[Any] = [model.choices[layer].generator for layer in layers]
     hidden = torch.randn(shape.batch, shape.tokens, shape.hidden, device=device, requires_grad=True)
 
     def generate() -> None:

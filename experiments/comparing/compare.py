@@ -115,7 +115,7 @@ def compare(
 
 def folder_names(cells: Sequence[Cell], folder: Path) -> list[str]:
     """The folder of each cell's run: one that holds a run of its configuration, or one of the cell's name."""
-    there = {}
+    there: dict[str, str] = {}
     for path in sorted(folder.glob("*/config.yml")):
         config = stored_config(path.parent)
         if config is not None:

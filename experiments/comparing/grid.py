@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -141,7 +141,9 @@ def _in_processes(
         initargs=(True,),
         context=get_context("spawn"),
     ) as pool:
-        names = {pool.schedule(outcome_of, (job, folder / name)): name for name, job in jobs.items()}
+        names: dict[Future[Outcome], str] = {
+            pool.schedule(outcome_of, (job, folder / name)): name for name, job in jobs.items()
+        }
         try:
             for future in as_completed(names):
                 with suppress(ProcessExpired):

@@ -67,7 +67,7 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
 
 def smallest_p(pairs: int) -> float:
     """What `paired_p` cannot go below with so many pairs."""
-    return 2.0 / 2 ** min(pairs, EXACT_PAIRS)
+    return 2.0 ** (1 - min(pairs, EXACT_PAIRS))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

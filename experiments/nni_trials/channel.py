@@ -16,7 +16,7 @@ from nni.runtime.trial_command_channel import (
 WAIT_SECONDS = 10.0
 
 
-class RecordedParameters(TrialCommandChannel):
+class RecordedParameters(TrialCommandChannel):  # type: ignore[misc]
     """NNI's channel of a trial on the manager's own machine, with the right parameters.
 
     NNI 3.0 hands parameters out in the order in which trials ask for them. When two start at once, each may

@@ -56,7 +56,7 @@ def _ends_on_error(callback: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-class OptunaTuner(Tuner):
+class OptunaTuner(Tuner):  # type: ignore[misc]
     """Optuna as an NNI tuner.
 
     The study is a journal file. On `nnictl resume` it is read again: finished trials count once, trials that

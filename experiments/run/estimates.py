@@ -56,4 +56,5 @@ def _pass(
     tokens = [batch["input_ids"].shape[0] * (batch["input_ids"].shape[1] + length) for batch in batches]
     longest = max(range(len(batches)), key=lambda index: batches[index]["input_ids"].shape[1])
     batch = to_device(batches[longest], model.backbone.device)
-    return MARGIN * flops(lambda: step(batch)) / tokens[longest] * sum(tokens)
+    total: float = MARGIN * flops(lambda: step(batch)) / tokens[longest] * sum(tokens)
+    return total

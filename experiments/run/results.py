@@ -10,7 +10,7 @@ comparisons rank.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -201,9 +201,7 @@ def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
     return {names.get(key, key): value for key, value in content.items()}
 
 
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

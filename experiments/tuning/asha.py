@@ -15,7 +15,7 @@ from experiments.tuning.trial import DEV, EPOCH
 NEVER = 2**31
 
 
-class ResumableAsha(ASHAScheduler):
+class ResumableAsha(ASHAScheduler):  # type: ignore[misc]
     """Asynchronous successive halving on the dev score of the retraining's epochs.
 
     Args:

@@ -19,7 +19,7 @@ CHECKPOINT = "checkpoint"
 ATTEMPTS = "attempts"
 
 
-class SafeOptunaSearch(OptunaSearch):
+class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
     """Suggests a study's trials until there are enough of them, those that a killed driver left first.
 
     What Optuna is told: COMPLETE with the objectives of a final report; FAIL without one, or where one of
@@ -59,7 +59,7 @@ class SafeOptunaSearch(OptunaSearch):
         elif len(self._ot_study.get_trials(deepcopy=False)) < self.trials:
             trial = self._ot_study.ask(self._space)
         else:
-            return self.FINISHED
+            return str(self.FINISHED)
         self._ot_trials[trial_id] = trial
         checkpoint = trial.user_attrs.get(CHECKPOINT)
         return {"number": trial.number, "parameters": dict(trial.params), "checkpoint": checkpoint}

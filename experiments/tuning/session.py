@@ -25,9 +25,9 @@ from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.report import write_study_report
-from experiments.tuning.searcher import CHECKPOINT, METRICS, SafeOptunaSearch, failure, note_failure
+from experiments.tuning.searcher import CHECKPOINT, SafeOptunaSearch, failure, note_failure
 from experiments.tuning.study import check_compatible, open_study
-from experiments.tuning.trial import Runner, run_trial, trial
+from experiments.tuning.trial import METRICS, Runner, run_trial, trial
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
 
@@ -191,7 +191,7 @@ def _run_trials(
     tuner.fit()
 
 
-class Notes(ray_tune.Callback):
+class Notes(ray_tune.Callback):  # type: ignore[misc]
     """Notes in the study what its searcher is not told: checkpoints, and why a trial failed."""
 
     def __init__(self, search: SafeOptunaSearch, study: optuna.Study, storage: str) -> None:

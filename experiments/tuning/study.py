@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 
 from spt.errors import InputError, unknown
 
@@ -51,11 +52,10 @@ def open_study(
         InputError: the sampler cannot be used, or the study in the journal goes another way.
     """
     storage = JournalStorage(JournalFileBackend(str(journal))) if journal else InMemoryStorage()
-    study = optuna.create_study(
-        study_name=name, storage=storage, directions=list(directions), load_if_exists=True
-    )
-    there = [direction.name.lower() for direction in study.directions]
-    if there != list(directions):
+    wanted = [StudyDirection[direction.upper()] for direction in directions]
+    study = optuna.create_study(study_name=name, storage=storage, directions=wanted, load_if_exists=True)
+    if study.directions != wanted:
+        there = [direction.name.lower() for direction in study.directions]
         raise InputError(
             f"The study '{name}' in {journal} is there to {' and '.join(there)}, not to "
             f"{' and '.join(directions)}. Choose another study_name or journal."

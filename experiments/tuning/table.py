@@ -15,7 +15,7 @@ from experiments.tuning.trial import DEV, EPOCH, FAILURE, FINAL, METRICS, RESUME
 SHOWN = 20
 
 
-class LiveTable(Callback):
+class LiveTable(Callback):  # type: ignore[misc]
     """A table of the trials where someone watches; elsewhere a line as each one ends."""
 
     def __init__(self, config: TuneConfig) -> None:
