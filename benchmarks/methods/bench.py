@@ -103,8 +103,9 @@ class MethodBench(BaseModel):
             raise InputError(f"The bench '{path}' cannot be read: {error}") from error
         except ValidationError as error:
             raise bad_config(error, str(path), cls) from error
-        for keys in (*bench.conditions.values(), *bench.methods.values()):
-            keys.set.update(anchored(keys.set, path.parent))
+        sections: list[Condition | Method] = [*bench.conditions.values(), *bench.methods.values()]
+        for section in sections:
+            section.set.update(anchored(section.set, path.parent))
         return bench
 
     def chosen(self, methods: Sequence[str], conditions: Sequence[str]) -> MethodBench:
