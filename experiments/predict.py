@@ -36,10 +36,11 @@ def predict_lines(models: Sequence[Path], lines: Iterable[bytes]) -> Iterator[li
     for classifier in classifiers:
         classifier.model.to(best_device())
     predictor = ensemble or classifiers[0]
-    rows = read_rows(lines, pairs=classifiers[0].spec.task.text_pair is not None)
+    in_pairs = classifiers[0].spec.task.text_pair is not None
+    rows = read_rows(lines, in_pairs)
     while chunk := list(islice(rows, CHUNK)):
-        texts, *seconds = (list(column) for column in zip(*chunk, strict=True))
-        yield predictor.predict(texts, *seconds)
+        texts = [row[0] for row in chunk]
+        yield predictor.predict(texts, [row[1] for row in chunk] if in_pairs else None)
 
 
 def read_rows(lines: Iterable[bytes], pairs: bool) -> Iterator[Row]:
