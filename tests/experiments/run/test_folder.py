@@ -1,0 +1,65 @@
+"""A run's folder: who holds it, whose configuration it is of, and which keys may change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from experiments.run.folder import RunFolder, numbers_of, same_numbers, stored_config
+from spt.errors import InputError
+from tests.support.runs import tiny_config
+
+FREE: list[dict[str, Any]] = [
+    {"name": "other"},
+    {"threads": 2},
+    {"cache": "auto"},
+    {"cache_gb": 1.5},
+    {"search": {"engine": {"kind": "ray", "cpus": 2}}},
+]
+
+
+@pytest.mark.parametrize("change", FREE, ids=str)
+def test_what_does_not_change_the_numbers_may_change(change: dict[str, Any], tmp_path: Path) -> None:
+    before, now = tiny_config(tmp_path), tiny_config(tmp_path, **change)
+    assert before != now
+    assert same_numbers(before, now)
+    assert numbers_of(before) == numbers_of(now)
+    folder = RunFolder(tmp_path / "run")
+    with folder.claimed(before):
+        pass
+    with folder.claimed(now):
+        pass
+    assert stored_config(folder.path) == before
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"training": {"epochs": 3}}, {"task": {"metric": "f1"}}])
+def test_what_changes_the_numbers_is_refused_by_its_key(change: dict[str, Any], tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.claimed(tiny_config(tmp_path)):
+        pass
+    now = tiny_config(tmp_path, **change)
+    assert numbers_of(now) != numbers_of(tiny_config(tmp_path))
+    ((section, inner),) = change.items()
+    key = f"{section}.{next(iter(inner))}" if isinstance(inner, dict) else section
+    with pytest.raises(InputError, match=rf"another config \(different: {key}\)"), folder.claimed(now):
+        pass
+
+
+def test_a_config_of_an_older_version_without_a_newer_key_goes_on(tmp_path: Path) -> None:
+    folder, config = RunFolder(tmp_path / "run"), tiny_config(tmp_path)
+    with folder.claimed(config):
+        pass
+    path = folder.path / "config.yml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    del content["run"]["training"]["compile"]
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    folder.check(config)
+
+
+def test_the_folder_is_not_made_before_it_is_claimed(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.check(tiny_config(tmp_path))
+    assert not folder.path.exists()
