@@ -29,7 +29,7 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
     """Train and score a baseline on a run's task, data, backbone and head; continue where it was killed.
 
     Args:
-        config: of the run; what it says of prompts and search does not matter.
+        config: of the run; what it says of prompts, search and cache does not matter.
         method: a name of BASELINES.
         folder: of this run alone; gets config.yml, train/, tuned.safetensors and metrics.json.
         size: as for `baseline_model`.
@@ -44,8 +44,8 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
     place = RunFolder(folder)
     place.check(config)
     use_threads(config.threads)
-    # a baseline has no prompt of ours, so that nothing of one can be wrong
-    workbench = load_workbench(config.model_copy(update={"prompt": PromptConfig()}))
+    # a baseline has no prompt of ours and no states below one, so that nothing about them can be wrong
+    workbench = load_workbench(config.model_copy(update={"prompt": PromptConfig(), "cache": "off"}))
     model = baseline_model(method, workbench.factory, size)
     with place.claimed(config):
         _claim(folder, method, size)

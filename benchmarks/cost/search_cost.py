@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -29,6 +30,7 @@ from spt.backbones.base import Backbone
 from spt.devices import use_threads
 from spt.evaluation import evaluate
 from spt.heads import Output
+from spt.prefix_cache import PrefixCache
 from spt.prompts.state import EMPTY
 from spt.start import Start
 from spt.training.fit import fit
@@ -67,6 +69,18 @@ def config_of(seed: int, overrides: list[str]) -> RunConfig:
     return load_config(CONFIG, {"seed": seed, **parse_overrides(overrides)})
 
 
+def overrides_of(train_size: int, epochs: int) -> list[str]:
+    """Return what all runs have in common, without the early stop and the threads of the machine."""
+    return [
+        f"data.train_size={train_size}",
+        "data.dev_size=500",
+        f"training.epochs={epochs}",
+        f"training.patience={epochs}",
+        f"search.epochs={epochs}",
+        "threads=1",
+    ]
+
+
 def peft_training(config: RunConfig, folder: Path) -> Trained:
     """Train peft's model on the project's data, by its loop and scores."""
     use_threads(config.threads)
@@ -86,8 +100,9 @@ def peft_training(config: RunConfig, folder: Path) -> Trained:
 
 
 def spt_training(config: RunConfig, folder: Path) -> Trained:
-    """A run of the project: its search, if it has one, and the training of what is found."""
-    metrics = run(config, folder)
+    """Run a configuration, its search among it, with hidden states that nothing before has cached."""
+    cache = PrefixCache("disk", folder.with_name("prefixes"))
+    metrics = run(config, folder, workbench=replace(load_workbench(config), cache=cache))
     kept = {key: metrics[key] for key in ("dev_accuracy", "test_accuracy", "layers")}
     return {"flops": metrics["search_flops"] + metrics["train_flops"], **kept}
 
@@ -105,15 +120,7 @@ def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) 
     Returns:
         The JSON file.
     """
-    overrides = [
-        f"data.train_size={train_size}",
-        "data.dev_size=500",
-        f"training.epochs={epochs}",
-        f"training.patience={epochs}",
-        f"search.epochs={epochs}",
-        "cache=memory",
-        "threads=1",
-    ]
+    overrides = overrides_of(train_size, epochs)
     late = ["search.strategy=manual", f"search.manual_layers={list(LATE)}"]
     searched = config_of(seed, overrides)
     trainings: dict[str, Callable[[Path], Trained]] = {

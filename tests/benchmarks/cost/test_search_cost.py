@@ -37,6 +37,7 @@ def test_pefts_model_trains_its_prompt_and_the_head_alone() -> None:
 
 def test_a_record_a_training_in_units_of_pefts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
 
     def config_of(seed: int, overrides: list[str]) -> Any:
         manual = any("manual" in override for override in overrides)
@@ -51,7 +52,19 @@ def test_a_record_a_training_in_units_of_pefts(tmp_path: Path, monkeypatch: pyte
     assert records["late_two"]["layers"] == [1, 3]
     assert records["late_two"]["flops"] < records[UNIT]["flops"] < records["spt_darts"]["flops"]
     assert result["ratios"]["flops"] == records["spt_darts"]["flops"] / records[UNIT]["flops"]
+    # states that a run keeps are its own
+    assert not (tmp_path / "cache").exists()
     assert all(0 <= r["test_accuracy"] <= 1 and 0 <= r["dev_accuracy"] <= 1 for r in records.values())
+
+
+def test_the_settings_of_the_bench_are_a_configuration() -> None:
+    config = search_cost.config_of(3, search_cost.overrides_of(1000, 4))
+    assert (config.seed, config.data.train_size, config.search.epochs, config.training.patience) == (
+        3,
+        1000,
+        4,
+        4,
+    )
 
 
 def test_pefts_training_learns(tmp_path: Path) -> None:
