@@ -8,6 +8,9 @@ import pytest
 from benchmarks.imports import (
     ROOMS,
     Modules,
+    all_circles,
+    imported_modules,
+    reached,
     read_modules,
     wrong_ways,
 )
@@ -55,6 +58,10 @@ def test_a_room_imports_only_those_before_it(modules: Modules) -> None:
     assert wrong_ways(modules) == []
 
 
+def test_no_modules_and_no_folders_of_a_room_import_each_other_in_a_circle(modules: Modules) -> None:
+    assert all_circles(modules) == []
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_framework_is_imported_where_it_belongs_only(framework: str, modules: Modules) -> None:
     users = [name for name, imported in external(modules) if imported == framework]
@@ -71,3 +78,18 @@ def test_what_is_imported_is_a_declared_dependency(modules: Modules) -> None:
     names = {imported for _, imported in external(modules)} - known
     missing = [name for name in names if f'"{PACKAGES.get(name, name.replace("_", "-"))}' not in declared]
     assert not missing
+
+
+def test_the_tests_of_spt_know_no_later_room() -> None:
+    tests = read_modules(ROOT, ["tests"])
+    edges = imported_modules(tests)
+    behind = {name: {name, *reached(name, edges)} for name in tests if name.startswith("tests.spt")}
+    assert behind
+    later = {
+        (name, imported)
+        for name, others in behind.items()
+        for other in others
+        for imported in tests[other].imports
+        if imported.split(".")[0] in ROOMS[1:]
+    }
+    assert sorted(later) == []
