@@ -13,7 +13,7 @@ from experiments.logs import quiet_libraries
 from spt.extras import need
 
 if TYPE_CHECKING:
-    from experiments.comparing.grid import Outcome
+    from experiments.comparing.grid import RunOutcome
 
 
 app = typer.Typer(help="Measure: the truth about layers, speed, methods side by side.", no_args_is_help=True)
@@ -125,7 +125,7 @@ def end(failed: int, what: str) -> None:
         raise typer.Exit(1)
 
 
-def say_layers(name: str, outcome: "Outcome") -> None:
+def say_layers(name: str, outcome: "RunOutcome") -> None:
     """One line as a search ends."""
     found = f"failed: {outcome.failure}" if outcome.metrics is None else f"layers {outcome.metrics['layers']}"
     print(f"{name}: {found}", flush=True)
@@ -253,7 +253,7 @@ def neighbours(
         print(measure(config, parse_overrides(overrides or []), folder, result=result))
 
 
-def say(name: str, outcome: "Outcome") -> None:
+def say(name: str, outcome: "RunOutcome") -> None:
     """One line as a run ends."""
     from experiments.comparing.terminal import line
 

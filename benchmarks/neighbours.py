@@ -56,7 +56,7 @@ def measure(
         metrics = run(config, folder / start)
         found = readings(config, folder / start / "model")
         records += [_record(start, before, after) for before, after in found]
-        summary[start] = {**_summary(found), "test_accuracy": metrics["test_accuracy"]}
+        summary[start] = {**_summary(found), "test_accuracy": metrics.test_accuracy}
         say(f"{start}: {summary[start]}")
     command = command_of("neighbours", path) + as_arguments(overrides)
     return write_result(result, command, records, seed=config.seed, summary=summary)

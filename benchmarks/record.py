@@ -5,26 +5,20 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from benchmarks import CHECKOUT
 from experiments.comparing.statistics import spread
 from spt.files import write_text
-from spt.provenance import machine, versions
+from spt.provenance import Provenance
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
 
 
 def made_with(command: str) -> dict[str, Any]:
-    """A command, today's date, and the versions and machine kind of this process."""
-    return {
-        "command": command,
-        "date": date.today().isoformat(),
-        "versions": versions(),
-        "machine": machine(),
-    }
+    """Return a command, today's date, and the versions and machine kind of this process, as JSON has them."""
+    return Provenance.now(command).as_json()
 
 
 def command_of(bench: str, *arguments: object) -> str:

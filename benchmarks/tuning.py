@@ -16,11 +16,12 @@ from ray.tune import Callback
 from benchmarks import CHECKOUT
 from benchmarks.record import command_of, write_result
 from experiments.cluster.connect import cluster
-from experiments.comparing.grid import Outcome, run_grid
+from experiments.comparing.grid import RunOutcome, run_grid
 from experiments.comparing.statistics import spread
 from experiments.config import RunConfig, checked
 from experiments.tuning.config import TuneConfig, load_tune_config
 from experiments.tuning.session import best_trials, metrics_of, tune
+from experiments.tuning.trial import ATTEMPT_SECONDS
 from spt.errors import TrialFailed
 from spt.files import write_text
 
@@ -134,7 +135,8 @@ def measure_overhead(folder: Path) -> dict[str, Any]:
     found = tune(config, fresh(folder), watch=clock)
     whole = time.monotonic() - began
     seconds = [
-        metrics_of(trial)["seconds"] for trial in found.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+        metrics_of(trial)[ATTEMPT_SECONDS]
+        for trial in found.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     ]
     if len(seconds) < OVERHEAD_TRIALS or min(seconds) < LEAST_SECONDS:
         raise TrialFailed(
@@ -172,23 +174,23 @@ def tune_one(run: RunConfig, folder: Path, trials: int) -> dict[str, Any]:
     states = [trial.state.name for trial in found.get_trials(deepcopy=False)]
     return {
         "parameters": best.params,
-        **{name: metrics_of(best)[name] for name in ("dev_accuracy", "test_accuracy", "seconds")},
+        **{name: metrics_of(best)[name] for name in ("dev_metric", "test_metric")},
         "states": {state: states.count(state) for state in sorted(set(states))},
     }
 
 
-def compared(run: RunConfig, outcome: Outcome, tuned: Mapping[str, Any]) -> dict[str, Any]:
+def compared(run: RunConfig, outcome: RunOutcome, tuned: Mapping[str, Any]) -> dict[str, Any]:
     """One line of the result."""
     if (default := outcome.metrics) is None:
         raise TrialFailed(f"{run.name} with the default values: {outcome.failure}")
     return {
         "task": run.task.name,
         "seed": run.seed,
-        "default_dev": default["dev_accuracy"],
-        "default_test": default["test_accuracy"],
-        "tuned_dev": tuned["dev_accuracy"],
-        "tuned_test": tuned["test_accuracy"],
-        "difference": tuned["test_accuracy"] - default["test_accuracy"],
+        "default_dev": default["dev_metric"],
+        "default_test": default["test_metric"],
+        "tuned_dev": tuned["dev_metric"],
+        "tuned_test": tuned["test_metric"],
+        "difference": tuned["test_metric"] - default["test_metric"],
         "parameters": tuned["parameters"],
         "states": tuned["states"],
     }

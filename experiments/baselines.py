@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from experiments.config import RunConfig
 from experiments.pipeline import run
+from experiments.run.results import RunMetrics
 
 Baseline = Literal["head", "input_prompt"]
 # the best on dev of 0.003, 0.01, 0.02 and 0.05 with MiniLM-L6 and 2,000 TREC questions, one seed
@@ -22,6 +23,6 @@ def baseline_config(config: RunConfig, kind: Baseline) -> RunConfig:
     return config.model_copy(update={"search": search, "prompt": prompt, "training": training})
 
 
-def baseline(config: RunConfig, kind: Baseline, folder: Path) -> dict[str, Any]:
-    """Train and score a baseline; returns what its metrics.json holds."""
+def baseline(config: RunConfig, kind: Baseline, folder: Path) -> RunMetrics:
+    """Train and score a baseline."""
     return run(baseline_config(config, kind), folder)

@@ -18,10 +18,12 @@ from rich.table import Table
 
 from experiments.logs import quiet_libraries
 from experiments.nni_trials.experiment import ExperimentError, NniExperiment, Trial
+from experiments.run.results import RunMetrics
 from experiments.run.summary import percent
 from spt.assets import fetch
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
+from spt.metrics import TITLES
 
 if TYPE_CHECKING:
     from experiments.baselines import Baseline
@@ -76,7 +78,7 @@ def run_demo(console: Console, folder: Path) -> int:
         "baselines": baselines,
         "trials": len(trials),
         "failed_trials": sum(trial.failed for trial in trials),
-        "seconds": round(time.monotonic() - started, 1),
+        "wall_seconds": round(time.monotonic() - started, 1),
         "experiment_id": experiment.id,
         "best_trial": winner.id if winner else None,
     }
@@ -118,9 +120,9 @@ def follow(console: Console, looks: Iterable[Sequence[Trial]]) -> list[Trial]:
 def progress(trial: Trial) -> str:
     """Where a trial is, in a few words."""
     if trial.result is not None:
-        return f"{trial.status.lower()}, dev accuracy {percent(trial.result)}"
+        return f"{trial.status.lower()}, dev {percent(trial.result)}"
     if trial.curve:
-        return f"{trial.status.lower()}, epoch {len(trial.curve)}, dev accuracy {percent(trial.curve[-1])}"
+        return f"{trial.status.lower()}, epoch {len(trial.curve)}, dev {percent(trial.curve[-1])}"
     return "searching" if trial.status == "RUNNING" else trial.status.lower()
 
 
@@ -134,7 +136,7 @@ def trial_table(trials: Sequence[Trial]) -> Table:
 
 
 def best(trials: Iterable[Trial]) -> Trial | None:
-    """The successful trial of the highest dev accuracy; the earlier one of two equals."""
+    """Return the successful trial of the best metric on dev; the earlier one of two equals."""
     done = [trial for trial in trials if trial.status == "SUCCEEDED" and trial.result is not None]
     return max(done, key=lambda trial: trial.result or 0.0, default=None)
 
@@ -146,13 +148,12 @@ def run_baseline(console: Console, kind: "Baseline", folder: Path) -> dict[str, 
     from experiments.config import load_config  # noqa: PLC0415
 
     console.print(f"Training for comparison: {BASELINES[kind]} ...")
-    return baselines.baseline(load_config(CONFIG), kind, folder)
+    return baselines.baseline(load_config(CONFIG), kind, folder).as_json()
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """What a trial wrote."""
-    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return metrics
+    return RunMetrics.read(folder / "metrics.json").as_json()
 
 
 def report_failures(console: Console, trials: Iterable[Trial]) -> None:
@@ -172,18 +173,21 @@ def show_result(console: Console, summary: Mapping[str, Any], folder: Path) -> N
     chosen = ", ".join(map(str, metrics["layers"]))
     rows = {f"SPT, prompts at layers {chosen} of 0-{metrics['layers_total'] - 1}": metrics}
     rows |= {BASELINES[kind]: found for kind, found in summary["baselines"].items()}
-    table = Table("", "dev", "test", "tunable parameters", "search s", "training s")
+    title = TITLES[metrics["metric"]]
+    table = Table("", f"dev {title}", f"test {title}", "tunable parameters", "search s", "training s")
     for name, found in rows.items():
         table.add_row(
             name,
-            percent(found["dev_accuracy"]),
-            percent(found["test_accuracy"]),
+            percent(found["dev_metric"]),
+            percent(found["test_metric"]),
             f"{found['tunable_parameters']:,}",
             f"{found['search_seconds']:.0f}",
             f"{found['train_seconds']:.0f}",
         )
     console.print(table)
-    counted = f"{summary['trials']} trials, {summary['failed_trials']} failed, {summary['seconds']:.0f} s."
+    counted = (
+        f"{summary['trials']} trials, {summary['failed_trials']} failed, {summary['wall_seconds']:.0f} s."
+    )
     console.print(f"{counted} One seed: differences of a point are noise.")
     report = folder / "report.html"
     console.print(f"Report of the best trial: {report if report.exists() else folder}", soft_wrap=True)

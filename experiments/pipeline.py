@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
 
 from experiments.config import RunConfig
 from experiments.run import searching
 from experiments.run.folder import RunFolder
+from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.training import (
     OnStageEpoch,
     candidate_folder,
@@ -26,7 +26,7 @@ from spt.devices import use_threads
 from spt.evaluation import evaluate
 from spt.files import write_text
 from spt.model import PromptedModel, trained
-from spt.provenance import machine, versions
+from spt.provenance import Provenance
 from spt.reports.run_page import write_model_card, write_report
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
@@ -65,12 +65,12 @@ class Pipeline:
             return PromptLayers.load(folder.architecture)
         folder.search.mkdir(exist_ok=True)
         result = self._searched()
-        layers = PromptLayers.of(result["layers"], self.workbench.num_layers)
-        _write_json(folder.search_result, result)
+        layers = PromptLayers.of(result.layers, self.workbench.num_layers)
+        result.write(folder.search_result)
         write_text(folder.architecture, layers.model_dump_json() + "\n")
         return layers
 
-    def _searched(self) -> dict[str, Any]:
+    def _searched(self) -> SearchResult:
         """Search with candidates trained in this process, or on a Ray cluster."""
         workbench, config, folder = self.workbench, self.config, self.folder.search
         find = partial(searching.search, workbench, config, folder, self.ledger, on_epoch=self.on_epoch)
@@ -98,20 +98,20 @@ class Pipeline:
             self.ledger.charge("retraining", result.flops, result.steps)
         classifier = PromptClassifier(model, workbench.tokenizer, workbench.spec, layers)
         classifier.save_pretrained(folder.model)
-        _write_json(folder.training_result, asdict(result))
+        write_text(folder.training_result, json.dumps(asdict(result), indent=2) + "\n")
         checkpoint_path(folder.train).unlink(missing_ok=True)
         return classifier
 
-    def evaluate(self) -> dict[str, Any]:
+    def evaluate(self) -> RunMetrics:
         """Score dev and, once, test; writes metrics.json, the report and the model card."""
         if self.folder.metrics.exists():
-            return _read_json(self.folder.metrics)
+            return RunMetrics.read(self.folder.metrics)
         classifier = self.train()
         dev, test = self._score("dev", classifier.model), self._score("test", classifier.model)
         metrics = self._metrics(classifier, dev, test)
-        write_model_card(self.folder.model, metrics)
-        write_report(self.folder.path, metrics, read_input(classifier))
-        _write_json(self.folder.metrics, metrics)
+        write_model_card(self.folder.model, metrics.as_json())
+        write_report(self.folder.path, metrics.as_json(), read_input(classifier))
+        metrics.write(self.folder.metrics)
         return metrics
 
     def _score(self, split: str, model: PromptedModel) -> dict[str, float]:
@@ -120,43 +120,44 @@ class Pipeline:
 
     def _metrics(
         self, classifier: PromptClassifier, dev: dict[str, float], test: dict[str, float]
-    ) -> dict[str, Any]:
-        search = _read_json(self.folder.search_result)
-        training = TrainingResult(**_read_json(self.folder.training_result))
+    ) -> RunMetrics:
+        search = SearchResult.read(self.folder.search_result)
+        training = TrainingResult(**json.loads(self.folder.training_result.read_text(encoding="utf-8")))
         prompt, head = _parameter_counts(classifier.model)
         config, workbench = self.config, self.workbench
-        return {
-            "task": config.task.name,
-            "backbone": config.backbone.name,
-            "strategy": config.search.strategy,
-            "layers": list(classifier.architecture.layers),
-            "layers_total": classifier.architecture.total,
-            "seed": config.seed,
-            "dev_accuracy": dev["accuracy"],
-            "test_accuracy": test["accuracy"],
-            "f1": test["f1"],
-            "dev_metric": dev["metric"],
-            "test_metric": test["metric"],
-            "gates": search.get("gates"),
-            "scores": search.get("scores"),
-            "evaluations": search["evaluations"],
-            "prompt_parameters": prompt,
-            "head_parameters": head,
-            "tunable_parameters": prompt + head,
-            "search_seconds": search["seconds"],
-            "train_seconds": training.seconds,
-            "search_steps": search["steps"],
-            "search_flops": search["flops"],
-            "train_flops": training.flops,
-            "total_flops": self.ledger.flops,
-            "steps": training.steps,
-            "epochs": training.epochs,
-            "train_size": workbench.rows("train"),
-            "dev_size": workbench.rows("dev"),
-            "test_size": workbench.rows("test"),
-            "versions": versions(),
-            "machine": machine(),
-        }
+        return RunMetrics(
+            task=config.task.name,
+            backbone=config.backbone.name,
+            strategy=config.search.strategy,
+            seed=config.seed,
+            layers=classifier.architecture.layers,
+            layers_total=classifier.architecture.total,
+            metric=config.task.metric,
+            dev_metric=dev["metric"],
+            test_metric=test["metric"],
+            dev_accuracy=dev["accuracy"],
+            test_accuracy=test["accuracy"],
+            test_f1=test["f1"],
+            gates=search.gates,
+            scores=search.scores,
+            evaluations=search.evaluations,
+            prompt_parameters=prompt,
+            head_parameters=head,
+            tunable_parameters=prompt + head,
+            search_seconds=search.search_seconds,
+            train_seconds=training.seconds,
+            total_seconds=search.search_seconds + training.seconds,
+            search_steps=search.search_steps,
+            train_steps=training.steps,
+            train_epochs=training.epochs,
+            search_flops=search.search_flops,
+            train_flops=training.flops,
+            total_flops=self.ledger.flops,
+            train_size=workbench.rows("train"),
+            dev_size=workbench.rows("dev"),
+            test_size=workbench.rows("test"),
+            provenance=Provenance.now(),
+        )
 
 
 def run(
@@ -164,7 +165,7 @@ def run(
     folder: Path,
     on_epoch: OnStageEpoch | None = None,
     workbench: Workbench | None = None,
-) -> dict[str, Any]:
+) -> RunMetrics:
     """Search, derive, retrain and evaluate; continue where a run in `folder` was killed.
 
     Args:
@@ -174,9 +175,6 @@ def run(
         on_epoch: called with stage, epoch and dev score after each epoch.
         workbench: of the configuration, where it is loaded already.
 
-    Returns:
-        What metrics.json holds.
-
     Raises:
         InputError: for bad input, before anything is written, or a folder that is in use or of another run.
         TrialFailed: if the loss is not finite, or every candidate fails.
@@ -184,16 +182,13 @@ def run(
     place = RunFolder(folder)
     place.check(config)
     if place.metrics.exists():
-        return _read_json(place.metrics)
+        return RunMetrics.read(place.metrics)
     with claimed(config, place, on_epoch, workbench) as pipeline:
         return pipeline.evaluate()
 
 
-def search(config: RunConfig, folder: Path) -> dict[str, Any]:
+def search(config: RunConfig, folder: Path) -> SearchResult:
     """Search only; continue where a search in `folder` was killed.
-
-    Returns:
-        What search/search.json holds.
 
     Raises:
         InputError: as `run`.
@@ -204,7 +199,7 @@ def search(config: RunConfig, folder: Path) -> dict[str, Any]:
     if not (place.architecture.exists() and place.search_result.exists()):
         with claimed(config, place) as pipeline:
             pipeline.search()
-    return _read_json(place.search_result)
+    return SearchResult.read(place.search_result)
 
 
 def train(config: RunConfig, folder: Path) -> PromptClassifier:
@@ -243,11 +238,3 @@ def _parameter_counts(model: PromptedModel) -> tuple[int, int]:
     counts = {name: p.numel() for name, p in trained(model)}
     head = sum(count for name, count in counts.items() if name.startswith("head."))
     return sum(counts.values()) - head, head
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
-
-
-def _write_json(path: Path, data: dict[str, Any]) -> None:
-    write_text(path, json.dumps(data, indent=2) + "\n")

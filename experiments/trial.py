@@ -35,26 +35,26 @@ def trial_folder(runs: Path, name: str) -> Path:
     return runs / str(nni.get_experiment_id()) / str(nni.get_trial_id())
 
 
-def report_epoch(stage: str, epoch: int, dev_accuracy: float) -> None:  # noqa: ARG001
-    """Report the retraining's dev accuracy after each epoch: the learning curve in NNI's web UI."""
+def report_epoch(stage: str, epoch: int, dev_metric: float) -> None:  # noqa: ARG001
+    """Report the task's metric on dev after each epoch of the retraining: the curve in NNI's web UI."""
     if stage == "train":
-        nni.report_intermediate_result(dev_accuracy)
+        nni.report_intermediate_result(dev_metric)
 
 
 def final_result(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers among the metrics, with the dev accuracy as 'default'.
+    """Return the finite numbers among the metrics; 'default' is the task's metric on dev, as in the curve.
 
     Raises:
-        TrialFailed: the dev accuracy is not a finite number.
+        TrialFailed: the metric is not a finite number.
     """
     numbers = {
         name: value
         for name, value in metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
-    if "dev_accuracy" not in numbers:
-        raise TrialFailed(f"The dev accuracy is {metrics.get('dev_accuracy')}, which is not a finite number.")
-    return {"default": numbers["dev_accuracy"], **numbers}
+    if "dev_metric" not in numbers:
+        raise TrialFailed(f"The metric on dev is {metrics.get('dev_metric')}, which is not a finite number.")
+    return {"default": numbers["dev_metric"], **numbers}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_config(options.config, parameters())
         metrics = pipeline.run(config, trial_folder(options.runs, config.name), report_epoch)
-        nni.report_final_result(final_result(metrics))
+        nni.report_final_result(final_result(metrics.as_json()))
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

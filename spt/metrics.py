@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 Metric = Literal["accuracy", "f1", "accuracy_and_f1", "matthews"]
 ClassIndices = Sequence[int] | NDArray[Any]
+# as it stands after 'dev' or 'test' in the title of a column
+TITLES: Mapping[Metric, str] = MappingProxyType(
+    {
+        "accuracy": "accuracy",
+        "f1": "F1",
+        "accuracy_and_f1": "mean of accuracy and F1",
+        "matthews": "Matthews correlation",
+    }
+)
 
 
 def score(metric: Metric, labels: ClassIndices, predictions: ClassIndices) -> dict[str, float]:
-    """Scores of predictions, each a fraction.
+    """Score predictions, in fractions.
 
     Args:
         metric: the task's metric.

@@ -30,7 +30,7 @@ TEXTS = ["the film was lovely", "the plot was dull and very very poor ."]
 def test_methods_train_on_the_accelerator_and_answer_as_on_the_cpu(prompt: dict, tmp_path: Path) -> None:
     layers = {"strategy": "manual", "manual_layers": [0, 2]}
     metrics = run(tiny_config(tmp_path, prompt=prompt, search=layers), tmp_path / "run")
-    assert metrics["train_flops"] > 0
+    assert metrics.train_flops > 0
     loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
     expected = loaded.predict(TEXTS)
     loaded.model.to(torch.accelerator.current_accelerator())

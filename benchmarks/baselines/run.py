@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from safetensors.torch import save_file
 
 from benchmarks.baselines.methods import baseline_model, size_of
 from experiments.config import RunConfig
 from experiments.run.folder import RunFolder
+from experiments.run.results import with_current_names
 from experiments.run.training import load_workbench
 from spt.devices import use_threads
 from spt.errors import InputError
@@ -18,7 +19,7 @@ from spt.evaluation import evaluate
 from spt.files import write_text
 from spt.model import trained
 from spt.prompts.config import PromptConfig
-from spt.provenance import machine, versions
+from spt.provenance import Provenance
 from spt.training.callbacks import checkpoint_path
 from spt.training.fit import fit
 
@@ -51,7 +52,7 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
         _claim(folder, method, size)
         path = place.metrics
         if path.exists():
-            return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
+            return with_current_names(json.loads(path.read_text(encoding="utf-8")))
         loaders = {split: workbench.batches(split, model).loader for split in ("dev", "test")}
         train = workbench.batches("train", model, shuffled=True).loader
         place.train.mkdir(exist_ok=True)
@@ -67,18 +68,18 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
             "backbone": config.backbone.name,
             "seed": seed,
             "learning_rate": config.training.learning_rate,
-            "dev_accuracy": dev["accuracy"],
-            "test_accuracy": test["accuracy"],
+            "metric": config.task.metric,
             "dev_metric": dev["metric"],
             "test_metric": test["metric"],
+            "dev_accuracy": dev["accuracy"],
+            "test_accuracy": test["accuracy"],
             "tunable_parameters": sum(weight.numel() for weight in weights.values()),
             "bytes": (folder / WEIGHTS).stat().st_size,
-            "train_flops": result.flops,
-            "seconds": result.seconds,
-            "steps": result.steps,
-            "epochs": result.epochs,
-            "versions": versions(),
-            "machine": machine(),
+            "total_flops": result.flops,
+            "total_seconds": result.seconds,
+            "train_steps": result.steps,
+            "train_epochs": result.epochs,
+            **Provenance.now().as_json(),
         }
         write_text(path, json.dumps(metrics, indent=2) + "\n")
         checkpoint_path(place.train).unlink(missing_ok=True)

@@ -92,9 +92,10 @@ def peft_training(config: RunConfig, folder: Path) -> Trained:
     result = fit(model, train, dev, task, config.training, config.seed, folder / "train")
     scores = evaluate(model, test, task)
     return {
-        "flops": result.flops,
-        "dev_accuracy": result.dev,
-        "test_accuracy": scores["accuracy"],
+        "total_flops": result.flops,
+        "metric": config.task.metric,
+        "dev_metric": result.dev,
+        "test_metric": scores["metric"],
         "layers": [],
     }
 
@@ -102,9 +103,8 @@ def peft_training(config: RunConfig, folder: Path) -> Trained:
 def spt_training(config: RunConfig, folder: Path) -> Trained:
     """Run a configuration, its search among it, with hidden states that nothing before has cached."""
     cache = PrefixCache("disk", folder.with_name("prefixes"))
-    metrics = run(config, folder, workbench=replace(load_workbench(config), cache=cache))
-    kept = {key: metrics[key] for key in ("dev_accuracy", "test_accuracy", "layers")}
-    return {"flops": metrics["search_flops"] + metrics["train_flops"], **kept}
+    metrics = run(config, folder, workbench=replace(load_workbench(config), cache=cache)).as_json()
+    return {key: metrics[key] for key in ("total_flops", "metric", "dev_metric", "test_metric", "layers")}
 
 
 def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) -> Path:
@@ -136,13 +136,13 @@ def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) 
             trained[name] = trainings[name](Path(folder) / "run")
 
     seconds = interleaved_seconds({name: partial(fresh, name) for name in trainings}, repeats)
-    unit = trained[UNIT]["flops"]
+    unit = trained[UNIT]["total_flops"]
     records = [
         {
             "name": name,
             **found,
-            "seconds": seconds[name],
-            "ratio_flops": found["flops"] / unit,
+            "total_seconds": seconds[name],
+            "ratio_flops": found["total_flops"] / unit,
             "ratio_time": seconds[name] / seconds[UNIT],
         }
         for name, found in trained.items()

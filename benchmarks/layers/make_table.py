@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import CHECKOUT
 from benchmarks.record import command_of
-from experiments.comparing.grid import OnDone, Outcome, run_grid
+from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config
 from search_spaces.budget import Budget, Layers
@@ -47,7 +47,7 @@ def make_table(
     """
     base = load_config(config)
     budget = Budget(layers, base.search.layers)
-    done: dict[str, Outcome] = {}
+    done: dict[str, RunOutcome] = {}
     for index, seed in enumerate(seeds):
         configs = {name_of(subset, seed): fixed(base, subset, seed) for subset in budget}
         done |= run_grid(configs, folder, workers, on_done)
@@ -58,13 +58,13 @@ def make_table(
 
 
 def write_table(
-    path: Path, budget: Budget, seeds: Sequence[int], done: dict[str, Outcome], config: RunConfig
+    path: Path, budget: Budget, seeds: Sequence[int], done: dict[str, RunOutcome], config: RunConfig
 ) -> None:
     """One record a subset, its figures in the order of the seeds."""
 
     def record(subset: Layers) -> dict[str, Any]:
         runs = [done[name_of(subset, seed)].metrics or {} for seed in seeds]
-        keys = ("dev_accuracy", "test_accuracy", "train_flops", "train_seconds")
+        keys = ("dev_metric", "test_metric", "train_flops", "train_seconds")
         return {
             "layers": subset,
             "seeds": list(seeds),

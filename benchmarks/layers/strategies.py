@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from benchmarks.record import command_of, mean_and_spread, write_result
-from experiments.comparing.grid import OnDone, Outcome, run_grid
+from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.statistics import stability
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import TREC, TruthTable
@@ -120,7 +120,7 @@ def _configs(
     return configs
 
 
-def _records(table: TruthTable, config: RunConfig, outcome: Outcome | None) -> Iterator[Record]:
+def _records(table: TruthTable, config: RunConfig, outcome: RunOutcome | None) -> Iterator[Record]:
     """A record of each choice of layers that one search gives."""
     if outcome is None:
         yield _looked_up(table, config)
@@ -150,9 +150,9 @@ def _looked_up(table: TruthTable, config: RunConfig) -> Record:
 
 def _derived(table: TruthTable, config: RunConfig, search: Mapping[str, Any]) -> Iterator[Record]:
     """The choice of each derivation from one hyper-network."""
-    training = search["flops"] - search["derivation_flops"]
+    training = search["search_flops"] - search["derivation_flops"]
     alone = {search["derivation"]: {**search, "flops": search["derivation_flops"]}}
-    for rule, derived in search.get("derivations", alone).items():
+    for rule, derived in (search["derivations"] or alone).items():
         layers = tuple(derived["layers"])
         retraining = table.entries[layers][config.seed].flops
         yield {
@@ -161,7 +161,7 @@ def _derived(table: TruthTable, config: RunConfig, search: Mapping[str, Any]) ->
             "kendall_tau": table.kendall({int(layer): s for layer, s in derived["scores"].items()}),
             "evaluations": derived["evaluations"],
             "scores": derived["scores"],
-            "search_seconds": search["seconds"],
+            "search_seconds": search["search_seconds"],
         }
 
 
@@ -171,15 +171,16 @@ def _record(table: TruthTable, config: RunConfig, layers: Layers, flops: int) ->
         "strategy": config.search.strategy,
         "seed": config.seed,
         "layers": layers,
-        "dev_accuracy": training.dev,
-        "test_accuracy": training.test,
+        "metric": table.setting["metric"],
+        "dev_metric": training.dev,
+        "test_metric": training.test,
         "regret": table.regret(layers),
-        "train_flops": flops,
+        "total_flops": flops,
     }
 
 
 def summary(records: Sequence[Record]) -> list[Record]:
-    """Variant and derivation over the seeds: accuracy, regret, stability, Kendall's tau, operations."""
+    """Variant and derivation over the seeds: the metric, regret, stability, Kendall's tau, operations."""
     groups: dict[tuple[str, str | None], list[Record]] = {}
     for record in records:
         if "failure" not in record:
@@ -188,11 +189,12 @@ def summary(records: Sequence[Record]) -> list[Record]:
         {
             "variant": variant,
             "derivation": derivation,
-            "test_accuracy": mean_and_spread([record["test_accuracy"] for record in group]),
+            "metric": group[0]["metric"],
+            "test_metric": mean_and_spread([record["test_metric"] for record in group]),
             "regret": mean_and_spread([record["regret"] for record in group]),
             "stability": stability([record["layers"] for record in group]),
             "kendall_tau": _mean([record["kendall_tau"] for record in group]),
-            "train_flops": mean_and_spread([record["train_flops"] for record in group]),
+            "total_flops": mean_and_spread([record["total_flops"] for record in group]),
         }
         for (variant, derivation), group in groups.items()
     ]

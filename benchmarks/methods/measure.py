@@ -20,7 +20,7 @@ from benchmarks.methods.results import (
 )
 from benchmarks.methods.runs import Runs
 from benchmarks.record import command_of, made_with
-from experiments.comparing.grid import OnDone, Outcome, cores
+from experiments.comparing.grid import OnDone, RunOutcome, cores
 from experiments.comparing.groups import Comparison
 from experiments.comparing.page import write_results
 from experiments.config import RunConfig
@@ -29,11 +29,14 @@ from spt.errors import InputError
 
 STEPS_BEYOND = 2
 KEPT = (
+    "metric",
+    "dev_metric",
+    "test_metric",
     "dev_accuracy",
     "test_accuracy",
     "tunable_parameters",
-    "train_flops",
-    "seconds",
+    "total_flops",
+    "total_seconds",
     "bytes",
     "peak_bytes",
     "layers",
@@ -89,7 +92,7 @@ def measure(
     command = " ".join([command_of("methods", path) + as_arguments(overrides), *options])
     now = made_with(command)
     lines = {
-        "sweep": [_tried(cell, outcome, now) for cell, outcome in sweep.items()],
+        "sweep": [_tried(cell, runs.config(cell), outcome, now) for cell, outcome in sweep.items()],
         "records": [_line(cell, runs.config(cell), outcome, now) for cell, outcome in outcomes.items()],
     }
     lines = {
@@ -99,14 +102,14 @@ def measure(
     if not lines["records"]:
         raise InputError(f"Nothing of {path} is finished in '{folder}'. Run it without --finished.")
     records = [record_of(line) for line in lines["records"]]
-    comparison = Comparison(records, [column.metric for column in COLUMNS])
+    comparison = Comparison(records, [column.key for column in COLUMNS])
     write_results(folder, bench.name, comparison, COLUMNS, command)
     write_lines(name, added(earlier, lines, complete.groups()))
     return sum(record.metrics is None for record in records)
 
 
-def best_rates(sweep: Mapping[Cell, Outcome]) -> dict[tuple[str, str], float]:
-    """(method, condition) -> the rate of the best dev accuracy, the lower one of two equals."""
+def best_rates(sweep: Mapping[Cell, RunOutcome]) -> dict[tuple[str, str], float]:
+    """(method, condition) -> the rate of the best metric on dev, the lower one of two equals."""
     best: dict[tuple[str, str], tuple[float, float]] = {}
     for cell, outcome in sweep.items():
         dev = _dev(outcome)
@@ -115,7 +118,7 @@ def best_rates(sweep: Mapping[Cell, Outcome]) -> dict[tuple[str, str], float]:
     return {key: -rate for key, (_, rate) in best.items()}
 
 
-def beyond(sweep: Mapping[Cell, Outcome]) -> list[Cell]:
+def beyond(sweep: Mapping[Cell, RunOutcome]) -> list[Cell]:
     """One step on for each sweep whose best rate is the lowest or the highest of several: none else is known.
 
     The step has the ratio of the last two rates, rounded to one digit.
@@ -130,22 +133,23 @@ def beyond(sweep: Mapping[Cell, Outcome]) -> list[Cell]:
     return found
 
 
-def _dev(outcome: Outcome) -> float | None:
-    return None if outcome.metrics is None else float(outcome.metrics["dev_accuracy"])
+def _dev(outcome: RunOutcome) -> float | None:
+    return None if outcome.metrics is None else float(outcome.metrics["dev_metric"])
 
 
-def _tried(cell: Cell, outcome: Outcome, now: Mapping[str, Any]) -> Line:
+def _tried(cell: Cell, config: RunConfig, outcome: RunOutcome, now: Mapping[str, Any]) -> Line:
     return {
         "method": cell.method,
         "condition": cell.condition,
         "seed": cell.seed,
         "learning_rate": cell.rate,
-        "dev_accuracy": _dev(outcome),
+        "metric": config.task.metric,
+        "dev_metric": _dev(outcome),
         "made": _made(outcome, now),
     }
 
 
-def _line(cell: Cell, config: RunConfig, outcome: Outcome, now: Mapping[str, Any]) -> Line:
+def _line(cell: Cell, config: RunConfig, outcome: RunOutcome, now: Mapping[str, Any]) -> Line:
     head = {
         "method": cell.method,
         "condition": cell.condition,
@@ -160,19 +164,19 @@ def _line(cell: Cell, config: RunConfig, outcome: Outcome, now: Mapping[str, Any
     return {**head, **kept, "learning_rate": cell.rate, **made}
 
 
-def _made(outcome: Outcome, now: Mapping[str, Any]) -> dict[str, Any]:
+def _made(outcome: RunOutcome, now: Mapping[str, Any]) -> dict[str, Any]:
     """With the versions and the machine of the run, which may be older than its report."""
     metrics = outcome.metrics or {}
     return {**now, **{key: metrics[key] for key in ("versions", "machine") if key in metrics}}
 
 
 def _without_rate(
-    bench: MethodBench, sweep: Mapping[Cell, Outcome], rates: Mapping[tuple[str, str], float]
-) -> dict[Cell, Outcome]:
+    bench: MethodBench, sweep: Mapping[Cell, RunOutcome], rates: Mapping[tuple[str, str], float]
+) -> dict[Cell, RunOutcome]:
     """A method that failed at every rate has failed with every seed."""
     failed = {cell.group: (cell, outcome) for cell, outcome in sweep.items() if cell.group not in rates}
     return {
-        replace(cell, seed=seed): Outcome(failure=f"no learning rate worked: {outcome.failure}")
+        replace(cell, seed=seed): RunOutcome(failure=f"no learning rate worked: {outcome.failure}")
         for cell, outcome in failed.values()
         for seed in bench.seeds
     }

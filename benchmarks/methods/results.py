@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import load, path_of, save
-from experiments.comparing.columns import Column, percent, tera, whole
-from experiments.comparing.groups import Record
+from experiments.comparing.columns import Column, percent, tera, whole_number
+from experiments.comparing.groups import SCORE, RunRecord
+from experiments.run.results import with_current_names
 from spt.errors import InputError
 
 # a line's 'made' is its command, date, versions and machine; the file has each of these once
@@ -16,13 +17,13 @@ Line = dict[str, Any]
 Lines = dict[str, list[Line]]
 PARTS = ("sweep", "records")
 COLUMNS = (
-    Column("dev_accuracy", "dev accuracy", percent),
-    Column("test_accuracy", "test accuracy", percent),
-    Column("tunable_parameters", "parameters", whole),
+    Column("dev_metric", "dev {metric}", percent),
+    Column(SCORE, "test {metric}", percent),
+    Column("tunable_parameters", "parameters", whole_number),
     Column("learning_rate", "learning rate", lambda spread: f"{spread.mean:g}"),
-    Column("bytes", "bytes on disk", whole),
-    Column("train_flops", "10^12 FLOPs", tera),
-    Column("seconds", "seconds", whole),
+    Column("bytes", "bytes on disk", whole_number),
+    Column("total_flops", "10^12 FLOPs", tera),
+    Column("total_seconds", "seconds", whole_number),
     Column("peak_bytes", "peak memory in MB", lambda spread: f"{spread.mean / 1e6:,.0f}"),
 )
 WHICH = ("method", "condition", "task", "shots", "seed", "failure", "made")
@@ -51,7 +52,8 @@ def read_lines(name: str) -> Lines:
 
 def _with_made(line: Line, measurements: Sequence[Any]) -> Line:
     rest = {key: value for key, value in line.items() if key != "measurement"}
-    return {**rest, "made": measurements[line["measurement"]]}
+    numbers = rest if "failure" in rest else with_current_names(rest)
+    return {**numbers, "made": measurements[line["measurement"]]}
 
 
 def write_lines(name: str, lines: Lines) -> Path:
@@ -80,9 +82,9 @@ def group_of(line: Mapping[str, Any]) -> tuple[str, str]:
     return line["method"], line["condition"]
 
 
-def record_of(line: Mapping[str, Any]) -> Record:
+def record_of(line: Mapping[str, Any]) -> RunRecord:
     """The run of a line, to be compared with others."""
     failure = line.get("failure")
     metrics = None if failure else {key: value for key, value in line.items() if key not in WHICH}
     values = {key: line[key] for key in ("task", "shots")}
-    return Record(line["method"], line["condition"], line["seed"], values, metrics, failure)
+    return RunRecord(line["method"], line["condition"], line["seed"], values, metrics, failure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 from benchmarks.baselines.run import run_baseline
 from benchmarks.cost.measure import peak_bytes
 from benchmarks.methods.bench import Cell, Method, MethodBench
-from experiments.comparing.grid import Job, OnDone, Outcome, finished, run_config, run_jobs
+from experiments.comparing.grid import Job, OnDone, RunOutcome, is_finished, run_config, run_jobs
 from experiments.config import RunConfig
 from experiments.run.folder import numbers_of
+from experiments.run.results import with_current_names
 from spt.files import write_text
 
 MEASURED = "measured.json"
@@ -46,7 +47,7 @@ class Runs:
         """Of a run."""
         return self.bench.config_of(cell, self.base)
 
-    def outcomes(self, cells: Iterable[Cell]) -> dict[Cell, Outcome]:
+    def outcomes(self, cells: Iterable[Cell]) -> dict[Cell, RunOutcome]:
         """How each ended, in the order of the cells.
 
         Raises:
@@ -63,7 +64,7 @@ class Runs:
             name: job_of(self.bench.methods[cell.method], configs[cell]) for name, cell in missing.items()
         }
 
-        def keep(name: str, outcome: Outcome) -> None:
+        def keep(name: str, outcome: RunOutcome) -> None:
             self._keep(missing[name], configs[missing[name]], outcome)
             if self.on_done is not None:
                 self.on_done(name, outcome)
@@ -72,7 +73,7 @@ class Runs:
         now = run_jobs(jobs, self.folder, self.workers, keep, fresh=True)
         return {cell: outcome or now[cell.name] for cell, outcome in before.items()}
 
-    def _keep(self, cell: Cell, config: RunConfig, outcome: Outcome) -> None:
+    def _keep(self, cell: Cell, config: RunConfig, outcome: RunOutcome) -> None:
         """A failure, which may have come before anything was written."""
         if outcome.failure is not None:
             folder = self.folder / cell.name
@@ -84,23 +85,23 @@ class Runs:
         """All that decides the numbers of a run."""
         return [numbers_of(config), *self.bench.methods[cell.method].kind]
 
-    def _before(self, cell: Cell, config: RunConfig) -> Outcome | None:
+    def _before(self, cell: Cell, config: RunConfig) -> RunOutcome | None:
         """What a run that is done was measured to be: reading it back takes no memory that says anything."""
         folder = self.folder / cell.name
         path = folder / MEASURED
-        if not path.exists() or finished(config, folder, search_only=False) is None:
+        if not path.exists() or not is_finished(config, folder):
             return None
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = with_current_names(json.loads(path.read_text(encoding="utf-8")))
         kind = metrics.get("method"), metrics.get("size")
-        return Outcome(metrics) if kind == self.bench.methods[cell.method].kind else None
+        return RunOutcome(metrics) if kind == self.bench.methods[cell.method].kind else None
 
-    def _failed_before(self, cell: Cell, config: RunConfig) -> Outcome | None:
+    def _failed_before(self, cell: Cell, config: RunConfig) -> RunOutcome | None:
         """Why a run failed that would be tried again."""
         path = self.folder / cell.name / FAILURE
         if not path.exists():
             return None
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Outcome(failure=found["failure"]) if found["run"] == self._identity(cell, config) else None
+        return RunOutcome(failure=found["failure"]) if found["run"] == self._identity(cell, config) else None
 
 
 def job_of(method: Method, config: RunConfig) -> Job:
@@ -115,20 +116,10 @@ def _run_baseline(config: RunConfig, baseline: str, size: int | None, folder: Pa
 
 
 def _measured(job: Job, folder: Path) -> dict[str, Any]:
-    """A job's metrics with its seconds, the size of what it saved, and the peak memory of this process."""
+    """Return a job's metrics with the size of what it saved, and the peak memory of this process."""
     metrics = job(folder)
     saved = [file for file in (folder / "model").glob("*") if file.is_file()]
     size = {"bytes": sum(file.stat().st_size for file in saved), "peak_bytes": peak_bytes()}
-    measured = {**size, **metrics, **_total(metrics)}
+    measured = {**size, **metrics}
     write_text(folder / MEASURED, json.dumps(measured) + "\n")
     return measured
-
-
-def _total(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Seconds and FLOPs of search and training together, under the names that baselines have."""
-    if "search_seconds" not in metrics:
-        return {}
-    return {
-        "seconds": metrics["search_seconds"] + metrics["train_seconds"],
-        "train_flops": metrics["total_flops"],
-    }

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from benchmarks.methods.results import COLUMNS, Line, read_lines, record_of
 from benchmarks.pages import markdown
-from experiments.comparing.columns import Table, whole
+from experiments.comparing.columns import Table, whole_number
 from experiments.comparing.groups import SCORE, Comparison
 
 RESULT = "methods"
@@ -32,7 +32,7 @@ def methods() -> str:
 def _condition(name: str, lines: Sequence[Line]) -> str:
     # layers are told below the table, for those that chose them
     records = [record_of({key: line[key] for key in line if key != "layers"}) for line in lines]
-    compared = Comparison(records, [column.metric for column in COLUMNS])
+    compared = Comparison(records, [column.key for column in COLUMNS])
     table, title, mean = Table(compared, COLUMNS), f"On `{name}`:", {}
     if compared.ranks is not None:
         groups, ranks = compared.ranks
@@ -45,7 +45,7 @@ def _condition(name: str, lines: Sequence[Line]) -> str:
     for row in compared.rows:
         method, *cells = table.cells(row)
         rows.append([f"`{method}`", f"{mean[method]:.1f}" if method in mean else "", *cells])
-    first, *head = table.head()
+    first, *head = table.head(lines[0]["condition"])
     return "\n".join([title, *markdown.table([first, "rank", *head], rows), *_searched(lines)])
 
 
@@ -73,6 +73,6 @@ def summary() -> str:
         found = [rows.get((group, condition), {}) for condition in compared.conditions]
         size = found[0].get("tunable_parameters")
         scores = [markdown.percent(asdict(n[SCORE])) if SCORE in n else "" for n in found]
-        cells.append([f"`{group}`", whole(size) if size else "", *scores])
+        cells.append([f"`{group}`", whole_number(size) if size else "", *scores])
     head = ["method", "parameters", *(f"`{condition}`" for condition in compared.conditions)]
     return "\n".join([title, *markdown.table(head, cells)])

@@ -11,6 +11,7 @@ from benchmarks.pages import markdown
 from benchmarks.pages.method_tables import methods, summary
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
+from experiments.run.results import with_current_names
 
 README, PAGE = CHECKOUT / "README.md", CHECKOUT / "docs" / "results.md"
 HEAD = """# Results
@@ -40,7 +41,7 @@ def strategies() -> str:
     """Each strategy's and derivation's choice of layers, judged by the truth table."""
     result = load("strategies")
     command = markdown.command(result["command"])
-    spread, found = result["spread"], result["summary"]
+    spread, found = result["spread"], [with_current_names(row) for row in result["summary"]]
     training = result["budget_flops"] / result["trainings"]
     title = (
         f"Every pair of layers of MiniLM-L6 trained on {result['train_size']:,} TREC questions with "
@@ -56,11 +57,11 @@ def strategies() -> str:
         [
             f"`{row['variant']}`",
             row["derivation"] or "",
-            markdown.percent(row["test_accuracy"]),
+            markdown.percent(row["test_metric"]),
             _points(row["regret"]),
             _decimal(row["kendall_tau"]),
             _decimal(row["stability"]),
-            f"{row['train_flops']['mean'] / training:.2f}",
+            f"{row['total_flops']['mean'] / training:.2f}",
         ]
         for row in found
     ]
@@ -81,17 +82,17 @@ def comparison() -> str:
     )
     cells = []
     for row in rows:
-        numbers = row["numbers"]
+        numbers = with_current_names(row["numbers"])
         cells.append(
             [
                 f"`{row['group']}`",
-                markdown.percent(numbers["dev_accuracy"]),
-                markdown.percent(numbers["test_accuracy"]),
+                markdown.percent(numbers["dev_metric"]),
+                markdown.percent(numbers["test_metric"]),
                 adjusted.get(row["group"], ""),
                 ", ".join(map(markdown.layers, row["layers"].values())),
                 _decimal(row["stability"]),
                 f"{numbers['total_flops']['mean'] / 1e12:.1f}",
-                f"{numbers['seconds']['mean']:.0f}",
+                f"{numbers['total_seconds']['mean']:.0f}",
             ]
         )
     head = ["strategy", "dev %", "test %", "p", "layers by seed", "stability", "10^12 FLOPs", "seconds"]
@@ -159,11 +160,11 @@ def search_cost() -> str:
             NAMES[run["name"]],
             _decimal(run["ratio_flops"]),
             _decimal(run["ratio_time"]),
-            f"{100 * run['dev_accuracy']:.1f}",
-            f"{100 * run['test_accuracy']:.1f}",
+            f"{100 * run['dev_metric']:.1f}",
+            f"{100 * run['test_metric']:.1f}",
             markdown.layers(run["layers"]),
         ]
-        for run in records
+        for run in map(with_current_names, records)
     ]
     return "\n".join([title, *markdown.table(["run", "FLOPs", "time", "dev %", "test %", "layers"], rows)])
 

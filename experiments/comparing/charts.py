@@ -31,7 +31,7 @@ class Interval:
 
 
 def interval_chart(groups: Mapping[str, Interval], score: str) -> str:
-    """A line a group: each run as a dot, the mean and its interval.
+    """Draw a line a group: each run as a dot, the mean and its interval.
 
     Args:
         groups: label -> what it reached, top line first.
@@ -49,7 +49,7 @@ def interval_chart(groups: Mapping[str, Interval], score: str) -> str:
 
 
 def value_chart(groups: Mapping[float, Interval], value: str, score: str) -> str:
-    """The score against a number that was varied: each run as a dot, means joined, intervals as bars.
+    """Draw the score against a varied number: each run as a dot, means joined, intervals as bars.
 
     Args:
         groups: the number -> what it reached.
@@ -72,7 +72,7 @@ def value_chart(groups: Mapping[float, Interval], value: str, score: str) -> str
 
 
 def rank_chart(ranks: Mapping[str, float], critical_difference: float) -> str:
-    """Mean ranks, best on top, each with a bar of one critical difference: bars that do not meet differ.
+    """Draw mean ranks, best on top, with bars of one critical difference: bars that do not meet differ.
 
     Args:
         ranks: label -> mean rank, 1 being the best.
@@ -92,7 +92,7 @@ def rank_chart(ranks: Mapping[str, float], critical_difference: float) -> str:
 
 
 def layer_chart(shares: Mapping[str, Sequence[float]]) -> str:
-    """Groups by layers: the share of runs that chose each layer.
+    """Draw groups by layers: the share of runs that chose each layer.
 
     Args:
         shares: label -> a share in [0, 1] for each layer, all of the same number of layers.
@@ -113,7 +113,7 @@ def layer_chart(shares: Mapping[str, Sequence[float]]) -> str:
 
 
 def gates_chart(histories: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """The gates of several searches of the same backbone: a colour a layer, a line a search.
+    """Draw the gates of several searches of the same backbone: a colour a layer, a line a search.
 
     Args:
         histories: lines of each search's gates.jsonl: epoch, step in the epoch, and the gate in [0, 1] of
@@ -139,11 +139,11 @@ def gates_chart(histories: Sequence[Sequence[Mapping[str, Any]]]) -> str:
 
 
 def _height(lines: int) -> float:
-    """Inches for so many lines and an axis."""
+    """Return the inches that so many lines and an axis take."""
     return 0.8 + 0.32 * lines
 
 
 def _name_lines(axes: Axes, labels: Sequence[str], offset: float = 0.0) -> None:
-    """Labels from top to bottom."""
+    """Write labels from top to bottom."""
     axes.set_yticks([line + offset for line in range(len(labels))], labels)
     axes.set_ylim(len(labels) - 0.5 + offset, -0.5 + offset)

@@ -1,4 +1,4 @@
-"""A comparison as a table: for people, and as CSV."""
+"""The table of a comparison: for people, and as CSV."""
 
 from __future__ import annotations
 
@@ -8,43 +8,50 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.comparing.groups import Comparison, Row
+from experiments.comparing.groups import METRIC, Comparison, Row
 from experiments.comparing.statistics import Spread
+from spt.metrics import TITLES
 
 ABSENT = "-"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric in the table: its name, its title, and how its spread over seeds is written."""
+    """A number of the runs in the table.
 
-    metric: str
+    Args:
+        key: under which the runs have it.
+        title: in which {metric} stands for the title of the task's metric.
+        show: writes its spread over seeds.
+    """
+
+    key: str
     title: str
     show: Callable[[Spread], str]
 
 
 def percent(value: Spread) -> str:
-    """An accuracy: '91.2 ± 1.0 %'."""
+    """Write a fraction: '91.2 ± 1.0 %'."""
     return f"{100 * value.mean:.1f}{_sd(value, 100)} %"
 
 
 def points(value: Spread) -> str:
-    """A difference of accuracies in points: '+0.4 ± 0.2'."""
+    """Write a difference of fractions in points: '+0.4 ± 0.2'."""
     return f"{100 * value.mean:+.1f}{_sd(value, 100)}"
 
 
 def decimal(value: Spread) -> str:
-    """Two decimals: '0.52 ± 0.10'."""
+    """Write two decimals: '0.52 ± 0.10'."""
     return f"{value.mean:.2f}{_sd(value, 1, 2)}"
 
 
-def whole(value: Spread) -> str:
-    """The mean alone, as a whole number."""
+def whole_number(value: Spread) -> str:
+    """Write the mean alone, rounded."""
     return f"{value.mean:,.0f}"
 
 
 def tera(value: Spread) -> str:
-    """The mean alone, in units of 10^12."""
+    """Write the mean alone, in units of 10^12."""
     return f"{value.mean / 1e12:,.2f}"
 
 
@@ -61,20 +68,21 @@ class Table:
 
     @property
     def shown(self) -> list[Column]:
-        """The columns with numbers in them."""
-        return [column for column in self.columns if column.metric in self.comparison.metrics]
+        """List the columns with numbers in them."""
+        return [column for column in self.columns if column.key in self.comparison.keys]
 
-    def head(self) -> list[str]:
-        """Titles, in the order of `cells`."""
+    def head(self, condition: str) -> list[str]:
+        """Return the titles on a condition, in the order of `cells`."""
+        metric = TITLES[self.comparison.metric_on(condition)]
         layers = ["stability", "layers of each seed"] if self.comparison.chooses_layers else []
-        return ["", "runs", *(column.title for column in self.shown), *layers]
+        return ["", "runs", *(column.title.format(metric=metric) for column in self.shown), *layers]
 
     def cells(self, row: Row) -> list[str]:
-        """A row as people read it."""
+        """Write a row for people."""
         failed = f", {len(row.failures)} failed" if row.failures else ""
         cells = [row.group, f"{row.runs}{failed}"]
         for column in self.shown:
-            value = row.numbers.get(column.metric)
+            value = row.numbers.get(column.key)
             cells.append(ABSENT if value is None else column.show(value))
         if self.comparison.chooses_layers:
             sets = [" ".join(map(str, chosen)) or "none" for chosen in row.layers.values()]
@@ -82,27 +90,34 @@ class Table:
         return cells
 
     def csv(self) -> str:
-        """A line a group and condition: mean, sd and 95 % interval of each number."""
+        """Write a line a group and condition: mean, sd and 95 % interval of each number."""
         return to_csv([self._line(row) for row in self.comparison.rows])
 
     def _line(self, row: Row) -> dict[str, Any]:
-        line = {"group": row.group, "condition": row.condition, "runs": row.runs, "failed": len(row.failures)}
+        line = {
+            "group": row.group,
+            "condition": row.condition,
+            METRIC: self.comparison.metric_on(row.condition),
+            "runs": row.runs,
+            "failed": len(row.failures),
+        }
         numbers = {
-            f"{column.metric}_{part}": getattr(row.numbers.get(column.metric), part, None)
+            f"{column.key}_{part}": getattr(row.numbers.get(column.key), part, None)
             for column in self.shown
             for part in ("mean", "sd", "low", "high")
         }
         return {**line, **numbers, "stability": row.stability}
 
     def runs_csv(self) -> str:
-        """A line a run."""
+        """Write a line a run."""
         return to_csv(
             [
                 {
                     "group": record.group,
                     "condition": record.condition,
                     "seed": record.seed,
-                    **{column.metric: (record.metrics or {}).get(column.metric) for column in self.shown},
+                    METRIC: self.comparison.metric_on(record.condition),
+                    **{column.key: (record.metrics or {}).get(column.key) for column in self.shown},
                     "layers": " ".join(map(str, (record.metrics or {}).get("layers") or ())),
                     "failure": record.failure,
                 }
@@ -112,7 +127,7 @@ class Table:
 
 
 def to_csv(lines: Sequence[Mapping[str, Any]]) -> str:
-    """CSV with the keys of the first line as its header; None is an empty field."""
+    """Write CSV with the keys of the first line as its header; None is an empty field."""
     file = io.StringIO()
     writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
     writer.writeheader()

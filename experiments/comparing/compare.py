@@ -7,25 +7,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.comparing.columns import Column, Table, decimal, percent, points, tera, whole
-from experiments.comparing.experiment_file import Cell, Experiment
-from experiments.comparing.grid import OnDone, Outcome, run_grid
-from experiments.comparing.groups import Comparison, Record
+from experiments.comparing.columns import Column, Table, decimal, percent, points, tera, whole_number
+from experiments.comparing.experiment_file import Experiment, GridCell
+from experiments.comparing.grid import OnDone, RunOutcome, run_grid
+from experiments.comparing.groups import SCORE, Comparison, RunRecord
 from experiments.comparing.page import Histories, write_results
 from experiments.comparing.terminal import progress, show
 from experiments.comparing.truth import TREC, TruthTable
 from experiments.keys import as_arguments
 from experiments.run.folder import numbers_of, stored_config
+from experiments.run.results import PROVENANCE
 from spt.errors import TrialFailed
 
 COLUMNS = (
-    Column("dev_accuracy", "dev accuracy", percent),
-    Column("test_accuracy", "test accuracy", percent),
+    Column("dev_metric", "dev {metric}", percent),
+    Column(SCORE, "test {metric}", percent),
     Column("regret", "regret in points", points),
     Column("kendall_tau", "Kendall's tau", decimal),
     Column("total_flops", "10^12 FLOPs", tera),
-    Column("seconds", "seconds", whole),
-    Column("tunable_parameters", "parameters", whole),
+    Column("total_seconds", "seconds", whole_number),
+    Column("tunable_parameters", "parameters", whole_number),
 )
 
 
@@ -62,7 +63,7 @@ def compare_experiment(
 
 
 def compare_and_show(
-    cells: Sequence[Cell], folder: Path, title: str, command: str, quiet: bool, **options: Any
+    cells: Sequence[GridCell], folder: Path, title: str, command: str, quiet: bool, **options: Any
 ) -> int:
     """`compare` with its progress and its tables on the terminal; returns how many runs failed."""
     with progress(len(cells), quiet) as on_done:
@@ -70,11 +71,11 @@ def compare_and_show(
     if not quiet:
         show(Table(comparison, COLUMNS))
         print(f"{folder / 'report.html'}, results.json, table.csv and runs.csv are written.")
-    return sum(found.metrics is None for found in comparison.records)
+    return sum(record.metrics is None for record in comparison.records)
 
 
 def compare(
-    cells: Sequence[Cell],
+    cells: Sequence[GridCell],
     folder: Path,
     title: str,
     command: str,
@@ -104,49 +105,50 @@ def compare(
     outcomes = run_grid(
         {name: cell.config for name, cell in zip(names, cells, strict=True)}, folder, workers, on_done
     )
-    records = [record(cell, outcomes[name], truth) for name, cell in zip(names, cells, strict=True)]
-    if all(found.metrics is None for found in records):
+    records = [record_of(cell, outcomes[name], truth) for name, cell in zip(names, cells, strict=True)]
+    if all(record.metrics is None for record in records):
         raise TrialFailed(f"No run gave results. The first failed with: {records[0].failure}")
-    comparison = Comparison(records, [column.metric for column in COLUMNS], reference)
+    comparison = Comparison(records, [column.key for column in COLUMNS], reference)
     histories = gate_histories(dict(zip(names, cells, strict=True)), folder)
     write_results(folder, title, comparison, COLUMNS, command, histories)
     return comparison
 
 
-def folder_names(cells: Sequence[Cell], folder: Path) -> list[str]:
-    """The folder of each cell's run: one that holds a run of its configuration, or one of the cell's name."""
-    there: dict[str, str] = {}
+def folder_names(cells: Sequence[GridCell], folder: Path) -> list[str]:
+    """Name the folder of each cell's run: one that holds a run of its config, or one of the cell's name."""
+    folders: dict[str, str] = {}
     for path in sorted(folder.glob("*/config.yml")):
         config = stored_config(path.parent)
         if config is not None:
-            there.setdefault(numbers_of(config), path.parent.name)
-    return [there.get(numbers_of(cell.config), cell.config.name) for cell in cells]
+            folders.setdefault(numbers_of(config), path.parent.name)
+    return [folders.get(numbers_of(cell.config), cell.config.name) for cell in cells]
 
 
-def record(cell: Cell, outcome: Outcome, truth: TruthTable | None) -> Record:
-    """A run's outcome with its total cost and, where a truth table judges it, regret and Kendall's tau."""
+def record_of(cell: GridCell, outcome: RunOutcome, truth: TruthTable | None) -> RunRecord:
+    """Make the record of a run's outcome, with regret and Kendall's tau where a truth table judges it."""
     metrics = outcome.metrics
     if metrics is not None:
-        metrics = {key: value for key, value in metrics.items() if key not in ("versions", "machine")}
-        metrics["seconds"] = metrics["search_seconds"] + metrics["train_seconds"]
+        metrics = {key: value for key, value in metrics.items() if key not in PROVENANCE}
         metrics |= _judged(metrics, truth)
-    return Record(cell.group, cell.condition, cell.config.seed, cell.values, metrics, outcome.failure)
+    return RunRecord(cell.group, cell.condition, cell.config.seed, cell.values, metrics, outcome.failure)
 
 
 def _judged(metrics: Mapping[str, Any], truth: TruthTable | None) -> dict[str, float]:
     if truth is None or not truth.judges(metrics):
         return {}
-    found = {"regret": truth.regret(tuple(metrics["layers"]))}
+    regret = {"regret": truth.regret(tuple(metrics["layers"]))}
     scores = {int(layer): score for layer, score in (metrics.get("scores") or {}).items()}
     tau = truth.kendall(scores)
-    return found if tau is None else {**found, "kendall_tau": tau}
+    return regret if tau is None else {**regret, "kendall_tau": tau}
 
 
-def gate_histories(cells: Mapping[str, Cell], folder: Path) -> Histories:
-    """The gates' way of each search that had gates, by group and condition."""
-    found: dict[tuple[str, str], list[list[dict[str, Any]]]] = {}
+def gate_histories(cells: Mapping[str, GridCell], folder: Path) -> Histories:
+    """Read the gates' way of each search that had gates, by group and condition."""
+    histories: dict[tuple[str, str], list[list[dict[str, Any]]]] = {}
     for name, cell in cells.items():
         path = folder / name / "search" / "gates.jsonl"
         if path.exists() and (lines := path.read_text(encoding="utf-8").splitlines()):
-            found.setdefault((cell.group, cell.condition), []).append([json.loads(line) for line in lines])
-    return found
+            histories.setdefault((cell.group, cell.condition), []).append(
+                [json.loads(line) for line in lines]
+            )
+    return histories

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +25,7 @@ Parameters = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """One run of the grid.
 
     Args:
@@ -78,16 +78,18 @@ class Experiment:
                 f"with 'python3 -m experiments.trial --config FILE' as its trialCommand (missing: {error})."
             ) from error
 
-    def cells(self, overrides: Mapping[str, Any] | None = None) -> list[Cell]:
-        """Every run of the grid, in the order in which NNI's grid search tries them.
+    def cells(self, overrides: Mapping[str, Any] | None = None) -> list[GridCell]:
+        """List every run of the grid, in the order in which NNI's grid search tries them.
 
         Args:
             overrides: dotted keys over those of the configuration. A varied key takes these values, a list
                 or a single one, in place of the file's.
 
         Raises:
-            InputError: for a space that is not of choices, or values that do not make a configuration.
+            InputError: for a space that is not of choices, values that do not make a configuration, or runs
+                that are ranked together but have different metrics.
         """
+        _check(self.space)
         changes = dict(overrides or {})
         space = {
             key: _narrowed(key, spec, changes.pop(key)) if key in changes else spec
@@ -102,7 +104,7 @@ class Experiment:
             groups = full
         several = len({config.backbone.name for config in configs}) > 1
         cells = [
-            Cell(
+            GridCell(
                 group or config.search.strategy,
                 _condition(config, several),
                 flat(_without(row, (*CONDITIONS, SEED))),
@@ -110,6 +112,7 @@ class Experiment:
             )
             for row, config, group in zip(rows, configs, groups, strict=True)
         ]
+        _check_metrics(cells)
         return _named(cells)
 
     def _values(self, row: Parameters, replaced: Collection[str]) -> Parameters:
@@ -121,7 +124,7 @@ class Experiment:
 
 
 def grid(space: Mapping[str, Any]) -> Iterator[Parameters]:
-    """All parameters of a search space of choices, as NNI's GridSearch hands them out.
+    """Yield all parameters of a search space of choices, as NNI's GridSearch hands them out.
 
     Raises:
         InputError: for another type than choice, at any depth, or no values.
@@ -137,15 +140,20 @@ def grid(space: Mapping[str, Any]) -> Iterator[Parameters]:
 
 
 def flat(parameters: Mapping[str, Any]) -> Parameters:
-    """NNI's nested choices, {'task': {'_name': 'sst2', 'data.train': ...}}, as dotted keys of one level."""
-    found: Parameters = {}
+    """Turn NNI's nested choices, {'task': {'_name': 'sst2', 'data.train': ...}}, into keys of one level."""
+    dotted: Parameters = {}
     for key, value in parameters.items():
-        if isinstance(value, Mapping) and "_name" in value:
-            found[key] = value["_name"]
-            found |= flat({name: inner for name, inner in value.items() if name != "_name"})
+        if _has_name(value):
+            dotted[key] = value["_name"]
+            dotted |= flat(_without(value, ["_name"]))
         else:
-            found[key] = value
-    return found
+            dotted[key] = value
+    return dotted
+
+
+def _has_name(choice: Any) -> bool:
+    """Tell a choice that nests others, {_name: sst2, data.train: ...}, from a plain value."""
+    return isinstance(choice, Mapping) and "_name" in choice
 
 
 def _check(space: Mapping[str, Any]) -> None:
@@ -158,31 +166,42 @@ def _check(space: Mapping[str, Any]) -> None:
                 f"'{key}' in the search space is {spec}, but a comparison needs "
                 "{_type: choice, _value: [...]} with at least one value."
             )
-        nested = [option for option in options if isinstance(option, Mapping) and "_name" in option]
+        nested = [option for option in options if _has_name(option)]
         if nested and len(nested) < len(options):
             raise InputError(f"'{key}' in the search space: either all choices have a _name, or none has.")
         for option in nested:
             _check(option)
 
 
+def _check_metrics(cells: Sequence[GridCell]) -> None:
+    """Refuse to rank runs of one condition by different metrics."""
+    for condition in {cell.condition for cell in cells}:
+        metrics = sorted({cell.config.task.metric for cell in cells if cell.condition == condition})
+        if len(metrics) > 1:
+            raise InputError(
+                f"The runs on '{condition}' have the metrics {', '.join(metrics)}, which cannot be ranked "
+                "together. Give task.metric one value."
+            )
+
+
 def _narrowed(key: str, spec: Any, wanted: Any) -> Any:
-    """The choices of a key cut down to, or replaced by, those wanted."""
+    """Cut the choices of a key down to those whose names are wanted, or replace them where they have none."""
     values = wanted if isinstance(wanted, list) else [wanted]
-    names = {option["_name"]: option for option in spec["_value"] if isinstance(option, Mapping)}
-    if not names:
+    options = spec["_value"]
+    if not _has_name(options[0]):
         return {"_type": "choice", "_value": values}
-    missing = [value for value in values if value not in names]
-    if missing:
+    names = [option["_name"] for option in options]
+    if missing := [value for value in values if value not in names]:
         raise InputError(f"'{key}' is {missing}, but the experiment has {', '.join(map(repr, names))}.")
-    return {"_type": "choice", "_value": [names[value] for value in values]}
+    return {"_type": "choice", "_value": [options[names.index(value)] for value in values]}
 
 
-def _without(row: Parameters, keys: Iterable[str]) -> Parameters:
+def _without(row: Mapping[str, Any], keys: Iterable[str]) -> Parameters:
     return {key: value for key, value in row.items() if key not in keys}
 
 
 def _compared(row: Parameters, nested: bool) -> str:
-    """What tells the groups apart: a value alone where one key varies, key=value where several do."""
+    """Write what tells the groups apart: a value alone where one key varies, key=value where several do."""
     compared = _without(row, (*CONDITIONS, SEED))
     shown = {key: _shown(value, nested) for key, value in compared.items()}
     if len(shown) == 1:
@@ -195,13 +214,15 @@ def _shown(value: Any, nested: bool) -> str:
         return "+".join(map(str, value))
     if not isinstance(value, Mapping):
         return str(value)
-    inner = flat({key: inside for key, inside in value.items() if key != "_name"})
+    inner = flat(_without(value, ["_name"]))
     parts = ", ".join(f"{last_part(key)}={_shown(inside, nested)}" for key, inside in inner.items())
+    if not _has_name(value):
+        return parts
     return f"{value['_name']} ({parts})" if nested and parts else str(value["_name"])
 
 
 def last_part(dotted: str) -> str:
-    """'search.layers' -> 'layers'."""
+    """Return the last part of a dotted key: 'layers' of 'search.layers'."""
     return dotted.rpartition(".")[2]
 
 
@@ -210,8 +231,8 @@ def _condition(config: RunConfig, several_backbones: bool) -> str:
     return f"{config.task.name} on {backbone}" if several_backbones else config.task.name
 
 
-def _named(cells: list[Cell]) -> list[Cell]:
-    """The cells with names for their folders: readable, and each its own."""
+def _named(cells: list[GridCell]) -> list[GridCell]:
+    """Give the cells names for their folders: readable, and each its own."""
     names = [_slug(f"{cell.group}-{cell.condition}-seed{cell.config.seed}") for cell in cells]
     return [
         replace(cell, config=cell.config.model_copy(update={"name": name + _digest(cell, names.count(name))}))
@@ -224,5 +245,5 @@ def _slug(text: str) -> str:
     return re.sub(r"[^\w.]+", "-", text.replace("e+", "e")).strip("-.")
 
 
-def _digest(cell: Cell, times: int) -> str:
+def _digest(cell: GridCell, times: int) -> str:
     return "" if times == 1 else "-" + sha256(repr(cell).encode()).hexdigest()[:8]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, as_completed
@@ -17,21 +16,22 @@ from pebble import ProcessExpired, ProcessPool
 
 from experiments.config import RunConfig
 from experiments.logs import quiet_libraries
-from experiments.run.folder import same_numbers, stored_config
+from experiments.run.folder import RunFolder, same_numbers, stored_config
+from experiments.run.results import RunMetrics, SearchResult
 from spt.errors import InputError, TrialFailed
 
 ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run of a grid ended with: its metrics, or why it failed."""
+class RunOutcome:
+    """What a run of a grid ended with: its metrics as JSON has them, or why it failed."""
 
     metrics: dict[str, Any] | None = None
     failure: str | None = None
 
 
-OnDone = Callable[[str, Outcome], None]
+OnDone = Callable[[str, RunOutcome], None]
 Job = Callable[[Path], dict[str, Any]]
 
 
@@ -41,7 +41,7 @@ def run_grid(
     workers: int = 0,
     on_done: OnDone | None = None,
     search_only: bool = False,
-) -> dict[str, Outcome]:
+) -> dict[str, RunOutcome]:
     """Run every config in folder/<name>; what is there already is read back, what failed is tried again.
 
     Args:
@@ -58,27 +58,26 @@ def run_grid(
     Raises:
         InputError: for a run whose folder holds another config, or data or backbone that do not fit.
     """
-    found: dict[str, Outcome] = {}
+    outcomes: dict[str, RunOutcome] = {}
     for name, config in configs.items():
-        outcome = finished(config, folder / name, search_only)
-        if outcome is not None:
-            found[name] = outcome
+        if is_finished(config, folder / name, search_only):
+            outcomes[name] = RunOutcome(read_result(folder / name, search_only))
             if on_done is not None:
-                on_done(name, outcome)
+                on_done(name, outcomes[name])
     workers = workers or cores()
     threads = max(1, cores() // workers)
     jobs = {
         name: partial(run_config, _with_threads(config, threads), search_only=search_only)
         for name, config in configs.items()
-        if name not in found
+        if name not in outcomes
     }
-    found |= run_jobs(jobs, folder, workers, on_done)
-    return {name: found[name] for name in configs}
+    outcomes |= run_jobs(jobs, folder, workers, on_done)
+    return {name: outcomes[name] for name in configs}
 
 
 def run_jobs(
     jobs: Mapping[str, Job], folder: Path, workers: int, on_done: OnDone | None = None, fresh: bool = False
-) -> dict[str, Outcome]:
+) -> dict[str, RunOutcome]:
     """Call every job with folder/<name> in a pool of processes.
 
     Args:
@@ -94,34 +93,45 @@ def run_jobs(
     Raises:
         InputError: if a job raises it.
     """
-    found: dict[str, Outcome] = {}
+    outcomes: dict[str, RunOutcome] = {}
 
-    def keep(name: str, outcome: Outcome) -> None:
-        found[name] = outcome
+    def record(name: str, outcome: RunOutcome) -> None:
+        outcomes[name] = outcome
         if on_done is not None:
             on_done(name, outcome)
 
     for _ in range(ATTEMPTS):
-        lost = {name: job for name, job in jobs.items() if name not in found}
-        for name, outcome in _in_processes(lost, folder, workers, fresh):
-            keep(name, outcome)
-    for name in jobs.keys() - found.keys():
-        keep(name, Outcome(failure=f"its process died {ATTEMPTS} times"))
-    return found
+        missing = {name: job for name, job in jobs.items() if name not in outcomes}
+        for name, outcome in _in_processes(missing, folder, workers, fresh):
+            record(name, outcome)
+    for name in jobs.keys() - outcomes.keys():
+        record(name, RunOutcome(failure=f"its process died {ATTEMPTS} times"))
+    return outcomes
 
 
 def cores() -> int:
-    """Of this machine."""
+    """Count the cores of this machine."""
     return os.cpu_count() or 1
 
 
-def finished(config: RunConfig, folder: Path, search_only: bool) -> Outcome | None:
-    """What a run that is done in a folder ended with, read without its data and backbone; else None."""
-    path = folder / "search" / "search.json" if search_only else folder / "metrics.json"
-    stored = stored_config(folder) if path.exists() else None
-    if stored is None or not same_numbers(stored, config):
-        return None
-    return Outcome(json.loads(path.read_text(encoding="utf-8")))
+def is_finished(config: RunConfig, folder: Path, search_only: bool = False) -> bool:
+    """Tell whether the run of a configuration, or its search, is done in a folder, without its data."""
+    place = RunFolder(folder)
+    stored = (
+        stored_config(folder) if (place.search_result if search_only else place.metrics).exists() else None
+    )
+    return stored is not None and same_numbers(stored, config)
+
+
+def read_result(folder: Path, search_only: bool = False) -> dict[str, Any]:
+    """Read the metrics of a run that is done in a folder, or what its search found, as JSON has them.
+
+    Raises:
+        InputError: for a file that no run wrote.
+    """
+    place = RunFolder(folder)
+    result = SearchResult.read(place.search_result) if search_only else RunMetrics.read(place.metrics)
+    return result.as_json()
 
 
 def _with_threads(config: RunConfig, threads: int) -> RunConfig:
@@ -130,8 +140,8 @@ def _with_threads(config: RunConfig, threads: int) -> RunConfig:
 
 def _in_processes(
     jobs: Mapping[str, Job], folder: Path, workers: int, fresh: bool
-) -> Iterator[tuple[str, Outcome]]:
-    """The outcomes as they come, without those whose process died."""
+) -> Iterator[tuple[str, RunOutcome]]:
+    """Yield the outcomes as they come, without those whose process died."""
     if not jobs:
         return
     with ProcessPool(
@@ -141,7 +151,7 @@ def _in_processes(
         initargs=(True,),
         context=get_context("spawn"),
     ) as pool:
-        names: dict[Future[Outcome], str] = {
+        names: dict[Future[RunOutcome], str] = {
             pool.schedule(outcome_of, (job, folder / name)): name for name, job in jobs.items()
         }
         try:
@@ -153,21 +163,21 @@ def _in_processes(
             raise
 
 
-def outcome_of(job: Job, folder: Path) -> Outcome:
-    """What a job ends with, in this process; only bad input is raised."""
+def outcome_of(job: Job, folder: Path) -> RunOutcome:
+    """Do a job in this process; only bad input is raised."""
     try:
-        return Outcome(job(folder))
+        return RunOutcome(job(folder))
     except TrialFailed as error:
-        return Outcome(failure=str(error))
+        return RunOutcome(failure=str(error))
     except InputError:
         raise
     except Exception as error:
-        return Outcome(failure=f"{type(error).__name__}: {error}")
+        return RunOutcome(failure=f"{type(error).__name__}: {error}")
 
 
 def run_config(config: RunConfig, folder: Path, search_only: bool = False) -> dict[str, Any]:
-    """A run, or its search alone, as metrics."""
+    """Do a run, or its search alone, and return what its JSON file holds."""
     # loads torch, which a grid that is done need not wait for
     from experiments.pipeline import run, search  # noqa: PLC0415
 
-    return search(config, folder) if search_only else run(config, folder)
+    return (search(config, folder) if search_only else run(config, folder)).as_json()

@@ -10,20 +10,24 @@ from typing import Any
 from experiments.comparing import statistics
 from experiments.comparing.statistics import Ranks, Spread
 from spt.errors import unknown
+from spt.metrics import Metric
 
-SCORE = "test_accuracy"
+# of a run's metrics: the name of the task's metric, and its value on test
+METRIC = "metric"
+SCORE = "test_metric"
 
 
 @dataclass(frozen=True)
-class Record:
-    """One run.
+class RunRecord:
+    """One run of a comparison.
 
     Args:
         group: what is compared: a strategy, a method, a value of an ablation.
         condition: what it is compared on: a task, with its backbone or number of shots where these vary.
         seed: of the run; runs of one condition and seed are pairs.
         values: the keys that make the group, for tables that others make of the records.
-        metrics: numbers by name, and 'layers' and 'layers_total' where layers were chosen; None if it failed.
+        metrics: numbers by name, the name of the task's metric, and 'layers' and 'layers_total' where layers
+            were chosen; None if it failed.
         failure: why it failed.
     """
 
@@ -41,7 +45,7 @@ class Row:
 
     Args:
         runs: how many gave results.
-        numbers: metric -> spread over the seeds that have it.
+        numbers: key -> spread over the seeds that have the number.
         layers: seed -> the layers chosen.
         layers_total: of the backbone; None where layers are no part of the runs.
         failures: seed -> why it failed.
@@ -57,12 +61,12 @@ class Row:
 
     @property
     def stability(self) -> float | None:
-        """Mean Jaccard similarity of the layers of two seeds, in [0, 1]; None for one seed."""
+        """Return the mean Jaccard similarity of two seeds' layers, in [0, 1]; None for one seed."""
         return statistics.stability(list(self.layers.values()))
 
     @property
     def shares(self) -> list[float]:
-        """The share of seeds, in [0, 1], that chose each layer of the backbone."""
+        """Return the share of seeds, in [0, 1], that chose each layer of the backbone."""
         sets = list(self.layers.values())
         return [
             sum(layer in chosen for chosen in sets) / len(sets) for layer in range(self.layers_total or 0)
@@ -93,9 +97,9 @@ class Comparison:
 
     Args:
         records: at least one; one a group, condition and seed.
-        metrics: the numbers of interest; those that no run has are left out.
+        keys: of the numbers of interest; those that no run has are left out.
         reference: the group that the others are tested against; the first by default.
-        score: the metric that is tested and ranked; more is better.
+        score: key of the number that is tested and ranked; more is better.
 
     Raises:
         InputError: for a reference that is none of the groups.
@@ -103,14 +107,14 @@ class Comparison:
 
     def __init__(
         self,
-        records: Sequence[Record],
-        metrics: Sequence[str],
+        records: Sequence[RunRecord],
+        keys: Sequence[str],
         reference: str | None = None,
         score: str = SCORE,
     ) -> None:
         self.records = list(records)
-        self.metrics = [
-            m for m in dict.fromkeys([score, *metrics]) if numbers((r.metrics or {} for r in records), m)
+        self.keys = [
+            key for key in dict.fromkeys([score, *keys]) if numbers((r.metrics or {} for r in records), key)
         ]
         self.score = score
         self.groups = list(dict.fromkeys(record.group for record in records))
@@ -121,21 +125,26 @@ class Comparison:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """The table, condition by condition, of the groups that were run on each."""
+        """List the rows of the table, condition by condition, of the groups that were run on each."""
         run = {(record.group, record.condition) for record in self.records}
         return [self._row(g, c) for c in self.conditions for g in self.groups if (g, c) in run]
+
+    def metric_on(self, condition: str) -> Metric:
+        """Name the metric of a condition's task; accuracy where all of its runs failed."""
+        names = (r.metrics[METRIC] for r in self.records if r.condition == condition and r.metrics)
+        return next(names, "accuracy")
 
     def _row(self, group: str, condition: str) -> Row:
         records = [r for r in self.records if (r.group, r.condition) == (group, condition)]
         done = {record.seed: record.metrics for record in records if record.metrics is not None}
-        found = {metric: numbers(done.values(), metric) for metric in self.metrics}
+        values = {key: numbers(done.values(), key) for key in self.keys}
         layers = {seed: tuple(m["layers"]) for seed, m in done.items() if m.get("layers") is not None}
         totals = [m["layers_total"] for m in done.values() if "layers_total" in m]
         return Row(
             group,
             condition,
             len(done),
-            {key: statistics.spread(values) for key, values in found.items() if values},
+            {key: statistics.spread(of_seeds) for key, of_seeds in values.items() if of_seeds},
             layers,
             totals[0] if totals else None,
             {r.seed: r.failure or "no result" for r in records if r.metrics is None},
@@ -143,12 +152,12 @@ class Comparison:
 
     @property
     def chooses_layers(self) -> bool:
-        """Whether layers are part of the runs."""
+        """Tell whether layers are part of the runs."""
         return any(row.layers for row in self.rows)
 
     @cached_property
     def _scores(self) -> dict[str, dict[tuple[str, int], float]]:
-        """Group -> (condition, seed) -> score."""
+        """Return group -> (condition, seed) -> score."""
         return {
             group: {
                 (record.condition, record.seed): record.metrics[self.score]
@@ -159,13 +168,13 @@ class Comparison:
         }
 
     def scores_of(self, row: Row) -> list[float]:
-        """The score of each run of a row."""
+        """List the score of each run of a row."""
         scores = self._scores[row.group]
         return [score for (condition, _), score in scores.items() if condition == row.condition]
 
     @property
     def varied_number(self) -> tuple[str, dict[str, float]] | None:
-        """The one key that makes the groups and group -> its value, if all its values are numbers."""
+        """Return the one key that makes the groups and group -> its value, if all its values are numbers."""
         keys = {key for record in self.records for key in record.values}
         values = {record.group: value for record in self.records for value in record.values.values()}
         plain = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values.values())
@@ -173,9 +182,9 @@ class Comparison:
 
     @cached_property
     def tests(self) -> list[PairedTest]:
-        """Every other group against the reference, where both have two pairs or more."""
+        """Test every other group against the reference, where both have two pairs or more."""
         reference = self._scores[self.reference]
-        found = []
+        results = []
         for group in self.groups:
             blocks = [block for block in self._scores[group] if block in reference]
             if group == self.reference or len(blocks) < 2:
@@ -183,18 +192,19 @@ class Comparison:
             ours = [self._scores[group][block] for block in blocks]
             theirs = [reference[block] for block in blocks]
             difference = sum(a - b for a, b in zip(ours, theirs, strict=True)) / len(blocks)
-            found.append((group, len(blocks), difference, statistics.paired_p(ours, theirs)))
-        adjusted = statistics.holm([p for *_, p in found])
+            results.append((group, len(blocks), difference, statistics.paired_p(ours, theirs)))
+        adjusted = statistics.holm([p for *_, p in results])
         return [
             PairedTest(*test, adjusted=p, smallest=statistics.smallest_p(test[1]))
-            for test, p in zip(found, adjusted, strict=True)
+            for test, p in zip(results, adjusted, strict=True)
         ]
 
     @cached_property
     def ranks(self) -> tuple[list[str], Ranks] | None:
-        """The groups that have runs, and their ranks over the conditions and seeds that all of them have.
+        """Rank the groups that have runs over the conditions and seeds that all of them have.
 
-        None for fewer than three groups or two such blocks.
+        Returns:
+            These groups and their ranks; None for fewer than three groups or two such blocks.
         """
         groups = [group for group in self.groups if self._scores[group]]
         blocks = [
@@ -208,6 +218,6 @@ class Comparison:
 
 
 def numbers(metrics: Iterable[Mapping[str, Any]], key: str) -> list[float]:
-    """The values of a metric, where it is a number."""
-    values = [found.get(key) for found in metrics]
+    """List the values under a key, where they are numbers."""
+    values = [of_run.get(key) for of_run in metrics]
     return [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from datetime import date
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,11 @@ from experiments.comparing.charts import (
     value_chart,
 )
 from experiments.comparing.columns import Column, Table
-from experiments.comparing.groups import Comparison, Record, Row
+from experiments.comparing.groups import METRIC, Comparison, Row, RunRecord
+from experiments.run.results import with_current_names
 from spt.files import write_text
-from spt.provenance import machine, versions
+from spt.metrics import TITLES
+from spt.provenance import Provenance
 from spt.reports.page import Figure, Section, write_page
 
 # group, condition -> the lines of each search's gates.jsonl
@@ -54,10 +55,9 @@ def write_results(
         histories: of gates, drawn where there are any.
     """
     table = Table(comparison, columns)
-    made_with = {"command": command, "versions": versions(), "machine": machine()}
+    provenance = Provenance.now(command)
     content = {
-        **made_with,
-        "date": date.today().isoformat(),
+        **provenance.as_json(),
         "score": comparison.score,
         "reference": comparison.reference,
         "records": [asdict(record) for record in comparison.records],
@@ -79,13 +79,17 @@ def write_results(
             *_gates(histories or {}),
             *_failures(comparison),
         ],
-        made_with,
+        provenance.as_json(),
     )
 
 
-def read_records(path: Path) -> list[Record]:
-    """The records of a results.json, to be compared anew or together with others."""
-    return [Record(**record) for record in json.loads(path.read_text(encoding="utf-8"))["records"]]
+def read_records(path: Path) -> list[RunRecord]:
+    """Read the runs of a results.json of this version or an older one, to be compared anew or with others."""
+    records = [RunRecord(**record) for record in json.loads(path.read_text(encoding="utf-8"))["records"]]
+    return [
+        record if record.metrics is None else replace(record, metrics=with_current_names(record.metrics))
+        for record in records
+    ]
 
 
 def _ranks(comparison: Comparison) -> dict[str, Any] | None:
@@ -96,7 +100,7 @@ def _ranks(comparison: Comparison) -> dict[str, Any] | None:
 
 
 def _conditions(table: Table) -> list[Section]:
-    """A table and the drawings of each condition."""
+    """Make a table and the drawings of each condition."""
     comparison = table.comparison
     sections = []
     for condition in comparison.conditions:
@@ -104,31 +108,36 @@ def _conditions(table: Table) -> list[Section]:
         sections.append(
             Section(
                 condition,
-                table.head(),
+                table.head(condition),
                 [table.cells(row) for row in rows],
-                figures=_figures(comparison, rows),
+                figures=_figures(comparison, condition, rows),
             )
         )
     return sections
 
 
-def _figures(comparison: Comparison, rows: Sequence[Row]) -> list[Figure]:
+def _figures(comparison: Comparison, condition: str, rows: Sequence[Row]) -> list[Figure]:
     figures = []
-    score = comparison.score.replace("_", " ")
+    score = comparison.score.replace("_", " ").replace(METRIC, TITLES[comparison.metric_on(condition)])
     scored = {row.group: _interval(comparison, row) for row in rows if comparison.score in row.numbers}
     varied = comparison.varied_number
     if scored and varied is None:
-        caption = f"{score.capitalize()}: each run, the mean and its 95 % interval."
+        caption = f"{_capitalised(score)}: each run, the mean and its 95 % interval."
         figures.append(Figure(interval_chart(scored, score), caption))
     elif scored and varied is not None:
         key, numbers = varied
-        caption = f"{score.capitalize()} against {key}: each run, means and their 95 % intervals."
+        caption = f"{_capitalised(score)} against {key}: each run, means and their 95 % intervals."
         by_number = {numbers[group]: interval for group, interval in scored.items()}
         figures.append(Figure(value_chart(by_number, key, score), caption))
     chosen = {row.group: row.shares for row in rows if row.layers}
     if chosen:
         figures.append(Figure(layer_chart(chosen), "The share of runs that chose each layer."))
     return figures
+
+
+def _capitalised(text: str) -> str:
+    # str.capitalize would write F1 small
+    return text[:1].upper() + text[1:]
 
 
 def _interval(comparison: Comparison, row: Row) -> Interval:
@@ -164,8 +173,8 @@ def _rank_section(comparison: Comparison) -> list[Section]:
 
 def _gates(histories: Histories) -> list[Section]:
     figures = [
-        Figure(gates_chart(found), f"{group}, {condition}: a line for each seed and layer.")
-        for (group, condition), found in histories.items()
+        Figure(gates_chart(searches), f"{group}, {condition}: a line for each seed and layer.")
+        for (group, condition), searches in histories.items()
     ]
     return [Section("Gates during the search", figures=figures)] if figures else []
 

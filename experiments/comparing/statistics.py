@@ -27,7 +27,7 @@ class Spread:
 
 
 def spread(values: Sequence[float], confidence: float = 0.95) -> Spread:
-    """Of at least one value.
+    """Return the mean, deviation and interval of at least one value.
 
     Args:
         values: one a seed.
@@ -44,7 +44,7 @@ def spread(values: Sequence[float], confidence: float = 0.95) -> Spread:
 
 
 def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two-sided p of the paired permutation test of equal means.
+    """Return the two-sided p of the paired permutation test of equal means.
 
     Exact up to 14 pairs, where it is never below 2 / 2^pairs; sampled with a fixed seed beyond.
 
@@ -66,12 +66,12 @@ def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def smallest_p(pairs: int) -> float:
-    """What `paired_p` cannot go below with so many pairs."""
+    """Return what `paired_p` cannot go below with so many pairs."""
     return 2.0 ** (1 - min(pairs, EXACT_PAIRS))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted for their number, in the given order. Source: Holm 1979."""
+    """Adjust p values for their number, in the given order. Source: Holm 1979."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
@@ -114,13 +114,13 @@ def ranks(scores: Sequence[Sequence[float]]) -> Ranks:
 
 
 def critical_difference(groups: int, blocks: int, alpha: float = 0.05) -> float:
-    """Nemenyi's: mean ranks of two groups that are further apart differ at `alpha`. Source: Demšar 2006."""
+    """Return Nemenyi's: two mean ranks that are further apart differ at `alpha`. Source: Demšar 2006."""
     quantile = float(stats.studentized_range.ppf(1 - alpha, groups, math.inf)) / math.sqrt(2)
     return quantile * math.sqrt(groups * (groups + 1) / (6 * blocks))
 
 
 def stability(choices: Sequence[Collection[int]]) -> float | None:
-    """Mean Jaccard similarity, in [0, 1], of all pairs of chosen sets; None for fewer than two."""
+    """Return the mean Jaccard similarity, in [0, 1], of all pairs of sets; None for fewer than two."""
     pairs = [(set(a), set(b)) for a, b in combinations(choices, 2)]
     if not pairs:
         return None

@@ -23,7 +23,7 @@ def search_table(
     Args:
         table: holds what every training gave.
         strategy: new, as `new_strategy` makes it, or any NNI strategy that submits models.
-        seed: of the trainings that are looked up; a candidate's score is its dev accuracy.
+        seed: of the trainings that are looked up; a candidate's score is its dev metric.
         evaluations: most candidates; the whole space by default.
         budget_flops: training operations that all candidates may take together; any number by default.
 

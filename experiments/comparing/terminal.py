@@ -12,18 +12,18 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from experiments.comparing.columns import Table
-from experiments.comparing.grid import OnDone, Outcome
+from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.comparing.groups import Comparison
 
 
 @contextmanager
 def progress(total: int, quiet: bool) -> Iterator[OnDone]:
-    """Shows how many of `total` runs are done, and each one's scores as it ends; nothing with `quiet`."""
+    """Show how many of `total` runs are done, and each one's scores as it ends; nothing with `quiet`."""
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, disable=quiet) as bar:
         task = bar.add_task("runs", total=total)
 
-        def on_done(name: str, outcome: Outcome) -> None:
+        def on_done(name: str, outcome: RunOutcome) -> None:
             bar.advance(task)
             if not quiet:
                 bar.console.print(Text(line(name, outcome)), soft_wrap=True)
@@ -31,12 +31,12 @@ def progress(total: int, quiet: bool) -> Iterator[OnDone]:
         yield on_done
 
 
-def line(name: str, outcome: Outcome) -> str:
-    """One line about a run that has ended."""
+def line(name: str, outcome: RunOutcome) -> str:
+    """Write a line about a run that has ended: its task's metric, or why it failed."""
     if outcome.metrics is None:
         return f"{name}: failed: {outcome.failure}"
     metrics = outcome.metrics
-    return f"{name}: dev {metrics['dev_accuracy']:.3f}, test {metrics['test_accuracy']:.3f}"
+    return f"{name}: dev {metrics['dev_metric']:.3f}, test {metrics['test_metric']:.3f}"
 
 
 def show(table: Table) -> None:
@@ -45,7 +45,7 @@ def show(table: Table) -> None:
     comparison = table.comparison
     for condition in comparison.conditions:
         shown = RichTable(title=condition, box=SIMPLE)
-        for column, title in enumerate(table.head()):
+        for column, title in enumerate(table.head(condition)):
             shown.add_column(title, no_wrap=column < 2, overflow="fold")
         for row in comparison.rows:
             if row.condition == condition:
@@ -56,7 +56,7 @@ def show(table: Table) -> None:
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """A sentence a test."""
+    """Write a sentence a test."""
     return [
         f"{test.group} - {comparison.reference}: {100 * test.difference:+.1f} points over {test.pairs} "
         f"pairs, p {test.p:.3f}, by Holm {test.adjusted:.3f}"

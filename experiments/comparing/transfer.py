@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from experiments.comparing.experiment_file import Cell, Experiment
+from experiments.comparing.experiment_file import Experiment, GridCell
 from experiments.config import load_config
 from spt.architecture import PromptLayers
 from spt.errors import InputError
 
 
-def transfer_cells(source: Path, config: Path, overrides: Mapping[str, Any], seeds: int) -> list[Cell]:
-    """The runs of two groups over seeds: 'searched' as the configuration says, 'transferred' from the source.
+def transfer_cells(source: Path, config: Path, overrides: Mapping[str, Any], seeds: int) -> list[GridCell]:
+    """List runs of two groups over seeds: 'searched' as the config says, 'transferred' from the source.
 
     Args:
         source: a run's folder, or an architecture.json. Layers go to the same relative depth.

@@ -22,7 +22,7 @@ TREC = Path(__file__).with_name("truth_trec_l6_k2.json")
 
 @dataclass(frozen=True)
 class Entry:
-    """One training: dev and test accuracy in [0, 1], and the FLOPs it took."""
+    """One training: the task's metric on dev and on test, and the FLOPs it took."""
 
     dev: float
     test: float
@@ -55,22 +55,24 @@ class TruthTable:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+            run = content["run"]
+            metric = run["task"]["metric"]
             entries = {
                 tuple(record["layers"]): {
                     seed: Entry(dev, test, flops)
                     for seed, dev, test, flops in zip(
                         record["seeds"],
-                        record["dev_accuracy"],
-                        record["test_accuracy"],
+                        _scores(record, "dev", metric),
+                        _scores(record, "test", metric),
                         record["train_flops"],
                         strict=True,
                     )
                 }
                 for record in content["records"]
             }
-            run = content["run"]
             setting = {
                 "task": run["task"]["name"],
+                "metric": metric,
                 "backbone": run["backbone"]["name"],
                 "train_size": run["data"]["train_size"],
                 "layers_total": content["layers_total"],
@@ -86,31 +88,31 @@ class TruthTable:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds, the same for every subset."""
+        """List the seeds, the same for every subset."""
         return tuple(next(iter(self.entries.values())))
 
     @cached_property
     def budget(self) -> Budget:
-        """The space: exactly K of all layers."""
+        """Return the space: exactly K of all layers."""
         return Budget(self.total, len(next(iter(self.entries))))
 
     def judges(self, metrics: Mapping[str, Any]) -> bool:
-        """Whether a run is of this table's task, backbone, training rows and space."""
+        """Tell whether a run is of this table's task, metric, backbone, training rows and space."""
         same = all(metrics.get(key) == value for key, value in self.setting.items())
         return same and tuple(metrics["layers"]) in self.entries
 
     def test(self, layers: Layers, seeds: tuple[int, ...] | None = None) -> float:
-        """Mean test accuracy of a subset over seeds; all by default."""
+        """Return the mean test metric of a subset over seeds; all by default."""
         chosen = self.seeds if seeds is None else seeds
         return fmean(self.entries[layers][seed].test for seed in chosen)
 
     def _halves(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Every way to choose on one half of the seeds and to score on the other."""
+        """Yield every way to choose on one half of the seeds and to score on the other."""
         for half in combinations(self.seeds, len(self.seeds) // 2):
             yield half, tuple(seed for seed in self.seeds if seed not in half)
 
     def regret(self, layers: Layers) -> float:
-        """Test accuracy lost against the best subset, in [-1, 1]; below 0 for a luckier choice than the best.
+        """Return the test metric lost against the best subset; below 0 for a luckier choice than the best.
 
         The best is chosen on half of the seeds and scored, as `layers` is, on the other half, so that noise
         does not count as regret; the mean over all halves. Source: ours.
@@ -122,7 +124,7 @@ class TruthTable:
         return fmean(losses)
 
     def kendall(self, scores: Mapping[int, float]) -> float | None:
-        """Kendall's tau-b, in [-1, 1], of the sum of a subset's layer scores with its mean test accuracy.
+        """Return Kendall's tau-b, in [-1, 1], of a subset's summed layer scores with its mean test metric.
 
         None where a layer has no score, or where equal scores rank nothing.
         """
@@ -134,7 +136,7 @@ class TruthTable:
         return None if isnan(tau) else tau
 
     def spread(self) -> dict[str, float]:
-        """How much the choice of layers matters, beside noise, in accuracy.
+        """Tell how much the choice of layers matters, beside noise, in the task's metric.
 
         `choice` is the standard deviation of the subsets' true means: that of the measured means with the
         share of noise taken out; `seed` that of one training from its subset's mean.
@@ -147,3 +149,12 @@ class TruthTable:
         )
         choice = max(0.0, pstdev(means) ** 2 - within / seeds) ** 0.5
         return {"choice": choice, "seed": within**0.5, "best": max(means), "worst": min(means)}
+
+
+def _scores(record: Mapping[str, Any], split: str, metric: str) -> list[float]:
+    """Return the task's metric of each seed; a table of accuracies alone, as older ones are, has no other."""
+    key = (
+        f"{split}_accuracy" if metric == "accuracy" and f"{split}_metric" not in record else f"{split}_metric"
+    )
+    scores: list[float] = record[key]
+    return scores

@@ -47,7 +47,7 @@ class RecordedParameters(TrialCommandChannel):  # type: ignore[misc]
         sequence: int,
         value: Any,
     ) -> None:
-        """As NNI's own."""
+        """Send a metric through NNI's own channel."""
         self._channel.send_metric(type, parameter_id, trial_job_id, sequence, value)
 
     def _recorded(self) -> str:

@@ -58,7 +58,7 @@ class Trial:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended without success."""
+        """Tell whether it ended without success."""
         return self.status in FAILED_TRIALS
 
 
@@ -100,7 +100,7 @@ class NniExperiment:
 
     @property
     def url(self) -> str:
-        """Of the web UI."""
+        """Return the address of the web UI."""
         return f"http://localhost:{self.port}"
 
     def __enter__(self) -> "NniExperiment":
@@ -144,7 +144,7 @@ class NniExperiment:
         self._note_processes()
 
     def _tuner_connects(self) -> bool:
-        """False if NNI gave up on a tuner that is alive; a dead one is for `watch` to explain."""
+        """Tell whether NNI did not give up on a tuner that is alive; a dead one is for `watch` to explain."""
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             self._note_processes()
@@ -156,7 +156,7 @@ class NniExperiment:
         return True
 
     def status(self) -> str:
-        """NNI's status of the experiment, for example RUNNING.
+        """Return NNI's status of the experiment, for example RUNNING.
 
         Raises:
             ExperimentError: the manager does not answer.
@@ -164,7 +164,7 @@ class NniExperiment:
         return str(self._get("check-status")["status"])
 
     def trials(self) -> list[Trial]:
-        """All trials so far, in order.
+        """List all trials so far, in order.
 
         Raises:
             ExperimentError: the manager does not answer.
@@ -235,7 +235,7 @@ class NniExperiment:
         return self._tuner is not None and not _alive(self._tuner)
 
     def _reason(self) -> str:
-        """The last error that the tuner or the manager wrote."""
+        """Return the last error that the tuner or the manager wrote."""
         log = self.folder / "log" / "nnictl_stderr.log"
         if not log.is_file():
             return f"Look into {self.folder}."
@@ -265,7 +265,7 @@ def _usable_port(wanted: int | None) -> int:
 
 
 def _manager_of(port: int | None) -> psutil.Process | None:
-    """The process of NNI's manager at a port."""
+    """Look for the process of NNI's manager at a port."""
     for process in psutil.process_iter():
         command = _command(process)
         is_manager = any(part.endswith("main.js") for part in command) and "--port" in command
@@ -307,7 +307,7 @@ def _trial(job: Mapping[str, Any], curve: list[tuple[int, float]]) -> Trial:
 
 
 def _number(data: str | None) -> float | None:
-    """A metric as NNI stores it, JSON in JSON: a number, or a dict with 'default'."""
+    """Read a metric as NNI stores it, JSON in JSON: a number, or a dict with 'default'."""
     value = data
     for _ in range(2):
         if isinstance(value, str):

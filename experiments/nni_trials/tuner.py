@@ -31,7 +31,7 @@ JOB = "trial_job_id"
 
 
 def objective(value: Any) -> float | None:
-    """The finite number in a final result (a number, or a dict with 'default'), or None."""
+    """Return the finite number in a final result (a number, or a dict with 'default'), or None."""
     if isinstance(value, Mapping):
         value = value.get("default")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -97,7 +97,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]
 
     @property
     def study(self) -> optuna.Study:
-        """The study, to look at."""
+        """Return the study, to look at."""
         return self._study
 
     @_ends_on_error
@@ -165,7 +165,7 @@ class OptunaTuner(Tuner):  # type: ignore[misc]
                     self._study.add_trial(trial)
 
     def _on_exit(self) -> None:
-        """NNI's tuner process ends; NNI may have asked for more trials than it ran."""
+        """Tell what still runs as failed: NNI may have asked for more trials than it ran."""
         self._fail_running()
 
     def _fail_running(self) -> None:

@@ -17,7 +17,7 @@ from experiments.paths import is_moved
 from spt.errors import InputError
 from spt.files import write_text
 from spt.modes import without_memory_mode
-from spt.provenance import machine, versions
+from spt.provenance import Provenance
 
 # keys that a run may go on with changed, because they do not change its numbers
 CHANGEABLE = ("name", "threads", "cache", "cache_gb", "search.engine")
@@ -122,11 +122,7 @@ class RunFolder:
             self.check(config)
             path = self.path / "config.yml"
             if not path.exists():
-                content = {
-                    "run": config.model_dump(mode="json"),
-                    "versions": versions(),
-                    "machine": machine(),
-                }
+                content = {"run": config.model_dump(mode="json"), **Provenance.now().as_json()}
                 write_text(path, yaml.safe_dump(content, sort_keys=False))
             yield
 

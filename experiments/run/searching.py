@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from experiments.config import RunConfig
 from experiments.run.estimates import dev_flops, training_flops
+from experiments.run.results import SearchResult
 from experiments.run.training import OnStageEpoch, record_epochs
 from search_spaces.budget import Budget, Layers
 from search_spaces.named_layers import named_layers
@@ -43,7 +44,7 @@ def search(
     train: TrainCandidate,
     engine: ExecutionEngine | None = None,
     on_epoch: OnStageEpoch | None = None,
-) -> dict[str, Any]:
+) -> SearchResult:
     """Find layers with the configuration's strategy, and charge the ledger for it.
 
     Args:
@@ -55,16 +56,13 @@ def search(
         engine: runs the candidates; one after the other in this process by default.
         on_epoch: told the epochs of a hyper-network's training.
 
-    Returns:
-        What search.json holds.
-
     Raises:
         TrialFailed: if the search's loss is not finite, or every candidate fails.
     """
     name = config.search.strategy
     if name == "manual":
         layers = _named(workbench, config).layers
-        return {"layers": layers, "evaluations": 0, "seconds": 0.0, "steps": 0, "flops": 0}
+        return SearchResult(layers, evaluations=0, search_seconds=0.0, search_steps=0, search_flops=0)
     if name in ONE_SHOT:
         return _one_shot(workbench, config, folder, ledger, on_epoch)
     return _multi_trial(workbench, config, folder, ledger, train, engine)
@@ -133,7 +131,7 @@ def _reserved(workbench: Workbench, config: RunConfig) -> float:
 
 def _one_shot(
     workbench: Workbench, config: RunConfig, folder: Path, ledger: Ledger, on_epoch: OnStageEpoch | None
-) -> dict[str, Any]:
+) -> SearchResult:
     """Train a hyper-network, and derive."""
     search = config.search
     space = PromptLayerSpace(workbench.factory, _budget(workbench, config))
@@ -157,20 +155,19 @@ def _one_shot(
     ledger.charge("derivation", strategy.derivation_flops)
     if search.inherit:
         save_file(_inherited(space, derived.layers), folder / "inherited.safetensors")
-    result = {
-        "layers": derived.layers,
-        "derivation": strategy.derivation,
-        "scores": derived.scores,
-        "gates": strategy.gates,
-        "evaluations": derived.evaluations,
-        "seconds": strategy.seconds,
-        "steps": steps,
-        "flops": ledger.flops,
-        "derivation_flops": strategy.derivation_flops,
-    }
-    if search.compare_derivations:
-        result["derivations"] = {rule: _counted(strategy, rule) for rule in strategy.rules}
-    return result
+    every_rule = strategy.rules if search.compare_derivations else ()
+    return SearchResult(
+        layers=derived.layers,
+        evaluations=derived.evaluations,
+        search_seconds=strategy.seconds,
+        search_steps=steps,
+        search_flops=ledger.flops,
+        derivation_flops=strategy.derivation_flops,
+        derivation=strategy.derivation,
+        scores=derived.scores,
+        gates=strategy.gates,
+        derivations={rule: _counted(strategy, rule) for rule in every_rule} or None,
+    )
 
 
 def _counted(strategy: OneShot, rule: str) -> dict[str, Any]:
@@ -189,7 +186,7 @@ def _multi_trial(
     ledger: Ledger,
     train: TrainCandidate,
     engine: ExecutionEngine | None,
-) -> dict[str, Any]:
+) -> SearchResult:
     """Train candidates, and keep the best."""
     search = config.search
     candidates = explore(
@@ -204,14 +201,14 @@ def _multi_trial(
     )
     best = candidates.best()
     others = [tried for tried in candidates.tried if tried is not best]
-    return {
-        "layers": best.layers,
-        "evaluations": len(candidates.tried),
-        "seconds": sum(tried.seconds for tried in others),
-        "steps": sum(tried.steps for tried in others),
-        # the best one's training is the run's
-        "flops": sum(tried.flops for tried in others),
-    }
+    # the best one's training is the run's
+    return SearchResult(
+        layers=best.layers,
+        evaluations=len(candidates.tried),
+        search_seconds=sum(tried.seconds for tried in others),
+        search_steps=sum(tried.steps for tried in others),
+        search_flops=sum(tried.flops for tried in others),
+    )
 
 
 def _inherited(space: PromptedModel, layers: Layers) -> dict[str, torch.Tensor]:

@@ -1,41 +1,49 @@
 """What a run folder has to show so far, in a few lines."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from experiments.run.results import RunMetrics, SearchResult
+from spt.architecture import PromptLayers
+from spt.metrics import TITLES
+
 
 def summary(folder: Path) -> dict[str, str]:
-    """Name -> value of what the finished stages of a run found."""
-    search = _read(folder / "search" / "search.json")
-    train = _read(folder / "train" / "train.json")
-    metrics = _read(folder / "metrics.json")
-    architecture = _read(folder / "architecture.json")
-    layers = ", ".join(map(str, architecture["layers"])) or "none"
-    found = {"layers": f"{layers} of 0 to {architecture['total'] - 1}"}
-    if search.get("gates"):
-        found["gates"] = _by_layer(search["gates"], 2)
-    if search.get("scores") and search["scores"] != search.get("gates"):
-        found[f"{search['derivation']} scores"] = _by_layer(search["scores"], 3)
-    if metrics:
-        found |= _scores(metrics)
-    elif train:
-        found["best dev score"] = percent(train["dev"])
-    seconds = {"search": search.get("seconds"), "training": train.get("seconds")}
-    found["seconds"] = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items() if value)
-    found["folder"] = str(folder)
-    return {name: value for name, value in found.items() if value}
+    """Return name -> value of what the finished stages of a run found.
+
+    Raises:
+        InputError: for a result that no run wrote.
+    """
+    architecture = PromptLayers.load(folder / "architecture.json")
+    search = SearchResult.read(folder / "search" / "search.json")
+    training = _read(folder / "train" / "train.json")
+    layers = ", ".join(map(str, architecture.layers)) or "none"
+    lines = {"layers": f"{layers} of 0 to {architecture.total - 1}"}
+    if search.gates:
+        lines["gates"] = _by_layer(search.gates, 2)
+    if search.scores and search.scores != search.gates:
+        lines[f"{search.derivation} scores"] = _by_layer(search.scores, 3)
+    if (folder / "metrics.json").exists():
+        lines |= _scores(RunMetrics.read(folder / "metrics.json"))
+    elif training:
+        lines["best dev score"] = percent(training["dev"])
+    seconds = {"search": search.search_seconds, "training": training.get("seconds")}
+    lines["seconds"] = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items() if value)
+    lines["folder"] = str(folder)
+    return {name: value for name, value in lines.items() if value}
 
 
-def _by_layer(values: dict[str, float], decimals: int) -> str:
+def _by_layer(values: Mapping[int, float], decimals: int) -> str:
     return "  ".join(f"{layer}: {value:.{decimals}f}" for layer, value in values.items())
 
 
 def table(folder: Path) -> Table:
-    """The summary as a rich table."""
+    """Make a rich table of the summary."""
     shown = Table(show_header=False)
     for name, value in summary(folder).items():
         shown.add_row(name, Text(value))
@@ -43,22 +51,22 @@ def table(folder: Path) -> Table:
 
 
 def percent(fraction: float) -> str:
-    """0.8066 -> '80.7 %'."""
+    """Write a fraction as percent: 0.8066 -> '80.7 %'."""
     return f"{100 * fraction:.1f} %"
 
 
-def _scores(metrics: dict[str, Any]) -> dict[str, str]:
-    scores = {
-        "dev accuracy": percent(metrics["dev_accuracy"]),
-        "test accuracy": percent(metrics["test_accuracy"]),
-        "test F1": percent(metrics["f1"]),
+def _scores(metrics: RunMetrics) -> dict[str, str]:
+    """Write the task's metric first; accuracy and F1 follow where they are not it."""
+    title = TITLES[metrics.metric]
+    prompt, head = metrics.prompt_parameters, metrics.head_parameters
+    return {
+        f"dev {title}": percent(metrics.dev_metric),
+        f"test {title}": percent(metrics.test_metric),
+        "dev accuracy": percent(metrics.dev_accuracy),
+        "test accuracy": percent(metrics.test_accuracy),
+        "test F1": percent(metrics.test_f1),
+        "tunable parameters": f"{prompt + head:,} (prompt {prompt:,} + head {head:,})",
     }
-    if metrics["test_metric"] != metrics["test_accuracy"]:
-        scores["dev score"] = percent(metrics["dev_metric"])
-        scores["test score"] = percent(metrics["test_metric"])
-    prompt, head = metrics["prompt_parameters"], metrics["head_parameters"]
-    scores["tunable parameters"] = f"{prompt + head:,} (prompt {prompt:,} + head {head:,})"
-    return scores
 
 
 def _read(path: Path) -> dict[str, Any]:

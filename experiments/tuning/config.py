@@ -22,12 +22,14 @@ from experiments.keys import assign, bad_config, read_tree
 from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
 from spt.errors import InputError, unknown
+from spt.metrics import TITLES
 
-# what a trial can be judged by, all of it known without the test split
+# what a trial can be judged by, all of it known without the test split; dev_accuracy is another name of
+# dev_metric where the task's metric is accuracy
 OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = MappingProxyType(
     {
-        "dev_accuracy": "maximize",
         "dev_metric": "maximize",
+        "dev_accuracy": "maximize",
         "total_flops": "minimize",
         "train_flops": "minimize",
         "tunable_parameters": "minimize",
@@ -71,7 +73,7 @@ class TuneConfig(BaseModel):
     seed: int = Field(0, ge=0, description="Of the sampler; run.seed is that of every trial's run.")
     sampler: str = Field("tpe", description="tpe, random, gp or cmaes.")
     objectives: tuple[str, ...] = Field(
-        ("dev_accuracy",),
+        ("dev_metric",),
         min_length=1,
         description=f"One, or several for a Pareto set: {', '.join(OBJECTIVES)}.",
     )
@@ -133,6 +135,13 @@ class TuneConfig(BaseModel):
         problems = []
         if self.run.search.engine.kind == "ray":
             problems.append("run.search.engine.kind is ray, but trials are Ray's already; use sequential")
+        if "dev_accuracy" in self.objectives and self.run.task.metric != "accuracy":
+            problems.append(
+                f"objectives has dev_accuracy, but dev selects by {TITLES[self.run.task.metric]}; name "
+                "dev_metric, or set run.task.metric to accuracy"
+            )
+        if {"dev_metric", "dev_accuracy"} <= set(self.objectives):
+            problems.append("objectives has dev_metric and dev_accuracy, which are the same; name one")
         if self.asha and len(self.objectives) > 1:
             problems.append("asha stops trials by one objective, but there are several; set asha: null")
         for name, distribution in self.distributions.items():
@@ -147,16 +156,16 @@ class TuneConfig(BaseModel):
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        """The search space in Optuna's terms."""
+        """Return the search space in Optuna's terms."""
         return distributions(self.search_space)
 
     @property
     def directions(self) -> list[str]:
-        """'maximize' or 'minimize' for each objective."""
+        """Return 'maximize' or 'minimize' for each objective."""
         return [OBJECTIVES[objective] for objective in self.objectives]
 
     def trial_run(self, parameters: Mapping[str, Any]) -> RunConfig:
-        """The base run with a trial's values over it.
+        """Put a trial's values over the base run.
 
         Raises:
             InputError: naming every problem together.

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.searcher import ATTEMPTS, failure
-from spt.provenance import machine, versions
+from spt.provenance import Provenance
 from spt.reports.charts import as_svg
 from spt.reports.page import Figure, Section, write_page
 
@@ -56,7 +56,7 @@ def write_study_report(
         f"{ended} of {config.trials} trials, sampler {config.sampler}, seed {config.seed}, "
         f"for {' and '.join(config.objectives)}",
         sections,
-        {"command": "spt tune", "versions": versions(), "machine": machine()},
+        Provenance.now("spt tune").as_json(),
     )
 
 

@@ -49,11 +49,11 @@ class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
         self._left = deque(optuna.Trial(study, trial._trial_id) for trial in running)
 
     def set_search_properties(self, metric: Any, mode: Any, config: dict[str, Any], **spec: Any) -> bool:
-        """Everything is set already."""
+        """Refuse what Tune would set: the study has it already."""
         return metric is None and mode is None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """One trial: its Optuna number, its parameters, and where an earlier session's run of it is."""
+        """Suggest a trial: its Optuna number, its parameters, and where an earlier session's run of it is."""
         if self._left:
             trial = self._left.popleft()
         elif len(self._ot_study.get_trials(deepcopy=False)) < self.trials:
@@ -113,7 +113,7 @@ class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
         self._ot_trials[trial_id].set_user_attr(CHECKPOINT, path)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing beside the journal is worth saving; Tune wants a file."""
+        """Write the file that Tune wants; the journal has all that is worth saving."""
         Path(checkpoint_path).write_text("The study is in its journal.\n", encoding="utf-8")
 
 
@@ -123,6 +123,6 @@ def note_failure(study: optuna.Study, number: int, reason: str) -> None:
 
 
 def failure(study: optuna.Study, number: int) -> str | None:
-    """Why a trial failed."""
+    """Say why a trial failed; None for one that did not."""
     reason = study.user_attrs.get(f"failure of trial {number}")
     return None if reason is None else str(reason)

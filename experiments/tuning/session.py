@@ -15,6 +15,7 @@ import optuna
 import yaml
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
+from pydantic import ValidationError
 from ray import tune as ray_tune
 
 from experiments.cluster.connect import check_feasible, cluster, nodes
@@ -31,8 +32,8 @@ from experiments.tuning.trial import METRICS, Runner, run_trial, trial
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
 
-# what may change when a study goes on: none of it changes what a trial gives
-NEUTRAL = {"trials", "concurrency", "resources", "max_failures"}
+# keys of a study that may change as it goes on: none of them changes what a trial gives
+MAY_CHANGE = {"trials", "concurrency", "resources", "max_failures"}
 SESSIONS = "sessions"
 # Tune's own output is replaced by our table; several objectives are only known at the end
 SETTINGS = {
@@ -113,13 +114,23 @@ def _check_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
         return
     if not resume:
         raise InputError(f"'{folder}' holds a study. Go on with it with --resume, or choose another folder.")
-    before, now = yaml.safe_load(path.read_text(encoding="utf-8")), _dump(config)
-    changed = sorted({key for key in before.keys() | now.keys() if before.get(key) != now.get(key)} - NEUTRAL)
+    before, now = _stored_config(path), _dump(config)
+    different = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
+    changed = sorted(different - MAY_CHANGE)
     if changed:
         raise InputError(
             f"The study in '{folder}' has another configuration (different: {', '.join(changed)}). "
-            f"It goes on only with its own; {', '.join(sorted(NEUTRAL))} may change."
+            f"It goes on only with its own; {', '.join(sorted(MAY_CHANGE))} may change."
         )
+
+
+def _stored_config(path: Path) -> dict[str, Any]:
+    """Read a study's tune.yml, with the defaults of the options that are newer than it."""
+    stored: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return _dump(TuneConfig.model_validate(stored))
+    except ValidationError:
+        return stored
 
 
 def _check_cluster(config: TuneConfig) -> None:
@@ -200,23 +211,23 @@ class Notes(ray_tune.Callback):  # type: ignore[misc]
         self.storage = storage
 
     def on_checkpoint(self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any) -> None:
-        """Session, trial and checkpoint are the last three folders."""
+        """Note a trial's checkpoint by its last three folders: session, trial and checkpoint."""
         path = "/".join([self.storage, *Path(checkpoint.path).parts[-3:]])
         self.search.note_checkpoint(trial.trial_id, path)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """The last of the errors that a trial was given up for."""
+        """Note the last of the errors that a trial was given up for."""
         lines = str(trial.get_error() or "its worker died").strip().splitlines()
         note_failure(self.study, trial.config["number"], lines[-1])
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The best trial, or with several objectives the Pareto set, best first by the first objective."""
+    """List the best trial, or with several objectives the Pareto set, best first by the first objective."""
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         return []
     first = study.directions[0] == optuna.study.StudyDirection.MAXIMIZE
     chosen = study.best_trials if len(study.directions) > 1 else [study.best_trial]
-    return sorted(chosen, key=lambda found: found.values[0], reverse=first)
+    return sorted(chosen, key=lambda trial: trial.values[0], reverse=first)
 
 
 def write_results(config: TuneConfig, folder: Path, study: optuna.Study) -> None:
@@ -228,26 +239,26 @@ def write_results(config: TuneConfig, folder: Path, study: optuna.Study) -> None
     if len(config.objectives) > 1:
         shutil.rmtree(folder / "pareto", ignore_errors=True)
         (folder / "pareto").mkdir()
-        for found in chosen:
-            write_text(folder / "pareto" / f"trial_{found.number:04d}.yml", _run_yaml(config, found))
+        for best in chosen:
+            write_text(folder / "pareto" / f"trial_{best.number:04d}.yml", _run_yaml(config, best))
     write_study_report(folder / "report.html", study, config, chosen)
 
 
-def _run_yaml(config: TuneConfig, found: FrozenTrial) -> str:
-    """The run of a trial as a config for `spt run`."""
+def _run_yaml(config: TuneConfig, ended: FrozenTrial) -> str:
+    """Write the run of a trial as a config for `spt run`."""
     values = ", ".join(
-        f"{name} {value:g}" for name, value in zip(config.objectives, found.values, strict=True)
+        f"{name} {value:g}" for name, value in zip(config.objectives, ended.values, strict=True)
     )
-    run = config.trial_run(found.params).model_copy(update={"name": f"{config.name}-trial-{found.number}"})
+    run = config.trial_run(ended.params).model_copy(update={"name": f"{config.name}-trial-{ended.number}"})
     text = yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    return f"# trial {found.number} of the study '{config.name}': {values}\n{text}"
+    return f"# trial {ended.number} of the study '{config.name}': {values}\n{text}"
 
 
-def _fetch(found: FrozenTrial, folder: Path) -> None:
+def _fetch(ended: FrozenTrial, folder: Path) -> None:
     """Copy the run folder of a trial out of the study's storage."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    ray_tune.Checkpoint(found.user_attrs[CHECKPOINT]).to_directory(partial)
+    ray_tune.Checkpoint(ended.user_attrs[CHECKPOINT]).to_directory(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
@@ -262,17 +273,17 @@ def _check_ended(config: TuneConfig, study: optuna.Study) -> None:
 
 
 def summary(config: TuneConfig, folder: Path, study: optuna.Study) -> str:
-    """The best trials and where everything is, in a few lines."""
+    """Write the best trials and where everything is, in a few lines."""
     lines = []
-    for found in best_trials(study):
-        values = zip(config.objectives, found.values, strict=True)
-        lines.append(f"trial {found.number}: {', '.join(f'{name} {value:g}' for name, value in values)}")
+    for best in best_trials(study):
+        values = zip(config.objectives, best.values, strict=True)
+        lines.append(f"trial {best.number}: {', '.join(f'{name} {value:g}' for name, value in values)}")
     return "\n".join([*lines, f"best config: {folder / 'best.yml'}", f"report: {folder / 'report.html'}"])
 
 
-def metrics_of(found: FrozenTrial) -> Mapping[str, float]:
-    """All numbers of a completed trial's run."""
-    metrics: Mapping[str, float] = found.user_attrs[METRICS]
+def metrics_of(ended: FrozenTrial) -> Mapping[str, float]:
+    """Return all numbers of a completed trial's run."""
+    metrics: Mapping[str, float] = ended.user_attrs[METRICS]
     return metrics
 
 

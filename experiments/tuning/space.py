@@ -20,7 +20,7 @@ INSTEAD = {
 
 
 def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-    """Optuna's distribution for each parameter of an NNI search space.
+    """Make Optuna's distribution for each parameter of an NNI search space.
 
     Args:
         space: name -> {"_type": ..., "_value": [...]}, where the type and value are one of
@@ -33,15 +33,15 @@ def distributions(space: Mapping[str, Any]) -> dict[str, BaseDistribution]:
     """
     if not isinstance(space, Mapping) or not space:
         raise InputError(f"The search space is {space!r}, but must name at least one parameter.")
-    found, problems = {}, []
+    by_name, problems = {}, []
     for name, description in space.items():
         try:
-            found[name] = _distribution(description)
+            by_name[name] = _distribution(description)
         except ValueError as error:
             problems.append(f"{name}: {error}")
     if problems:
         raise InputError(f"Cannot use the search space: {'; '.join(problems)}")
-    return found
+    return by_name
 
 
 def _distribution(description: Any) -> BaseDistribution:

@@ -24,7 +24,7 @@ SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
 
 
 def make_sampler(name: str, seed: int | None) -> BaseSampler:
-    """A new sampler; `seed` None draws differently each time.
+    """Make a sampler; `seed` None draws differently each time.
 
     Raises:
         InputError: the name is unknown, or the sampler's package is missing.
@@ -39,7 +39,7 @@ def make_sampler(name: str, seed: int | None) -> BaseSampler:
 def open_study(
     name: str, directions: Sequence[str], sampler: str, seed: int | None, journal: Path | None
 ) -> optuna.Study:
-    """The study in a journal file, made if it is not there; in memory without a file.
+    """Open the study in a journal file, or make it there; in memory without a file.
 
     Args:
         name: of the study in the journal.
@@ -66,7 +66,7 @@ def open_study(
 
 
 def check_compatible(study: optuna.Study, wanted: Mapping[str, BaseDistribution]) -> None:
-    """Optuna allows other ranges within a study, but not other choices or kinds.
+    """Check that a study takes distributions: Optuna allows it other ranges, but no other choices or kinds.
 
     Raises:
         InputError: a parameter has trials of another kind.

@@ -33,11 +33,11 @@ class LiveTable(Callback):  # type: ignore[misc]
         self.live.update(self._table(trials))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A line for a trial that ended or was stopped."""
+        """Print a line for a trial that ended or was stopped."""
         self._say(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A line for a trial that was given up."""
+        """Print a line for a trial that was given up."""
         self._say(trial)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
@@ -63,6 +63,7 @@ class LiveTable(Callback):  # type: ignore[misc]
 
 def _cells(trial: Any, config: TuneConfig) -> list[str]:
     result = trial.last_result or {}
+    # the final report has the metrics of the best epoch, an earlier one that of its own
     dev = result.get(METRICS, {}).get("dev_metric", result.get(DEV))
     parameters = trial.config["parameters"]
     return [

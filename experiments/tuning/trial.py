@@ -21,11 +21,13 @@ from experiments.run.training import OnStageEpoch
 from experiments.tuning.config import TuneConfig
 from spt.errors import InputError, TrialFailed
 
-# a whole run: config, folder, who is told each epoch, what all trials share -> metrics
+# runs to the end: config, folder, who is told each epoch, what all trials share -> metrics
 Runner = Callable[[RunConfig, Path, OnStageEpoch, SharedWorkbench | None], Mapping[str, Any]]
 # keys of a report
 DEV, EPOCH, FINAL, FAILURE, METRICS = "dev", "epoch", "final", "failure", "metrics"
 NODE, PID, RESUMED_AT = "node", "pid", "resumed_at"
+# among the metrics: wall time of the attempt that ended the trial
+ATTEMPT_SECONDS = "attempt_seconds"
 
 
 def run_trial(
@@ -33,7 +35,8 @@ def run_trial(
 ) -> Mapping[str, Any]:
     """Run a trial's configuration, over the shared workbench where it is of the same data and backbone."""
     serves = shared is not None and shared.serves(config)
-    return pipeline.run(config, folder, on_epoch, shared.open(config) if shared and serves else None)
+    workbench = shared.open(config) if shared and serves else None
+    return pipeline.run(config, folder, on_epoch, workbench).as_json()
 
 
 def trial(
@@ -70,7 +73,7 @@ def trial(
 
 
 class Reporter:
-    """Tells Tune what a run tells, and saves the run's folder each time.
+    """Reports to Tune what a run reports, and saves the run's folder each time.
 
     Args:
         folder: of the run.
@@ -92,14 +95,14 @@ class Reporter:
         self._report({})
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
-        """The final report: all numbers among the metrics, and the seconds of this attempt."""
-        self.epoch = metrics.get("epochs", self.epoch)
+        """Report all numbers among the metrics, and the seconds of this attempt, for the last time."""
+        self.epoch = metrics.get("train_epochs", self.epoch)
         numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
         seconds = time.monotonic() - self.began
-        self._report({METRICS: {**numbers, "seconds": seconds}, FINAL: True})
+        self._report({METRICS: {**numbers, ATTEMPT_SECONDS: seconds}, FINAL: True})
 
     def fail(self, reason: str) -> None:
-        """The final report of a run that cannot give numbers."""
+        """Report for the last time, of a run that cannot give numbers."""
         self._report({FAILURE: reason, FINAL: True})
 
     def _report(self, values: Mapping[str, Any]) -> None:
@@ -116,11 +119,11 @@ def _restore(folder: Path, earlier: str | None) -> int:
     if checkpoint is None:
         return 0
     checkpoint.to_directory(folder)
-    return sum(_kept_epochs(folder / stage) for stage in ("search", "train"))
+    return sum(_done_epochs(folder / stage) for stage in ("search", "train"))
 
 
-def _kept_epochs(stage: Path) -> int:
-    """Of a stage that goes on, the epoch told of last is repeated: it is told before it is saved."""
+def _done_epochs(stage: Path) -> int:
+    """Count a stage's epochs that are not repeated: the last one of an unfinished stage may not be saved."""
     history = stage / "history.jsonl"
     epochs = len(history.read_text(encoding="utf-8").splitlines()) if history.exists() else 0
     return epochs if (stage / f"{stage.name}.json").exists() else max(0, epochs - 1)

@@ -12,6 +12,7 @@ import yaml
 from spt.architecture import PromptLayers
 from spt.assets import BACKBONES
 from spt.files import write_text
+from spt.metrics import TITLES
 from spt.reports.charts import gate_chart, learning_chart
 from spt.reports.page import templates
 from spt.serving.neighbours import Reading
@@ -40,6 +41,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
         versions=config["versions"],
         machine=config["machine"],
         metrics=metrics,
+        metric=TITLES[metrics["metric"]],
         layers=_stack(architecture, metrics["gates"] or {}, metrics["scores"] or {}),
         gate_chart=gate_chart(gates, architecture.layers) if gates else None,
         learning_chart=learning_chart(curves) if any(curves.values()) else None,
@@ -67,6 +69,7 @@ def write_model_card(folder: Path, metrics: Mapping[str, Any]) -> Path:
         architecture=PromptLayers.of(**saved["architecture"]),
         versions=saved["versions"],
         metrics=metrics,
+        metric=TITLES[spec.task.metric],
         backbone_licence=embedded.licence if embedded else None,
     )
     write_text(path, text)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import record, tuning
-from experiments.comparing.grid import Outcome
+from experiments.comparing.grid import RunOutcome
 from spt.data.loading import load_splits
 from spt.errors import TrialFailed
 
@@ -40,15 +40,17 @@ def test_a_study_tunes_the_shipped_space_around_the_same_run() -> None:
 def fake_tune(run: Any, _folder: Path, _trials: int) -> dict[str, Any]:
     # 2 points better in seed 0, 4 points in seed 1
     gain = 0.02 * (run.seed + 1)
-    return {"parameters": {}, "dev_accuracy": 0.9, "test_accuracy": 0.7 + gain, "seconds": 1.0, "states": {}}
+    return {"parameters": {}, "dev_metric": 0.9, "test_metric": 0.7 + gain, "states": {}}
 
 
 @pytest.fixture
 def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    metrics = {"dev_accuracy": 0.8, "test_accuracy": 0.7}
+    metrics = {"dev_metric": 0.8, "test_metric": 0.7}
     monkeypatch.setattr(tuning, "cluster", nullcontext)
     monkeypatch.setattr(tuning, "measure_overhead", lambda _: {"ratio": 1.1})
-    monkeypatch.setattr(tuning, "run_grid", lambda configs, *_, **__: {n: Outcome(metrics) for n in configs})
+    monkeypatch.setattr(
+        tuning, "run_grid", lambda configs, *_, **__: {n: RunOutcome(metrics) for n in configs}
+    )
     monkeypatch.setattr(tuning, "tune_one", fake_tune)
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     return tmp_path
@@ -76,7 +78,7 @@ def test_what_is_done_is_not_repeated(faked: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_failed_default_run_is_no_number(faked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = Outcome(failure="the loss is nan")
+    failed = RunOutcome(failure="the loss is nan")
     monkeypatch.setattr(tuning, "run_grid", lambda configs, *_, **__: dict.fromkeys(configs, failed))
     with pytest.raises(TrialFailed, match="the loss is nan"):
         tuning.measure(faked / "runs", tasks=["trec"], seeds=range(2), say=lambda _: None)

@@ -1,9 +1,9 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import pytest
 import yaml
@@ -12,18 +12,14 @@ from rich.console import Console
 from experiments import baselines, demo
 from experiments.config import RunConfig, load_config
 from experiments.nni_trials.experiment import ExperimentError, Trial
+from experiments.run.results import RunMetrics
 from experiments.tuning.space import distributions
 from spt.errors import InputError
+from tests.support.metrics import run_metrics
 
-METRICS = {
-    "layers": [3, 5],
-    "layers_total": 6,
-    "dev_accuracy": 0.9,
-    "test_accuracy": 0.88,
-    "tunable_parameters": 25222,
-    "search_seconds": 60.0,
-    "train_seconds": 40.0,
-}
+METRICS = run_metrics(
+    metric="f1", layers=(3, 5), dev_metric=0.9, test_metric=0.88, test_accuracy=0.99, tunable_parameters=25222
+)
 
 
 def trial(number: int, status: str, result: float | None = None, log: Path = Path()) -> Trial:
@@ -69,10 +65,10 @@ Runner = Callable[..., tuple[int, str]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """Runs the demo over given trials: its exit code and what it printed."""
 
-    def baseline(config: RunConfig, kind: str, folder: Path) -> dict[str, Any]:
+    def baseline(config: RunConfig, kind: str, folder: Path) -> RunMetrics:
         assert config == load_config(demo.CONFIG)
         folder.mkdir()
-        return {**METRICS, "layers": [], "test_accuracy": {"head": 0.8, "input_prompt": 0.85}[kind]}
+        return replace(METRICS, layers=(), test_metric={"head": 0.8, "input_prompt": 0.85}[kind])
 
     monkeypatch.setattr(demo, "NniExperiment", FakeExperiment)
     monkeypatch.setattr(baselines, "baseline", baseline)
@@ -84,8 +80,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
         for one in looks[-1]:
             folder = tmp_path / "E" / one.id
             folder.mkdir(parents=True, exist_ok=True)
-            metrics = {**METRICS, "dev_accuracy": one.result}
-            (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+            replace(METRICS, dev_metric=one.result or 0.0).write(folder / "metrics.json")
         printed = io.StringIO()
         console = Console(file=printed, width=120, force_terminal=terminal, highlight=False)
         return demo.run_demo(console, tmp_path / "demo"), printed.getvalue()
@@ -108,14 +103,15 @@ def test_it_shows_and_writes_the_best_trial_beside_the_baselines(
     code, printed = run([trial(0, "RUNNING")], DONE, terminal=terminal)
     assert code == 0
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text(encoding="utf-8"))
-    assert summary["metrics"] == METRICS
+    assert summary["metrics"] == METRICS.as_json()
     assert summary["best_trial"] == "T2"
-    assert summary["baselines"]["head"]["test_accuracy"] == 0.8
-    assert summary["baselines"]["input_prompt"]["test_accuracy"] == 0.85
+    assert summary["baselines"]["head"]["test_metric"] == 0.8
+    assert summary["baselines"]["input_prompt"]["test_metric"] == 0.85
     assert (summary["trials"], summary["failed_trials"]) == (4, 1)
-    assert (summary["experiment_id"], summary["seconds"] >= 0) == ("E", True)
-    for text in ("layers 3, 5 of 0-5", "head alone", "input prompt", "85.0 %", "25,222", "nnictl view E"):
+    assert (summary["experiment_id"], summary["wall_seconds"] >= 0) == ("E", True)
+    for text in ("layers 3, 5 of 0-5", "head alone", "input prompt", "85.0 %", "88.0 %", "test F1", "25,222"):
         assert text in printed
+    assert "nnictl view E" in printed and "99.0 %" not in printed
     assert str(tmp_path / "E" / "T2") in printed
 
 
@@ -124,7 +120,7 @@ def test_without_a_terminal_each_change_is_one_line(run: Runner) -> None:
     _, printed = run(running, running, [trial(0, "SUCCEEDED", 0.8)])
     assert [line for line in printed.splitlines() if line.startswith("Trial")] == [
         "Trial 0: searching",
-        "Trial 0: succeeded, dev accuracy 80.0 %",
+        "Trial 0: succeeded, dev 80.0 %",
     ]
 
 

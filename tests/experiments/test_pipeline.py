@@ -18,6 +18,7 @@ from experiments.baselines import baseline
 from experiments.pipeline import run
 from experiments.run import searching, training
 from experiments.run.folder import RunFolder
+from experiments.run.results import RunMetrics
 from experiments.run.training import load_workbench
 from spt.architecture import PromptLayers
 from spt.backbones import registry
@@ -58,7 +59,8 @@ METRICS = {
     "seed": int,
     "dev_accuracy": float,
     "test_accuracy": float,
-    "f1": float,
+    "test_f1": float,
+    "metric": str,
     "dev_metric": float,
     "test_metric": float,
     "gates": dict,
@@ -69,19 +71,22 @@ METRICS = {
     "tunable_parameters": int,
     "search_seconds": float,
     "train_seconds": float,
+    "total_seconds": float,
     "search_steps": int,
     "search_flops": int,
     "train_flops": int,
     "total_flops": int,
-    "steps": int,
-    "epochs": int,
+    "train_steps": int,
+    "train_epochs": int,
     "train_size": int,
     "dev_size": int,
     "test_size": int,
+    "command": type(None),
+    "date": str,
     "versions": dict,
     "machine": dict,
 }
-TIMES = {"search_seconds", "train_seconds"}
+TIMES = {"search_seconds", "train_seconds", "total_seconds"}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +102,7 @@ def config(home: Path, **sections: Any) -> Any:
     return tiny_config(home, **merged)
 
 
-Whole = tuple[Path, dict[str, Any], list[tuple[str, int, float]]]
+Whole = tuple[Path, RunMetrics, list[tuple[str, int, float]]]
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +124,8 @@ def histories(folder: Path) -> dict[str, str]:
     }
 
 
-def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metrics.items() if name not in TIMES}
+def timeless(metrics: RunMetrics) -> dict[str, Any]:
+    return {name: value for name, value in metrics.as_json().items() if name not in TIMES}
 
 
 def read(path: Path) -> Any:
@@ -133,40 +138,42 @@ def test_a_run_leaves_exactly_these_files(whole: Whole) -> None:
 
 def test_metrics_have_these_keys_and_are_those_of_the_file(whole: Whole) -> None:
     folder, metrics, _ = whole
-    assert metrics.keys() == METRICS.keys()
-    assert [name for name, kind in METRICS.items() if type(metrics[name]) is not kind] == []
-    assert read(folder / "metrics.json") == metrics
+    content = read(folder / "metrics.json")
+    assert {name: type(value) for name, value in content.items()} == METRICS
+    assert content == metrics.as_json()
+    assert RunMetrics.read(folder / "metrics.json") == metrics
 
 
 def test_metrics_are_what_the_files_and_the_model_say(whole: Whole, home: Path) -> None:
     folder, metrics, _ = whole
-    assert metrics["layers"] == read(folder / "architecture.json")["layers"]
-    assert (len(metrics["layers"]), metrics["layers_total"]) == (2, LAYERS)
-    scores = metrics["scores"]
-    assert metrics["layers"] == sorted(sorted(map(int, scores), key=lambda layer: -scores[str(layer)])[:2])
-    assert metrics["gates"].keys() == scores.keys()
-    assert (metrics["train_size"], metrics["dev_size"], metrics["test_size"]) == (120, 20, 20)
+    assert list(metrics.layers) == read(folder / "architecture.json")["layers"]
+    assert (len(metrics.layers), metrics.layers_total) == (2, LAYERS)
+    scores = metrics.scores
+    assert scores is not None and metrics.gates is not None
+    assert list(metrics.layers) == sorted(sorted(scores, key=lambda layer: -scores[layer])[:2])
+    assert metrics.gates.keys() == scores.keys()
+    assert (metrics.train_size, metrics.dev_size, metrics.test_size) == (120, 20, 20)
     # a half of 60 in batches of 8, at every second one also a step of the gates; two epochs of 120
-    assert (metrics["search_steps"], metrics["steps"], metrics["epochs"]) == (8 + 4, 2 * 15, 2)
+    assert (metrics.search_steps, metrics.train_steps, metrics.train_epochs) == (8 + 4, 2 * 15, 2)
     weights = load_file(folder / "model" / "prompt.safetensors")
     heads = sum(w.numel() for name, w in weights.items() if name.startswith("head."))
-    assert metrics["head_parameters"] == heads == 2 * 32 + 2
-    assert metrics["tunable_parameters"] == sum(w.numel() for w in weights.values())
-    assert metrics["prompt_parameters"] == metrics["tunable_parameters"] - heads
+    assert metrics.head_parameters == heads == 2 * 32 + 2
+    assert metrics.tunable_parameters == sum(w.numel() for w in weights.values())
+    assert metrics.prompt_parameters == metrics.tunable_parameters - heads
     loaded = PromptClassifier.from_pretrained(folder / "model")
     workbench = load_workbench(config(home))
     for split in ("dev", "test"):
         batches = workbench.batches(split, loaded.model)
         scores = evaluate(loaded.model, batches.loader, loaded.spec.task)
-        assert scores["accuracy"] == metrics[f"{split}_accuracy"]
-        assert scores["metric"] == metrics[f"{split}_metric"]
+        assert scores["accuracy"] == getattr(metrics, f"{split}_accuracy")
+        assert scores["metric"] == getattr(metrics, f"{split}_metric")
     best = max(score for stage, _, score in whole[2] if stage == "train")
-    assert metrics["dev_accuracy"] == pytest.approx(best)
+    assert metrics.dev_metric == pytest.approx(best)
 
 
 def test_the_config_file_is_the_resolved_config_with_versions(whole: Whole, home: Path) -> None:
     saved = yaml.safe_load((whole[0] / "config.yml").read_text(encoding="utf-8"))
-    assert saved.keys() == {"run", "versions", "machine"}
+    assert saved.keys() == {"run", "command", "date", "versions", "machine"}
     assert saved["run"] == config(home).model_dump(mode="json")
     assert {"torch", "nni", "transformers", "python"} <= saved["versions"].keys()
 
@@ -273,7 +280,7 @@ def test_a_finished_run_is_read_back_without_loading_anything(
 ) -> None:
     monkeypatch.setattr(pipeline, "load_workbench", kill)
     assert run(config(home), whole[0]) == whole[1]
-    assert pipeline.search(config(home), whole[0]) == read(whole[0] / "search" / "search.json")
+    assert pipeline.search(config(home), whole[0]).as_json() == read(whole[0] / "search" / "search.json")
 
 
 def test_a_trained_run_that_goes_on_loads_one_backbone(
@@ -325,9 +332,10 @@ def test_a_loss_that_is_not_a_number_fails_the_run(home: Path, tmp_path: Path) -
 def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path) -> None:
     manual = {"strategy": "manual", "manual_layers": [3, 1]}
     metrics = run(config(home, search=manual), tmp_path / "run")
-    assert (metrics["strategy"], metrics["layers"], metrics["gates"]) == ("manual", [1, 3], None)
-    assert (metrics["search_seconds"], metrics["search_steps"]) == (0, 0)
-    assert metrics["total_flops"] == metrics["train_flops"] > 0
+    assert (metrics.strategy, metrics.layers, metrics.gates) == ("manual", (1, 3), None)
+    assert (metrics.search_seconds, metrics.search_steps) == (0, 0)
+    assert metrics.total_seconds == metrics.train_seconds > 0
+    assert metrics.total_flops == metrics.train_flops > 0
     assert files(tmp_path / "run") == FILES - {
         "search/gates.jsonl",
         "search/history.jsonl",
@@ -338,9 +346,9 @@ def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path)
 def test_baselines_are_the_head_alone_and_a_free_prompt_at_the_input(home: Path, tmp_path: Path) -> None:
     head = baseline(config(home), "head", tmp_path / "head")
     free = baseline(config(home), "input_prompt", tmp_path / "free")
-    assert (head["layers"], head["prompt_parameters"], head["head_parameters"]) == ([], 0, 66)
-    assert (free["layers"], free["prompt_parameters"], free["head_parameters"]) == ([0], 3 * 32, 66)
-    assert head["steps"] == free["steps"] == 30
+    assert (head.layers, head.prompt_parameters, head.head_parameters) == ((), 0, 66)
+    assert (free.layers, free.prompt_parameters, free.head_parameters) == ((0,), 3 * 32, 66)
+    assert head.train_steps == free.train_steps == 30
     names = load_file(tmp_path / "free" / "model" / "prompt.safetensors").keys()
     assert names == {"choices.0.generator.vectors", "head.linear.weight", "head.linear.bias"}
 
@@ -349,9 +357,9 @@ def test_a_verbalizer_runs_on_the_masked_language_model(home: Path, tmp_path: Pa
     verbalizer = {"kind": "verbalizer"}
     manual = {"strategy": "manual", "manual_layers": [1]}
     metrics = run(config(home, head=verbalizer, search=manual), tmp_path / "run")
-    assert metrics["head_parameters"] == 0 < metrics["prompt_parameters"]
+    assert metrics.head_parameters == 0 < metrics.prompt_parameters
     zero_shot = baseline(config(home, head=verbalizer), "head", tmp_path / "zero-shot")
-    assert (zero_shot["tunable_parameters"], zero_shot["steps"], zero_shot["epochs"]) == (0, 0, 0)
+    assert (zero_shot.tunable_parameters, zero_shot.train_steps, zero_shot.train_epochs) == (0, 0, 0)
     classifier = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
     assert {answer.label for answer in classifier.predict(["the film was great"])} <= {"bad", "good"}
 
@@ -370,7 +378,7 @@ def test_inherit_starts_the_retraining_from_the_search(
     monkeypatch.setattr(training, "fit", watched)
     inheriting = config(home, search={"inherit": True})
     metrics = run(inheriting, tmp_path / "run")
-    assert metrics["layers"] == whole[1]["layers"]
+    assert metrics.layers == whole[1].layers
     inherited = load_file(tmp_path / "run" / "search" / "inherited.safetensors")
     (start,) = starts
     assert start.keys() == inherited.keys()
@@ -379,7 +387,7 @@ def test_inherit_starts_the_retraining_from_the_search(
     model = load_workbench(inheriting).factory.model(layers)
     assert not any(torch.equal(p, start[name]) for name, p in trained(model))
     searched = load_state(tmp_path / "run" / "search" / "last.ckpt")
-    layer = metrics["layers"][0]
+    layer = metrics.layers[0]
     key = f"training_module._model.choices.{layer}.gated.insert.generator.bias"
     assert torch.equal(searched["state_dict"][key], start[f"choices.{layer}.generator.bias"])
 
@@ -415,7 +423,7 @@ def test_a_cached_run_ends_with_the_accuracy_of_an_uncached_one(
         )
         found[mode] = run(config, tmp_path / mode)
     for score in ("dev_accuracy", "test_accuracy"):
-        assert found["disk"][score] == found["off"][score]
+        assert getattr(found["disk"], score) == getattr(found["off"], score)
     assert (tmp_path / "cache" / "prefixes").is_dir()
 
 

@@ -24,8 +24,8 @@ WARP: dict[str, Any] = {
 
 def test_a_run_trains_vectors_among_words_and_for_classes(tmp_path: Path) -> None:
     metrics = run(tiny_config(tmp_path, **WARP), tmp_path / "run")
-    assert metrics["prompt_parameters"] == 3 * 32
-    assert metrics["head_parameters"] == 2 * 32
+    assert metrics.prompt_parameters == 3 * 32
+    assert metrics.head_parameters == 2 * 32
     loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
     assert loaded.predict(["the film was dull"])[0].label in ("bad", "good")
     with pytest.raises(InputError, match="stand among the words of their templates"):

@@ -4,6 +4,7 @@ import math
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nni
@@ -17,11 +18,13 @@ from experiments.nni_trials.channel import RecordedParameters
 from spt.errors import TrialFailed
 
 METRICS = {
+    "metric": "f1",
+    "dev_metric": 0.7,
     "dev_accuracy": 0.9,
     "test_accuracy": 0.8,
     "layers": [3, 5],
     "task": "trec",
-    "f1": math.nan,
+    "test_f1": math.nan,
     "ok": True,
 }
 
@@ -40,12 +43,12 @@ class Reports:
 def reports(monkeypatch: pytest.MonkeyPatch) -> Reports:
     found = Reports()
 
-    def run(config: RunConfig, folder: Path, on_epoch: Callable[[str, int, float], None]) -> dict[str, Any]:
+    def run(config: RunConfig, folder: Path, on_epoch: Callable[[str, int, float], None]) -> Any:
         found.config, found.folder = config, folder
         on_epoch("search", 0, 0.1)
         on_epoch("train", 0, 0.2)
         on_epoch("train", 1, 0.3)
-        return METRICS
+        return SimpleNamespace(as_json=lambda: METRICS)
 
     monkeypatch.setattr(trial.pipeline, "run", run)
     monkeypatch.setattr(nni, "report_intermediate_result", found.intermediate.append)
@@ -64,7 +67,7 @@ def test_by_hand_it_runs_in_the_runs_folder_and_reports_numbers(config: Path, re
     assert trial.main(["--config", str(config), "--runs", "there"]) == 0
     assert reports.folder == Path("there/small")
     assert reports.intermediate == [0.2, 0.3]
-    assert reports.final == [{"default": 0.9, "dev_accuracy": 0.9, "test_accuracy": 0.8}]
+    assert reports.final == [{"default": 0.7, "dev_metric": 0.7, "dev_accuracy": 0.9, "test_accuracy": 0.8}]
 
 
 def test_in_nni_it_takes_the_parameters_as_overrides(
@@ -96,10 +99,10 @@ def test_a_failed_trial_ends_with_1_and_reports_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def run(*_: Any) -> dict[str, Any]:
+    def run(*_: Any) -> Any:
         if how == "raises":
             raise TrialFailed("The loss is nan.")
-        return {"dev_accuracy": math.nan}
+        return SimpleNamespace(as_json=lambda: {"dev_metric": math.nan})
 
     monkeypatch.setattr(trial.pipeline, "run", run)
     assert trial.main(["--config", str(config)]) == 1

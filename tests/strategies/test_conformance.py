@@ -44,8 +44,8 @@ def config(home: Path, name: str, **sections: Any) -> Any:
 
 def searched(home: Path, folder: Path, name: str, **sections: Any) -> dict[str, Any]:
     """What a search found, without its times."""
-    found = pipeline.search(config(home, name, **sections), folder / name)
-    return {key: value for key, value in found.items() if key not in TIMES}
+    result = pipeline.search(config(home, name, **sections), folder / name)
+    return {key: value for key, value in result.as_json().items() if key not in TIMES}
 
 
 def all_searched(home: Path, folder: Path) -> dict[str, Any]:
@@ -204,21 +204,21 @@ def test_a_budget_in_flops_ends_the_search_early_and_is_kept(
     training = json.loads((home / "whole" / "random" / "ledger.json").read_text())["entries"]
     dearest = max(entry["flops"] for entry in training)
     # of the multi-trial ones it pays some candidates; of the one-shot ones half of the search
-    allowed = 2.6 * dearest if name in TRIALS else 0.5 * found[name]["flops"] + 1.8 * dearest
+    allowed = 2.6 * dearest if name in TRIALS else 0.5 * found[name]["search_flops"] + 1.8 * dearest
     metrics = pipeline.run(config(home, name, search={"budget_flops": allowed}), tmp_path / name)
-    assert metrics["total_flops"] <= allowed
-    assert len(metrics["layers"]) == 2
+    assert metrics.total_flops <= allowed
+    assert len(metrics.layers) == 2
     if name in TRIALS:
-        assert 1 <= metrics["evaluations"] < 3
+        assert 1 <= metrics.evaluations < 3
     else:
-        assert 0 < metrics["search_steps"] < found[name]["steps"]
+        assert 0 < metrics.search_steps < found[name]["search_steps"]
     ledger = json.loads((tmp_path / name / "ledger.json").read_text())
-    assert ledger["total_flops"] == metrics["total_flops"] == metrics["search_flops"] + metrics["train_flops"]
+    assert ledger["total_flops"] == metrics.total_flops == metrics.search_flops + metrics.train_flops
     assert ledger["budget_flops"] == allowed
     # a search that was killed after its last step is not trained further
     (tmp_path / name / "architecture.json").unlink()
     again = pipeline.search(config(home, name, search={"budget_flops": allowed}), tmp_path / name)
-    assert tuple(again["layers"]) == tuple(metrics["layers"])
+    assert again.layers == metrics.layers
     assert json.loads((tmp_path / name / "ledger.json").read_text()) == ledger
 
 
@@ -238,8 +238,8 @@ def test_a_failing_candidate_is_reported_and_survived(
     metrics = pipeline.run(config(home, name), tmp_path / name)
     failed = [c["layers"] for c in candidates(tmp_path / name) if c["failure"] == "the loss is nan"]
     assert sorted(failed) == [[0, 1], [0, 3]]
-    assert metrics["evaluations"] == 3
-    assert metrics["layers"] == [1, 3]
+    assert metrics.evaluations == 3
+    assert metrics.layers == (1, 3)
 
 
 @pytest.mark.slow

@@ -58,8 +58,8 @@ def fake_run(
             raise TrialFailed("the loss is nan")
         if epoch == 2 and behaviour == "kill" and first:
             os.kill(os.getpid(), signal.SIGKILL)
-    accuracy = float("nan") if behaviour == "nan" else score(config)
-    return {"dev_accuracy": accuracy, "tunable_parameters": int(1000 * config.search.consistency)}
+    metric = float("nan") if behaviour == "nan" else score(config)
+    return {"dev_metric": metric, "tunable_parameters": int(1000 * config.search.consistency)}
 
 
 def _key(config: RunConfig) -> str:
@@ -109,7 +109,7 @@ def slow_spt_run(config: RunConfig, folder: Path, on_epoch: OnStageEpoch, _asset
         on_epoch(stage, epoch, dev)
         time.sleep(1)
 
-    return pipeline.run(config, folder, slowly)
+    return pipeline.run(config, folder, slowly).as_json()
 
 
 def report_threads(
@@ -117,7 +117,7 @@ def report_threads(
 ) -> dict[str, float]:
     """What a trial sees of its machine."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
-    return {"dev_accuracy": 0.5, "threads": config.threads, "visible": len(visible)}
+    return {"dev_metric": 0.5, "threads": config.threads, "visible": len(visible)}
 
 
 def main(folder: str, plan: str, address: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import record
 from benchmarks.layers import strategies
 from benchmarks.layers.strategies import VARIANTS, measure, summary
-from experiments.comparing.grid import Outcome, outcome_of, run_config
+from experiments.comparing.grid import RunOutcome, outcome_of, run_config
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import TruthTable
 from spt.errors import InputError
@@ -31,14 +31,14 @@ def truth(tmp_path: Path) -> Path:
         {
             "layers": subset,
             "seeds": [0, 1],
-            "dev_accuracy": [sum(subset) / 10, sum(subset) / 10 + 0.01],
-            "test_accuracy": [sum(subset) / 10 + 0.02, sum(subset) / 10],
+            "dev_metric": [sum(subset) / 10, sum(subset) / 10 + 0.01],
+            "test_metric": [sum(subset) / 10 + 0.02, sum(subset) / 10],
             "train_flops": [COST, COST],
             "train_seconds": [1.0, 1.0],
         }
         for subset in SUBSETS
     ]
-    run = tiny_tree(tmp_path, data={"train_size": 48}, training={"epochs": 1})
+    run = tiny_tree(tmp_path, task={"metric": "accuracy"}, data={"train_size": 48}, training={"epochs": 1})
     path = tmp_path / "truth.json"
     path.write_text(json.dumps({"records": records, "layers_total": 4, "run": run}), encoding="utf-8")
     return path
@@ -72,7 +72,7 @@ def test_the_shipped_variants_are_every_strategy_that_searches() -> None:
 
 def in_this_process(
     configs: dict[str, Any], folder: Path, workers: int, on_done: Any, search_only: bool
-) -> dict[str, Outcome]:
+) -> dict[str, RunOutcome]:
     """What run_grid does, without starting processes."""
     assert search_only
     assert workers == 1
@@ -123,9 +123,9 @@ def test_every_variant_is_judged_by_the_table(
     table = TruthTable.load(truth)
     for found in records:
         assert found["regret"] == pytest.approx(table.regret(tuple(found["layers"])))
-        assert found["train_flops"] <= 6 * COST
+        assert found["total_flops"] <= 6 * COST
     assert [r["regret"] for r in records if r["variant"] == "all"] == [0, 0]
-    assert [r["train_flops"] for r in records if r["variant"] == "all"] == [6 * COST, 6 * COST]
+    assert [r["total_flops"] for r in records if r["variant"] == "all"] == [6 * COST, 6 * COST]
     rules = [r["derivation"] for r in records if (r["variant"], r["seed"]) == ("darts", 0)]
     assert rules == ["top_k", "ablation", "pruned"]
     assert [r["derivation"] for r in records if (r["variant"], r["seed"]) == ("shared", 1)] == ["pruned"]
@@ -142,11 +142,11 @@ def test_every_variant_is_judged_by_the_table(
     for found in records:
         if found["derivation"]:
             # the retraining is that of the table, and scoring dev costs something
-            assert found["train_flops"] > COST
+            assert found["total_flops"] > COST
             scores = {int(layer): score for layer, score in found["scores"].items()}
             if found["kendall_tau"] is not None:
                 assert found["kendall_tau"] == pytest.approx(table.kendall(scores))
-    flops = {r["derivation"]: r["train_flops"] for r in records if (r["variant"], r["seed"]) == ("darts", 0)}
+    flops = {r["derivation"]: r["total_flops"] for r in records if (r["variant"], r["seed"]) == ("darts", 0)}
     assert flops["ablation"] > flops["pruned"] > flops["top_k"]
     rows = {(row["variant"], row["derivation"]): row for row in content["summary"]}
     assert rows["all", None]["regret"] == {"mean": 0.0, "sd": 0.0, "n": 2}
@@ -159,9 +159,10 @@ def test_failures_are_left_out_of_the_summary() -> None:
         "variant": "a",
         "derivation": None,
         "layers": (0, 1),
-        "test_accuracy": 0.8,
+        "metric": "accuracy",
+        "test_metric": 0.8,
         "regret": 0.1,
-        "train_flops": 5,
+        "total_flops": 5,
         "kendall_tau": None,
     }
     (row,) = summary([whole, {**whole, "regret": 0.3, "layers": (1, 2)}, {"variant": "a", "failure": "no"}])

@@ -12,7 +12,7 @@ from benchmarks import record
 from benchmarks.methods import runs as method_runs
 from benchmarks.methods.bench import Cell, MethodBench
 from benchmarks.methods.measure import best_rates, beyond, measure
-from experiments.comparing.grid import Job, OnDone, Outcome, outcome_of
+from experiments.comparing.grid import Job, OnDone, RunOutcome, outcome_of
 from spt.errors import InputError
 from tests.support.tiny import tiny_tree
 
@@ -32,7 +32,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def run_jobs(
         jobs: Mapping[str, Job], folder: Path, _workers: int, on_done: OnDone, **__: Any
-    ) -> dict[str, Outcome]:
+    ) -> dict[str, RunOutcome]:
         called.extend(jobs)
         found = {name: outcome_of(job, folder / name) for name, job in jobs.items()}
         for name, outcome in found.items():
@@ -85,11 +85,20 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
         ("lora", 0),
         ("lora", 1),
     ]
-    keys = {"task", "shots", "condition", "tunable_parameters", "learning_rate", "train_flops", "seconds"}
+    keys = {
+        "task",
+        "shots",
+        "condition",
+        "tunable_parameters",
+        "learning_rate",
+        "metric",
+        "total_flops",
+        "total_seconds",
+    }
     for line in records:
         assert keys <= line.keys()
-        assert line["bytes"] > 0 and line["peak_bytes"] > 10**7 and line["train_flops"] > 0
-    sweep = {(line["method"], line["learning_rate"]): line["dev_accuracy"] for line in found["sweep"]}
+        assert line["bytes"] > 0 and line["peak_bytes"] > 10**7 and line["total_flops"] > 0
+    sweep = {(line["method"], line["learning_rate"]): line["dev_metric"] for line in found["sweep"]}
     rates = {rate for method, rate in sweep if method == "late"}
     assert {0.001, 0.01} < rates and {rate for method, rate in sweep if method == "lora"} == {0.01}
     best = max(rates, key=lambda rate: (sweep["late", rate], -rate))
@@ -143,8 +152,9 @@ def test_what_another_machine_measured_is_kept_where_methods_are_added(
     measure(path, tmp_path / "first", ["lora"], ["all"], workers=1, add=True)
     before = written(results)
     assert groups(before["records"]) == groups(before["sweep"]) == [("all", "lora"), ("more", "lora")]
-    monkeypatch.setattr("experiments.pipeline.versions", lambda: {"torch": "9"})
-    measure(path, tmp_path / "second", ["head"], workers=1, add=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("spt.provenance.versions", lambda: {"torch": "9"})
+        measure(path, tmp_path / "second", ["head"], workers=1, add=True)
     found = written(results)
     everything = [("all", "head"), ("all", "lora"), ("more", "head"), ("more", "lora")]
     assert groups(found["records"]) == groups(found["sweep"]) == everything
@@ -207,7 +217,7 @@ def test_a_method_that_fails_at_every_rate_is_reported_as_failed(
     records = written(results)["records"]
     failed = [r for r in records if r["method"] == "broken"]
     assert len(failed) == 2
-    assert all("no learning rate worked" in r["failure"] and "dev_accuracy" not in r for r in failed)
+    assert all("no learning rate worked" in r["failure"] and "dev_metric" not in r for r in failed)
     before = len(here)
     assert measure(path, tmp_path / "runs", only_finished=True) == 2
     assert written(results)["records"] == records
@@ -218,9 +228,9 @@ def test_a_method_that_fails_at_every_rate_is_reported_as_failed(
         measure(path, tmp_path / "runs", overrides=overrides, only_finished=True)
 
 
-def cells(scores: Iterable[tuple[float, float | None]]) -> dict[Cell, Outcome]:
+def cells(scores: Iterable[tuple[float, float | None]]) -> dict[Cell, RunOutcome]:
     return {
-        Cell("m", "c", 0, rate): Outcome(failure="x") if dev is None else Outcome({"dev_accuracy": dev})
+        Cell("m", "c", 0, rate): RunOutcome(failure="x") if dev is None else RunOutcome({"dev_metric": dev})
         for rate, dev in scores
     }
 

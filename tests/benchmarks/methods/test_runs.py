@@ -26,11 +26,11 @@ def test_their_layers_can_be_searched_and_the_result_is_read_back(
         tmp_path, prompt=prompt, search={"epochs": 1, "inherit": True}, training={"epochs": 1, "patience": 1}
     )
     metrics = run(config, tmp_path / "run")
-    assert len(metrics["layers"]) == 2
+    assert len(metrics.layers) == 2
     trained = train(config, tmp_path / "run")
     loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
     assert loaded.predict(TEXTS) == trained.predict(TEXTS)
-    chosen = [loaded.model.choices[layer] for layer in metrics["layers"]]
+    chosen = [loaded.model.choices[layer] for layer in metrics.layers]
     parts = {id(getattr(choice.generator, "shared", choice.generator)) for choice in chosen}
     assert len(parts) == (1 if loaded.spec.prompt.shared else 2)
     assert all(choice.adds == (prompt.get("combine") == "add") for choice in chosen)

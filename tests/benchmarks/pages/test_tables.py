@@ -24,7 +24,7 @@ from benchmarks.pages.tables import (
     tuning,
 )
 from experiments.comparing.compare import COLUMNS
-from experiments.comparing.groups import Comparison, Record
+from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import write_results
 
 
@@ -139,22 +139,23 @@ def test_each_derivation_of_a_search_has_a_row_judged_by_the_truth(results: Path
 
 
 def test_a_comparison_is_listed_from_the_files_that_spt_compare_writes(results: Path) -> None:
-    def record(strategy: str, seed: int, accuracy: float) -> Record:
+    def record(strategy: str, seed: int, accuracy: float) -> RunRecord:
         metrics = {
-            "dev_accuracy": accuracy - 0.02,
-            "test_accuracy": accuracy,
+            "metric": "accuracy",
+            "dev_metric": accuracy - 0.02,
+            "test_metric": accuracy,
             "total_flops": 4e12,
-            "seconds": 90.0,
+            "total_seconds": 90.0,
             "train_size": 500,
             "layers": [seed, 3],
             "layers_total": 6,
         }
-        return Record(strategy, "sst2", seed, {}, metrics)
+        return RunRecord(strategy, "sst2", seed, {}, metrics)
 
     records = [
         record(s, seed, a + seed / 100) for s, a in (("spt_darts", 0.8), ("random", 0.7)) for seed in (0, 1)
     ]
-    compared = Comparison(records, [column.metric for column in COLUMNS])
+    compared = Comparison(records, [column.key for column in COLUMNS])
     write_results(results, "title", compared, COLUMNS, "spt compare compare.yml")
     (results / "results.json").rename(results / "comparison.json")
     lines = comparison().splitlines()

@@ -30,7 +30,7 @@ def test_a_run_over_shared_assets_gives_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config(tmp_path)
-    whole = pipeline.run(config, tmp_path / "whole")
+    whole = pipeline.run(config, tmp_path / "whole").as_json()
     assets = travelled(share(load_workbench(config), config))
     for loads in ("load_backbone", "load_tokenizer", "load_splits", "encode"):
         monkeypatch.setattr(f"spt.workbench.{loads}", lambda *_, **__: pytest.fail("something was loaded"))

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 import experiments
 from experiments.cli import app
 from experiments.comparing import compare as compare_module
-from experiments.comparing.compare import folder_names, record
+from experiments.comparing.compare import folder_names, record_of
 from experiments.comparing.experiment_file import Experiment, flat
-from experiments.comparing.grid import Outcome, finished, outcome_of, run_config
+from experiments.comparing.grid import RunOutcome, is_finished, outcome_of, read_result, run_config
 from experiments.comparing.truth import Entry, TruthTable
 from experiments.config import RunConfig
 from experiments.nni_trials.experiment import NniExperiment
@@ -61,16 +61,16 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def run_grid(
         configs: Mapping[str, RunConfig], folder: Path, _workers: int, on_done: Any
-    ) -> dict[str, Outcome]:
-        found = {}
+    ) -> dict[str, RunOutcome]:
+        outcomes = {}
         for name, config in configs.items():
-            outcome = finished(config, folder / name, search_only=False)
-            if outcome is None:
+            if is_finished(config, folder / name):
+                outcomes[name] = RunOutcome(read_result(folder / name))
+            else:
                 trained.append(name)
-                outcome = outcome_of(partial(run_config, config), folder / name)
-            found[name] = outcome
-            on_done(name, found[name])
-        return found
+                outcomes[name] = outcome_of(partial(run_config, config), folder / name)
+            on_done(name, outcomes[name])
+        return outcomes
 
     monkeypatch.setattr(compare_module, "run_grid", run_grid)
     return trained
@@ -100,7 +100,7 @@ def test_a_comparison_writes_everything_and_trains_nothing_twice(
     for found in results["records"]:
         if found["group"] == "manual (manual_layers=1+2)":
             assert found["metrics"]["layers"] == [1, 2]
-        assert found["metrics"]["total_flops"] > 0 and found["metrics"]["seconds"] > 0
+        assert found["metrics"]["total_flops"] > 0 and found["metrics"]["total_seconds"] > 0
     html = (folder / "report.html").read_text(encoding="utf-8")
     # intervals, layers, ranks, gates of spt_darts
     assert html.count("<svg") == 4
@@ -170,7 +170,7 @@ TRUTH = TruthTable(
         (2,): {seed: Entry(0.5, 0.65, 1) for seed in (0, 1)},
     },
     3,
-    {"task": "trec", "backbone": "minilm-l6", "train_size": 9, "layers_total": 3},
+    {"task": "trec", "metric": "accuracy", "backbone": "minilm-l6", "train_size": 9, "layers_total": 3},
 )
 
 
@@ -178,28 +178,34 @@ def judged(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     (cell,) = Experiment.load(experiment(tmp_path, {"seed": choice(0)})).cells()
     metrics = {
         "task": "trec",
+        "metric": "accuracy",
         "backbone": "minilm-l6",
         "train_size": 9,
         "layers": [2],
         "layers_total": 3,
         "scores": {"0": 0.1, "1": 0.9, "2": 0.5},
-        "search_seconds": 1.0,
-        "train_seconds": 2.0,
         **changes,
     }
-    return dict(record(cell, Outcome(metrics), TRUTH).metrics or {})
+    return dict(record_of(cell, RunOutcome(metrics), TRUTH).metrics or {})
 
 
 def test_the_truth_judges_runs_of_its_space(tmp_path: Path) -> None:
     found = judged(tmp_path)
     assert found["regret"] == pytest.approx(0.05)
     assert found["kendall_tau"] == pytest.approx(1.0)
-    assert found["seconds"] == 3.0
     assert "kendall_tau" not in judged(tmp_path, scores=None)
 
 
 @pytest.mark.parametrize(
-    "other", [{"task": "sst2"}, {"layers": [0, 1]}, {"layers_total": 4}, {"train_size": 8}, {"backbone": "x"}]
+    "other",
+    [
+        {"task": "sst2"},
+        {"metric": "f1"},
+        {"layers": [0, 1]},
+        {"layers_total": 4},
+        {"train_size": 8},
+        {"backbone": "x"},
+    ],
 )
 def test_the_truth_is_silent_about_other_runs(tmp_path: Path, other: dict[str, Any]) -> None:
     assert "regret" not in judged(tmp_path, **other)

@@ -109,6 +109,47 @@ def test_overrides_change_the_base_and_narrow_what_varies(tmp_path: Path) -> Non
         experiment(tmp_path, space).cells({"search.strategy": "darts"})
 
 
+PLAIN = choice({"name": "custom", "metric": "f1"}, {"name": "custom", "metric": "f1", "text": "body"})
+
+
+def test_choices_may_be_plain_mappings(tmp_path: Path) -> None:
+    cells = experiment(tmp_path, {"task": PLAIN, "prompt.length": choice(5)}).cells()
+    assert [cell.config.task.text for cell in cells] == ["text", "body"]
+    # a key of the run that is neither task nor backbone names its groups by what the mappings hold
+    space = {"search.engine": choice({"kind": "ray"}, {"kind": "ray", "cpus": 2})}
+    assert [cell.group for cell in experiment(tmp_path, space).cells()] == ["kind=ray", "kind=ray, cpus=2"]
+
+
+def test_an_override_takes_the_place_of_plain_mappings(tmp_path: Path) -> None:
+    for override, names in (("sst2", ["sst2"]), ([{"name": "trec"}, "mr"], ["trec", "mr"])):
+        cells = experiment(tmp_path, {"task": PLAIN, "prompt.length": choice(5)}).cells({"task": override})
+        assert [cell.config.task.name for cell in cells] == names
+
+
+@pytest.mark.parametrize("override", [["spt_darts", ["manual"]], {"_name": "manual"}, [{}], None])
+def test_an_override_of_named_choices_must_name_them(override: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"'search.strategy' is .*, but the experiment has 'spt_darts', 'man"
+    ):
+        experiment(tmp_path, {"search.strategy": STRATEGIES}).cells({"search.strategy": override})
+
+
+@pytest.mark.parametrize(
+    "spec", [None, 3, ["a"], {}, {"_type": "choice"}, {"_type": "choice", "_value": "a"}]
+)
+def test_a_key_without_choices_is_refused_with_an_override_too(spec: Any, tmp_path: Path) -> None:
+    for overrides in ({}, {"seed": 1}):
+        with pytest.raises(InputError, match="'seed' in the search space is"):
+            experiment(tmp_path, {"seed": spec}).cells(overrides)
+
+
+def test_runs_of_different_metrics_are_not_ranked_together(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"runs on 'trec' have the metrics accuracy, f1.*one value"):
+        experiment(tmp_path, {"task.metric": choice("f1", "accuracy")}, task="trec").cells()
+    space = {"task": choice("sst2", "cola"), "prompt.length": choice(5, 9)}
+    assert len(experiment(tmp_path, space).cells()) == 4
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments.comparing.grid import Outcome, finished, run_config, run_grid
+from experiments.comparing.grid import RunOutcome, is_finished, read_result, run_config, run_grid
 from spt.errors import InputError
 from tests.support.runs import tiny_config
 
@@ -25,7 +25,7 @@ def test_runs_are_done_in_processes_and_read_back(tmp_path: Path) -> None:
     assert sorted(told) == list(found) == ["seed0", "seed1"]
     for name, outcome in found.items():
         written = json.loads((tmp_path / "runs" / name / "metrics.json").read_text(encoding="utf-8"))
-        assert outcome == Outcome(written)
+        assert outcome == RunOutcome(written)
     # neither data nor backbone is needed to read results back
     (tmp_path / "data.csv").unlink()
     assert run_grid(configs, tmp_path / "runs", 1) == found
@@ -35,17 +35,18 @@ def test_what_is_finished_is_of_the_same_config(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, search=MANUAL)
     folder = tmp_path / "run"
     folder.mkdir()
-    assert finished(config, folder, search_only=False) is None
+    assert not is_finished(config, folder)
     (folder / "config.yml").write_text(
         yaml.safe_dump({"run": config.model_dump(mode="json")}), encoding="utf-8"
     )
-    assert finished(config, folder, search_only=False) is None
+    assert not is_finished(config, folder)
     (folder / "metrics.json").write_text('{"test_accuracy": 0.5}', encoding="utf-8")
-    assert finished(config, folder, search_only=False) == Outcome({"test_accuracy": 0.5})
-    renamed = config.model_copy(update={"name": "other", "threads": 3})
-    assert finished(renamed, folder, search_only=False) is not None
-    assert finished(config.model_copy(update={"seed": 9}), folder, search_only=False) is None
-    assert finished(config, folder, search_only=True) is None
+    assert is_finished(config, folder)
+    assert is_finished(config.model_copy(update={"name": "other", "threads": 3}), folder)
+    assert not is_finished(config.model_copy(update={"seed": 9}), folder)
+    assert not is_finished(config, folder, search_only=True)
+    with pytest.raises(InputError, match=r"metrics\.json' is not what a run"):
+        read_result(folder)
 
 
 def test_a_failed_training_is_reported_and_the_rest_runs(tmp_path: Path) -> None:
@@ -65,6 +66,7 @@ def test_bad_input_is_raised(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 from experiments import pipeline
 from experiments.comparing.grid import run_grid
 from tests.support.runs import tiny_config
@@ -76,7 +78,7 @@ def run(config, folder, on_epoch=None):
     if deaths < (9 if config.seed else 1):
         marker.write_text("x" * (deaths + 1))
         os.kill(os.getpid(), signal.SIGKILL)
-    return {"seed": config.seed}
+    return SimpleNamespace(as_json=lambda: {"seed": config.seed})
 
 pipeline.run = run
 if __name__ == "__main__":

@@ -9,46 +9,52 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.columns import Column, Table, percent, points, tera, whole
-from experiments.comparing.groups import Comparison, Record
+from experiments.comparing.columns import Column, Table, percent, points, tera, whole_number
+from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import read_records, write_results
 from experiments.comparing.statistics import Spread
 from experiments.comparing.terminal import sentences, show
 from spt.errors import InputError
 
 COLUMNS = (
-    Column("test_accuracy", "test accuracy", percent),
-    Column("bytes", "bytes on disk", whole),
+    Column("test_metric", "test {metric}", percent),
+    Column("bytes", "bytes on disk", whole_number),
     Column("regret", "regret", points),
 )
 SCORES = {"lora": [0.90, 0.92, 0.94], "prompt": [0.80, 0.81, 0.79], "head": [0.7, 0.7, 0.7]}
 
 
-def records() -> list[Record]:
+def records() -> list[RunRecord]:
     """Three methods on one task over three seeds; the second method failed once more."""
     found = [
-        Record(group, "sst2", seed, {"method": group}, {"test_accuracy": score, "bytes": 1000 * seed})
+        RunRecord(
+            group,
+            "sst2",
+            seed,
+            {"method": group},
+            {"metric": "accuracy", "test_metric": score, "bytes": 1000 * seed},
+        )
         for group, scores in SCORES.items()
         for seed, score in enumerate(scores)
     ]
-    return [*found, Record("prompt", "sst2", 3, {"method": "prompt"}, failure="The loss is nan")]
+    return [*found, RunRecord("prompt", "sst2", 3, {"method": "prompt"}, failure="The loss is nan")]
 
 
-def comparison(found: list[Record] | None = None, reference: str | None = None) -> Comparison:
-    return Comparison(found or records(), [column.metric for column in COLUMNS], reference)
+def comparison(found: list[RunRecord] | None = None, reference: str | None = None) -> Comparison:
+    return Comparison(found or records(), [column.key for column in COLUMNS], reference)
 
 
 def test_rows_hold_the_spread_over_seeds() -> None:
     lora, prompt, _ = comparison().rows
     assert (lora.group, lora.condition, lora.runs, lora.failures) == ("lora", "sst2", 3, {})
-    assert lora.numbers["test_accuracy"].mean == pytest.approx(0.92)
-    assert lora.numbers["test_accuracy"].sd == pytest.approx(0.02)
+    assert lora.numbers["test_metric"].mean == pytest.approx(0.92)
+    assert lora.numbers["test_metric"].sd == pytest.approx(0.02)
     assert prompt.runs == 3 and prompt.failures == {3: "The loss is nan"}
 
 
 def test_the_table_reads_as_people_write_it() -> None:
     table = Table(comparison(), COLUMNS)
-    assert table.head() == ["", "runs", "test accuracy", "bytes on disk"]
+    assert table.head("sst2") == ["", "runs", "test accuracy", "bytes on disk"]
     assert [table.cells(row) for row in table.comparison.rows] == [
         ["lora", "3", "92.0 ± 2.0 %", "1,000"],
         ["prompt", "3, 1 failed", "80.0 ± 1.0 %", "1,000"],
@@ -58,19 +64,25 @@ def test_the_table_reads_as_people_write_it() -> None:
 
 def test_layers_bring_their_columns() -> None:
     found = [
-        Record("spt", "trec", seed, {}, {"test_accuracy": 0.9, "layers": layers, "layers_total": 4})
+        RunRecord(
+            "spt",
+            "trec",
+            seed,
+            {},
+            {"metric": "accuracy", "test_metric": 0.9, "layers": layers, "layers_total": 4},
+        )
         for seed, layers in enumerate([[1, 3], [1, 2]])
     ]
     made = comparison(found)
     assert made.rows[0].shares == [0.0, 1.0, 0.5, 0.5]
     table = Table(made, COLUMNS)
-    assert table.head()[-2:] == ["stability", "layers of each seed"]
+    assert table.head("trec")[-2:] == ["stability", "layers of each seed"]
     assert table.cells(made.rows[0])[-2:] == ["0.33", "1 3; 1 2"]
 
 
 @pytest.mark.parametrize(
     ("format", "text"),
-    [(percent, "91.2 ± 1.0 %"), (points, "+91.2 ± 1.0"), (whole, "1"), (tera, "0.00")],
+    [(percent, "91.2 ± 1.0 %"), (points, "+91.2 ± 1.0"), (whole_number, "1"), (tera, "0.00")],
 )
 def test_numbers_with_and_without_spread(format: Any, text: str) -> None:
     assert format(Spread(0.912, 0.01, 0.9, 0.92, 5)) == text
@@ -100,7 +112,7 @@ def test_ranks_are_over_what_all_groups_have() -> None:
     assert groups == ["lora", "prompt", "head"]
     assert (ranks.mean, ranks.blocks) == ([1.0, 2.0, 3.0], 3)
     # a group that always failed takes no part
-    failed = [Record("dead", "sst2", seed, {}, failure="x") for seed in range(3)]
+    failed = [RunRecord("dead", "sst2", seed, {}, failure="x") for seed in range(3)]
     with_dead = comparison([*records(), *failed]).ranks
     assert with_dead is not None and with_dead[0] == groups
     two = [record for record in records() if record.group != "head"]
@@ -118,7 +130,7 @@ def test_ranks_are_over_what_all_groups_have() -> None:
 )
 def test_a_sweep_of_numbers_is_known(values: list[dict[str, Any]], varied: Any) -> None:
     found = [
-        Record(group, "t", 0, value, {"test_accuracy": 0.5})
+        RunRecord(group, "t", 0, value, {"metric": "accuracy", "test_metric": 0.5})
         for group, value in zip("ab", values, strict=True)
     ]
     assert comparison(found).varied_number == varied
@@ -131,7 +143,7 @@ def gates(seed: int) -> list[dict[str, Any]]:
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     layered = [
-        Record(
+        RunRecord(
             r.group,
             r.condition,
             r.seed,
@@ -182,22 +194,22 @@ def test_json_gives_the_records_back(written: Path) -> None:
 def test_csv_holds_the_same_numbers(written: Path) -> None:
     table = list(csv.DictReader(io.StringIO((written / "table.csv").read_text(encoding="utf-8"))))
     assert [line["group"] for line in table] == list(SCORES)
-    assert float(table[0]["test_accuracy_mean"]) == pytest.approx(0.92)
+    assert float(table[0]["test_metric_mean"]) == pytest.approx(0.92)
     assert (table[1]["runs"], table[1]["failed"]) == ("3", "1")
     runs = list(csv.DictReader(io.StringIO((written / "runs.csv").read_text(encoding="utf-8"))))
     assert len(runs) == 10
-    assert float(runs[1]["test_accuracy"]) == 0.92
-    assert runs[-1]["test_accuracy"] == "" and runs[-1]["failure"] == "The loss is nan"
+    assert float(runs[1]["test_metric"]) == 0.92
+    assert runs[-1]["test_metric"] == "" and runs[-1]["failure"] == "The loss is nan"
 
 
 def test_a_sweep_is_drawn_as_a_line(tmp_path: Path) -> None:
     found = [
-        Record(
+        RunRecord(
             str(value),
             "trec",
             seed,
             {"search.consistency": value},
-            {"test_accuracy": value / 10 + seed / 100},
+            {"metric": "accuracy", "test_metric": value / 10 + seed / 100},
         )
         for value in (0.1, 3.0)
         for seed in (0, 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.truth import TruthTable
+from experiments.comparing.truth import TREC, TruthTable
 from spt.errors import InputError
 
 
@@ -15,13 +15,17 @@ def content(**changes: Any) -> dict[str, Any]:
     tests = {0: [0.60, 0.60, 0.60, 0.60], 1: [0.70, 0.70, 0.70, 0.70], 2: [0.60, 0.60, 0.60, 0.80]}
     return {
         "layers_total": 3,
-        "run": {"task": {"name": "trec"}, "backbone": {"name": "minilm-l6"}, "data": {"train_size": 2000}},
+        "run": {
+            "task": {"name": "trec", "metric": "f1"},
+            "backbone": {"name": "minilm-l6"},
+            "data": {"train_size": 2000},
+        },
         "records": [
             {
                 "layers": [layer],
                 "seeds": [0, 1, 2, 3],
-                "dev_accuracy": [0.5] * 4,
-                "test_accuracy": scores,
+                "dev_metric": [0.5] * 4,
+                "test_metric": scores,
                 "train_flops": [7] * 4,
             }
             for layer, scores in tests.items()
@@ -68,9 +72,33 @@ def test_scores_that_rank_nothing_or_leave_a_layer_out_have_no_kendall(tmp_path:
 def test_a_run_is_judged_only_within_the_space(tmp_path: Path) -> None:
     made = table(tmp_path)
     run = {"task": "trec", "backbone": "minilm-l6", "train_size": 2000, "layers_total": 3, "layers": [1]}
+    run["metric"] = "f1"
     assert made.judges(run)
-    for other in ({"task": "sst2"}, {"layers": [0, 1]}, {"train_size": 100}, {"layers_total": 6}):
+    for other in (
+        {"task": "sst2"},
+        {"metric": "accuracy"},
+        {"layers": [0, 1]},
+        {"train_size": 100},
+        {"layers_total": 6},
+    ):
         assert not made.judges({**run, **other})
+
+
+def test_the_shipped_table_has_accuracies_which_are_the_metric_of_trec() -> None:
+    shipped = TruthTable.load()
+    record = json.loads(TREC.read_text(encoding="utf-8"))["records"][0]
+    entries = shipped.entries[tuple(record["layers"])]
+    assert [entry.test for entry in entries.values()] == record["test_accuracy"]
+    assert [entry.dev for entry in entries.values()] == record["dev_accuracy"]
+    assert shipped.setting["metric"] == "accuracy"
+
+
+def test_accuracies_are_not_taken_for_another_metric(tmp_path: Path) -> None:
+    records = content()["records"]
+    for record in records:
+        record["dev_accuracy"], record["test_accuracy"] = record.pop("dev_metric"), record.pop("test_metric")
+    with pytest.raises(InputError, match=r"not a truth table \('dev_metric'\)"):
+        table(tmp_path, records=records)
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
         load(
             tmp_path,
             trails=3,
-            objectives=["dev_acuracy"],
+            objectives=["dev_metrik"],
             sampler="tpee",
             resources={"cpus": 0, "gpus": 1.5},
             storage_path="somewhere",
@@ -32,7 +32,7 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
     assert message.startswith("9 problem(s)")
     for part in (
         "trails: there is no such key. Did you mean 'trials'?",
-        "Did you mean 'dev_accuracy'?",
+        "Did you mean 'dev_metric'?",
         "Did you mean 'tpe'?",
         "resources.cpus",
         "more than one GPU must be a whole number",
@@ -62,10 +62,20 @@ def test_the_ends_of_the_space_must_be_valid_runs(
 
 
 def test_asha_and_several_objectives_do_not_go_together(tmp_path: Path) -> None:
-    objectives = ["dev_accuracy", "total_flops"]
+    objectives = ["dev_metric", "total_flops"]
     with pytest.raises(InputError, match="set asha: null"):
         load(tmp_path, objectives=objectives)
     assert load(tmp_path, objectives=objectives, asha=None).directions == ["maximize", "minimize"]
+
+
+def test_the_objective_is_the_metric_of_the_task(tmp_path: Path) -> None:
+    assert load(tmp_path).objectives == ("dev_metric",)
+    assert load(tmp_path, objectives=["dev_accuracy"], run={"task": "trec"}).directions == ["maximize"]
+    for task, title in (("cola", "Matthews correlation"), ("mrpc", "mean of accuracy and F1")):
+        with pytest.raises(InputError, match=f"dev selects by {title}; name dev_metric"):
+            load(tmp_path, objectives=["dev_accuracy"], run={"task": task})
+    with pytest.raises(InputError, match="dev_metric and dev_accuracy, which are the same"):
+        load(tmp_path, objectives=["dev_metric", "dev_accuracy"], asha=None)
 
 
 def test_the_test_split_is_no_objective(tmp_path: Path) -> None:

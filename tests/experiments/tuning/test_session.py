@@ -88,7 +88,7 @@ def test_what_optuna_is_told(tmp_path: Path, address: str) -> None:
     assert states(found) == ["COMPLETE", "FAIL", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
     reasons = [failure(found, number) for number in range(6)]
     assert reasons[0] is reasons[4] is reasons[5] is None
-    assert reasons[1] == "dev_accuracy: not a finite number"
+    assert reasons[1] == "dev_metric: not a finite number"
     assert "the disk is full" in str(reasons[2])
     assert reasons[3] == "the loss is nan"
     # only what may pass with another worker is tried again
@@ -206,8 +206,8 @@ def test_a_trial_goes_on_at_another_node_when_its_own_dies(tmp_path: Path, two_n
     assert second["resumed_at"] > 0
     # and with the numbers of a run that nothing happened to
     metrics = metrics_of(found.trials[0])
-    whole = pipeline.run(config.trial_run(found.trials[0].params), tmp_path / "whole")
-    names = ("dev_accuracy", "test_accuracy", "steps", "epochs", "tunable_parameters", "train_flops")
+    whole = pipeline.run(config.trial_run(found.trials[0].params), tmp_path / "whole").as_json()
+    names = ("dev_metric", "test_metric", "train_steps", "train_epochs", "tunable_parameters", "train_flops")
     assert {name: metrics[name] for name in names} == {name: whole[name] for name in names}
 
     # the same without retries: the trial is lost, and said to be
@@ -263,7 +263,7 @@ def test_whole_runs_share_one_backbone_and_leave_all_results(tmp_path: Path, add
             "name": "pareto",
             "trials": 4,
             "concurrency": 2,
-            "objectives": ["dev_accuracy", "tunable_parameters"],
+            "objectives": ["dev_metric", "tunable_parameters"],
             "asha": None,
             "run": tiny_tree(tmp_path, search={"strategy": "manual", "manual_layers": [1, 3]}),
             "searchSpace": {"prompt.length": {"_type": "randint", "_value": [1, 5]}},
@@ -277,7 +277,7 @@ def test_whole_runs_share_one_backbone_and_leave_all_results(tmp_path: Path, add
     chosen = max(found.best_trials, key=lambda trial: trial.values[0])
     assert best.prompt.length == chosen.params["prompt.length"]
     whole = pipeline.run(best, tmp_path / "whole")
-    assert [whole["dev_accuracy"], whole["tunable_parameters"]] == chosen.values
+    assert [whole.dev_metric, whole.tunable_parameters] == chosen.values
     assert (folder / "best" / "model" / "prompt.safetensors").is_file()
     pareto = sorted(path.name for path in (folder / "pareto").iterdir())
     assert pareto == sorted(f"trial_{trial.number:04d}.yml" for trial in found.best_trials)

@@ -20,7 +20,8 @@ METRICS: dict[str, Any] = {
     "seed": 7,
     "dev_accuracy": 0.912,
     "test_accuracy": 0.934,
-    "f1": 0.905,
+    "test_f1": 0.905,
+    "metric": "matthews",
     "dev_metric": 0.871,
     "test_metric": 0.862,
     "gates": GATES,
@@ -31,8 +32,8 @@ METRICS: dict[str, Any] = {
     "search_seconds": 12.3,
     "train_seconds": 45.6,
     "search_steps": 50,
-    "steps": 1_057,
-    "epochs": 3,
+    "train_steps": 1_057,
+    "train_epochs": 3,
     "train_size": 600,
     "dev_size": 300,
     "test_size": 500,
@@ -67,6 +68,17 @@ def test_the_report_shows_numbers_and_layers(tmp_path: Path) -> None:
     stack = re.findall(r'<li class="(\w+)"><span>layer (\d)', html)
     assert stack == [("insert", "2"), ("none", "1"), ("none", "0")]
     assert html.count("<svg") == 2
+
+
+def test_the_report_begins_with_the_metric_that_selects(tmp_path: Path) -> None:
+    fill(tmp_path)
+    html = write_report(tmp_path, METRICS).read_text(encoding="utf-8")
+    assert re.findall(r"<div><b>([^<]*)</b>([^<]*)</div>", html)[:2] == [
+        ("86.2 %", "test Matthews correlation"),
+        ("87.1 %", "dev Matthews correlation"),
+    ]
+    accuracy = write_report(tmp_path, {**METRICS, "metric": "accuracy"}).read_text(encoding="utf-8")
+    assert re.findall(r"</b>([^<]*)</div>", accuracy)[:2] == ["test accuracy", "dev accuracy"]
 
 
 def test_the_report_needs_nothing_from_outside(tmp_path: Path) -> None:
@@ -142,5 +154,5 @@ def test_the_card_warns_where_the_backbone_may_change(tmp_path: Path) -> None:
 
 def test_the_card_adds_the_score_that_selects(tmp_path: Path) -> None:
     assert "86.2 %" not in card(tmp_path)
-    assert "| matthews |" in card(tmp_path, "cola")
+    assert "| Matthews correlation |" in card(tmp_path, "cola")
     assert "86.2 %" in card(tmp_path, "cola")
