@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spt.serving.test_server import classifier
+from tests.support.classifiers import classifier
 from tests.support.loaded import loaded_by, loaded_by_command
 
 CONFIG = Path(__file__).parents[2] / "experiments" / "configs" / "trec.yml"
