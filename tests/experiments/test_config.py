@@ -131,6 +131,11 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     assert config.task == get_task("sst2", metric="f1")
 
 
+def test_the_memory_cache_of_earlier_versions_is_refused_with_what_to_use(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cache: 'memory' is not a mode any more.* Use auto, disk or off"):
+        load_config(write(tmp_path, "cache: memory\n"))
+
+
 def test_off_is_not_false(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, "cache: off\n")).cache == "off"
     assert load_config(None, parse_overrides(["cache=off"])).cache == "off"

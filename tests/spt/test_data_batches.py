@@ -7,9 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning_fabric.utilities import move_data_to_device
 
-from spt.data.batches import BucketedBatches, collate, make_loader
+from spt.data.batches import BucketedBatches, collate, make_loader, to_device
 from spt.data.halves import halves
+from spt.start import Start
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
 TOKENIZER = SimpleNamespace(pad_token_id=7, eos_token_id=9)
@@ -75,6 +77,30 @@ def test_a_batch_is_padded_on_the_right():
     assert batch["rows"].tolist() == [0, 1]
     assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
     assert "token_type_ids" not in collate(examples([2], types=False), pad_id=7)
+
+
+def with_start(lengths, layer=2):
+    """Rows that bring the hidden states of a layer, filled with the row's number."""
+    rows = examples(lengths)
+    states = [torch.full((length, 4), float(row)) for row, length in enumerate(lengths)]
+    return [{**row, "start": Start(layer, hidden)} for row, hidden in zip(rows, states, strict=True)]
+
+
+def test_a_start_is_batched_padded_and_moved_with_its_batch():
+    batch = collate(with_start([1, 3]), pad_id=7)
+    assert batch["start"].layer == 2
+    assert batch["start"].hidden[..., 0].tolist() == [[0, 0, 0], [1, 1, 1]]
+    for moved in (to_device(batch, torch.device("meta")), move_data_to_device(batch, torch.device("meta"))):
+        assert isinstance(moved["start"], Start)
+        assert moved["start"].layer == 2
+        assert moved["start"].hidden.is_meta
+    assert "start" not in collate(examples([2]), pad_id=7)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU pins memory")
+def test_a_start_is_pinned_with_its_batch():
+    (batch,) = make_loader(with_start([1, 3]), TOKENIZER, 2)
+    assert batch["start"].hidden.is_pinned()
 
 
 @pytest.mark.parametrize(("pad", "eos", "used"), [(7, 9, 7), (None, 9, 9), (None, None, 0)])

@@ -59,6 +59,19 @@ def test_a_config_of_an_older_version_without_a_newer_key_goes_on(tmp_path: Path
     folder.check(config)
 
 
+def test_the_memory_cache_of_an_older_version_is_read_as_auto_and_the_run_goes_on(tmp_path: Path) -> None:
+    folder, config = RunFolder(tmp_path / "run"), tiny_config(tmp_path)
+    with folder.claimed(config):
+        pass
+    path = folder.path / "config.yml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["run"]["cache"] = "memory"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    stored = stored_config(folder.path)
+    assert stored is not None and stored.cache == "auto"
+    folder.check(config)
+
+
 def test_the_folder_is_not_made_before_it_is_claimed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.check(tiny_config(tmp_path))

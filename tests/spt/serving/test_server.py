@@ -8,6 +8,7 @@ import pytest
 
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
+from spt.serving import classifier as module
 from spt.serving.classifier import PromptClassifier
 from spt.serving.server import PromptServer, Request
 from tests.support.classifiers import TEXTS, classifier
@@ -74,6 +75,35 @@ def test_saved_prompts_are_served_by_name(classifiers: dict[str, PromptClassifie
     assert len({id(loaded.model.backbone) for loaded in server.classifiers.values()}) == 1
     requests = mixed(["early", "late"])
     assert server.predict(requests) == PromptServer(classifiers).predict(requests)
+
+
+def test_the_backbone_and_the_tokenizer_are_read_once(
+    classifiers: dict[str, PromptClassifier], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {name: tmp_path / name for name in classifiers}
+    for name, folder in folders.items():
+        classifiers[name].save_pretrained(folder)
+    loads: list[str] = []
+    for name in ("load_backbone", "load_tokenizer"):
+        load = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda spec, name=name, load=load: loads.append(name) or load(spec))
+    server = PromptServer.from_pretrained(folders)
+    assert sorted(loads) == ["load_backbone", "load_tokenizer"]
+    assert len({id(loaded.tokenizer) for loaded in server.classifiers.values()}) == 1
+
+
+def test_models_in_training_are_served_without_dropout_and_stay_in_training(home: Path) -> None:
+    served = {
+        name: classifier(home, layers, seed=seed, prompt={"dropout": 0.5})
+        for seed, (name, layers) in enumerate({"early": (0, 2), "late": (3,)}.items())
+    }
+    requests = mixed(["early", "late"])
+    expected = PromptServer(served).predict(requests)
+    server = PromptServer(served)
+    for trained in served.values():
+        trained.model.train()
+    assert server.predict(requests) == server.predict(requests) == expected
+    assert all(trained.model.training for trained in served.values())
 
 
 def test_no_request_no_answer(classifiers: dict[str, PromptClassifier]) -> None:
