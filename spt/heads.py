@@ -20,7 +20,7 @@ IGNORED = -100
 
 
 class Output(NamedTuple):
-    """What a prompted model gives: features [B, H], the head's input, and logits [B, C]."""
+    """Hold what a head gives: features [B, H], its input, and logits [B, C]."""
 
     features: Tensor
     logits: Tensor
@@ -30,7 +30,7 @@ Reduction = Literal["mean", "first", "last"]
 
 
 def reduce_tokens(hidden: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
-    """[B, T, H], mask [B, T] -> [B, H]: the mean, first or last of each row's real tokens."""
+    """Take the mean, first or last of each row's real tokens: [B, T, H], mask [B, T] -> [B, H]."""
     if reduction == "mean":
         weights = mask[..., None].to(hidden.dtype)
         return (hidden * weights).sum(1) / weights.sum(1)
@@ -40,7 +40,7 @@ def reduce_tokens(hidden: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
 
 
 class ClassificationHead(nn.Module):
-    """Reduce to one vector a row, then a trained linear layer."""
+    """Reduce hidden states to one vector a row, and classify it by a trained linear layer."""
 
     def __init__(self, hidden_size: int, classes: int, reduction: Reduction = "mean") -> None:
         super().__init__()
@@ -48,13 +48,13 @@ class ClassificationHead(nn.Module):
         self.linear = nn.Linear(hidden_size, classes)
 
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
-        """hidden [B, T, H] -> features [B, H], logits [B, C]."""
+        """Classify hidden states [B, T, H] -> features [B, H], logits [B, C]."""
         features = reduce_tokens(hidden, batch["attention_mask"], self.reduction)
         return Output(features, self.linear(features))
 
 
 class VerbalizerHead(nn.Module):
-    """The frozen language-model head, read at the mask (or the last token) over one label word a class.
+    """Read the frozen language-model head at the mask (or the last token), over one label word a class.
 
     Nothing in it trains. Source: LPT's protocol (arXiv 2210.11292, section 4).
 
@@ -77,13 +77,13 @@ class VerbalizerHead(nn.Module):
         self._lm_logits = backbone.lm_logits
 
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
-        """hidden [B, T, H] -> features [B, H], logits [B, C]."""
+        """Classify hidden states [B, T, H] -> features [B, H], logits [B, C]."""
         features = at_label(hidden, batch, self.mask_id)
         return Output(features, self._lm_logits(features)[:, self.label_words])
 
 
 def at_label(hidden: Tensor, batch: Mapping[str, Tensor], mask_id: int | None) -> Tensor:
-    """[B, T, H] -> [B, H]: where the label word belongs, the mask or, without one, the last token."""
+    """Take each row's state at the mask or, without one, at the last token: [B, T, H] -> [B, H]."""
     if mask_id is None:
         return reduce_tokens(hidden, batch["attention_mask"], "last")
     at = (batch["input_ids"] == mask_id).int().argmax(1)
@@ -91,7 +91,7 @@ def at_label(hidden: Tensor, batch: Mapping[str, Tensor], mask_id: int | None) -
 
 
 class LabelVectorsHead(nn.Module):
-    """One learned vector a class in the place of the language-model head's word vectors.
+    """Learn one vector a class in the place of the language-model head's word vectors.
 
     The rest of that head stays frozen. Source: WARP (arXiv 2101.00121); starting at the label words' own
     vectors is its start for few-shot training.
@@ -109,13 +109,13 @@ class LabelVectorsHead(nn.Module):
         self._lm_features = backbone.lm_features
 
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
-        """hidden [B, T, H] -> features [B, H], logits [B, C]."""
+        """Classify hidden states [B, T, H] -> features [B, H], logits [B, C]."""
         features = at_label(hidden, batch, self.mask_id)
         return Output(features, self._lm_features(features) @ self.vectors.T)
 
 
 class TextToTextHead(nn.Module):
-    """The log-likelihood that a frozen decoder gives each class's label, all its tokens and the end.
+    """Score each class by the log-likelihood that a frozen decoder gives its label, all tokens and the end.
 
     The likeliest class is what generation constrained to the labels would write. Cross-entropy on these
     scores renormalises over the classes, which is ours; Prompt Tuning (arXiv 2104.08691) maximises the
@@ -139,7 +139,7 @@ class TextToTextHead(nn.Module):
         self._memory, self._decode, self._lm_logits = backbone.memory, backbone.decode, backbone.lm_logits
 
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
-        """hidden [B, T, H] and the prompt -> features [B, H], scores [B, C]."""
+        """Classify hidden states [B, T, H] and the prompt -> features [B, H], scores [B, C]."""
         memory, bias = self._memory(hidden, batch["attention_mask"], prompt)
         rows, classes = len(hidden), len(self.targets)
         states = self._decode(
@@ -164,29 +164,31 @@ def new_classification_head(spec: ModelSpec, backbone: Backbone, tokenizer: Any)
 
 def new_verbalizer_head(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> nn.Module:
     """Make a head that reads the frozen language-model head at one word a class."""
-    return VerbalizerHead(backbone, *_label_words(spec, backbone, tokenizer))
+    return VerbalizerHead(backbone, *_label_tokens(spec, backbone, tokenizer))
 
 
 def new_label_vectors_head(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> nn.Module:
     """Make a head with one learned vector a class, which starts at the class's label word."""
-    return LabelVectorsHead(backbone, *_label_words(spec, backbone, tokenizer))
+    return LabelVectorsHead(backbone, *_label_tokens(spec, backbone, tokenizer))
 
 
 def new_text_to_text_head(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> nn.Module:
     """Make a head that scores the label words by a frozen decoder."""
     if not isinstance(backbone, T5Backbone):
         raise _unsuited(spec, backbone)
-    return TextToTextHead(backbone, label_sequences(tokenizer, _words(spec)))
+    return TextToTextHead(backbone, label_sequences(tokenizer, _label_words(spec)))
 
 
-def _label_words(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> tuple[list[int], int | None]:
+def _label_tokens(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> tuple[list[int], int | None]:
     """Return each class's label word as a token, and the mask token of masked language models."""
     if backbone.encoder_decoder:
         raise _unsuited(spec, backbone)
-    return label_word_ids(tokenizer, _words(spec)), None if backbone.causal else tokenizer.mask_token_id
+    ids = label_word_ids(tokenizer, _label_words(spec))
+    return ids, None if backbone.causal else tokenizer.mask_token_id
 
 
-def _words(spec: ModelSpec) -> Sequence[str]:
+def _label_words(spec: ModelSpec) -> Sequence[str]:
+    """Return the task's label words, and refuse a task without."""
     if spec.task.label_words is None:
         raise InputError(
             f"The {spec.head.kind} head needs a label word for each class, but the task "
@@ -196,6 +198,7 @@ def _words(spec: ModelSpec) -> Sequence[str]:
 
 
 def _unsuited(spec: ModelSpec, backbone: Backbone) -> InputError:
+    """Make the error of a head that reads other backbones."""
     return InputError(
         f"head.kind is {spec.head.kind}, but '{spec.backbone.name}' is "
         f"{'an' if backbone.encoder_decoder else 'no'} encoder-decoder. Use text_to_text for those, "
@@ -204,7 +207,9 @@ def _unsuited(spec: ModelSpec, backbone: Backbone) -> InputError:
 
 
 # (spec, backbone, tokenizer) -> a freshly initialised head
-HEADS: Mapping[str, Callable[[ModelSpec, Backbone, Any], nn.Module]] = {
+NewHead = Callable[[ModelSpec, Backbone, Any], nn.Module]
+# by the names of spec.HeadConfig.kind
+HEADS: Mapping[str, NewHead] = {
     "classification": new_classification_head,
     "verbalizer": new_verbalizer_head,
     "label_vectors": new_label_vectors_head,

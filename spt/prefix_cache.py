@@ -38,14 +38,14 @@ log = logging.getLogger(__name__)
 
 
 class StartedExamples(NamedTuple):
-    """Examples with hidden states to start from, and the FLOPs that those took, whenever that was."""
+    """Hold examples with hidden states to start from, and the FLOPs that those took, whenever that was."""
 
     examples: list[Example]
     flops: int
 
 
 class States(NamedTuple):
-    """Hidden states [total tokens, H] of the examples' real tokens in order, and the FLOPs they took."""
+    """Hold hidden states [total tokens, H] of the examples' real tokens in order, and the FLOPs they took."""
 
     states: Tensor
     flops: int

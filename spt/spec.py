@@ -12,7 +12,7 @@ from spt.tasks import Task
 
 
 class BackboneConfig(BaseModel):
-    """Which frozen model, and how it is run."""
+    """Say which model is frozen, and how it is run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,7 +25,7 @@ class BackboneConfig(BaseModel):
 
 
 class HeadConfig(BaseModel):
-    """How classes are read off the last hidden states."""
+    """Say how classes are read off the last hidden states."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,7 +40,7 @@ class HeadConfig(BaseModel):
 
 
 class ModelSpec(BaseModel):
-    """Backbone, head, prompt shape and task of a prompted model."""
+    """Describe a prompted model: its backbone, head, prompt shape and task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,7 +52,7 @@ class ModelSpec(BaseModel):
 
     @property
     def classes(self) -> int:
-        """C.
+        """Return C, the number of classes.
 
         Raises:
             InputError: if the task's labels have not been resolved from data yet.
@@ -65,5 +65,5 @@ class ModelSpec(BaseModel):
 
     @property
     def verbalizes(self) -> bool:
-        """Whether the head is the language model's own, and the input stands in the task's template."""
+        """Say whether the head is the language model's own, and the input stands in the task's template."""
         return self.head.kind != "classification"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Start(NamedTuple):
-    """Hidden states, and the layer that reads them.
+    """Hold hidden states, and the layer that reads them.
 
     A tuple, so that loaders pin it and Lightning moves it to a device as any part of a batch.
 

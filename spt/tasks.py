@@ -30,7 +30,7 @@ def _default_causal_template(task: dict[str, Any]) -> str:
 
 
 class HubData(BaseModel):
-    """A task's data set on the hub, and what its splits are used for here."""
+    """Say where a task's data set is on the hub, and what its splits are used for here."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,7 +45,7 @@ class HubData(BaseModel):
 
 
 class Task(BaseModel):
-    """One classification task."""
+    """Describe a classification task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -92,7 +92,7 @@ class Task(BaseModel):
 
 
 def get_task(name: str, **changes: Any) -> Task:
-    """The task of that name, with some of its fields changed.
+    """Return the task of that name, with some of its fields changed.
 
     Raises:
         InputError: no task has that name, or the changed task is not consistent.
@@ -109,22 +109,22 @@ def get_task(name: str, **changes: Any) -> Task:
 
 
 def _check_template(field: str, template: str, pair: bool) -> None:
-    found = re.findall(r"{(.*?)}", template.replace(PROMPT, "") if field == "template" else template)
-    if other := [name for name in found if name not in PLACEHOLDERS]:
+    placeholders = re.findall(r"{(.*?)}", template.replace(PROMPT, "") if field == "template" else template)
+    if other := [name for name in placeholders if name not in PLACEHOLDERS]:
         raise ValueError(
             f"{field} has {{{other[0]}}}, but only {{text}}, {{text_pair}} and {{mask}} can be filled"
         )
     needed = ["text", "mask", *(["text_pair"] if pair else [])]
     for name in PLACEHOLDERS:
-        if found.count(name) != needed.count(name):
+        if placeholders.count(name) != needed.count(name):
             raise ValueError(
-                f"{field} '{template}' has {{{name}}} {found.count(name)} times, "
+                f"{field} '{template}' has {{{name}}} {placeholders.count(name)} times, "
                 f"but it must be there {needed.count(name)} times"
             )
 
 
 def _glue(config: str, test: str = "validation") -> HubData:
-    """GLUE hides its test labels: the official dev split is the test, and dev is held out of train."""
+    """Return a GLUE data set: its test labels are hidden, so dev is the test, and train lends a dev split."""
     return HubData(name="nyu-mll/glue", config=config, test=test)
 
 

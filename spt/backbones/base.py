@@ -22,7 +22,7 @@ WORDS_AT_ONCE = 8192
 
 @dataclass(frozen=True)
 class AttentionFrame:
-    """What a layer must know besides hidden states, for a prompt of P before T tokens.
+    """Tell a layer what it must know besides hidden states, for a prompt of P before T tokens.
 
     Attributes:
         bias: added to the attention scores, [B, 1, 1 or P + T, P + T]; None allows everything that the
@@ -39,12 +39,12 @@ class AttentionFrame:
     prompt: PromptState
 
     def fits(self, prompt: PromptState) -> bool:
-        """Whether the frame serves another prompt too: same length and the very same presence."""
+        """Say whether the frame serves another prompt too: same length and the very same presence."""
         return self.prompt.length == prompt.length and self.prompt.presence is prompt.presence
 
 
 class Backbone(nn.Module, ABC):
-    """The layer loop's view of a Hugging Face model. One subclass a family, one file a layout.
+    """Open a Hugging Face model to the layer loop. One subclass a family, one file a layout.
 
     The modules and weights of the model are used as they are; only the loop over layers is ours. All
     parameters are frozen and dropout stays off, also while prompts train, so that hidden states below
@@ -70,44 +70,44 @@ class Backbone(nn.Module, ABC):
 
     @property
     def transformer(self) -> Any:
-        """The model without a language-model head."""
+        """Return the model without a language-model head."""
         return self.model.base_model
 
     @property
     def hidden_size(self) -> int:
-        """H."""
+        """Return H, the size of a hidden state."""
         return int(self.model.config.hidden_size)
 
     @property
     def num_layers(self) -> int:
-        """L."""
+        """Return L, the number of layers."""
         return int(self.model.config.num_hidden_layers)
 
     @property
     def max_length(self) -> int:
-        """The most tokens a row may have, special tokens included; prompts do not count."""
+        """Return the most tokens a row may have, special tokens included; prompts do not count."""
         return int(self.model.config.max_position_embeddings)
 
     @property
     def window(self) -> int | None:
-        """How far away a token may look in layers with a sliding window; None without such layers."""
+        """Return how far away a token may look in layers with a sliding window; None without such layers."""
         return None
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights and the hidden states."""
+        """Return the type of the weights and the hidden states."""
         dtype: torch.dtype = self.model.dtype
         return dtype
 
     @property
     def device(self) -> torch.device:
-        """Of the weights."""
+        """Return the device of the weights."""
         device: torch.device = self.model.device
         return device
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the weights, their names and their dtype."""
+        """Hash the weights, their names and their dtype."""
         digest = hashlib.blake2b(digest_size=16)
         for name, weight in self.model.state_dict().items():
             digest.update(f"{name} {weight.dtype}".encode())
@@ -120,11 +120,11 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """input_ids, attention_mask and, where the family has them, token_type_ids [B, T] -> [B, T, H]."""
+        """Embed input_ids, attention_mask and, where there are some, token_type_ids [B, T] -> [B, T, H]."""
 
     @torch.no_grad()
     def word_vectors(self, ids: Tensor) -> Tensor:
-        """What layer 0 sees of each word standing alone: token ids [N] -> [N, H], on the CPU."""
+        """Return what layer 0 sees of each word standing alone: token ids [N] -> [N, H], on the CPU."""
         parts = [
             self.embed({"input_ids": part[:, None], "attention_mask": torch.ones_like(part)[:, None]})[:, 0]
             for part in torch.split(ids.to(self.device), WORDS_AT_ONCE)
@@ -133,18 +133,18 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
-        """Layer `index` on prompt and tokens together: [B, P + T, H] -> [B, P + T, H]."""
+        """Run layer `index` on prompt and tokens together: [B, P + T, H] -> [B, P + T, H]."""
 
     def finish(self, hidden: Tensor) -> Tensor:
-        """What the model does after its last layer, for example a final norm: [B, T, H] -> [B, T, H]."""
+        """Do what the model does after its last layer, for example a final norm: [B, T, H] -> [B, T, H]."""
         return hidden
 
     @abstractmethod
     def lm_logits(self, hidden: Tensor) -> Tensor:
-        """The language-model head: [..., H] -> [..., vocabulary]."""
+        """Apply the language-model head: [..., H] -> [..., vocabulary]."""
 
     def lm_features(self, hidden: Tensor) -> Tensor:
-        """What the language-model head multiplies with its word vectors: [..., H] -> [..., size of a word's].
+        """Return what the language-model head multiplies with its word vectors: [..., H] -> [..., word size].
 
         Raises:
             InputError: if the family's head has no such last product of its own.
@@ -160,7 +160,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def word_projection(self) -> nn.Linear:
-        """The last layer of the language-model head, one row a word.
+        """Return the last layer of the language-model head, one row a word.
 
         Raises:
             InputError: as `lm_features`.
@@ -175,11 +175,11 @@ class Backbone(nn.Module, ABC):
         return projection
 
     def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Any:
-        """What `AttentionFrame.positions` holds; nothing by default."""
+        """Return what `AttentionFrame.positions` holds; nothing by default."""
         return None
 
     def frame(self, hidden: Tensor, mask: Tensor, prompt: PromptState, padded: bool = True) -> AttentionFrame:
-        """The frame for hidden [B, T, H], mask [B, T] and a prompt; without padding it may need no bias."""
+        """Make a prompt's frame for hidden [B, T, H], mask [B, T]; without padding it may need no bias."""
         bias = self.bias(mask, prompt, hidden.dtype, padded=padded)
         window_bias = bias
         if self.window is not None and mask.shape[1] > self.window + 1:
@@ -194,7 +194,9 @@ class Backbone(nn.Module, ABC):
         window: int | None = None,
         padded: bool = True,
     ) -> Tensor | None:
-        """What is added to attention scores: padding and unseen positions shut out, log(presence) on prompts.
+        """Return what is added to attention scores.
+
+        Padding and unseen positions are shut out, prompts get log(presence).
 
         Args:
             mask: 1 for real tokens, [B, T].
@@ -207,9 +209,9 @@ class Backbone(nn.Module, ABC):
             [B, 1, 1 or P + T, P + T], or None where nothing needs to be added.
         """
         smallest = torch.finfo(dtype).min
-        whole = prompt.presence is None and window is None and not padded
+        all_allowed = prompt.presence is None and window is None and not padded
         # sdpa applies the model's own causality where it gets no mask; eager attention does not
-        if whole and (not self.causal or self.model.config._attn_implementation == "sdpa"):
+        if all_allowed and (not self.causal or self.model.config._attn_implementation == "sdpa"):
             return None
         keys = torch.where(mask.bool(), 0.0, smallest).to(dtype)
         if prompt.length:
@@ -222,18 +224,18 @@ class Backbone(nn.Module, ABC):
 
 
 def token_positions(mask: Tensor) -> Tensor:
-    """Place of each token among its row's real tokens, from 0; any for padding: mask [B, T] -> [B, T]."""
+    """Place each token among its row's real tokens, from 0; padding anywhere: mask [B, T] -> [B, T]."""
     return (mask.long().cumsum(1) - 1).clamp_min(0)
 
 
 def joint_positions(mask: Tensor, prompt_length: int) -> Tensor:
-    """Positions -P to -1 for the prompt, then those of the tokens: mask [B, T] -> [B, P + T]."""
+    """Place the prompt at -P to -1 and the tokens behind it: mask [B, T] -> [B, P + T]."""
     prompt = torch.arange(-prompt_length, 0, device=mask.device)
     return torch.cat([prompt.expand(len(mask), -1), token_positions(mask)], dim=1)
 
 
 def _prompt_bias(prompt: PromptState, mask: Tensor, smallest: float) -> Tensor:
-    """[B, P]."""
+    """Return the bias on the prompt's positions, [B, P]."""
     if prompt.presence is None:
         return torch.zeros(len(mask), prompt.length, device=mask.device)
     log = prompt.log_presence(smallest)
@@ -241,7 +243,9 @@ def _prompt_bias(prompt: PromptState, mask: Tensor, smallest: float) -> Tensor:
 
 
 def _visible(mask: Tensor, prompt_length: int, causal: bool, window: int | None) -> Tensor:
-    """Which query may see which key, padding aside: [P + T, P + T]. No window hides a prompt or binds it."""
+    """Say which query may see which key, padding aside: [P + T, P + T].
+
+    No window hides a prompt or binds it."""
     place = torch.arange(-prompt_length, mask.shape[1], device=mask.device)
     distance = place[:, None] - place
     visible = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)

@@ -11,7 +11,7 @@ from spt.backbones.base import AttentionFrame, Backbone, token_positions
 
 
 class BertBackbone(Backbone):
-    """BERT."""
+    """Open BERT."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)
@@ -36,11 +36,11 @@ class BertBackbone(Backbone):
 
 
 class RobertaBackbone(BertBackbone):
-    """RoBERTa; XLM-RoBERTa and CamemBERT have the same modules under the same names."""
+    """Open RoBERTa; XLM-RoBERTa and CamemBERT have the same modules under the same names."""
 
     @property
     def _first_position(self) -> int:
-        """RoBERTa's positions start after the padding token's."""
+        """Return the first token's position: RoBERTa's start after the padding token's."""
         return int(self.model.config.pad_token_id) + 1
 
     @property

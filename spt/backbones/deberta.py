@@ -16,7 +16,7 @@ from spt.errors import InputError
 
 
 class Relation(NamedTuple):
-    """Goes where relative positions go: Hugging Face hands it through to the attention as it is.
+    """Carry a bias where relative positions go: Hugging Face hands it through to the attention as it is.
 
     Attributes:
         distances: query position - key position, bucketed in v2, as the attention expects them.
@@ -28,7 +28,7 @@ class Relation(NamedTuple):
 
 
 class BiasedAttention(v1.DisentangledSelfAttention):
-    """DeBERTa's attention, whose relative-position scores also carry a bias.
+    """Add a bias to DeBERTa's relative-position scores.
 
     Its own mask is boolean, which a soft presence cannot be.
     """
@@ -41,7 +41,7 @@ class BiasedAttention(v1.DisentangledSelfAttention):
         rel_embeddings: Tensor,
         scale_factor: int,
     ) -> Tensor:
-        """[B, heads, P + T, P + T]."""
+        """Score by relative positions, with the bias: [B, heads, P + T, P + T]."""
         bias = None
         if isinstance(relative_pos, Relation):
             relative_pos, bias = relative_pos
@@ -52,7 +52,7 @@ class BiasedAttention(v1.DisentangledSelfAttention):
 
 
 class BiasedAttentionV2(v2.DisentangledSelfAttention):
-    """The same for v2 and v3, which fold batch and heads into one axis."""
+    """Add a bias to the scores of v2 and v3, which fold batch and heads into one axis."""
 
     def disentangled_attention_bias(
         self,
@@ -62,7 +62,7 @@ class BiasedAttentionV2(v2.DisentangledSelfAttention):
         rel_embeddings: Tensor,
         scale_factor: int,
     ) -> Tensor:
-        """[B * heads, P + T, P + T]."""
+        """Score by relative positions, with the bias: [B * heads, P + T, P + T]."""
         bias = None
         if isinstance(relative_pos, Relation):
             relative_pos, bias = relative_pos
@@ -85,7 +85,7 @@ class Places(NamedTuple):
 
 
 class DebertaBackbone(Backbone):
-    """DeBERTa."""
+    """Open DeBERTa."""
 
     sdpa = False
     attention: ClassVar[type[nn.Module]] = BiasedAttention
@@ -120,7 +120,7 @@ class DebertaBackbone(Backbone):
         return Places(distances, self.transformer.encoder.get_rel_embedding(), mask)
 
     def distances(self, places: Tensor) -> Tensor:
-        """Positions [B or 1, P + T] -> query position - key position [B or 1, P + T, P + T]."""
+        """Subtract positions [B or 1, P + T] -> query position - key position [B or 1, P + T, P + T]."""
         return places[:, :, None] - places[:, None]
 
     def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
@@ -142,12 +142,12 @@ class DebertaBackbone(Backbone):
 
 
 class DebertaV2Backbone(DebertaBackbone):
-    """DeBERTa-v2 and v3: bucketed distances, and in v2 a convolution over tokens after the first layer."""
+    """Open DeBERTa-v2 and v3: bucketed distances, in v2 a convolution over tokens after the first layer."""
 
     attention = BiasedAttentionV2
 
     def distances(self, places: Tensor) -> Tensor:
-        """[1, P + T, P + T], or [1, B * heads, P + T, P + T], v2's form of distances of each row's own."""
+        """Return [1, P + T, P + T], or for distances of each row's own v2's [1, B * heads, P + T, P + T]."""
         encoder = self.transformer.encoder
         distances = super().distances(places)
         if encoder.position_buckets > 0:

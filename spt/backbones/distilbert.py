@@ -10,7 +10,7 @@ from spt.backbones.base import AttentionFrame, Backbone, token_positions
 
 
 class DistilBertBackbone(Backbone):
-    """DistilBERT: no token types, and its own language-model head."""
+    """Open DistilBERT: no token types, and its own language-model head."""
 
     def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
         embedded: Tensor = self.transformer.embeddings(

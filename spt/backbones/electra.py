@@ -10,7 +10,7 @@ from spt.backbones.bert import BertBackbone
 
 
 class ElectraBackbone(BertBackbone):
-    """ELECTRA; the language-model head is the generator's."""
+    """Open ELECTRA; the language-model head is the generator's."""
 
     def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
         embedded = super().embed(batch)

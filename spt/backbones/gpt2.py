@@ -10,7 +10,7 @@ from spt.backbones.base import AttentionFrame, Backbone, token_positions
 
 
 class Gpt2Backbone(Backbone):
-    """GPT-2: causal, with learned positions that belong to the tokens."""
+    """Open GPT-2: causal, with learned positions that belong to the tokens."""
 
     causal = True
 

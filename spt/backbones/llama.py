@@ -10,7 +10,7 @@ from spt.backbones.base import AttentionFrame, Backbone, joint_positions
 
 
 class LlamaBackbone(Backbone):
-    """Llama (SmolLM2 is one): causal, with rotary positions that start at -P for a prompt of P."""
+    """Open Llama (SmolLM2 is one): causal, with rotary positions that start at -P for a prompt of P."""
 
     causal = True
 
@@ -19,14 +19,14 @@ class LlamaBackbone(Backbone):
         return embedded
 
     def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> tuple[Tensor, Tensor]:
-        """The rotary tables (cos, sin), each [B, P + T, head size]."""
+        """Return the rotary tables (cos, sin), each [B, P + T, head size]."""
         tables: tuple[Tensor, Tensor] = self.transformer.rotary_emb(
             hidden, joint_positions(mask, prompt_length)
         )
         return tables
 
     def has_window(self, index: int) -> bool:
-        """Whether the tokens of layer `index` see a window only."""
+        """Say whether the tokens of layer `index` see a window only."""
         return False
 
     def layer(self, index: int, hidden: Tensor, frame: AttentionFrame) -> Tensor:
@@ -47,7 +47,7 @@ class LlamaBackbone(Backbone):
 
 
 class MistralBackbone(LlamaBackbone):
-    """Mistral: every layer has the sliding window, where the configuration gives one."""
+    """Open Mistral: every layer has the sliding window, where the configuration gives one."""
 
     @property
     def window(self) -> int | None:
@@ -60,7 +60,7 @@ class MistralBackbone(LlamaBackbone):
 
 
 class QwenBackbone(MistralBackbone):
-    """Qwen2 and Qwen3: the configuration says which layers have the sliding window."""
+    """Open Qwen2 and Qwen3: the configuration says which layers have the sliding window."""
 
     def has_window(self, index: int) -> bool:
         return bool(self.model.config.layer_types[index] == "sliding_attention")

@@ -10,7 +10,7 @@ from spt.backbones.base import AttentionFrame, Backbone, joint_positions
 
 
 class ModernBertBackbone(Backbone):
-    """ModernBERT: layers alternate between everything and a window, each kind with its own rotary tables."""
+    """Open ModernBERT: layers see everything or a window in turn, each kind with its own rotary tables."""
 
     @property
     def window(self) -> int:
@@ -21,7 +21,7 @@ class ModernBertBackbone(Backbone):
         return embedded
 
     def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> dict[str, tuple[Tensor, Tensor]]:
-        """For each kind of layer the rotary tables (cos, sin), each [B, P + T, head size]."""
+        """Return for each kind of layer the rotary tables (cos, sin), each [B, P + T, head size]."""
         places = joint_positions(mask, prompt_length)
         kinds = set(self.model.config.layer_types)
         return {kind: self.transformer.rotary_emb(hidden, places, kind) for kind in kinds}

@@ -47,7 +47,7 @@ FAMILIES: dict[str, type[Backbone]] = {
 
 
 def family(config: PreTrainedConfig) -> type[Backbone]:
-    """The backbone class for a model's configuration.
+    """Return the backbone class for a model's configuration.
 
     Raises:
         InputError: for a model type that no family covers.
@@ -63,7 +63,7 @@ def family(config: PreTrainedConfig) -> type[Backbone]:
 
 
 def with_head(backbone: type[Backbone]) -> Any:
-    """The transformers class that loads a family with its language-model head."""
+    """Return the transformers class that loads a family with its language-model head."""
     if backbone.encoder_decoder:
         return AutoModelForSeq2SeqLM
     return AutoModelForCausalLM if backbone.causal else AutoModelForMaskedLM

@@ -13,7 +13,7 @@ from spt.prompts.state import PromptState
 
 
 class T5Backbone(Backbone):
-    """T5: the layers are the encoder's.
+    """Open T5: the layers are the encoder's.
 
     A prompt stands before the tokens as words would, at the positions -P to -1, and the decoder reads it
     too: a free prompt at layer 0 is what stock T5 makes of `inputs_embeds` that begin with its vectors.
@@ -25,7 +25,7 @@ class T5Backbone(Backbone):
 
     @property
     def max_length(self) -> int:
-        """T5 places tokens by their distance alone; longer rows than this only cost memory."""
+        """Return a bound: T5 places tokens by their distance alone; longer rows only cost memory."""
         return 2**16
 
     def embed(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -33,7 +33,7 @@ class T5Backbone(Backbone):
         return embedded
 
     def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Tensor:
-        """The relative-position bias of all layers, which block 0 holds: [1 or B, heads, P + T, P + T]."""
+        """Return all layers' relative-position bias, which block 0 holds: [1 or B, heads, P + T, P + T]."""
         # rows without padding on the left share their distances
         rows = torch.ones_like(mask[:1]) if bool(mask[:, 0].all()) else mask
         places = joint_positions(rows, prompt_length)
@@ -58,7 +58,7 @@ class T5Backbone(Backbone):
         return finished
 
     def memory(self, hidden: Tensor, mask: Tensor, prompt: PromptState) -> tuple[Tensor, Tensor | None]:
-        """What the decoder reads, and the bias of its attention to it.
+        """Return what the decoder reads, and the bias of its attention to it.
 
         Args:
             hidden: finished, [B, T, H].
@@ -74,7 +74,7 @@ class T5Backbone(Backbone):
         return torch.cat([self.finish(prompt.vectors), hidden], dim=1), bias
 
     def decode(self, ids: Tensor, memory: Tensor, bias: Tensor | None) -> Tensor:
-        """Decoder inputs [B, S], what `memory` gave -> the decoder's states [B, S, H]."""
+        """Run the decoder: inputs [B, S], what `memory` gave -> states [B, S, H]."""
         states: Tensor = self.transformer.decoder(
             input_ids=ids, encoder_hidden_states=memory, encoder_attention_mask=bias, use_cache=False
         ).last_hidden_state
@@ -82,13 +82,13 @@ class T5Backbone(Backbone):
 
     @property
     def start_id(self) -> int:
-        """The token that the decoder starts from."""
+        """Return the token that the decoder starts from."""
         config = self.model.config
         start = getattr(config, "decoder_start_token_id", None)
         return int(config.pad_token_id if start is None else start)
 
     def lm_logits(self, hidden: Tensor) -> Tensor:
-        """The decoder's states [..., H] -> [..., vocabulary]."""
+        """Apply the language-model head to the decoder's states: [..., H] -> [..., vocabulary]."""
         # mT5 and T5 1.1 do not scale
         if getattr(self.model.config, "scale_decoder_outputs", False):
             hidden = hidden * self.hidden_size**-0.5

@@ -43,29 +43,29 @@ SPACES = r"[\t\n\f\r\x{1680}\x{200B}-\x{200F}\x{2028}\x{2029}\x{2581}\x{FEFF}\x{
 
 @dataclass
 class Reader:
-    """Numbers of a little-endian file, one after the other."""
+    """Read numbers of a little-endian file, one after the other."""
 
     data: bytes
     at: int = 0
 
     def numbers(self, kinds: str) -> tuple[Any, ...]:
-        """The next numbers, by the letters of `struct`."""
+        """Read the next numbers, by the letters of `struct`."""
         values = struct.unpack_from(f"<{kinds}", self.data, self.at)
         self.at += struct.calcsize(f"<{kinds}")
         return values
 
     def number(self, kind: str) -> Any:
-        """The next one."""
+        """Read the next number."""
         return self.numbers(kind)[0]
 
     def array(self, kind: type[np.generic], size: int) -> np.ndarray:
-        """So many of one kind."""
+        """Read so many numbers of one kind."""
         values = np.frombuffer(self.data, kind, size, self.at)
         self.at += values.nbytes
         return values
 
     def take(self, size: int) -> bytes:
-        """The next bytes."""
+        """Read the next bytes."""
         self.at += size
         return self.data[self.at - size : self.at]
 
@@ -116,7 +116,7 @@ def _config(reader: Reader) -> Any:
 
 
 def _pieces(reader: Reader) -> list[tuple[str, float]]:
-    """The vocabulary: each piece with its log probability."""
+    """Read the vocabulary: each piece with its log probability."""
     size, *_, length = reader.numbers("5iQ")
     offsets = reader.array(np.uint32, size + 1)
     scores = reader.array(np.float32, size)
@@ -131,15 +131,15 @@ def _tensors(reader: Reader, config: Any) -> dict[str, np.ndarray]:
         for ours, theirs in LAYER.items():
             names[f"l{layer}.{ours}.w"] = f"encoder.layer.{layer}.{theirs}.weight"
             names[f"l{layer}.{ours}.b"] = f"encoder.layer.{layer}.{theirs}.bias"
-    found = {}
+    tensors = {}
     for _ in range(reader.number("i")):
         name = reader.take(reader.number("H")).decode()
         kind, size, start, length = reader.numbers("BIQQ")
         values = _values(reader.data[start : start + length], kind, size)
         width = config.intermediate_size if name.endswith("fo.w") else config.hidden_size
         matrix = name in {"emb.word", "emb.pos", "emb.type"} or kind == QUANTISED
-        found[names[name]] = values.reshape(-1, width) if matrix else values
-    return found
+        tensors[names[name]] = values.reshape(-1, width) if matrix else values
+    return tensors
 
 
 def _values(data: bytes, kind: int, size: int) -> np.ndarray:
@@ -152,7 +152,7 @@ def _values(data: bytes, kind: int, size: int) -> np.ndarray:
 
 
 def _tokenizer(pieces: list[tuple[str, float]], positions: int) -> Any:
-    """XLM-R's: its normalisation, word boundaries and special tokens."""
+    """Make XLM-R's tokenizer: its normalisation, word boundaries and special tokens."""
     from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors  # noqa: PLC0415
     from tokenizers.models import Unigram  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415

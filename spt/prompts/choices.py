@@ -38,7 +38,7 @@ class InsertPrompt(nn.Module):
 
 
 class GatedPrompt(nn.Module):
-    """(1 - g) * propagated + g * new, with g = sigmoid(alpha) and alpha starting at 0.
+    """Mix (1 - g) * propagated + g * new, with g = sigmoid(alpha) and alpha starting at 0.
 
     `fixed` replaces the learned gate: 0 prunes the layer, 1 makes it the discrete insertion.
 
@@ -52,7 +52,7 @@ class GatedPrompt(nn.Module):
         self.fixed: float | None = None
 
     def gate(self) -> Tensor:
-        """g in [0, 1], shape [1]."""
+        """Return g in [0, 1], shape [1]."""
         return self.alpha.sigmoid()
 
     def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class PromptConfig(BaseModel):
-    """How each new prompt is made."""
+    """Say how each new prompt is made."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

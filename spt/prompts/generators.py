@@ -15,7 +15,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.G
 
 
 class PooledGenerator(nn.Module):
-    """hidden [B, T, H] -> down to R -> pool T to P -> activation -> up to H -> dropout, plus a bias [P, H].
+    """Generate a prompt: down to R -> pool T to P -> activation -> up to H -> dropout, plus a bias [P, H].
 
     Source: LPT's pooling generators (arXiv 2210.11292); PHM projections as in SPT (arXiv 2310.20127).
     The learned bias a position is ours: it lets pooled positions differ before the pooler has learned to.
@@ -31,14 +31,14 @@ class PooledGenerator(nn.Module):
         self.bias = random_vectors(hidden_size, config) if config.position_bias else None
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
+        """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""
         pooled: Tensor = self.pool(self.down(hidden), mask)
         prompt: Tensor = self.dropout(self.up(self.activation(pooled)))
         return prompt if self.bias is None else prompt + self.bias
 
 
 class NaiveGenerator(nn.Module):
-    """First real token -> R -> P * H at once (LPT's NPG, arXiv 2210.11292)."""
+    """Generate a prompt from the first real token: R -> P * H at once (LPT's NPG, arXiv 2210.11292)."""
 
     def __init__(self, hidden_size: int, config: PromptConfig) -> None:
         super().__init__()
@@ -51,14 +51,14 @@ class NaiveGenerator(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
+        """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""
         first = self.first(hidden, mask)[:, 0]
         prompt: Tensor = self.dropout(self.up(self.activation(self.down(first))))
         return prompt.view(len(prompt), self.length, -1)
 
 
 class FreePrompt(nn.Module):
-    """P learned vectors, the same for every instance (Prompt Tuning, arXiv 2104.08691)."""
+    """Learn P vectors, the same for every instance (Prompt Tuning, arXiv 2104.08691)."""
 
     def __init__(self, hidden_size: int, config: PromptConfig) -> None:
         super().__init__()
@@ -66,13 +66,13 @@ class FreePrompt(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """hidden [B, T, H] gives B only -> prompt [B, P, H]."""
+        """Repeat the prompt for each row: hidden [B, T, H] gives B only -> [B, P, H]."""
         prompt: Tensor = self.dropout(self.vectors)
         return prompt.expand(len(hidden), -1, -1)
 
 
 class LayersOwnBias(nn.Module):
-    """A generator that several layers share, plus a bias [P, H] of this layer's own.
+    """Add a bias [P, H] of this layer's own to a generator that several layers share.
 
     Source: IDPG's generator for several layers (arXiv 2204.04497).
     """
@@ -83,13 +83,13 @@ class LayersOwnBias(nn.Module):
         self.bias = random_vectors(hidden_size, config)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """hidden [B, T, H], mask [B, T] -> prompt [B, P, H]."""
+        """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""
         prompt: Tensor = self.shared(hidden, mask)
         return prompt + self.bias
 
 
 def random_vectors(hidden_size: int, config: PromptConfig) -> nn.Parameter:
-    """[P, H], normal with a deviation of `init_std`."""
+    """Draw [P, H] from a normal distribution with a deviation of `init_std`."""
     return nn.Parameter(torch.empty(config.length, hidden_size).normal_(std=config.init_std))
 
 
@@ -100,7 +100,7 @@ GENERATORS: dict[str, Generator] = {"pooled": PooledGenerator, "naive": NaiveGen
 def new_generator(
     hidden_size: int, config: PromptConfig, seed: int, shared: nn.Module | None = None
 ) -> nn.Module:
-    """A freshly initialised generator; the same seed gives the same weights, global state untouched.
+    """Make a fresh generator; the same seed gives the same weights, global state untouched.
 
     Args:
         hidden_size: H.

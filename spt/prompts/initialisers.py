@@ -21,7 +21,7 @@ Initialiser = Callable[[WordVectors, Any, Sequence[str], int, torch.Generator], 
 
 
 def frequent_words(tokenizer: Any) -> list[int]:
-    """The first 5,000 ids of the vocabulary that stand for text; vocabularies begin with frequent words."""
+    """List the first 5,000 ids that stand for text: vocabularies begin with frequent words."""
     special = set(tokenizer.all_special_ids)
     vocabulary = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     words = [i for i, token in enumerate(vocabulary) if i not in special and not UNUSED.fullmatch(str(token))]
@@ -35,7 +35,7 @@ def sampled_vocabulary(
     length: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Vectors [P, H] of P different frequent words.
+    """Return the vectors [P, H] of P different frequent words.
 
     Raises:
         InputError: if the vocabulary has fewer words than the prompt has vectors.
@@ -59,7 +59,7 @@ def label_words(
     length: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Vectors [P, H] of the label words, the mean of its tokens for each, then of sampled words.
+    """Return the vectors [P, H] of the label words, the mean of its tokens for each, then of sampled words.
 
     Source: Prompt Tuning (arXiv 2104.08691, section 3.2). Of more labels than P the first P are ours.
     """

@@ -9,7 +9,7 @@ from spt.errors import InputError
 
 
 class PHMLinear(nn.Module):
-    """y = x W + b with W = sum over i of kron(A_i, S_i).
+    """Compute y = x W + b with W = sum over i of kron(A_i, S_i).
 
     Args:
         in_features: size of the last axis of x, divisible by order.
@@ -38,18 +38,18 @@ class PHMLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
     def weight(self) -> Tensor:
-        """W [in, out], contracted in one product: no Kronecker factor is ever built on its own."""
+        """Contract W [in, out] in one product: no Kronecker factor is ever built on its own."""
         order, inner, outer = self.weights.shape
         joined = torch.einsum("iac,iko->akco", self.rules, self.weights)
         return joined.reshape(order * inner, order * outer)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., in_features] -> [..., out_features]."""
+        """Project [..., in_features] -> [..., out_features]."""
         return nn.functional.linear(x, self.weight().T, self.bias)
 
 
 def linear(in_features: int, out_features: int, order: int, bias: bool = True) -> nn.Module:
-    """A projection: PHM of the given order, or dense for order 1."""
+    """Make a projection: PHM of the given order, or dense for order 1."""
     if order == 1:
         return nn.Linear(in_features, out_features, bias)
     return PHMLinear(in_features, out_features, order, bias)

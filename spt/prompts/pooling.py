@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def segments(mask: Tensor, length: int) -> Tensor:
-    """Which tokens fall into which of the P segments of adaptive pooling.
+    """Say which tokens fall into which of the P segments of adaptive pooling.
 
     Args:
         mask: 1 for real tokens, [B, T]; padding may be on either side.
@@ -29,7 +29,7 @@ def segments(mask: Tensor, length: int) -> Tensor:
 
 
 class AveragePooler(nn.Module):
-    """Adaptive average (LPT's APPG)."""
+    """Average over adaptive segments (LPT's APPG)."""
 
     def __init__(self, width: int, length: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class AveragePooler(nn.Module):
 
 
 class MaxPooler(nn.Module):
-    """Adaptive maximum (LPT's MPPG)."""
+    """Take the maximum over adaptive segments (LPT's MPPG)."""
 
     def __init__(self, width: int, length: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class MaxPooler(nn.Module):
 
 
 class FirstTokenPooler(nn.Module):
-    """The first real token for every prompt position."""
+    """Repeat the first real token for every prompt position."""
 
     def __init__(self, width: int, length: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class FirstTokenPooler(nn.Module):
 
 
 class AttentionPooler(nn.Module):
-    """Softmax over tokens with one learned query a prompt position (self-attention pooling, IAPT)."""
+    """Attend to the tokens with one learned query a prompt position (self-attention pooling, IAPT)."""
 
     def __init__(self, width: int, length: int) -> None:
         super().__init__()

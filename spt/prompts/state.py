@@ -12,7 +12,7 @@ _SMALLEST = 1e-12
 
 @dataclass(frozen=True)
 class PromptState:
-    """A soft prompt and how much of it there is.
+    """Hold a soft prompt and how much of it there is.
 
     Attributes:
         vectors: prompt states, [B, P, H]; None where no layer so far has inserted a prompt.
@@ -28,11 +28,11 @@ class PromptState:
 
     @property
     def length(self) -> int:
-        """P, zero for the empty state."""
+        """Return P, zero for the empty state."""
         return 0 if self.vectors is None else self.vectors.shape[1]
 
     def present(self) -> Tensor:
-        """The vectors weighted by their presence: all of a whole prompt, nothing of an absent one."""
+        """Weight the vectors by their presence: all of a whole prompt, nothing of an absent one."""
         assert self.vectors is not None
         if self.presence is None:
             return self.vectors
@@ -41,11 +41,11 @@ class PromptState:
         )
 
     def moved(self, vectors: Tensor) -> PromptState:
-        """The same prompt after a layer has transformed its vectors."""
+        """Return the same prompt after a layer has transformed its vectors."""
         return PromptState(vectors, self.presence) if self.length else self
 
     def mixed(self, new: PromptState, gate: Tensor) -> PromptState:
-        """(1 - gate) * self + gate * new, presence included.
+        """Mix (1 - gate) * self + gate * new, presence included.
 
         Args:
             new: a fully present prompt [B, P, H].
@@ -61,14 +61,14 @@ class PromptState:
         )
 
     def log_presence(self, smallest: float) -> Tensor:
-        """log(presence), `smallest` where presence is 0; of the same shape."""
+        """Return log(presence), `smallest` where presence is 0; of the same shape."""
         assert self.presence is not None
         log = self.presence.clamp_min(_SMALLEST).log()
         return torch.where(self.presence > 0, log, torch.full_like(log, smallest))
 
 
 def gate_column(gate: Tensor) -> Tensor:
-    """A gate [1] or [B] shaped to multiply prompt vectors: [1 or B, 1, 1]."""
+    """Shape a gate [1] or [B] to multiply prompt vectors: [1 or B, 1, 1]."""
     return gate[:, None, None]
 
 

@@ -12,7 +12,7 @@ from spt.prompts.generators import random_vectors
 
 
 class TemplatePrompt(nn.Module):
-    """Adds a learned vector to each place that the template keeps for one.
+    """Add a learned vector to each place that the template keeps for one.
 
     A padding token that the mask calls real keeps a place: texts cannot bring one. What it embeds to says
     where the place is; the vector starts at random, the same number of places in every row.
@@ -29,7 +29,7 @@ class TemplatePrompt(nn.Module):
             self.vectors = random_vectors(hidden_size, config)
 
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """What layer 0 reads, [B, T, H], with vectors added at the P places of each row."""
+        """Return what layer 0 reads, [B, T, H], with vectors added at the P places of each row."""
         places = (batch["input_ids"] == self.place_id) & batch["attention_mask"].bool()
         number = (places.cumsum(1) - 1).clamp(0, len(self.vectors) - 1)
         return torch.where(places[..., None], hidden + self.vectors[number], hidden)

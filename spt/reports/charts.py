@@ -27,7 +27,7 @@ STYLE: Any = {
 
 
 def gate_chart(records: Sequence[Mapping[str, Any]], chosen: Collection[int]) -> str:
-    """Each layer's gate over the epochs of a search.
+    """Draw each layer's gate over the epochs of a search.
 
     Args:
         records: lines of gates.jsonl: epoch, step in the epoch, and the gate in [0, 1] of each layer.
@@ -38,17 +38,17 @@ def gate_chart(records: Sequence[Mapping[str, Any]], chosen: Collection[int]) ->
     with rc_context(STYLE):
         figure, axes = new_axes("epoch of the search", "gate")
         for layer in sorted(records[0]["gates"], key=int):
-            kept = int(layer) in chosen
+            is_chosen = int(layer) in chosen
             gates = [record["gates"][layer] for record in records]
-            axes.plot(times, gates, color=CHOSEN if kept else OTHER, linewidth=2 if kept else 1.2)
-            if kept:
+            axes.plot(times, gates, color=CHOSEN if is_chosen else OTHER, linewidth=2 if is_chosen else 1.2)
+            if is_chosen:
                 end = (times[-1], gates[-1])
                 axes.annotate(layer, end, (4, 0), textcoords="offset points", va="center", color=CHOSEN)
         return as_svg(figure)
 
 
 def learning_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """The dev score after each epoch.
+    """Draw the dev score after each epoch.
 
     Args:
         curves: stage -> lines of its history.jsonl: epoch (from 0) and dev score.
@@ -72,7 +72,7 @@ def learning_chart(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def new_axes(x: str, y: str, height: float = 3.4) -> tuple[Figure, Axes]:
-    """An empty figure, 7 inches wide."""
+    """Make an empty figure, 7 inches wide."""
     figure = Figure(figsize=(7, height), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(x)
@@ -81,7 +81,7 @@ def new_axes(x: str, y: str, height: float = 3.4) -> tuple[Figure, Axes]:
 
 
 def as_svg(figure: Figure) -> str:
-    """The <svg> element alone, to stand inside HTML."""
+    """Return the <svg> element alone, to stand inside HTML."""
     file = StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue()

@@ -14,7 +14,7 @@ from spt.files import write_text
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing, as SVG text, and what it shows."""
+    """Hold a drawing, as SVG text, and what it shows."""
 
     svg: str
     caption: str
@@ -22,7 +22,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: a title, and a table, a text and figures where there are any."""
+    """Hold a part of a page: a title, and a table, a text and figures where there are any."""
 
     title: str
     head: Sequence[str] = ()
@@ -48,7 +48,7 @@ def write_page(
 
 
 def templates() -> Environment:
-    """The templates of all pages, and the filters that they use."""
+    """Return the templates of all pages, with the filters that they use."""
     environment = Environment(
         loader=PackageLoader("spt.reports"),
         autoescape=select_autoescape(["html"]),

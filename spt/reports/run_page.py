@@ -79,7 +79,7 @@ def write_model_card(folder: Path, metrics: Mapping[str, Any]) -> Path:
 def _stack(
     architecture: PromptLayers, gates: Mapping[str, float], scores: Mapping[str, float]
 ) -> list[tuple[int, str, float | None, float | None]]:
-    """Each layer, what happens to the prompt before it, and its gate and score if any; top layer first."""
+    """List each layer from the top, what happens to the prompt before it, and its gate and score if any."""
     first = min(architecture.layers, default=architecture.total)
     shown = {} if scores == gates else scores
 

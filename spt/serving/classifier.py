@@ -20,7 +20,7 @@ from spt.spec import ModelSpec
 
 @dataclass(frozen=True)
 class Prediction:
-    """A label and its probability, in [0, 1]."""
+    """Hold a label and its probability, in [0, 1]."""
 
     label: str
     probability: float
@@ -28,7 +28,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class PromptClassifier:
-    """A prompted model with what it takes to use it on text.
+    """Label texts by a trained prompt over its backbone.
 
     Attributes:
         model: backbone, prompts and head.
@@ -45,7 +45,7 @@ class PromptClassifier:
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
     ) -> list[Prediction]:
-        """The likeliest label of each text (with its pair, where the task has pairs), in order.
+        """Return the likeliest label of each text (with its pair, where the task has pairs), in order.
 
         Raises:
             InputError: if the task needs pairs and there are none, or the other way round.

@@ -12,7 +12,7 @@ from spt.serving.server import PromptServer, Request
 
 
 class PromptEnsemble:
-    """Majority vote of prompts that were trained for the same task, for example from several seeds.
+    """Label texts by the majority of prompts of the same task, for example from several seeds.
 
     Args:
         classifiers: at least one, over the same backbone, with the same labels in the same order.
@@ -25,13 +25,14 @@ class PromptEnsemble:
 
     def __init__(self, classifiers: Sequence[PromptClassifier]) -> None:
         self.classifiers = list(classifiers)
-        self.server = PromptServer({str(number): one for number, one in enumerate(classifiers)})
-        tasks = [(one.spec.task.labels, one.spec.task.text_pair is not None) for one in classifiers]
-        other = next((number for number, task in enumerate(tasks) if task != tasks[0]), None)
+        self.server = PromptServer({str(number): classifier for number, classifier in enumerate(classifiers)})
+        tasks = [classifier.spec.task for classifier in classifiers]
+        answers = [(task.labels, task.text_pair is not None) for task in tasks]
+        other = next((number for number, answer in enumerate(answers) if answer != answers[0]), None)
         if other is not None:
             raise InputError(
-                f"Prompt {other + 1} of the ensemble labels {_shown(tasks[other])}, but the first "
-                f"{_shown(tasks[0])}. Only prompts of one task can vote."
+                f"Prompt {other + 1} of the ensemble labels {_shown(answers[other])}, but the first "
+                f"{_shown(answers[0])}. Only prompts of one task can vote."
             )
 
     @classmethod
@@ -47,7 +48,7 @@ class PromptEnsemble:
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
     ) -> list[Prediction]:
-        """The label with the most votes for each text, and its share of the votes.
+        """Return the label with the most votes for each text, and its share of the votes.
 
         Of labels with as many votes, the one whose voters are surest together.
 
@@ -63,7 +64,7 @@ class PromptEnsemble:
 
 
 def vote(predictions: Sequence[Prediction]) -> Prediction:
-    """The majority's label and its share of the votes; the sum of probabilities decides between equals."""
+    """Return the majority's label and its share of the votes; probabilities decide between equals."""
     sure: defaultdict[str, list[float]] = defaultdict(list)
     for prediction in predictions:
         sure[prediction.label].append(prediction.probability)

@@ -13,7 +13,7 @@ from spt.prompts.state import EMPTY, PromptState
 
 
 class TaskChoice(NamedTuple):
-    """One task's choice for a layer, Propagate or InsertPrompt, and the task's rows [N] in the batch."""
+    """Hold a task's choice for a layer, Propagate or InsertPrompt, and the task's rows [N] in the batch."""
 
     choice: Choice
     rows: Tensor

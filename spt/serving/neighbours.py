@@ -27,7 +27,7 @@ CONTROLS = 10**6
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A word of the vocabulary and the cosine of its vector with a prompt vector, in [-1, 1]."""
+    """Hold a word of the vocabulary and the cosine of its vector with a prompt vector, in [-1, 1]."""
 
     word: str
     cosine: float
@@ -35,7 +35,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one prompt vector says.
+    """Hold what one prompt vector says.
 
     Attributes:
         layer: that the prompt enters, from 0.
@@ -57,7 +57,7 @@ def read_prompts(
     count: int = 5,
     seed: int = 0,
 ) -> list[Reading]:
-    """The nearest words of every prompt vector, by the cosine with what layer 0 sees of each word alone.
+    """Find the nearest words of every prompt vector, by the cosine with what layer 0 sees of each word alone.
 
     Vectors of a prompt above layer 0 stand among hidden states, not words: read them with more doubt still.
 
@@ -80,24 +80,24 @@ def read_prompts(
 
 
 def read_input(classifier: PromptClassifier, count: int = 5, seed: int = 0) -> list[Reading]:
-    """As `read_prompts`, of a free prompt at the input alone; nothing where there is none."""
+    """Read a free prompt at the input, as `read_prompts` does; nothing where there is none."""
     prompts = {layer: vectors for layer, vectors in _free(classifier).items() if layer == 0}
     return _readings(classifier, prompts, count, seed) if prompts else []
 
 
 @dataclass(frozen=True)
 class _Words:
-    """Names and unit vectors [V, H] of the vocabulary, special tokens left out."""
+    """Hold names and unit vectors [V, H] of the vocabulary, special tokens left out."""
 
     names: list[str]
     vectors: Tensor
 
     def nearest(self, vectors: Tensor, count: int) -> list[tuple[Neighbour, ...]]:
-        """For each of [P, H] its nearest words."""
-        cosines, found = (normalize(vectors, dim=-1) @ self.vectors.T).topk(min(count, len(self.names)))
+        """Find for each of [P, H] its nearest words."""
+        cosines, nearest = (normalize(vectors, dim=-1) @ self.vectors.T).topk(min(count, len(self.names)))
         return [
             tuple(Neighbour(self.names[i], round(c, 4)) for i, c in zip(row, cosine, strict=True))
-            for row, cosine in zip(found.tolist(), cosines.tolist(), strict=True)
+            for row, cosine in zip(nearest.tolist(), cosines.tolist(), strict=True)
         ]
 
 
@@ -129,7 +129,7 @@ def _read(
 
 
 def _free(classifier: PromptClassifier) -> dict[int, Tensor]:
-    """The learned vectors [P, H] of each layer that has some."""
+    """Return the learned vectors [P, H] of each layer that has some."""
     model = classifier.model
     if isinstance(model.template_prompt, TemplatePrompt):
         places = model.backbone.word_vectors(torch.tensor([model.template_prompt.place_id]))
@@ -143,14 +143,14 @@ def _free(classifier: PromptClassifier) -> dict[int, Tensor]:
 
 @torch.inference_mode()
 def _for_text(classifier: PromptClassifier, text: str, pair: str | None) -> dict[int, Tensor]:
-    """The prompt [P, H] that enters each layer with a new one, for one text."""
+    """Return the prompt [P, H] that enters each layer with a new one, for one text."""
     model, spec = classifier.model, classifier.spec
     pairs = None if pair is None else [pair]
     examples = encode_texts([text], pairs, classifier.tokenizer, spec.task, spec.max_length, spec.verbalizes)
-    found: dict[int, Tensor] = {}
+    prompts: dict[int, Tensor] = {}
 
     def keep(layer: int, module: Any, inputs: Any, prompt: PromptState) -> None:  # noqa: ARG001
-        found[layer] = prompt.present()[0].cpu().float()
+        prompts[layer] = prompt.present()[0].cpu().float()
 
     inserts = {
         layer: choice for layer, choice in enumerate(model.choices) if isinstance(choice, InsertPrompt)
@@ -162,4 +162,4 @@ def _for_text(classifier: PromptClassifier, text: str, pair: str | None) -> dict
     finally:
         for hook in hooks:
             hook.remove()
-    return found or _free(classifier)
+    return prompts or _free(classifier)

@@ -27,7 +27,7 @@ OLD_TEMPLATE_VECTORS, TEMPLATE_VECTORS = "words.vectors", "template_prompt.vecto
 
 @dataclass(frozen=True)
 class SavedPrompt:
-    """What a folder holds.
+    """Hold what the folder of a saved prompt holds.
 
     Attributes:
         spec: how the model is built.
@@ -91,10 +91,10 @@ class SavedPrompt:
                 f"as PromptClassifier.save_pretrained writes them."
             ) from error
         if not isinstance(config, dict) or config.get("format") != FORMAT:
-            found = config if isinstance(config, dict) else {}
+            written = config if isinstance(config, dict) else {}
             raise InputError(
-                f"'{folder / CONFIG}' has format {found.get('format')}, but this version reads {FORMAT}. "
-                f"Use the version of spt-nas that wrote it: {found.get('versions', {}).get('spt-nas')}."
+                f"'{folder / CONFIG}' has format {written.get('format')}, but this version reads {FORMAT}. "
+                f"Use the version of spt-nas that wrote it: {written.get('versions', {}).get('spt-nas')}."
             )
         try:
             spec = ModelSpec.model_validate(config["spec"])
@@ -125,7 +125,7 @@ class SavedPrompt:
 
 
 def _replaceable(folder: Path) -> bool:
-    """Whether saving may take the folder's place: it is empty, or holds a saved prompt."""
+    """Say whether saving may take the folder's place: it is empty, or holds a saved prompt."""
     return folder.is_dir() and ((folder / CONFIG).is_file() or not any(folder.iterdir()))
 
 

@@ -17,7 +17,7 @@ OnEpoch = Callable[[int, float], None]
 
 
 class Progress(Callback):
-    """Tells each epoch's dev score to whoever listens, and counts what training took."""
+    """Tell each epoch's dev score to whoever listens."""
 
     def __init__(self, on_epoch: OnEpoch | None) -> None:
         self.on_epoch = on_epoch
@@ -28,7 +28,7 @@ class Progress(Callback):
 
 
 class CountFlops(Callback):
-    """Counts the operations of all steps, evaluation included; a resumed training goes on counting.
+    """Count the operations of all steps, evaluation included; a resumed training goes on counting.
 
     Args:
         same_shape_same_cost: count each shape of a batch once only, because counting costs time. Not for a
@@ -98,7 +98,7 @@ class CountFlops(Callback):
 
 
 class Patience(EarlyStopping):
-    """Early stopping that a resumed training remembers: Lightning would train one more epoch."""
+    """Stop early, also in a resumed training: Lightning would train one more epoch."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
@@ -106,7 +106,7 @@ class Patience(EarlyStopping):
 
 
 class BestEpoch(ModelCheckpoint):
-    """Keeps the weights of the best dev score; a run folder may be moved before it is resumed."""
+    """Keep the weights of the best dev score; a run folder may be moved before it is resumed."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
@@ -126,10 +126,10 @@ class BestEpoch(ModelCheckpoint):
 
 
 def last_epoch(folder: Path) -> ModelCheckpoint:
-    """Keeps the last finished epoch at `checkpoint_path`, to go on from."""
+    """Keep the last finished epoch at `checkpoint_path`, to go on from."""
     return ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
 
 
 def checkpoint_path(folder: Path) -> Path:
-    """Where a training's last finished epoch is kept."""
+    """Return where a training's last finished epoch is kept."""
     return folder / "last.ckpt"

@@ -16,7 +16,7 @@ _KEY = "state"
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """JSON for `value`; its tensors go to `tensors` and leave a reference behind."""
+    """Return JSON for `value`; its tensors go to `tensors` and leave a reference behind."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().contiguous().cpu().clone()
@@ -65,7 +65,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 class SafetensorsCheckpoint(CheckpointIO):
-    """Lightning's checkpoints through `save_state` and `load_state`."""
+    """Write and read Lightning's checkpoints by `save_state` and `load_state`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         save_state(checkpoint, Path(path))

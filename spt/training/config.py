@@ -8,7 +8,7 @@ from spt.modes import Precision
 
 
 class TrainingConfig(BaseModel):
-    """How prompts and head are trained."""
+    """Say how prompts and head are trained."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

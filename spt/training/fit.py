@@ -36,7 +36,7 @@ Loader = DataLoader[Any]
 def trainer_arguments(
     config: TrainingConfig, epochs: int, folder: Path, callbacks: list[Callback]
 ) -> dict[str, Any]:
-    """What every Lightning trainer of this project is made with; checkpoints go to folder/last.ckpt."""
+    """Return what every Lightning trainer here is made with; checkpoints go to folder/last.ckpt."""
     return {
         "max_epochs": epochs,
         "precision": "bf16-mixed" if config.precision == "bf16" else "32-true",

@@ -10,7 +10,7 @@ from spt.files import write_text
 
 
 class History:
-    """Appends {"epoch": ..., ...} lines to a file."""
+    """Append {"epoch": ..., ...} lines to a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -21,8 +21,8 @@ class History:
             return
         # a line that was cut off while it was written has no end
         lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]
-        kept = [line for line in lines if json.loads(line)["epoch"] < epoch]
-        write_text(self.path, "".join(f"{line}\n" for line in kept))
+        earlier = [line for line in lines if json.loads(line)["epoch"] < epoch]
+        write_text(self.path, "".join(f"{line}\n" for line in earlier))
 
     def record(self, epoch: int, **values: Any) -> None:
         """Add a line."""

@@ -18,7 +18,7 @@ from spt.training.config import TrainingConfig
 
 
 class TrainingRecipe(pl.LightningModule):
-    """Cross-entropy on the logits, AdamW with linear warm-up and decay, dev score after each epoch.
+    """Minimise cross-entropy by AdamW with linear warm-up and decay, and score dev after each epoch.
 
     The model is set apart from the recipe, in the way NNI's evaluators do, so that one recipe trains any
     model of a search.
@@ -34,7 +34,7 @@ class TrainingRecipe(pl.LightningModule):
 
     @property
     def model(self) -> PromptedModel:
-        """The model that trains."""
+        """Return the model that trains."""
         model = self._model
         assert isinstance(model, PromptedModel)
         return model
@@ -54,7 +54,7 @@ class TrainingRecipe(pl.LightningModule):
         return loss
 
     def check_finite(self, loss: Tensor, batch_idx: int) -> None:
-        """End the training where the loss has left the numbers; every 20th step only, to let GPUs run ahead.
+        """End the training where the loss is not finite; every 20th step only, to let GPUs run ahead.
 
         Raises:
             TrialFailed: if the loss is not finite.
@@ -99,5 +99,5 @@ class TrainingRecipe(pl.LightningModule):
 
 def leave_backbone_out(checkpoint: dict[str, Any], model: PromptedModel, prefix: str) -> None:
     """Keep only what trains of a Lightning checkpoint, where the model's names begin with `prefix`."""
-    kept = {f"{prefix}{name}" for name, _ in trained(model)}
-    checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in kept}
+    trained_names = {f"{prefix}{name}" for name, _ in trained(model)}
+    checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained_names}

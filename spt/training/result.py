@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The outcome of a training, and what it took.
+    """Hold the outcome of a training, and what it took.
 
     Attributes:
         dev: best score of the dev split, in the task's metric.

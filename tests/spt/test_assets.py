@@ -113,7 +113,9 @@ def test_a_converted_asset_is_kept_without_its_members(pip, monkeypatch):
         assert visible(folder) == ["config.json"]
         (folder / "model.safetensors").write_bytes(b"weights")
 
-    made = replace(assets.ASSETS["toy"], convert=convert, made=("model.safetensors",), platform="some_linux")
+    made = replace(
+        assets.ASSETS["toy"], convert=convert, converted=("model.safetensors",), platform="some_linux"
+    )
     monkeypatch.setattr(assets, "ASSETS", {"toy": made})
     assert visible(fetch("toy")) == ["model.safetensors"]
     assert fetch("toy").is_dir()
@@ -127,7 +129,7 @@ def test_nothing_is_kept_of_a_conversion_that_fails(tmp_path, monkeypatch):
         (folder / "config.json").write_text("half")
         raise InputError("not a model")
 
-    broken = replace(assets.ASSETS["toy"], convert=convert, made=("model.safetensors",))
+    broken = replace(assets.ASSETS["toy"], convert=convert, converted=("model.safetensors",))
     monkeypatch.setattr(assets, "ASSETS", {"toy": broken})
     with pytest.raises(InputError, match="not a model"):
         fetch("toy")

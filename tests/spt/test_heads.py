@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from spt.errors import InputError
-from spt.heads import ClassificationHead, VerbalizerHead, reduce_tokens
+from spt.heads import HEADS, ClassificationHead, Output, VerbalizerHead, reduce_tokens
+from spt.prompts.config import PromptConfig
 from spt.prompts.state import EMPTY
-from tests.support.families import MASK_ID, WORDS, batch, shared_backbone, tiny_model, with_mask
+from spt.spec import BackboneConfig, HeadConfig, ModelSpec
+from spt.tasks import get_task
+from tests.support.families import HIDDEN, MASK_ID, WORDS, batch, shared_backbone, tiny_model, with_mask
+from tests.support.tiny import make_tokenizer
 
 SIDES = ["right", "left"]
+KINDS = get_args(HeadConfig.model_fields["kind"].annotation)
+
+
+def test_every_kind_of_head_is_in_the_registry() -> None:
+    assert set(HEADS) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "text_to_text"])
+@torch.no_grad()
+def test_heads_are_made_and_called_alike(kind: Any) -> None:
+    spec = ModelSpec(
+        backbone=BackboneConfig(name="tiny"),
+        head=HeadConfig(kind=kind),
+        prompt=PromptConfig(),
+        task=get_task("custom", labels=("bad", "good"), label_words=("terrible", "great")),
+        max_length=32,
+    )
+    head = HEADS[kind](spec, shared_backbone("bert", "sdpa"), make_tokenizer())
+    output = head(torch.randn(2, 6, HIDDEN), batch("bert", [6, 4]), EMPTY)
+    assert isinstance(output, Output)
+    assert (output.features.shape, output.logits.shape) == ((2, HIDDEN), (2, 2))
 
 
 @pytest.mark.parametrize("side", SIDES)

@@ -236,6 +236,7 @@ def test_a_prompt_on_t5_trains_saves_and_predicts(head: str, tmp_path: Path) -> 
     ("sections", "message"),
     [
         ({"head": {"kind": "verbalizer"}}, "head.kind is verbalizer, but .* is an encoder-decoder"),
+        ({"head": {"kind": "label_vectors"}}, "head.kind is label_vectors, but .* is an encoder-decoder"),
         ({"task": {"name": "custom", "label_words": None}}, "text_to_text head needs a label word"),
         ({"task": {"name": "custom", "label_words": ["lovely", "lovely"]}}, "are the same tokens"),
         ({"task": {"name": "custom", "label_words": ["lovely", "unheard"]}}, "'unheard' has tokens that"),
