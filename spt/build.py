@@ -16,6 +16,7 @@ from spt.assets import backbone_path
 from spt.backbones import registry
 from spt.backbones.base import Backbone
 from spt.errors import InputError
+from spt.extras import install_command, is_installed
 from spt.heads import HEADS
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt, Propagate
@@ -111,10 +112,13 @@ def load_tokenizer(spec: ModelSpec) -> Any:
         # Hugging Face makes one of special tokens alone where there are no files
         if len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise ValueError("its vocabulary is empty")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
+        reader = "sentencepiece"
+        advice = "" if is_installed(reader) else f" A SentencePiece model needs: {install_command(reader)}"
         raise InputError(
             f"The backbone '{spec.backbone.name}' has no tokenizer that can be read "
             f"({str(error).splitlines()[0]}). Save the tokenizer beside its weights, or check the name."
+            f"{advice}"
         ) from error
     return tokenizer
 

@@ -20,13 +20,18 @@ def need(*packages: str) -> None:
         InputError: naming the first missing one and the extra that brings it.
     """
     for package in packages:
-        if find_spec(package) is None:
-            raise missing_package(package)
+        if not is_installed(package):
+            raise InputError(
+                f"This needs the package {package}, which is not installed. "
+                f"Install it with: {install_command(package)}"
+            )
 
 
-def missing_package(package: str) -> InputError:
-    """Return the error for a package of EXTRAS that is not installed."""
-    return InputError(
-        f"This needs the package {package}, which is not installed. "
-        f'Install it with: pip install "spt-nas[{EXTRAS[package]}]"'
-    )
+def is_installed(package: str) -> bool:
+    """Say whether a package can be imported, without importing it."""
+    return find_spec(package) is not None
+
+
+def install_command(package: str) -> str:
+    """Return the command that installs a package of EXTRAS."""
+    return f'pip install "spt-nas[{EXTRAS[package]}]"'

@@ -145,9 +145,11 @@ def _tensors(reader: Reader, config: Any) -> dict[str, np.ndarray]:
 def _values(data: bytes, kind: int, size: int) -> np.ndarray:
     from gguf import GGMLQuantizationType, dequantize  # noqa: PLC0415
 
+    values: np.ndarray
     if kind != QUANTISED:
-        return np.frombuffer(data, np.float32, size).copy()
-    values: np.ndarray = dequantize(np.frombuffer(data, np.uint8), GGMLQuantizationType.Q4_0)
+        values = np.frombuffer(data, np.float32, size).copy()
+    else:
+        values = dequantize(np.frombuffer(data, np.uint8), GGMLQuantizationType.Q4_0)
     return values
 
 

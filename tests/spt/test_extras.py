@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 from spt import extras
+from spt.build import load_tokenizer
 from spt.converters import gguf_file
 from spt.errors import InputError
+from spt.prompts.config import PromptConfig
+from spt.spec import BackboneConfig, HeadConfig, ModelSpec
+from spt.tasks import get_task
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
@@ -33,6 +37,25 @@ def test_a_gguf_file_is_not_begun_without_its_readers(
     without.add(package)
     with pytest.raises(InputError, match=rf'{package}, .* pip install "spt-nas\[backbones\]"'):
         gguf_file.convert(tmp_path, "model.gguf")
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_tokenizer_that_cannot_be_read_may_need_sentencepiece(
+    installed: bool, without: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("tiktoken is required")
+
+    monkeypatch.setattr("spt.build.AutoTokenizer.from_pretrained", refuse)
+    if not installed:
+        without.add("sentencepiece")
+    backbone = BackboneConfig(name="google/t5")
+    spec = ModelSpec(
+        backbone=backbone, head=HeadConfig(), prompt=PromptConfig(), task=get_task("trec"), max_length=32
+    )
+    with pytest.raises(InputError, match="has no tokenizer that can be read") as error:
+        load_tokenizer(spec)
+    assert ('pip install "spt-nas[backbones]"' in str(error.value)) is not installed
 
 
 def test_every_extra_is_declared_with_its_packages() -> None:
