@@ -15,7 +15,7 @@ LEARNING_RATES: dict[Baseline, float] = {"head": 0.01, "input_prompt": 0.05}
 
 
 def baseline_config(config: RunConfig, kind: Baseline) -> RunConfig:
-    """The head alone, or input prompt tuning (arXiv 2104.08691), in the place of a config's search."""
+    """Put the head alone, or input prompt tuning (arXiv 2104.08691), in the place of a config's search."""
     layers = () if kind == "head" else (0,)
     search = config.search.model_copy(update={"strategy": "manual", "manual_layers": layers})
     prompt = config.prompt.model_copy(update={"generator": "free"})

@@ -1,4 +1,4 @@
-"""The `spt` command. What is heavy is imported inside the commands, so that --help is quick."""
+"""The `spt` command. Each command imports what it needs when it runs, so that --help is quick."""
 
 import json
 import sys
@@ -54,7 +54,7 @@ def search(config: Config, overrides: Overrides = None, folder: Folder = None, q
 
 @app.command()
 def train(config: Config, overrides: Overrides = None, folder: Folder = None, quiet: Quiet = False) -> None:
-    """Train prompts at the layers found, after searching them if need be: writes model/."""
+    """Train prompts at the layers of the search, after searching if need be: writes model/."""
     _stage("train", config, overrides, folder, quiet)
 
 
@@ -230,9 +230,9 @@ def tune(
         study = load_tune_config(config, parse_overrides(overrides or []))
         folder = folder or Path("runs") / study.name
         watch = None if quiet else LiveTable(study)
-        found = run_study(study, folder, address=address, resume=resume, watch=watch)
+        result = run_study(study, folder, address=address, resume=resume, watch=watch)
         if not quiet:
-            print(summary(study, folder, found))
+            print(summary(study, folder, result))
 
 
 @app.command("config")
@@ -260,7 +260,7 @@ def show_config(
 
 
 def main() -> None:
-    """The console script."""
+    """Run the `spt` command."""
     app()
 
 
@@ -271,7 +271,7 @@ def _stage(
     folder: Path | None,
     quiet: bool,
 ) -> None:
-    """One stage of a run, and what precedes it, inside its folder."""
+    """Run a stage and those before it in the run's folder, and show what the folder holds."""
     quiet_libraries(quiet)
     with exit_codes(GOES_ON):
         from experiments.config import load_config

@@ -1,9 +1,7 @@
-"""The whole of it on TREC questions: an nnictl experiment, two baselines, and what was found.
-
-`python -m experiments.demo`
-"""
+"""`python -m experiments.demo`: an NNI experiment of searches on TREC questions, beside two baselines."""
 
 import json
+import shlex
 import shutil
 import signal
 import sys
@@ -12,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -31,15 +30,18 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 EXPERIMENT = HERE / "spt.yml"
 CONFIG = HERE / "configs" / "demo.yml"
-# spt.yml runs the trials in this folder
-RUNS = HERE.parent / "runs"
+RUNS = Path("runs")
 ASSETS = ("minilm-l6", "trec")
 BASELINES: Mapping["Baseline", str] = {"head": "head alone", "input_prompt": "input prompt"}
 LIMIT_SECONDS = 1800.0
 
 
 def main() -> int:
-    """Run the demo; returns the exit code: 1 if the experiment or all its trials failed, 2 for bad input."""
+    """Run the demo in the working directory.
+
+    Returns:
+        The exit code: 1 if the experiment or all its trials failed, 2 for bad input.
+    """
     # leave no process behind when this one is asked to end
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     quiet_libraries(quiet=False)
@@ -55,7 +57,7 @@ def main() -> int:
 
 
 def run_demo(console: Console, folder: Path) -> int:
-    """The demo's steps; writes `folder`/summary.json and trials.json, and the baselines' runs.
+    """Run the demo's steps; write `folder`/summary.json and trials.json, and the baselines' runs.
 
     Returns:
         0, or 1 if no trial succeeded.
@@ -65,7 +67,7 @@ def run_demo(console: Console, folder: Path) -> int:
         console.print(f"Getting {asset} ...")
         fetch(asset)
     make_room(folder)
-    with NniExperiment(EXPERIMENT, environment={"OMP_NUM_THREADS": "1"}) as experiment:
+    with NniExperiment(write_experiment(folder), environment={"OMP_NUM_THREADS": "1"}) as experiment:
         console.print(f"Experiment {experiment.id}; NNI's web UI while it runs: {experiment.url}")
         trials = follow(console, experiment.watch(LIMIT_SECONDS))
         experiment.export(folder / "trials.json")
@@ -91,12 +93,22 @@ def run_demo(console: Console, folder: Path) -> int:
 
 
 def make_room(folder: Path) -> None:
-    """An empty folder; what was there is kept as NAME.previous, in place of what that was."""
+    """Make an empty folder; what was there becomes NAME.previous, in the place of an earlier one."""
     if folder.exists():
         previous = folder.with_name(f"{folder.name}.previous")
         shutil.rmtree(previous, ignore_errors=True)
         folder.rename(previous)
     folder.mkdir(parents=True)
+
+
+def write_experiment(folder: Path) -> Path:
+    """Write the shipped experiment for trials of the code here, with their runs in the working directory."""
+    settings = yaml.safe_load(EXPERIMENT.read_text(encoding="utf-8"))
+    settings["trialCommand"] += f" --runs {shlex.quote(str(RUNS.absolute()))}"
+    settings["trialCodeDirectory"] = settings["tuner"]["codeDirectory"] = str(HERE.parent)
+    path = folder / "experiment.yml"
+    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+    return path
 
 
 def follow(console: Console, looks: Iterable[Sequence[Trial]]) -> list[Trial]:
@@ -118,7 +130,7 @@ def follow(console: Console, looks: Iterable[Sequence[Trial]]) -> list[Trial]:
 
 
 def progress(trial: Trial) -> str:
-    """Where a trial is, in a few words."""
+    """Say where a trial is, in a few words."""
     if trial.result is not None:
         return f"{trial.status.lower()}, dev {percent(trial.result)}"
     if trial.curve:
@@ -127,7 +139,7 @@ def progress(trial: Trial) -> str:
 
 
 def trial_table(trials: Sequence[Trial]) -> Table:
-    """The trials with their parameters and where they are."""
+    """Return the trials with their parameters and where they are."""
     table = Table("trial", "parameters", "progress")
     for trial in trials:
         parameters = ", ".join(f"{name} {value:.3g}" for name, value in trial.parameters.items())
@@ -152,37 +164,36 @@ def run_baseline(console: Console, kind: "Baseline", folder: Path) -> dict[str, 
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """What a trial wrote."""
+    """Read what a trial wrote."""
     return RunMetrics.read(folder / "metrics.json").as_json()
 
 
 def report_failures(console: Console, trials: Iterable[Trial]) -> None:
-    """The last words of each trial."""
+    """Print the last words of each trial."""
     console.print("Every trial failed.", style="red")
     for trial in trials:
         errors = trial.log / "trial.stderr"
         lines = errors.read_text(encoding="utf-8").split("\n") if errors.is_file() else []
-        said = [line for line in lines if line.strip()]
-        last = said[-1] if said else "said nothing"
+        last = next((line for line in reversed(lines) if line.strip()), "said nothing")
         console.print(f"Trial {trial.number}: {last} ({errors})", markup=False, soft_wrap=True)
 
 
 def show_result(console: Console, summary: Mapping[str, Any], folder: Path) -> None:
-    """A table of the best trial beside the baselines, and where to look further."""
+    """Print a table of the best trial beside the baselines, and where to look further."""
     metrics = summary["metrics"]
     chosen = ", ".join(map(str, metrics["layers"]))
     rows = {f"SPT, prompts at layers {chosen} of 0-{metrics['layers_total'] - 1}": metrics}
-    rows |= {BASELINES[kind]: found for kind, found in summary["baselines"].items()}
+    rows |= {BASELINES[kind]: baseline for kind, baseline in summary["baselines"].items()}
     title = TITLES[metrics["metric"]]
     table = Table("", f"dev {title}", f"test {title}", "tunable parameters", "search s", "training s")
-    for name, found in rows.items():
+    for name, row in rows.items():
         table.add_row(
             name,
-            percent(found["dev_metric"]),
-            percent(found["test_metric"]),
-            f"{found['tunable_parameters']:,}",
-            f"{found['search_seconds']:.0f}",
-            f"{found['train_seconds']:.0f}",
+            percent(row["dev_metric"]),
+            percent(row["test_metric"]),
+            f"{row['tunable_parameters']:,}",
+            f"{row['search_seconds']:.0f}",
+            f"{row['train_seconds']:.0f}",
         )
     console.print(table)
     counted = (

@@ -8,7 +8,7 @@ from spt.serving.neighbours import Neighbour, Reading
 
 
 def neighbour_table(readings: Sequence[Reading]) -> Table:
-    """One row a prompt vector: its nearest words, and those of a random vector, with their cosines."""
+    """Return a row for each prompt vector: its nearest words and those of a random vector, with cosines."""
     table = Table(title="Nearest words of the prompt (cosine)", title_justify="left")
     for column in ("layer", "position"):
         table.add_column(column, justify="right")
@@ -20,5 +20,6 @@ def neighbour_table(readings: Sequence[Reading]) -> Table:
 
 
 def _line(neighbours: Iterable[Neighbour]) -> str:
+    words = ", ".join(f"{neighbour.word} {neighbour.cosine:.2f}" for neighbour in neighbours)
     # brackets would be markup, and many vocabularies have them
-    return ", ".join(f"{one.word} {one.cosine:.2f}" for one in neighbours).replace("[", r"\[")
+    return words.replace("[", r"\[")

@@ -10,6 +10,7 @@ import yaml
 from rich.console import Console
 
 from experiments import baselines, demo
+from experiments.comparing.experiment_file import Experiment
 from experiments.config import RunConfig, load_config
 from experiments.nni_trials.experiment import ExperimentError, Trial
 from experiments.run.results import RunMetrics
@@ -156,9 +157,22 @@ def test_errors_are_one_line_and_an_exit_code(
     assert capsys.readouterr().out == f"Error: {error}\n"
 
 
+def test_trials_run_from_any_folder_and_their_runs_are_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = Experiment.load(demo.write_experiment(tmp_path))
+    assert experiment.config == demo.CONFIG
+    settings = yaml.safe_load((tmp_path / "experiment.yml").read_text(encoding="utf-8"))
+    assert settings["trialCommand"].endswith(f"--runs {tmp_path / 'runs'}")
+    assert Path(settings["tuner"]["codeDirectory"]) == demo.HERE.parent
+    shipped = yaml.safe_load(demo.EXPERIMENT.read_text(encoding="utf-8"))
+    assert settings["searchSpace"] == shipped["searchSpace"]
+
+
 def test_the_shipped_experiment_fits_the_shipped_config() -> None:
     settings = yaml.safe_load(demo.EXPERIMENT.read_text(encoding="utf-8"))
-    assert settings["trialCommand"].endswith(demo.CONFIG.relative_to(demo.RUNS.parent).as_posix())
+    assert settings["trialCommand"].endswith(demo.CONFIG.relative_to(demo.HERE.parent).as_posix())
     for name, values in settings["searchSpace"].items():
         for value in values["_value"]:
             load_config(demo.CONFIG, {name: value})
