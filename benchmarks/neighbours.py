@@ -16,6 +16,7 @@ from spt.build import new_factory
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import Neighbour, Reading, read_input
+from strategies.options import ManualOptions
 
 STARTS = ("random", "vocabulary", "labels")
 
@@ -46,9 +47,10 @@ def measure(
     overrides = overrides or {}
     configs = {start: load_config(path, {**overrides, "prompt.init": start}) for start in STARTS}
     config = configs["random"]
-    if config.search.manual_layers != "input":
+    layers = config.search.manual_layers if isinstance(config.search, ManualOptions) else None
+    if layers != "input":
         raise InputError(
-            f"The value of search.manual_layers in {path} is {config.search.manual_layers!r}, but must be "
+            f"The value of search.manual_layers in {path} is {layers!r}, but must be "
             "'input': words are read off a prompt that stands among them."
         )
     records, summary = [], {}

@@ -8,6 +8,7 @@ from typing import Literal
 from experiments.config import RunConfig
 from experiments.pipeline import run
 from experiments.run.results import RunMetrics
+from strategies.options import ManualOptions
 
 Baseline = Literal["head", "input_prompt"]
 # the best on dev of 0.003, 0.01, 0.02 and 0.05 with MiniLM-L6 and 2,000 TREC questions, one seed
@@ -17,7 +18,7 @@ LEARNING_RATES: dict[Baseline, float] = {"head": 0.01, "input_prompt": 0.05}
 def baseline_config(config: RunConfig, kind: Baseline) -> RunConfig:
     """Put the head alone, or input prompt tuning (arXiv 2104.08691), in the place of a config's search."""
     layers = () if kind == "head" else (0,)
-    search = config.search.model_copy(update={"strategy": "manual", "manual_layers": layers})
+    search = ManualOptions(manual_layers=layers, budget_flops=config.search.budget_flops)
     prompt = config.prompt.model_copy(update={"generator": "free"})
     training = config.training.model_copy(update={"learning_rate": LEARNING_RATES[kind]})
     return config.model_copy(update={"search": search, "prompt": prompt, "training": training})

@@ -15,7 +15,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...",
-        help="Dotted keys over those of the file, as search.layers=3.",
+        help="Dotted keys over those of the file, as search.k=3.",
         show_default=False,
     ),
 ]

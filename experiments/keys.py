@@ -3,39 +3,78 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import groupby
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
+from pydantic.fields import FieldInfo
 
 from spt.errors import InputError
 from spt.tasks import TASKS, Task
+from strategies.options import OLD_NAMES, OPTIONS, StrategyOptions, for_another_strategy, readers
 
 
-def _sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    yield prefix, model
-    for name, field in model.model_fields.items():
-        for option in (field.annotation, *get_args(field.annotation)):
-            if isinstance(option, type) and issubclass(option, BaseModel):
-                yield from _sections(option, f"{prefix}{name}.")
-
-
-def explain(error: dict[str, Any], model: type[BaseModel]) -> str:
-    """One pydantic error of a config as a line: the key, what is wrong, the value."""
-    path = ".".join(str(part) for part in error["loc"])
+def explain(error: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """Return one pydantic error of a config as a line: the key, what is wrong, the value."""
+    keys, section = _located(error["loc"], model)
+    path = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        prefix = path.rpartition(".")[0]
-        section = dict(_sections(model)).get(f"{prefix}." if prefix else "")
-        names = list(section.model_fields) if section else []
-        close = get_close_matches(path.rpartition(".")[2], names, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else f" Known: {', '.join(names)}."
-        return f"{path}: there is no such key.{hint}"
+        return f"{path}: {_unread(keys[-1], section)}"
     given = "" if isinstance(error["input"], dict | BaseModel) else f" (given: {error['input']!r})"
     return f"{path or 'config'}: {error['msg'].removeprefix('Value error, ')}{given}"
+
+
+def _located(parts: Iterable[Any], model: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:
+    """Return the keys of an error's place, without the tags of unions, and the section of the last one."""
+    keys: list[str] = []
+    section: type[BaseModel] | None = None
+    reached: Any = model
+    for part in parts:
+        tagged = _tagged(reached)
+        if part in tagged:
+            reached = tagged[part]
+            continue
+        keys.append(str(part))
+        section = _section(reached)
+        fields = section.model_fields if section else {}
+        reached = fields[part].annotation if part in fields else next(iter(get_args(reached)[::-1]), None)
+    return keys, section
+
+
+def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
+    """Return tag -> section of a union whose options have tags."""
+    options = [get_args(option) for option in get_args(annotation) if get_origin(option) is Annotated]
+    return {mark.tag: section for section, *marks in options for mark in marks if isinstance(mark, Tag)}
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a field is or may be; None for other fields, and for many sections."""
+    options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
+    sections = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+    return sections[0] if sections else None
+
+
+def _unread(key: str, section: type[BaseModel] | None) -> str:
+    """Say who reads a key that its section does not have, and which of the section's keys is like it."""
+    known = list(section.model_fields) if section else []
+    strategies: list[str] = []
+    likely = {name: name for name in known}
+    if section and issubclass(section, StrategyOptions):
+        strategies = readers(key)
+        # a misspelt old name; what other strategies read is not misspelt
+        likely |= {old: new for old, new in OLD_NAMES.items() if new in known and not strategies}
+    close = get_close_matches(key, likely, n=1)
+    hint = f"Did you mean '{likely[close[0]]}'?" if close else f"Known: {', '.join(known)}."
+    if section is None or not strategies:
+        return f"there is no such key. {hint}"
+    chosen = section.model_fields["strategy"].default
+    others = f"{', '.join(strategies)} {'do' if len(strategies) > 1 else 'does'}"
+    return f"the strategy {chosen} does not read it, {others}. Remove it, or change search.strategy. {hint}"
 
 
 def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
@@ -54,8 +93,67 @@ def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
     tree[last] = value
 
 
+def override(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """Put the dotted keys of one place over nested keys, those of the places below it.
+
+    A place that names the strategy speaks for all that lies below it: options there that are for other
+    strategies are dropped. Options that stand beside or over the strategy's name stay, whoever reads them,
+    and are refused when the tree is checked.
+
+    Raises:
+        InputError: if a key goes into something that is not a section, or is given under an old name too.
+    """
+    given = {_current(dotted): value for dotted, value in overrides.items()}
+    if len(given) < len(overrides):
+        renamed = [dotted for dotted in overrides if _current(dotted) != dotted]
+        raise InputError(f"Another key is the current name of {', '.join(renamed)}. Give one of them only.")
+    for dotted, value in given.items():
+        _clear(_below(tree, dotted), dotted.rpartition(".")[2], value)
+    for dotted, value in given.items():
+        assign(tree, dotted, value)
+
+
+def search_option(dotted: str) -> str | None:
+    """Return the option of a search that a dotted key is or goes into; None for any other key."""
+    parts = dotted.split(".")
+    return parts[parts.index("search") + 1] if "search" in parts[:-1] else None
+
+
+def for_strategy(overrides: Mapping[str, Any], strategy: str) -> dict[str, Any]:
+    """Return dotted keys meant for many runs without the options that one run's strategy does not read."""
+
+    def meant(dotted: str) -> bool:
+        option = search_option(dotted)
+        return option is None or not for_another_strategy(option, strategy)
+
+    return {dotted: value for dotted, value in overrides.items() if meant(dotted)}
+
+
+def _current(dotted: str) -> str:
+    """Return a dotted key with the current name of the option."""
+    option = search_option(dotted)
+    return dotted.removesuffix(option) + OLD_NAMES[option] if option in OLD_NAMES else dotted
+
+
+def _below(tree: Mapping[str, Any], dotted: str) -> dict[str, Any]:
+    """Return the search section of a tree that a dotted key goes into; an empty one for any other key."""
+    *sections, option = dotted.split(".")
+    reached: Any = tree
+    for name in sections:
+        reached = reached.get(name) if isinstance(reached, Mapping) else None
+    return reached if isinstance(reached, dict) and search_option(dotted) == option else {}
+
+
+def _clear(section: dict[str, Any], option: str, value: Any) -> None:
+    """Take from a search section what an option over it replaces: its old name, or others' options."""
+    for name in list(section):
+        renamed = OLD_NAMES.get(name) == option
+        if renamed or (option == "strategy" and value in OPTIONS and for_another_strategy(name, value)):
+            del section[name]
+
+
 def parse_overrides(pairs: list[str]) -> dict[str, Any]:
-    """`['search.layers=4']` -> `{'search.layers': 4}`; values are read as YAML.
+    """`['search.k=4']` -> `{'search.k': 4}`; values are read as YAML.
 
     Raises:
         InputError: for a part without an equals sign, or with a value that is not YAML.
@@ -68,7 +166,7 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 
 
 def as_arguments(overrides: Mapping[str, Any]) -> str:
-    """`{'search.layers': 4}` -> `' search.layers=4'`, as a shell hands it to `parse_overrides`."""
+    """`{'search.k': 4}` -> `' search.k=4'`, as a shell hands it to `parse_overrides`."""
     # JSON's 1e-05 would be text to YAML; in ASCII, because YAML reads some other characters as line breaks
     pairs = (f"{key}={_inline(value, allow_unicode=False)}" for key, value in overrides.items())
     return "".join(f" {shlex.quote(pair)}" for pair in pairs)
@@ -81,22 +179,18 @@ def _value(key: str, text: str) -> Any:
         raise InputError(f"The value of '{key}' is not YAML: {text}. Put quotes around it.") from error
 
 
-def read_tree(path: Path | None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The nested keys of a YAML file (none, for None) with overrides over them, unchecked.
+def read_tree(path: Path) -> dict[str, Any]:
+    """Read the nested keys of a YAML file, unchecked.
 
     Raises:
         InputError: if the file cannot be read, or is not a mapping.
     """
-    tree: Any = {}
-    if path is not None:
-        try:
-            tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"The config '{path}' cannot be read: {error}") from error
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"The config '{path}' cannot be read: {error}") from error
     if not isinstance(tree, dict):
         raise InputError(f"The config '{path}' must be a mapping of keys to values, as `spt config` shows.")
-    for dotted, value in (overrides or {}).items():
-        assign(tree, dotted, value)
     return tree
 
 
@@ -107,18 +201,49 @@ def bad_config(error: ValidationError, source: str, model: type[BaseModel]) -> I
 
 
 def schema_lines(model: type[BaseModel], indent: str = "") -> Iterator[str]:
-    """The schema as commented YAML: every key with its default and what it does."""
+    """Yield the schema as commented YAML: every key with its default and what it does."""
     for name, field in model.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Task:
-            yield f"{indent}{name}:"
-            yield from schema_lines(annotation, indent + "  ")
-            continue
-        default = field.get_default(call_default_factory=True)
-        shown = default.name if isinstance(default, Task) else _inline(default)
-        yield f"{indent}{name}: {shown}  # {field.description} {_type_name(annotation)}".rstrip()
-        if isinstance(default, Task):
-            yield from _task_lines(default)
+        yield from _field_lines(name, field, indent)
+
+
+def _field_lines(name: str, field: FieldInfo, indent: str) -> Iterator[str]:
+    annotation = field.annotation
+    if _tagged(annotation):
+        yield f"{indent}{name}:"
+        yield from _strategy_lines(field.get_default(call_default_factory=True), indent + "  ")
+        return
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Task:
+        yield f"{indent}{name}:"
+        yield from schema_lines(annotation, indent + "  ")
+        return
+    default = field.get_default(call_default_factory=True)
+    shown = default.name if isinstance(default, Task) else _inline(default)
+    yield f"{indent}{name}: {shown}  # {field.description} {_type_name(annotation)}".rstrip()
+    if isinstance(default, Task):
+        yield from _task_lines(default)
+
+
+def _strategy_lines(chosen: StrategyOptions, indent: str) -> Iterator[str]:
+    """Yield what a strategy reads, and commented out what others read, by the strategies that read it."""
+    for fields, comment in ((type(chosen).model_fields, ""), (_other_fields(chosen), "# ")):
+        for strategies, group in groupby(fields.items(), key=lambda item: readers(item[0])):
+            if len(strategies) < len(OPTIONS):
+                yield f"{indent}# read by {', '.join(strategies)}:"
+            for name, field in group:
+                yield from (f"{indent}{comment}{line}" for line in _strategy_field_lines(name, field))
+
+
+def _strategy_field_lines(name: str, field: FieldInfo) -> Iterator[str]:
+    if name == "strategy":
+        yield f"strategy: {field.default}  # {field.description} [{' | '.join(OPTIONS)}]"
+    else:
+        yield from _field_lines(name, field, "")
+
+
+def _other_fields(chosen: StrategyOptions) -> dict[str, FieldInfo]:
+    """Return the options that only other strategies read."""
+    every = {name: field for options in OPTIONS.values() for name, field in options.model_fields.items()}
+    return {name: field for name, field in every.items() if name not in type(chosen).model_fields}
 
 
 def _task_lines(task: Task) -> Iterator[str]:

@@ -35,6 +35,7 @@ from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 from strategies.candidates import name_of
 from strategies.ledger import Ledger
+from strategies.options import MultiTrialOptions
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,14 @@ class Pipeline:
         """Search with candidates trained in this process, or on a Ray cluster."""
         workbench, config, folder = self.workbench, self.config, self.folder.search
         find = partial(searching.search, workbench, config, folder, self.ledger, on_epoch=self.on_epoch)
-        if config.search.engine.kind == "sequential":
+        engine = config.search.engine if isinstance(config.search, MultiTrialOptions) else None
+        if engine is None or engine.kind == "sequential":
             return find(train=partial(train_candidate, workbench, folder, self.on_epoch))
         # loads ray, for which no other search need wait
         from experiments.cluster.candidates import ray_candidates  # noqa: PLC0415
 
-        with ray_candidates(workbench, config, folder) as (engine, train):
-            return find(train=train, engine=engine)
+        with ray_candidates(workbench, config, engine, folder) as (ray_engine, train):
+            return find(train=train, engine=ray_engine)
 
     def train(self) -> PromptClassifier:
         """Train prompts at the layers found, or read back the trained ones; writes model/ and train.json."""

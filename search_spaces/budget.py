@@ -42,7 +42,7 @@ class Budget:
         if not 1 <= self.k <= len(self.allowed):
             raise InputError(
                 f"The budget is {self.k} prompt layers, but must be from 1 to {len(self.allowed)}, "
-                f"the number of candidate layers. Lower search.layers or allow more candidates."
+                f"the number of candidate layers. Lower search.k or allow more candidates."
             )
 
     @property

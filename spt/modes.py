@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
@@ -25,6 +26,6 @@ def _cache_mode(value: Any) -> Any:
 CacheMode = Annotated[Literal["auto", "disk", "off"], BeforeValidator(_cache_mode)]
 
 
-def without_memory_mode(stored: dict[str, Any]) -> dict[str, Any]:
+def without_memory_mode(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a stored config as this version reads it: `cache: memory` of earlier versions becomes auto."""
     return {**stored, "cache": "auto"} if stored.get("cache") == "memory" else stored

@@ -98,8 +98,8 @@ class Candidates(Middleware):  # type: ignore[misc]
         engine: runs the candidates.
         evaluations: most candidates, >= 1.
         ledger: is charged for each.
-        dearest: operations of the most expensive candidate that there may be. No candidate is begun which
-            the ledger's budget might not pay.
+        max_candidate_flops: operations of the most expensive candidate that there may be. No candidate is
+            begun which the ledger's budget might not pay.
         record: JSON lines, one a finished candidate; None for none.
     """
 
@@ -108,12 +108,12 @@ class Candidates(Middleware):  # type: ignore[misc]
         engine: ExecutionEngine,
         evaluations: int,
         ledger: Ledger | None = None,
-        dearest: float = 0,
+        max_candidate_flops: float = 0,
         record: Path | None = None,
     ) -> None:
         self.evaluations = evaluations
         self.ledger = ledger or Ledger()
-        self.dearest = dearest
+        self.max_candidate_flops = max_candidate_flops
         self.record = record
         self.tried: list[Candidate] = []
         self._models: list[ExecutableModelSpace] = []
@@ -162,8 +162,8 @@ class Candidates(Middleware):  # type: ignore[misc]
             self.engine.dispatch_model_event(FinalMetricEvent(model, {"default": known.dev, **values}))
             self.engine.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Trained))
         else:
-            told = {"default": nan, "failure": known.failure, **values}
-            self.engine.dispatch_model_event(IntermediateMetricEvent(model, told))
+            report = {"default": nan, "failure": known.failure, **values}
+            self.engine.dispatch_model_event(IntermediateMetricEvent(model, report))
             self.engine.dispatch_model_event(TrainingEndEvent(model, ModelStatus.Failed))
 
     def _on_metric(self, event: FinalMetricEvent | IntermediateMetricEvent) -> None:
@@ -171,15 +171,15 @@ class Candidates(Middleware):  # type: ignore[misc]
             self._reported[id(event.model)] = event.metric
 
     def _on_end(self, event: TrainingEndEvent) -> None:
-        told = self._reported.pop(id(event.model), {})
-        if "killed" in told:
+        report = self._reported.pop(id(event.model), {})
+        if "killed" in report:
             return
         layers = layers_of(event.model).layers
-        spent = {name: told[name] for name in ("flops", "steps", "seconds") if name in told}
-        if event.status == ModelStatus.Trained and "failure" not in told:
-            candidate = Candidate(layers, dev=told["default"], **spent)
+        spent = {name: report[name] for name in ("flops", "steps", "seconds") if name in report}
+        if event.status == ModelStatus.Trained and "failure" not in report:
+            candidate = Candidate(layers, dev=report["default"], **spent)
         else:
-            candidate = Candidate(layers, failure=told.get("failure", "it ended without a result"), **spent)
+            candidate = Candidate(layers, failure=report.get("failure", "it ended without a result"), **spent)
         self.tried.append(candidate)
         self.ledger.charge(f"candidate {name_of(layers)}", candidate.flops, candidate.steps)
         if self.record is not None and layers not in self._known:
@@ -190,7 +190,7 @@ class Candidates(Middleware):  # type: ignore[misc]
         begun = len(self._models)
         running = begun - len(self.tried)
         # not the ledger's total, which after a kill holds candidates that are yet to be replayed
-        spent = sum(tried.flops for tried in self.tried) + (running + 1) * self.dearest
+        spent = sum(tried.flops for tried in self.tried) + (running + 1) * self.max_candidate_flops
         paid = self.ledger.budget is None or spent <= self.ledger.budget
         return begun < self.evaluations and paid and bool(self.engine.budget_available())
 
@@ -237,7 +237,7 @@ def explore(
         score: PromptLayers -> TrainingResult; what it raises is the candidate's failure.
         evaluations: most candidates, >= 1.
         engine: runs the candidates; in this process, one after the other, by default.
-        options: ledger, dearest and record, as of Candidates.
+        options: ledger, max_candidate_flops and record, as of Candidates.
 
     Returns:
         What was tried.
@@ -251,10 +251,10 @@ def explore(
         **options,
     )
     allowed = candidates.ledger.budget
-    if allowed is not None and candidates.dearest > allowed:
+    if allowed is not None and candidates.max_candidate_flops > allowed:
         raise InputError(
             f"The budget is {allowed:.3g} training operations, but a single candidate may take "
-            f"{candidates.dearest:.3g}. Raise it."
+            f"{candidates.max_candidate_flops:.3g}. Raise it."
         )
     strategy(LayerSubsets(budget, LayersEvaluator(score)), candidates)
     return candidates
@@ -264,7 +264,7 @@ def _read(record: Path | None) -> dict[Layers, Candidate]:
     """The record of an earlier session; a line that was cut off while it was written is dropped."""
     if record is None or not record.exists():
         return {}
-    whole = record.read_text(encoding="utf-8").split("\n")[:-1]
-    write_text(record, "".join(f"{line}\n" for line in whole))
-    entries = [json.loads(line) for line in whole]
+    complete = record.read_text(encoding="utf-8").split("\n")[:-1]
+    write_text(record, "".join(f"{line}\n" for line in complete))
+    entries = [json.loads(line) for line in complete]
     return {tuple(entry["layers"]): Candidate(tuple(entry.pop("layers")), **entry) for entry in entries}

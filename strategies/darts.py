@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from search_spaces.prompt_layers import INSERT, PROPAGATE
 from spt.prompts.state import PromptState
+from strategies.gate_search import GateSearch, GateSearchModule
 from strategies.hyper_network import is_layer_choice
-from strategies.one_shot import OneShot, OneShotModule, require
+from strategies.options import GumbelDartsOptions
 
 
 class SoftmaxLayer(DifferentiableMixedLayer):  # type: ignore[misc]
@@ -65,58 +66,49 @@ class SoftmaxLayer(DifferentiableMixedLayer):  # type: ignore[misc]
         return cls(module, softmax()) if is_layer_choice(module) else None
 
 
-class Darts(OneShot):
+class Darts(GateSearch):
     """NNI strategy: first-order DARTS over {propagate, insert}, and the K layers with the most of insert.
-
-    Args:
-        shared: the arguments of every one-shot strategy.
 
     Source: DARTS (arXiv 1806.09055) as NNI has it; the mixture of prompts, and a choice of K layers together
     in place of the best candidate a layer, are ours.
     """
 
-    softmax: Callable[[], nn.Module] = partial(nn.Softmax, -1)
+    def new_softmax(self) -> nn.Module:
+        """Return what mixes the two candidates of a layer in training."""
+        return nn.Softmax(-1)
 
     def default_mutation_hooks(self) -> list[Any]:
         """Softmax gates in the place of the layers' choices."""
-        return [partial(SoftmaxLayer.replace, softmax=self.softmax)]
+        return [partial(SoftmaxLayer.replace, softmax=self.new_softmax)]
 
 
 class GumbelDarts(Darts):
     """DARTS whose mixture is sampled by a Gumbel softmax, with a temperature that falls over the epochs.
 
-    Args:
-        temperature: of the first epoch, > 0.
-        least_temperature: what it falls towards, linearly, in (0, temperature].
-        shared: the arguments of every one-shot strategy.
-
-    Raises:
-        InputError: for a temperature out of its range.
-
     Source: SNAS (arXiv 1812.09926) and GDAS (arXiv 1910.04465), with NNI's softmax and schedule.
     """
 
-    softmax = GumbelSoftmax
+    options: GumbelDartsOptions
 
-    def __init__(self, *, temperature: float = 1.0, least_temperature: float = 0.1, **shared: Any) -> None:
-        super().__init__(**shared)
-        require("temperature", temperature, temperature > 0, "> 0")
-        holds = 0 < least_temperature <= temperature
-        require("least_temperature", least_temperature, holds, f"in (0, temperature = {temperature}]")
-        self.schedule = LinearTemperatureScheduler(float(temperature), float(least_temperature))
+    def new_softmax(self) -> nn.Module:
+        """Return what samples a mixture of the two candidates of a layer in training."""
+        softmax: nn.Module = GumbelSoftmax()
+        return softmax
 
     def configure_oneshot_module(self, training_module: Any) -> GumbelDartsModule:
         """The search steps around the evaluator's recipe."""
         return GumbelDartsModule(training_module, self)
 
 
-class GumbelDartsModule(OneShotModule):
+class GumbelDartsModule(GateSearchModule):
     """Sets the epoch's temperature."""
 
     strategy: GumbelDarts
 
     def on_train_epoch_start(self) -> None:
-        temperature = self.strategy.schedule.step(self.current_epoch, self.trainer.max_epochs)
+        options = self.strategy.options
+        schedule = LinearTemperatureScheduler(options.temperature, options.least_temperature)
+        temperature = schedule.step(self.current_epoch, self.trainer.max_epochs)
         for module in self.modules():
             if isinstance(module, GumbelSoftmax):
                 module.tau = temperature

@@ -12,8 +12,9 @@ from spt.model import PromptedModel
 from spt.training.result import TrainingResult
 from strategies.candidates import explore
 from strategies.evolution import Evolution
-from strategies.hyper_network import fixed_gates, gate_values, gated_layers, only
+from strategies.hyper_network import fixed_gates, gate_values, gated_layers, gates_for
 from strategies.multi_trial import Exhaustive
+from strategies.options import EvolutionOptions, ExhaustiveOptions, GateOptions, OneShotOptions
 
 Score = Callable[[], float]
 
@@ -28,55 +29,55 @@ class Derived:
 
 
 @dataclass(frozen=True)
-class Limits:
+class DerivationOptions:
     """What the rules ask of their user.
 
     Attributes:
-        threshold: least gate of a layer, in (0, 1), of the rule 'threshold'.
         evaluations: most subsets that the rule 'pruned' scores, >= 1.
         seed: of the draws of 'pruned', where it cannot score all subsets.
+        threshold: least gate of a layer, in (0, 1), of the rule 'threshold'.
     """
 
-    threshold: float = 0.5
-    evaluations: int = 200
+    evaluations: int = OneShotOptions.model_fields["derivation_evaluations"].default
     seed: int = 0
+    threshold: float = GateOptions.model_fields["threshold"].default
 
 
-def top_k(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -> Derived:  # noqa: ARG001
+def top_k(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """The K layers of the highest gates. Source: SPT (arXiv 2310.20127)."""
     gates = gate_values(model)
     return Derived(budget.top(gates), gates, 0)
 
 
-def threshold(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -> Derived:  # noqa: ARG001
+def threshold(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """The layers whose gate passes the threshold: at most K, the highest ones, and at least the highest.
 
     For a budget that allows fewer than K layers. Source: ours.
     """
     gates = gate_values(model)
     best = Budget(budget.total, 1, candidates=budget.allowed).top(gates)
-    open_ones = {layer for layer in budget.top(gates) if gates[layer] > limits.threshold}
+    open_ones = {layer for layer in budget.top(gates) if gates[layer] > options.threshold}
     return Derived(tuple(sorted(open_ones | set(best))), gates, 0)
 
 
-def ablation(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -> Derived:  # noqa: ARG001
+def ablation(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """The K layers of the highest S(M) - S(M without i) + S(only i), S being the dev score.
 
     2 * candidates + 1 evaluations. Source: ALoRA's importance score (arXiv 2403.16187, Eq. 5), which
     replaces gate values because they rank layers poorly.
     """
-    whole = score()
+    of_all = score()
     scores = {}
     for layer in gated_layers(model):
         with fixed_gates(model, {layer: 0.0}):
             without = score()
         with fixed_gates(model, {other: 0.0 for other in gated_layers(model) if other != layer}):
             alone = score()
-        scores[layer] = whole - without + alone
+        scores[layer] = of_all - without + alone
     return Derived(budget.top(scores), scores, 2 * len(scores) + 1)
 
 
-def pruned(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -> Derived:
+def pruned(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:
     """The subset whose discrete model inside the hyper-network scores best on dev.
 
     All subsets are scored where the limit allows it; else regularised evolution chooses which. A layer's
@@ -85,29 +86,28 @@ def pruned(model: PromptedModel, budget: Budget, score: Score, limits: Limits) -
     """
 
     def scored(layers: PromptLayers) -> TrainingResult:
-        with fixed_gates(model, only(model, layers.layers)):
+        with fixed_gates(model, gates_for(model, layers.layers)):
             return TrainingResult(score(), epochs=0, steps=0, seconds=0.0, flops=0)
 
-    whole = len(budget) <= limits.evaluations
     strategy = (
-        Exhaustive(evaluations=limits.evaluations, seed=limits.seed)
-        if whole
-        else Evolution(population=20, tournament=5, crossover=True, seed=limits.seed)
+        Exhaustive(ExhaustiveOptions(evaluations=options.evaluations), seed=options.seed)
+        if len(budget) <= options.evaluations
+        else Evolution(EvolutionOptions(population=20, tournament=5, crossover=True), seed=options.seed)
     )
-    found = explore(strategy, budget, scored, limits.evaluations)
-    scores = {tried.layers: tried.dev for tried in found.tried if tried.dev is not None}
+    candidates = explore(strategy, budget, scored, options.evaluations)
+    scores = {tried.layers: tried.dev for tried in candidates.tried if tried.dev is not None}
     means = {}
     for layer in budget.allowed:
         holding = [value for layers, value in scores.items() if layer in layers] or list(scores.values())
         means[layer] = sum(holding) / len(holding)
-    return Derived(found.best().layers, means, len(found.tried))
+    return Derived(candidates.best().layers, means, len(candidates.tried))
 
 
-def most_evaluations(name: str, budget: Budget, limits: Limits) -> int:
+def most_evaluations(name: str, budget: Budget, options: DerivationOptions) -> int:
     """How often a rule may score dev."""
     if name == "ablation":
         return 2 * len(budget.allowed) + 1
-    return min(len(budget), limits.evaluations) if name == "pruned" else 0
+    return min(len(budget), options.evaluations) if name == "pruned" else 0
 
 
 def check_derivation(name: str, budget: Budget) -> None:
@@ -123,7 +123,7 @@ def check_derivation(name: str, budget: Budget) -> None:
         )
 
 
-Derivation = Callable[[PromptedModel, Budget, Score, Limits], Derived]
+Derivation = Callable[[PromptedModel, Budget, Score, DerivationOptions], Derived]
 DERIVATIONS: dict[str, Derivation] = {
     "top_k": top_k,
     "threshold": threshold,

@@ -9,7 +9,7 @@ from nni.nas.strategy.utils import DuplicationError
 from search_spaces.budget import Layers
 from search_spaces.prompt_layers import to_layers, to_sample
 from search_spaces.subsets import budget_of
-from spt.errors import InputError
+from strategies.options import EvolutionOptions
 
 LONGEST_WALK = 1000
 
@@ -21,26 +21,20 @@ class Evolution(RegularizedEvolution):  # type: ignore[misc]
     before is mutated again, until it is new.
 
     Args:
-        population: candidates that live at a time, >= 2; the first are drawn uniformly.
-        tournament: of them, those that compete to be a parent, from 1 to `population`.
-        crossover: mutate a child of two parents, which has its layers from both.
+        options: of the strategy; the first of the population are drawn uniformly.
         seed: of every draw.
-
-    Raises:
-        InputError: for a tournament larger than the population.
 
     Source: regularised evolution (arXiv 1802.01548); the mutation and the crossover are ours.
     """
 
-    def __init__(
-        self, *, population: int = 6, tournament: int = 3, crossover: bool = False, seed: int = 0
-    ) -> None:
-        if not 1 <= tournament <= population:
-            raise InputError(
-                f"The value of search.tournament is {tournament}, but must be from 1 to search.population "
-                f"({population})."
-            )
-        super().__init__(population_size=population, sample_size=tournament, crossover=crossover, seed=seed)
+    def __init__(self, options: EvolutionOptions, *, seed: int = 0) -> None:
+        super().__init__(
+            population_size=options.population,
+            sample_size=options.tournament,
+            crossover=options.crossover,
+            seed=seed,
+        )
+        self.options = options
 
     def new_individual(self) -> ExecutableModelSpace:
         """A subset that was not tried yet, mutated from the best of a tournament."""

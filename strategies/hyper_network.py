@@ -118,8 +118,8 @@ def dropped_layers(model: PromptedModel) -> list[int]:
     return [i for i, choice in enumerate(model.choices) if isinstance(choice, Dropped)]
 
 
-def remaining(model: PromptLayerSpace) -> Budget:
-    """The model's budget over the candidates that are not dropped."""
+def remaining_budget(model: PromptLayerSpace) -> Budget:
+    """Return the model's budget over the candidates that are not dropped."""
     return replace(model.budget, candidates=tuple(gated_layers(model)))
 
 
@@ -137,7 +137,7 @@ def fixed_gates(model: PromptedModel, fixed: Mapping[int, float]) -> Iterator[No
             gates[layer].fixed = earlier
 
 
-def only(model: PromptedModel, layers: Iterable[int]) -> Mapping[int, float]:
-    """Gates at 1 for `layers`, at 0 for all others: the discrete model inside the hyper-network."""
+def gates_for(model: PromptedModel, layers: Iterable[int]) -> Mapping[int, float]:
+    """Return gates of 1 for `layers` and of 0 for all others: the discrete model inside the hyper-network."""
     chosen = set(layers)
     return {layer: float(layer in chosen) for layer in gated_layers(model)}

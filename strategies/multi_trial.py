@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from nni.nas.strategy import Random
 from nni.nas.strategy.base import Strategy
 from numpy.random import RandomState
@@ -13,17 +11,20 @@ from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import to_sample
 from search_spaces.subsets import budget_of
 from spt.errors import InputError
+from strategies.options import ExhaustiveOptions, ManualOptions, RandomOptions
 
 
 class RandomSearch(Random):  # type: ignore[misc]
     """Subsets drawn uniformly, each once.
 
     Args:
+        options: of the strategy.
         seed: of the draws.
     """
 
-    def __init__(self, *, seed: int) -> None:
+    def __init__(self, options: RandomOptions, *, seed: int = 0) -> None:
         super().__init__(seed=seed)
+        self.options = options
 
     def _run(self) -> None:
         super()._run()
@@ -34,18 +35,18 @@ class Exhaustive(Strategy):  # type: ignore[misc]
     """Every subset once, in shuffled order, so that what a budget in FLOPs leaves out is left to chance.
 
     Args:
-        evaluations: most subsets that the space may have, >= 1.
+        options: of the strategy; the space may have no more subsets than it has evaluations.
         seed: of the order.
     """
 
-    def __init__(self, *, evaluations: int, seed: int) -> None:
+    def __init__(self, options: ExhaustiveOptions, *, seed: int = 0) -> None:
         super().__init__()
-        self.evaluations = evaluations
+        self.options = options
         self.seed = seed
 
     def _run(self) -> None:
         budget = budget_of(self.model_space)
-        check_exhaustive(budget, self.evaluations)
+        check_exhaustive(budget, self.options.evaluations)
         subsets = list(budget)
         for index in RandomState(self.seed).permutation(len(subsets)):
             if not self.wait_for_resource():
@@ -71,16 +72,17 @@ class Manual(Strategy):  # type: ignore[misc]
     """The one subset that the user names.
 
     Args:
-        manual_layers: numbers or a name, as `named_layers` takes them.
+        options: of the strategy.
+        seed: makes no difference.
     """
 
-    def __init__(self, *, manual_layers: Iterable[int] | str) -> None:
+    def __init__(self, options: ManualOptions, *, seed: int = 0) -> None:
         super().__init__()
-        self.manual_layers = manual_layers
+        self.options = options
 
     def _run(self) -> None:
         budget = budget_of(self.model_space)
-        layers = named_layers(self.manual_layers, budget.total).layers
+        layers = named_layers(self.options.manual_layers, budget.total).layers
         if layers not in budget:
             raise InputError(f"The layers {list(layers)} are not {budget}.")
         if self.wait_for_resource():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
 from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
@@ -12,21 +11,18 @@ from nni.nas.oneshot.pytorch.strategy import OneShotStrategy
 from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning.callbacks import Timer
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
 
 from search_spaces.prompt_layers import PromptLayerSpace, to_sample
 from spt.data.batches import Batch
-from spt.data.halves import halves
-from spt.errors import InputError, unknown
 from spt.evaluation import evaluate
 from spt.flops import FlopCounter
 from spt.training.callbacks import CountFlops
 from spt.training.fit import Loader
-from spt.training.history import History
 from spt.training.recipe import leave_backbone_out
-from strategies.derivation import DERIVATIONS, Derived, Limits
+from strategies.derivation import DERIVATIONS, DerivationOptions, Derived
 from strategies.evaluator import EvaluatorModule, Loaders
-from strategies.hyper_network import GatedLayer, gate_values, remaining
+from strategies.hyper_network import GatedLayer, remaining_budget
+from strategies.options import OneShotOptions
 
 
 class OneShot(OneShotStrategy):  # type: ignore[misc]
@@ -36,61 +32,29 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
     a step of the search does.
 
     Args:
-        gate_learning_rate: Adam's rate for the gates' logits, > 0.
-        gate_weight_decay: Adam's decay of the logits towards a gate of one half, >= 0.
-        warmup_epochs: epochs before the gates move, >= 0.
-        gate_every: weight steps for one gate step, >= 1.
-        bilevel: False moves the gates on the very batches of the weights; the gates' half is left out then.
+        options: of the strategy.
         derivation: how layers are read off the trained hyper-network, of DERIVATIONS.
-        threshold: least gate of a layer, in (0, 1), of the derivation 'threshold'.
-        derivation_evaluations: most subsets that the derivation 'pruned' scores, >= 1.
+        derivation_options: of the derivation.
+        seed: of what the search samples.
         flops_limit: operations that the search's training may take; it stops before the step that would pass
             them. None for any number.
-        seed: of the split of the training data, and of what the search samples.
-        history: JSON lines of step, epoch and gates, written as the search goes; None for none.
-        record_every: weight steps between two lines of the history, >= 1.
-
-    Raises:
-        InputError: for an unknown derivation, or a number out of its range.
     """
 
     def __init__(
         self,
+        options: OneShotOptions,
+        derivation: str,
+        derivation_options: DerivationOptions,
         *,
-        gate_learning_rate: float = 0.05,
-        gate_weight_decay: float = 1e-3,
-        warmup_epochs: int = 1,
-        gate_every: int = 2,
-        bilevel: bool = True,
-        derivation: str = "ablation",
-        threshold: float = 0.5,
-        derivation_evaluations: int = 200,
-        flops_limit: float | None = None,
         seed: int = 0,
-        history: Path | None = None,
-        record_every: int = 10,
+        flops_limit: float | None = None,
     ) -> None:
         super().__init__()
-        if derivation not in DERIVATIONS:
-            raise unknown("derivation", derivation, DERIVATIONS)
-        require("gate_learning_rate", gate_learning_rate, gate_learning_rate > 0, "> 0")
-        require("gate_weight_decay", gate_weight_decay, gate_weight_decay >= 0, ">= 0")
-        require("warmup_epochs", warmup_epochs, warmup_epochs >= 0, ">= 0")
-        require("gate_every", gate_every, gate_every >= 1, ">= 1")
-        require("threshold", threshold, 0 < threshold < 1, "in (0, 1)")
-        require("derivation_evaluations", derivation_evaluations, derivation_evaluations >= 1, ">= 1")
-        require("record_every", record_every, record_every >= 1, ">= 1")
-        self.gate_learning_rate = gate_learning_rate
-        self.gate_weight_decay = gate_weight_decay
-        self.warmup_epochs = warmup_epochs
-        self.gate_every = gate_every
-        self.bilevel = bilevel
+        self.options = options
         self.derivation = derivation
-        self.limits = Limits(threshold, derivation_evaluations, seed)
-        self.flops_limit = flops_limit
+        self.derivation_options = derivation_options
         self.seed = seed
-        self.history = None if history is None else History(history)
-        self.record_every = record_every
+        self.flops_limit = flops_limit
         self._derivation_counter = FlopCounter()
 
     def default_mutation_hooks(self) -> list[Any]:
@@ -102,9 +66,8 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         return OneShotModule(training_module, self)
 
     def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Any) -> Any:
-        """The training data in two halves: one for generators and head, one for the gates."""
-        weights, gates = halves(train_dataloader_fn(), self.seed)
-        return {"train": weights, "val": gates}
+        """All of the training data: no part of it is kept for gates."""
+        return {"train": train_dataloader_fn()}
 
     @cached_property
     def derived(self) -> Derived:
@@ -115,8 +78,7 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
     @property
     def rules(self) -> tuple[str, ...]:
         """The derivations that fit the strategy and the budget."""
-        exactly = cast(PromptLayerSpace, self.supernet).budget.exactly
-        return tuple(rule for rule in DERIVATIONS if rule != "threshold" or not exactly)
+        return (self.derivation,)
 
     def derive(self, rule: str) -> Derived:
         """What a rule of DERIVATIONS finds in the trained hyper-network."""
@@ -128,12 +90,12 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         def score() -> float:
             return evaluate(model, loader, module.task)["metric"]
 
-        return DERIVATIONS[rule](model, remaining(model), score, self.limits)
+        return DERIVATIONS[rule](model, remaining_budget(model), score, self.derivation_options)
 
     @property
     def gates(self) -> dict[int, float] | None:
         """The learned gate of each candidate layer, in [0, 1]; None where none is learned."""
-        return gate_values(cast(PromptLayerSpace, self.supernet))
+        return None
 
     @property
     def seconds(self) -> float:
@@ -151,8 +113,8 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         return self._derivation_counter.total
 
     def _callback(self, kind: type[Any]) -> Any:
-        (found,) = (callback for callback in self._trainer.callbacks if isinstance(callback, kind))
-        return found
+        (callback,) = (callback for callback in self._trainer.callbacks if isinstance(callback, kind))
+        return callback
 
     @property
     def _trainer(self) -> Any:
@@ -164,63 +126,24 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         yield self.model_space.freeze(to_sample(self.derived.layers, budget))
 
 
-def require(name: str, value: float, holds: bool, rule: str) -> None:
-    """Refuse a number out of its range.
-
-    Raises:
-        InputError: where the rule does not hold.
-    """
-    if not holds:
-        raise InputError(f"The value of {name} is {value}, but must be {rule}.")
-
-
 class OneShotModule(DartsLightningModule):  # type: ignore[misc]
-    """One search step: the gates on their half of the data, then generators and head on theirs."""
+    """One search step: generators and head on a batch of their data."""
 
-    def __init__(self, training_module: EvaluatorModule, strategy: OneShot) -> None:
-        super().__init__(
-            training_module,
-            arc_learning_rate=strategy.gate_learning_rate,
-            gradient_clip_val=training_module.config.gradient_clip,
-            warmup_epochs=strategy.warmup_epochs,
-        )
+    def __init__(self, training_module: EvaluatorModule, strategy: OneShot, **darts_options: Any) -> None:
+        clip = training_module.config.gradient_clip
+        super().__init__(training_module, gradient_clip_val=clip, **darts_options)
         self.strategy = strategy
         self.strict_loading = False
         self._spent = 0
-        self._dearest = 0
+        self._max_step_flops = 0
 
     def arch_parameters(self) -> list[nn.Parameter]:
         """The gates' logits, lowest layer first, so that a resumed optimiser finds its state."""
         return [logit for module in self.supernet_modules() for logit in module.arch_parameters()]
 
-    def configure_architecture_optimizers(self) -> Optimizer:
-        return Adam(
-            self.arch_parameters(),
-            self.strategy.gate_learning_rate,
-            betas=(0.5, 0.999),
-            weight_decay=self.strategy.gate_weight_decay,
-        )
-
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> None:
-        if self.gates_move(batch_idx):
-            self._gate_step(batch["val" if self.strategy.bilevel else "train"], batch_idx)
         self._weight_step(batch["train"], batch_idx)
         self.advance_lr_schedulers(batch_idx)
-        history, due = self.strategy.history, batch_idx % self.strategy.record_every == 0
-        if history and (due or self.trainer.is_last_batch):
-            history.record(self.current_epoch, step=batch_idx, gates=gate_values(self.model))
-
-    def gates_move(self, batch_idx: int) -> bool:
-        """Whether this step is one for the gates too."""
-        return bool(self.current_epoch >= self.warmup_epochs) and batch_idx % self.strategy.gate_every == 0
-
-    def _gate_step(self, batch: Batch, batch_idx: int) -> None:
-        optimizer = self.architecture_optimizers()
-        self.toggle_optimizer(optimizer)
-        optimizer.zero_grad()
-        self.manual_backward(self.training_module.training_step(batch, batch_idx))
-        optimizer.step()
-        self.untoggle_optimizer(optimizer)
 
     def _weight_step(self, batch: Batch, batch_idx: int) -> None:
         (optimizer,) = (o for o in self.optimizers() if not getattr(o, "is_arch_optimizer", False))
@@ -250,20 +173,15 @@ class OneShotModule(DartsLightningModule):  # type: ignore[misc]
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Stop where another step would pass the limit."""
         spent = self.strategy.training_flops
-        self._dearest = max(self._dearest, spent - self._spent)
+        self._max_step_flops = max(self._max_step_flops, spent - self._spent)
         self._spent = spent
         self._stop_at_limit()
 
     def _stop_at_limit(self) -> None:
         limit = self.strategy.flops_limit
         # a step in which the gates move costs up to twice one of the warm-up
-        if limit is not None and self._spent + 2 * self._dearest > limit:
+        if limit is not None and self._spent + 2 * self._max_step_flops > limit:
             self.trainer.should_stop = True
-
-    def on_train_epoch_start(self) -> None:
-        if self.strategy.history:
-            self.strategy.history.begin_epoch(self.current_epoch)
-        super().on_train_epoch_start()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.training_module.validation_step(batch, batch_idx)
@@ -274,8 +192,8 @@ class OneShotModule(DartsLightningModule):  # type: ignore[misc]
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen backbone out of checkpoints."""
         leave_backbone_out(checkpoint, self.model, "training_module._model.")
-        checkpoint["dearest_step"] = self._dearest
+        checkpoint["dearest_step"] = self._max_step_flops
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A search that had come to its limit knows it."""
-        self._dearest = checkpoint["dearest_step"]
+        """Know the costliest step so far, so that a search that had come to its limit stays there."""
+        self._max_step_flops = checkpoint["dearest_step"]

@@ -9,62 +9,32 @@ from torch import Tensor
 
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.data.batches import Batch
-from spt.errors import unknown
 from spt.model import PromptedModel
 from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
 from strategies.evaluator import EvaluatorModule
-from strategies.hyper_network import drop, dropped_layers, gate_values, gated_layers, remaining
-from strategies.one_shot import OneShot, OneShotModule, require
+from strategies.gate_search import GateSearch, GateSearchModule
+from strategies.hyper_network import drop, dropped_layers, gate_values, gated_layers, remaining_budget
+from strategies.options import SptDartsOptions
 
 
-class SptDarts(OneShot):
+class SptDarts(GateSearch):
     """NNI strategy that learns one gate a layer, in a network that agrees with itself when some are pruned.
 
-    Args:
-        consistency: lambda, weight of the consistency term in the weight step, >= 0; 0 saves its pass.
-        distance: of the clean and the pruned output: 'mse' of the head's input or 'kl' of the logits.
-        mask_probability: chance of each gate to be pruned in the second pass, in (0, 1).
-        shrink: candidates of the lowest gates dropped before each epoch but the first in which gates move, as
-            long as 2K remain, >= 0. As the first candidate rises, the layers below it need no gradient.
-        patience: epochs in which the K best layers stay the same before the search ends, >= 0; 0 for never.
-        shared: the arguments of every one-shot strategy.
-
-    Raises:
-        InputError: for an unknown distance, or a number out of its range.
+    Before each epoch but the first in which gates move, candidates of the lowest gates are dropped. As the
+    first candidate rises, the layers below it need no gradient.
 
     Source: SPT (arXiv 2310.20127); what its public text leaves open is ours: the first-order alternation,
     the distance, the masks, warm-up, shrinking, early stopping and the derivations other than top-K.
     """
 
-    def __init__(
-        self,
-        *,
-        consistency: float = 1.0,
-        distance: str = "mse",
-        mask_probability: float = 0.5,
-        shrink: int = 1,
-        patience: int = 0,
-        **shared: Any,
-    ) -> None:
-        super().__init__(**shared)
-        if distance not in DISTANCES:
-            raise unknown("distance", distance, DISTANCES)
-        require("consistency", consistency, consistency >= 0, ">= 0")
-        require("mask_probability", mask_probability, 0 < mask_probability < 1, "in (0, 1)")
-        require("shrink", shrink, shrink >= 0, ">= 0")
-        require("patience", patience, patience >= 0, ">= 0")
-        self.consistency = consistency
-        self.distance = DISTANCES[distance]
-        self.mask_probability = mask_probability
-        self.shrink = shrink
-        self.patience = patience
+    options: SptDartsOptions
 
     def configure_oneshot_module(self, training_module: Any) -> SptDartsModule:
         """The search steps around the evaluator's recipe."""
         return SptDartsModule(training_module, self)
 
 
-class SptDartsModule(OneShotModule):
+class SptDartsModule(GateSearchModule):
     """The weight step learns consistency too; between epochs, candidates are dropped or the search ends."""
 
     strategy: SptDarts
@@ -76,19 +46,21 @@ class SptDartsModule(OneShotModule):
 
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy, and the distance to a pass with some gates pruned."""
-        options = self.strategy
+        options = self.strategy.options
         return consistent_loss(
             cast(PromptedModel, self.model),
             batch,
             options.consistency,
-            options.distance,
+            DISTANCES[options.distance],
             self._mask(batch_idx),
         )
 
     def _mask(self, batch_idx: int) -> dict[int, float]:
         """This step's pruned gates."""
         generator = torch.Generator().manual_seed(self.step_seed(batch_idx))
-        return pruned_layers(list(gated_layers(self.model)), self.strategy.mask_probability, generator)
+        return pruned_layers(
+            list(gated_layers(self.model)), self.strategy.options.mask_probability, generator
+        )
 
     @property
     def _space(self) -> PromptLayerSpace:
@@ -99,14 +71,13 @@ class SptDartsModule(OneShotModule):
         if self.current_epoch > self.warmup_epochs:
             gates = {layer: gated.gate().item() for layer, gated in gated_layers(self._space).items()}
             spare = max(0, len(gates) - 2 * self._space.budget.k)
-            drop(
-                self._space, sorted(gates, key=lambda layer: gates[layer])[: min(self.strategy.shrink, spare)]
-            )
+            lowest_first = sorted(gates, key=lambda layer: gates[layer])
+            drop(self._space, lowest_first[: min(self.strategy.options.shrink, spare)])
 
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()
         if self.current_epoch >= self.warmup_epochs:
-            best = list(remaining(self._space).top(gate_values(self._space)))
+            best = list(remaining_budget(self._space).top(gate_values(self._space)))
             self._unchanged = self._unchanged + 1 if best == self._best else 0
             self._best = best
             self._stop_when_settled()
@@ -116,7 +87,7 @@ class SptDartsModule(OneShotModule):
         self._stop_when_settled()
 
     def _stop_when_settled(self) -> None:
-        if 0 < self.strategy.patience <= self._unchanged:
+        if 0 < self.strategy.options.patience <= self._unchanged:
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

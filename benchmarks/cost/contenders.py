@@ -35,6 +35,7 @@ from spt.model import PromptedModel
 from spt.prompts.config import PromptConfig
 from spt.start import Start
 from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
+from strategies.options import SptDartsOptions
 from strategies.spt_darts import SptDarts
 
 CLASSES = 2
@@ -145,9 +146,9 @@ def search(
     The clean and the pruned pass of a weight step, and a gate step every `gate_every` weight steps; masks
     are drawn anew. A measured step is a cycle of `CYCLE` of them, so that masks average out.
     """
-    strategy = SptDarts(gate_every=gate_every)
+    options = SptDartsOptions(gate_every=gate_every)
     space = PromptLayerSpace(_factory(shape, backbone()), Budget(shape.layers, 2))
-    model: PromptedModel = strategy.mutate_model(space).to(device)
+    model: PromptedModel = SptDarts(options).mutate_model(space).to(device)
     gates = [p for name, p in model.named_parameters() if name.endswith("alpha")]
     others = [p for p in model.parameters() if p.requires_grad and all(p is not gate for gate in gates)]
     gate_optimizer, optimizer = AdamW(gates, lr=1e-3), AdamW(others, lr=1e-3, fused=True)
@@ -160,14 +161,14 @@ def search(
 
     def weight_step() -> None:
         _toggle(gates, False)
-        mask = pruned_layers(range(shape.layers), strategy.mask_probability, generator)
+        mask = pruned_layers(range(shape.layers), options.mask_probability, generator)
         batch: Any = rows
-        _descend(optimizer, consistent_loss(model, batch, strategy.consistency, DISTANCES["mse"], mask))
+        _descend(optimizer, consistent_loss(model, batch, options.consistency, DISTANCES["mse"], mask))
         _toggle(gates, True)
 
     def cycle() -> None:
         for step in range(CYCLE):
-            if step % strategy.gate_every == 0:
+            if step % options.gate_every == 0:
                 gate_step()
             weight_step()
 
@@ -176,7 +177,7 @@ def search(
 
 CYCLE = 4
 # name -> weight steps for a gate step
-SEARCHES = {"search_step": SptDarts().gate_every, "search_step_gates_every_step": 1}
+SEARCHES = {"search_step": SptDartsOptions().gate_every, "search_step_gates_every_step": 1}
 
 
 def peft_configs(shape: Shape) -> dict[str, PeftConfig]:

@@ -13,8 +13,10 @@ from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config
 from search_spaces.budget import Budget, Layers
+from spt.errors import InputError
 from spt.files import write_text
 from spt.provenance import machine, versions
+from strategies.options import ManualOptions, SpaceOptions
 
 CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
 LAYERS = 6
@@ -27,7 +29,7 @@ def name_of(layers: Layers, seed: int) -> str:
 
 def fixed(config: RunConfig, layers: Layers, seed: int) -> RunConfig:
     """The config with prompts at `layers`, without a search."""
-    search = config.search.model_copy(update={"strategy": "manual", "manual_layers": layers})
+    search = ManualOptions(manual_layers=layers, budget_flops=config.search.budget_flops)
     return config.model_copy(update={"search": search, "seed": seed})
 
 
@@ -46,7 +48,9 @@ def make_table(
     after each.
     """
     base = load_config(config)
-    budget = Budget(layers, base.search.layers)
+    if not isinstance(base.search, SpaceOptions):
+        raise InputError(f"'{config}' has search.strategy=manual. Leave it out: its search.k is the table's.")
+    budget = Budget(layers, base.search.k)
     done: dict[str, RunOutcome] = {}
     for index, seed in enumerate(seeds):
         configs = {name_of(subset, seed): fixed(base, subset, seed) for subset in budget}

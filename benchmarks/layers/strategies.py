@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import yaml
 
+from benchmarks.layers.derivations import every_derivation
 from benchmarks.record import command_of, mean_and_spread, write_result
-from experiments.comparing.grid import OnDone, RunOutcome, run_grid
+from experiments.comparing.grid import OnDone, RunOutcome, cores, run_grid, run_jobs
 from experiments.comparing.statistics import stability
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import TREC, TruthTable
 from experiments.config import RunConfig, checked
-from experiments.keys import assign
+from experiments.keys import override
 from search_spaces.budget import Layers
 from spt.errors import InputError, TrialFailed
-from strategies.registry import ONE_SHOT, new_strategy
+from strategies.options import MultiTrialOptions, OneShotOptions
+from strategies.registry import new_strategy
 
+# of a variant: whether every derivation reads its hyper-networks
+EVERY_DERIVATION = "every_derivation"
 VARIANTS = Path(__file__).parent / "strategies.yml"
 Record = dict[str, Any]
 
@@ -39,14 +44,13 @@ def measure(
     """Run every variant with every seed and write benchmarks/results/<result>.json.
 
     Multi-trial strategies look candidates up in the table. One-shot strategies train their hyper-networks
-    below `folder`, where the same command goes on after a kill; each derivation's choice from the one
-    hyper-network is a record (the set one alone with `search.compare_derivations: false`), and its retraining
-    is looked up.
+    below `folder`, where the same command goes on after a kill; the layers derived from one are a record
+    (with `every_derivation: true` those of each derivation), and their retraining is looked up.
 
     Args:
         folder: of the searches.
         path: of the truth table.
-        variants: YAML of name -> dotted keys and values, which name the strategy at least.
+        variants: YAML of name -> dotted keys and values, and every_derivation.
         seeds: of searches and of the trainings that are looked up; the table must have them.
         trainings: what search and retraining may take together, in mean trainings of the table.
         workers: searches at a time; 0 for one a core.
@@ -66,12 +70,13 @@ def measure(
     budget = trainings * fmean(e.flops for by_seed in table.entries.values() for e in by_seed.values())
     changes = _changes(variants)
     configs = _configs(path, variants, changes, seeds, budget, table.budget.k)
-    searched = {name: config for name, config in configs.items() if config.search.strategy in ONE_SHOT}
+    searched = {name: config for name, config in configs.items() if isinstance(config.search, OneShotOptions)}
     outcomes = run_grid(searched, folder, workers, on_done, search_only=True)
+    derivations = _derivations(changes, searched, outcomes, folder, workers)
     records = [
-        {"variant": name.rsplit("/", 1)[0], **record}
+        {"variant": _variant(name), **record}
         for name, config in configs.items()
-        for record in _records(table, config, outcomes.get(name))
+        for record in _records(table, config, outcomes.get(name), derivations.get(name))
     ]
     write_result(
         result,
@@ -104,55 +109,86 @@ def _configs(
     changes: Mapping[str, Mapping[str, Any]],
     seeds: Sequence[int],
     budget: float,
-    layers: int,
+    k: int,
 ) -> dict[str, RunConfig]:
     """variant/seed<n> -> what to run: the table's trainings, and a search as the variant sets it."""
     run = json.loads(path.read_text(encoding="utf-8"))["run"]
     # a default that has changed since the table was made is today's
-    run["search"] = {"layers": layers, "budget_flops": budget, "compare_derivations": True}
+    run["search"] = {"k": k, "budget_flops": budget}
     configs = {}
-    for name, overrides in changes.items():
+    for name, change in changes.items():
+        overrides = {dotted: value for dotted, value in change.items() if dotted != EVERY_DERIVATION}
         for seed in seeds:
             tree = deepcopy(run)
-            for dotted, value in {"seed": seed, **overrides}.items():
-                assign(tree, dotted, value)
+            override(tree, {"seed": seed, **overrides})
             configs[f"{name}/seed{seed}"] = checked(tree, f"variant '{name}' of {variants}")
     return configs
 
 
-def _records(table: TruthTable, config: RunConfig, outcome: RunOutcome | None) -> Iterator[Record]:
+def _variant(name: str) -> str:
+    """variant/seed<n> -> variant."""
+    return name.rsplit("/", 1)[0]
+
+
+def _derivations(
+    changes: Mapping[str, Mapping[str, Any]],
+    configs: Mapping[str, RunConfig],
+    outcomes: Mapping[str, RunOutcome],
+    folder: Path,
+    workers: int,
+) -> dict[str, Mapping[str, Any] | None]:
+    """Return what every derivation finds in the searches that are done and of which a variant asks for it."""
+    jobs = {
+        name: partial(every_derivation, config)
+        for name, config in configs.items()
+        if changes[_variant(name)].get(EVERY_DERIVATION) and outcomes[name].failure is None
+    }
+    return {name: done.metrics for name, done in run_jobs(jobs, folder, workers or cores()).items()}
+
+
+def _records(
+    table: TruthTable,
+    config: RunConfig,
+    outcome: RunOutcome | None,
+    derivations: Mapping[str, Any] | None,
+) -> Iterator[Record]:
     """A record of each choice of layers that one search gives."""
     if outcome is None:
         yield _looked_up(table, config)
     elif outcome.metrics is None:
         yield {"strategy": config.search.strategy, "seed": config.seed, "failure": outcome.failure}
     else:
-        yield from _derived(table, config, outcome.metrics)
+        yield from _derived(table, config, outcome.metrics, derivations)
 
 
 def _looked_up(table: TruthTable, config: RunConfig) -> Record:
     """A multi-trial strategy's choice: the dev accuracies that it sees are the table's."""
     search, seed = config.search, config.seed
-    strategy = new_strategy(search.strategy, {**search.model_dump(), "seed": seed})
-    found = search_table(table, strategy, seed, search.evaluations, search.budget_flops)
+    evaluations = search.evaluations if isinstance(search, MultiTrialOptions) else 1
+    candidates = search_table(table, new_strategy(search, seed), seed, evaluations, search.budget_flops)
     try:
-        layers = found.best().layers
+        layers = candidates.best().layers
     except TrialFailed as error:
         return {"strategy": search.strategy, "seed": seed, "failure": str(error)}
-    record = _record(table, config, layers, found.ledger.flops)
+    record = _record(table, config, layers, candidates.ledger.flops)
     return {
         **record,
         "derivation": None,
         "kendall_tau": None,
-        "evaluations": len(found.tried),
+        "evaluations": len(candidates.tried),
     }
 
 
-def _derived(table: TruthTable, config: RunConfig, search: Mapping[str, Any]) -> Iterator[Record]:
-    """The choice of each derivation from one hyper-network."""
+def _derived(
+    table: TruthTable,
+    config: RunConfig,
+    search: Mapping[str, Any],
+    derivations: Mapping[str, Any] | None,
+) -> Iterator[Record]:
+    """The choice of each derivation from one hyper-network, or that of the search's own alone."""
     training = search["search_flops"] - search["derivation_flops"]
     alone = {search["derivation"]: {**search, "flops": search["derivation_flops"]}}
-    for rule, derived in (search["derivations"] or alone).items():
+    for rule, derived in (derivations or alone).items():
         layers = tuple(derived["layers"])
         retraining = table.entries[layers][config.seed].flops
         yield {

@@ -19,10 +19,11 @@ from pydantic import (
 )
 
 from benchmarks.baselines.methods import BASELINES, size_of
-from experiments.config import RunConfig, load_config
-from experiments.keys import bad_config
+from experiments.config import RunConfig, load_config, run_tree
+from experiments.keys import bad_config, for_strategy
 from experiments.paths import anchored
 from spt.errors import InputError
+from strategies.options import chosen_strategy
 
 RATE = "training.learning_rate"
 
@@ -158,8 +159,11 @@ class MethodBench(BaseModel):
             InputError: if it is not right.
         """
         method = self.methods[cell.method]
-        keys = {**method.set, **self.conditions[cell.condition].set, RATE: cell.rate, "seed": cell.seed}
-        return load_config(base / (method.config or self.config), keys)
+        path = base / (method.config or self.config)
+        keys = {**self.conditions[cell.condition].set, RATE: cell.rate, "seed": cell.seed}
+        strategy = chosen_strategy(run_tree(path, method.set).get("search", {}))
+        # a condition is for many methods, those without a search among them
+        return load_config(path, method.set, for_strategy(keys, keys.get("search.strategy", strategy)))
 
     def changed(self, overrides: Mapping[str, Any]) -> MethodBench:
         """Return the bench with dotted keys over those of one condition (`sst2.data.train`), or of all.

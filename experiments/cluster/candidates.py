@@ -17,6 +17,7 @@ from experiments.run.training import train_candidate
 from spt.architecture import PromptLayers
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
+from strategies.options import EngineOptions
 from strategies.ray_engine import RayEngine
 
 
@@ -42,19 +43,19 @@ class SharedTraining:
 
 @contextmanager
 def ray_candidates(
-    workbench: Workbench, config: RunConfig, folder: Path
+    workbench: Workbench, config: RunConfig, options: EngineOptions, folder: Path
 ) -> Iterator[tuple[RayEngine, SharedTraining]]:
     """Yield an engine on the cluster of RAY_ADDRESS, or of this machine, and what trains candidates there.
 
     Args:
         workbench: of the configuration.
-        config: names the CPUs and GPUs of a candidate.
+        config: of the run.
+        options: name the CPUs and GPUs of a candidate.
         folder: of the search.
 
     Raises:
         InputError: the cluster cannot be used, or no node has what a candidate asks for.
     """
-    options = config.search.engine
     with cluster():
         check_feasible(options.cpus, options.gpus)
         engine = RayEngine(cpus=options.cpus, gpus=options.gpus, retries=options.retries)

@@ -15,8 +15,10 @@ from nni import NoMoreTrialError
 from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 
 from experiments.config import RunConfig, load_config
+from experiments.keys import search_option
 from experiments.paths import anchored
 from spt.errors import InputError
+from strategies.options import for_another_strategy, readers
 
 SEED = "seed"
 # what a run is done on; every other key is what is compared
@@ -29,7 +31,7 @@ class GridCell:
     """One run of the grid.
 
     Args:
-        group: what is compared, as 'darts' or 'layers=4, strategy=darts'.
+        group: what is compared, as 'darts' or 'k=4, strategy=darts'.
         condition: what it is compared on, the task and, where several are compared, the backbone.
         values: the varied keys, conditions and seed aside, with their values.
         config: of the run; its name is that of its folder.
@@ -97,7 +99,8 @@ class Experiment:
         }
         rows = list(grid(space))
         replaced = self.space.keys() & (overrides or {}).keys()
-        configs = [load_config(self.config, {**changes, **self._values(row, replaced)}) for row in rows]
+        configs = [load_config(self.config, changes, self._values(row, replaced)) for row in rows]
+        _check_read(changes, configs)
         groups = [_compared(row, nested=False) for row in rows]
         full = [_compared(row, nested=True) for row in rows]
         if len(set(full)) > len(set(groups)):
@@ -184,6 +187,18 @@ def _check_metrics(cells: Sequence[GridCell]) -> None:
             )
 
 
+def _check_read(changes: Mapping[str, Any], configs: Iterable[RunConfig]) -> None:
+    """Refuse a search option over the file's that none of the compared strategies reads."""
+    strategies = {config.search.strategy for config in configs}
+    for key in changes:
+        option = search_option(key)
+        if option is not None and all(for_another_strategy(option, name) for name in strategies):
+            raise InputError(
+                f"'{key}' is read by {', '.join(readers(option))}, but the comparison has only "
+                f"{', '.join(sorted(strategies))}. Leave it out."
+            )
+
+
 def _narrowed(key: str, spec: Any, wanted: Any) -> Any:
     """Cut the choices of a key down to those whose names are wanted, or replace them where they have none."""
     values = wanted if isinstance(wanted, list) else [wanted]
@@ -222,7 +237,7 @@ def _shown(value: Any, nested: bool) -> str:
 
 
 def last_part(dotted: str) -> str:
-    """Return the last part of a dotted key: 'layers' of 'search.layers'."""
+    """Return the last part of a dotted key: 'k' of 'search.k'."""
     return dotted.rpartition(".")[2]
 
 

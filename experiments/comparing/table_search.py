@@ -44,5 +44,5 @@ def search_table(
         score,
         evaluations or len(table.budget),
         ledger=Ledger(budget=budget_flops),
-        dearest=max(by_seed[seed].flops for by_seed in table.entries.values()),
+        max_candidate_flops=max(by_seed[seed].flops for by_seed in table.entries.values()),
     )

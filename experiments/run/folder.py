@@ -10,13 +10,11 @@ from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
-from experiments.config import RunConfig
+from experiments.config import RunConfig, from_stored
 from experiments.paths import is_moved
 from spt.errors import InputError
 from spt.files import write_text
-from spt.modes import without_memory_mode
 from spt.provenance import Provenance
 
 # keys that a run may go on with changed, because they do not change its numbers
@@ -131,8 +129,8 @@ def stored_config(folder: Path) -> RunConfig | None:
     """Return the configuration of the run in a folder; None where there is none that this version reads."""
     try:
         content = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
-        return RunConfig.model_validate(without_memory_mode(content["run"]))
-    except (OSError, ValueError, ValidationError, yaml.YAMLError, KeyError, TypeError):
+        return from_stored(content["run"])
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from nni.nas.execution import ExecutionEngine, SequentialExecutionEngine
@@ -20,7 +20,6 @@ from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
 from spt.errors import InputError
-from spt.flops import FlopCounter
 from spt.model import PromptedModel
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
@@ -31,7 +30,15 @@ from strategies.hyper_network import gated_layers
 from strategies.ledger import Ledger
 from strategies.multi_trial import check_exhaustive
 from strategies.one_shot import OneShot
-from strategies.registry import ONE_SHOT, new_strategy
+from strategies.options import (
+    ExhaustiveOptions,
+    GateOptions,
+    ManualOptions,
+    MultiTrialOptions,
+    OneShotOptions,
+    SpaceOptions,
+)
+from strategies.registry import new_strategy
 
 TrainCandidate = Callable[[PromptLayers], TrainingResult]
 
@@ -59,13 +66,13 @@ def search(
     Raises:
         TrialFailed: if the search's loss is not finite, or every candidate fails.
     """
-    name = config.search.strategy
-    if name == "manual":
-        layers = _named(workbench, config).layers
-        return SearchResult(layers, evaluations=0, search_seconds=0.0, search_steps=0, search_flops=0)
-    if name in ONE_SHOT:
-        return _one_shot(workbench, config, folder, ledger, on_epoch)
-    return _multi_trial(workbench, config, folder, ledger, train, engine)
+    options = config.search
+    if isinstance(options, OneShotOptions):
+        return _one_shot(workbench, config, options, folder, ledger, on_epoch)
+    if isinstance(options, MultiTrialOptions):
+        return _multi_trial(workbench, config, options, folder, ledger, train, engine)
+    layers = _named(workbench, options).layers
+    return SearchResult(layers, evaluations=0, search_seconds=0.0, search_steps=0, search_flops=0)
 
 
 def check(workbench: Workbench, config: RunConfig) -> None:
@@ -76,86 +83,108 @@ def check(workbench: Workbench, config: RunConfig) -> None:
             budget, or a strategy or derivation that does not fit the space.
     """
     workbench.factory.model(PromptLayers.of([0], workbench.num_layers))
-    search = config.search
-    if search.strategy == "manual":
-        _named(workbench, config)
+    options = config.search
+    if isinstance(options, ManualOptions):
+        _named(workbench, options)
     else:
-        budget = _budget(workbench, config)
-        strategy = new_strategy(search.strategy, _options(config))
-        if isinstance(strategy, OneShot):
-            check_derivation(strategy.derivation, budget)
-        if search.strategy == "exhaustive":
-            check_exhaustive(budget, search.evaluations)
+        budget = _budget(workbench, options)
+        if isinstance(options, GateOptions):
+            check_derivation(options.derivation, budget)
+        if isinstance(options, ExhaustiveOptions):
+            check_exhaustive(budget, options.evaluations)
     needed = _reserved(workbench, config)
-    if search.budget_flops is not None and search.budget_flops < needed:
+    if options.budget_flops is not None and options.budget_flops < needed:
         raise InputError(
-            f"search.budget_flops is {search.budget_flops:.3g}, but {search.strategy} needs up to "
+            f"search.budget_flops is {options.budget_flops:.3g}, but {options.strategy} needs up to "
             f"{needed:.3g} for one training of the layers, and to choose them. Raise it, or lower "
             f"training.epochs."
         )
 
 
-def _budget(workbench: Workbench, config: RunConfig) -> Budget:
-    search = config.search
-    return Budget(workbench.num_layers, search.layers, search.exactly, search.candidates)
+def _budget(workbench: Workbench, options: SpaceOptions) -> Budget:
+    return Budget(workbench.num_layers, options.k, options.exactly, options.candidates)
 
 
-def _named(workbench: Workbench, config: RunConfig) -> PromptLayers:
-    return named_layers(config.search.manual_layers, workbench.num_layers)
-
-
-def _options(config: RunConfig) -> dict[str, Any]:
-    return {**config.search.model_dump(), "seed": config.seed}
+def _named(workbench: Workbench, options: ManualOptions) -> PromptLayers:
+    return named_layers(options.manual_layers, workbench.num_layers)
 
 
 def _reserved(workbench: Workbench, config: RunConfig) -> float:
-    """Return the FLOPs that must be left when a search ends: for its derivation and the retraining.
+    """Return the FLOPs that must be left when a search's training ends: of its derivation and the retraining.
 
     0 where there is no budget.
     """
-    search = config.search
-    if search.budget_flops is None:
+    options = config.search
+    if options.budget_flops is None:
         return 0
-    if search.strategy == "manual":
-        return training_flops(workbench, _named(workbench, config).layers)
-    budget = _budget(workbench, config)
+    if isinstance(options, ManualOptions):
+        return training_flops(workbench, _named(workbench, options).layers)
+    budget = _budget(workbench, options)
     retraining = training_flops(workbench, budget.allowed[: budget.k])
-    if search.strategy not in ONE_SHOT:
+    if not isinstance(options, OneShotOptions):
         return retraining
-    strategy = new_strategy(search.strategy, _options(config))
+    strategy: OneShot = new_strategy(options, config.seed)
     # an epoch may end just before the last step that fits, and the last epoch ends with a score too
-    scores = 2 + most_evaluations(strategy.derivation, budget, strategy.limits)
+    scores = 2 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
     every_layer = workbench.factory.model(PromptLayers.of(budget.allowed, budget.total))
     return retraining + scores * dev_flops(workbench, every_layer)
 
 
-def _one_shot(
-    workbench: Workbench, config: RunConfig, folder: Path, ledger: Ledger, on_epoch: OnStageEpoch | None
-) -> SearchResult:
-    """Train a hyper-network, and derive."""
-    search = config.search
-    space = PromptLayerSpace(workbench.factory, _budget(workbench, config))
-    limit = None if search.budget_flops is None else search.budget_flops - _reserved(workbench, config)
-    history = {} if search.strategy == "one_shot_random" else {"history": folder / "gates.jsonl"}
-    strategy = new_strategy(search.strategy, _options(config), flops_limit=limit, **history)
+class TrainedHyperNetwork(NamedTuple):
+    """A space as a hyper-network, the strategy that trained it, and what that took, dev scores included."""
+
+    space: PromptLayerSpace
+    strategy: OneShot
+    steps: int
+    flops: int
+
+
+def train_hyper_network(
+    workbench: Workbench,
+    config: RunConfig,
+    options: OneShotOptions,
+    folder: Path,
+    on_epoch: OnStageEpoch | None = None,
+) -> TrainedHyperNetwork:
+    """Train the hyper-network of a one-shot strategy in a folder, or go on there.
+
+    Raises:
+        TrialFailed: if the loss is not finite.
+    """
+    space = PromptLayerSpace(workbench.factory, _budget(workbench, options))
+    limit = None if options.budget_flops is None else options.budget_flops - _reserved(workbench, config)
+    history = {"history": folder / "gates.jsonl"} if isinstance(options, GateOptions) else {}
+    strategy: OneShot = new_strategy(options, config.seed, flops_limit=limit, **history)
     train, dev = workbench.batches("train", space, shuffled=True), workbench.batches("dev", space)
     evaluator = new_evaluator(
         train.loader,
         dev.loader,
         workbench.spec.task,
-        config.training.model_copy(update={"epochs": search.epochs}),
+        config.training.model_copy(update={"epochs": options.epochs}),
         config.seed,
         folder,
         record_epochs(folder, "search", on_epoch),
     )
     strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
+    flops = train.flops + dev.flops + strategy.training_flops
+    return TrainedHyperNetwork(space, strategy, evaluator.trainer.global_step, flops)
+
+
+def _one_shot(
+    workbench: Workbench,
+    config: RunConfig,
+    options: OneShotOptions,
+    folder: Path,
+    ledger: Ledger,
+    on_epoch: OnStageEpoch | None,
+) -> SearchResult:
+    """Train a hyper-network, and derive."""
+    space, strategy, steps, flops = train_hyper_network(workbench, config, options, folder, on_epoch)
     derived = strategy.derived
-    steps = evaluator.trainer.global_step
-    ledger.charge("search", train.flops + dev.flops + strategy.training_flops, steps)
+    ledger.charge("search", flops, steps)
     ledger.charge("derivation", strategy.derivation_flops)
-    if search.inherit:
+    if options.inherit:
         save_file(_inherited(space, derived.layers), folder / "inherited.safetensors")
-    every_rule = strategy.rules if search.compare_derivations else ()
     return SearchResult(
         layers=derived.layers,
         evaluations=derived.evaluations,
@@ -166,37 +195,27 @@ def _one_shot(
         derivation=strategy.derivation,
         scores=derived.scores,
         gates=strategy.gates,
-        derivations={rule: _counted(strategy, rule) for rule in every_rule} or None,
     )
-
-
-def _counted(strategy: OneShot, rule: str) -> dict[str, Any]:
-    """Return what a derivation finds, and the FLOPs it takes."""
-    if rule == strategy.derivation:
-        return {**strategy.derived.__dict__, "flops": strategy.derivation_flops}
-    with FlopCounter() as counter:
-        derived = strategy.derive(rule)
-    return {**derived.__dict__, "flops": counter.total}
 
 
 def _multi_trial(
     workbench: Workbench,
     config: RunConfig,
+    options: MultiTrialOptions,
     folder: Path,
     ledger: Ledger,
     train: TrainCandidate,
     engine: ExecutionEngine | None,
 ) -> SearchResult:
     """Train candidates, and keep the best."""
-    search = config.search
     candidates = explore(
-        new_strategy(search.strategy, _options(config)),
-        _budget(workbench, config),
+        new_strategy(options, config.seed),
+        _budget(workbench, options),
         train,
-        search.evaluations,
+        options.evaluations,
         engine=engine,
         ledger=ledger,
-        dearest=_reserved(workbench, config),
+        max_candidate_flops=_reserved(workbench, config),
         record=folder / "candidates.jsonl",
     )
     best = candidates.best()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -18,11 +19,12 @@ from pydantic import (
 )
 
 from experiments.config import RunConfig, checked, run_tree
-from experiments.keys import assign, bad_config, read_tree
+from experiments.keys import bad_config, override, read_tree
 from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
 from spt.errors import InputError, unknown
 from spt.metrics import TITLES
+from strategies.options import MultiTrialOptions
 
 # what a trial can be judged by, all of it known without the test split; dev_accuracy is another name of
 # dev_metric where the task's metric is accuracy
@@ -35,6 +37,7 @@ OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = MappingProxyType(
         "tunable_parameters": "minimize",
     }
 )
+STRATEGY = "search.strategy"
 
 
 class Resources(BaseModel):
@@ -133,7 +136,8 @@ class TuneConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> TuneConfig:
         problems = []
-        if self.run.search.engine.kind == "ray":
+        search = self.run.search
+        if isinstance(search, MultiTrialOptions) and search.engine.kind == "ray":
             problems.append("run.search.engine.kind is ray, but trials are Ray's already; use sequential")
         if "dev_accuracy" in self.objectives and self.run.task.metric != "accuracy":
             problems.append(
@@ -145,9 +149,9 @@ class TuneConfig(BaseModel):
         if self.asha and len(self.objectives) > 1:
             problems.append("asha stops trials by one objective, but there are several; set asha: null")
         for name, distribution in self.distributions.items():
-            for value in _ends(distribution):
+            for value, strategy in product(_ends(distribution), self._strategies):
                 try:
-                    self.trial_run({name: value})
+                    self.trial_run({**strategy, name: value})
                 except InputError as error:
                     problems.append(f"searchSpace.{name} with the value {value!r}: {_reason(error)}")
         if problems:
@@ -158,6 +162,12 @@ class TuneConfig(BaseModel):
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the search space in Optuna's terms."""
         return distributions(self.search_space)
+
+    @property
+    def _strategies(self) -> list[dict[str, Any]]:
+        """The strategies that trials may have, where these are searched too, as parameters of a trial."""
+        strategy = self.distributions.get(STRATEGY)
+        return [{STRATEGY: name} for name in _ends(strategy)] if strategy else [{}]
 
     @property
     def directions(self) -> list[str]:
@@ -171,8 +181,7 @@ class TuneConfig(BaseModel):
             InputError: naming every problem together.
         """
         tree = self.run.model_dump(mode="json")
-        for dotted, value in parameters.items():
-            assign(tree, dotted, value)
+        override(tree, parameters)
         return checked(tree, "a trial")
 
 
@@ -185,8 +194,7 @@ def load_tune_config(path: Path, overrides: Mapping[str, Any] | None = None) -> 
         InputError: naming every problem in the file and the overrides together.
     """
     tree = {key: _anchored(key, value, path.parent) for key, value in read_tree(path).items()}
-    for dotted, value in (overrides or {}).items():
-        assign(tree, dotted, _anchored(dotted, value, Path.cwd()))
+    override(tree, {key: _anchored(key, value, Path.cwd()) for key, value in (overrides or {}).items()})
     try:
         return TuneConfig.model_validate(tree)
     except ValidationError as error:

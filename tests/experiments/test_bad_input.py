@@ -39,11 +39,11 @@ def latin(path: Path) -> str:
 
 BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "K over L": (
-        lambda _: {"search": {"layers": 5}},
-        r"budget is 5 prompt layers, but must be from 1 to 4.*search\.layers",
+        lambda _: {"search": {"k": 5}},
+        r"budget is 5 prompt layers, but must be from 1 to 4.*search\.k ",
     ),
     "K over candidates": (
-        lambda _: {"search": {"layers": 3, "candidates": [0, 1]}},
+        lambda _: {"search": {"k": 3, "candidates": [0, 1]}},
         "budget is 3 prompt layers, but must be from 1 to 2",
     ),
     "candidate over L": (

@@ -105,8 +105,8 @@ def leave_layers(_: Any, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["search.layer=3"], "Did you mean 'layers'"),
-        (["search.layers=9"], "must be from 1 to 4"),
+        (["search.layer=3"], "Did you mean 'k'"),
+        (["search.k=9"], "must be from 1 to 4"),
         (["task.name=sst3"], "Unknown task"),
         (["layers"], "key=value"),
         (["task.template={text} {mask}"], "is not YAML"),
@@ -238,5 +238,5 @@ def test_the_schema_is_a_config_of_defaults(tmp_path: Path) -> None:
 
 def test_a_resolved_config_is_a_config(config: Path, tmp_path: Path) -> None:
     path = tmp_path / "resolved.yml"
-    path.write_text(spt("config", config, "search.layers=3").stdout, encoding="utf-8")
-    assert load_config(path) == load_config(config, {"search.layers": 3})
+    path.write_text(spt("config", config, "search.k=3").stdout, encoding="utf-8")
+    assert load_config(path) == load_config(config, {"search.k": 3})

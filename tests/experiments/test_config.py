@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from experiments.config import RunConfig, checked, load_config
-from experiments.keys import as_arguments, parse_overrides, schema_lines
+from experiments.comparing.truth import TREC
+from experiments.config import RunConfig, checked, from_stored, load_config
+from experiments.keys import as_arguments, for_strategy, override, parse_overrides, schema_lines
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
+from strategies.options import OPTIONS, EvolutionOptions, RandomOptions, SptDartsOptions
 
 
 def refusal(tree: dict[str, Any]) -> list[str]:
@@ -35,7 +38,7 @@ def test_every_problem_is_told_at_once() -> None:
     tree = {
         "sed": 3,
         "task": {"name": "custom", "lable": "y"},
-        "search": {"layers": 0, "strategy": "dart", "candidates": [1, "x"]},
+        "search": {"k": 0, "strategy": "dart", "candidates": [1, "x"]},
         "training": {"epochs": "many", "learnig_rate": 1},
         "prompt": {"dropout": 1.5},
         "data": {"shots_per_class": 4, "shots_total": 9},
@@ -46,7 +49,7 @@ def test_every_problem_is_told_at_once() -> None:
     wanted = [
         "sed: there is no such key. Did you mean 'seed'?",
         "task.lable: there is no such key. Did you mean 'label'?",
-        "search.layers: ",
+        "search.k: ",
         "search.strategy: ",
         "search.candidates.1: ",
         "training.epochs: ",
@@ -62,10 +65,10 @@ def test_every_problem_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("tree", "line"),
     [
-        ({"search": {"layers": 0}}, r"search.layers: Input should be greater than or equal to 1 (given: 0)"),
+        ({"search": {"k": 0}}, r"search.k: Input should be greater than or equal to 1 (given: 0)"),
         ({"head": {"kind": "linear"}}, "'label_vectors' or 'text_to_text' (given: 'linear')"),
         ({"zzz": 1}, "zzz: there is no such key. Known: name, seed,"),
-        ({"search": {"zzz": 1}}, "search.zzz: there is no such key. Known: strategy, manual_layers,"),
+        ({"search": {"zzz": 1}}, "search.zzz: there is no such key. Known: strategy, budget_flops, k,"),
         (
             {"task": {"hub": {"name": "x", "tran": "y"}}},
             "task.hub.tran: there is no such key. Did you mean 'train'?",
@@ -84,7 +87,7 @@ def test_every_problem_is_told_at_once() -> None:
         ({"search": None}, "search: "),
         (
             {"search": {"warmup_epochs": 4}},
-            "warmup_epochs is 4, but must be less than search.epochs (4)",
+            "warmup_epochs is 4, but must be less than epochs (4)",
         ),
     ],
     ids=str,
@@ -93,11 +96,6 @@ def test_a_problem_names_key_value_and_what_is_allowed(tree: dict[str, Any], lin
     lines = refusal(tree)
     assert lines[0] == "1 problem(s) in run.yml:"
     assert line in lines[1]
-
-
-def test_a_manual_run_needs_no_moving_gates() -> None:
-    tree = {"search": {"strategy": "manual", "epochs": 1, "warmup_epochs": 1}}
-    assert checked(tree, "x").search.strategy == "manual"
 
 
 def test_a_task_is_a_name_or_its_fields() -> None:
@@ -121,12 +119,12 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
 
 
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path, "task: sst2\nsearch:\n  layers: 3\n  epochs: 7\n")
+    path = write(tmp_path, "task: sst2\nsearch:\n  k: 3\n  epochs: 7\n")
     overrides = parse_overrides(
-        ["search.layers=4", "prompt.dropout=0.2", "task.metric=f1", "search.candidates=[0, 3, 4, 5]"]
+        ["search.k=4", "prompt.dropout=0.2", "task.metric=f1", "search.candidates=[0, 3, 4, 5]"]
     )
     config = load_config(path, overrides)
-    assert (config.search.layers, config.search.epochs, config.prompt.dropout) == (4, 7, 0.2)
+    assert (config.search.k, config.search.epochs, config.prompt.dropout) == (4, 7, 0.2)
     assert config.search.candidates == (0, 3, 4, 5)
     assert config.task == get_task("sst2", metric="f1")
 
@@ -162,7 +160,7 @@ def test_overrides_are_read_as_yaml() -> None:
 def test_overrides_can_be_given_again() -> None:
     overrides = {"a": 1, "b": [1, 2], "c": {"name": "it's"}, "d": None, "e": 0.001, "f": "x=y z"}
     assert parse_overrides(shlex.split(as_arguments(overrides))) == overrides
-    assert as_arguments({"search.layers": 4}) == " search.layers=4"
+    assert as_arguments({"search.k": 4}) == " search.k=4"
     assert as_arguments({}) == ""
 
 
@@ -185,8 +183,8 @@ def test_overrides_are_read_back_equal(overrides: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        (["search.layers", "seed=1", "x"], "must read key=value, but got 'search.layers', 'x'"),
-        (["search.layers=[1"], r"value of 'search\.layers' is not YAML: \[1\. Put quotes"),
+        (["search.k", "seed=1", "x"], "must read key=value, but got 'search.k', 'x'"),
+        (["search.k=[1"], r"value of 'search\.k' is not YAML: \[1\. Put quotes"),
     ],
 )
 def test_a_wrong_override_is_refused(pairs: list[str], message: str) -> None:
@@ -197,7 +195,7 @@ def test_a_wrong_override_is_refused(pairs: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"search.layer": 4}, "search.layer: there is no such key. Did you mean 'layers'"),
+        ({"search.layer": 4}, "search.layer: there is no such key. Did you mean 'k'"),
         ({"serch.layers": 4}, "serch: there is no such key. Did you mean 'search'"),
         ({"seed.x": 4}, "'seed.x' goes into 'seed', which is not a section"),
     ],
@@ -233,12 +231,130 @@ def test_a_missing_file_is_refused(name: str, tmp_path: Path) -> None:
         load_config(tmp_path / name)
 
 
+def test_an_option_of_another_strategy_is_refused_with_those_that_read_it() -> None:
+    lines = refusal({"search": {"strategy": "random", "epochs": 4, "evaluation": 3, "engine": {"cpu": 1}}})
+    assert lines[0] == "3 problem(s) in run.yml:"
+    assert lines[1] == "  search.engine.cpu: there is no such key. Did you mean 'cpus'?"
+    assert lines[2].startswith(
+        "  search.epochs: the strategy random does not read it, spt_darts, darts, gumbel_darts, "
+        "one_shot_random do. Remove it, or change search.strategy. Known: strategy, budget_flops, k,"
+    )
+    assert lines[3] == "  search.evaluation: there is no such key. Did you mean 'evaluations'?"
+
+
+def test_all_errors_of_a_search_are_found_though_its_strategy_is_unknown() -> None:
+    lines = refusal({"search": {"strategy": "evolutoin", "population": 1, "epochs": 3}})
+    assert lines[0] == "3 problem(s) in run.yml:"
+    assert "Unknown strategy 'evolutoin'. Did you mean 'evolution'?" in lines[1]
+    assert "search.population: " in lines[2]
+    assert "search.epochs: the strategy evolution does not read it" in lines[3]
+
+
+def test_an_option_beside_or_over_the_strategy_must_be_one_that_it_reads(tmp_path: Path) -> None:
+    path = write(tmp_path, "search: {strategy: random}\n")
+    for place in ({"search.epochs": 3}, {"search.strategy": "random", "search.epochs": 3}):
+        with pytest.raises(InputError, match=r"search\.epochs: the strategy random does not read it"):
+            load_config(path, place)
+    with pytest.raises(InputError, match=r"search\.engine: the strategy spt_darts does not read it"):
+        load_config(None, {"search.engine.kind": "ray"})
+
+
+def test_a_place_that_names_the_strategy_drops_the_options_of_others_below_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "search: {k: 3, epochs: 7, budget_flops: 1.0e+12}\n")
+    assert load_config(path, {"search.strategy": "random"}).search == RandomOptions(k=3, budget_flops=1e12)
+    # the command line is below the rows of a grid
+    row = {"search.strategy": "evolution", "search.population": 4}
+    found = load_config(path, {"search.patience": 2, "search.evaluations": 5}, row)
+    assert found.search == EvolutionOptions(k=3, budget_flops=1e12, evaluations=5, population=4)
+    same = load_config(path, {"search.population": 2}, {"search.strategy": "spt_darts"})
+    assert same.search == SptDartsOptions(k=3, epochs=7, budget_flops=1e12)
+
+
+def test_a_place_that_names_the_strategy_drops_nothing_that_no_strategy_reads(tmp_path: Path) -> None:
+    path = write(tmp_path, "search: {epochz: 7}\n")
+    with pytest.raises(InputError, match=r"search\.epochz: there is no such key"):
+        load_config(path, {"search.strategy": "random"})
+    with pytest.raises(InputError, match=r"(?s)2 problem.*Did you mean 'random'.*search\.epochz"):
+        load_config(path, {"search.strategy": "randon"})
+
+
+def test_dotted_keys_for_many_runs_are_cut_to_what_a_strategy_reads() -> None:
+    keys = {"seed": 1, "search.epochs": 2, "search.engine.cpus": 2, "search.k": 3, "search.layers": 3}
+    assert for_strategy(keys, "manual") == {"seed": 1}
+    assert for_strategy(keys, "random").keys() == {"seed", "search.engine.cpus", "search.k", "search.layers"}
+
+
+def test_layers_is_read_as_the_old_name_of_k(tmp_path: Path) -> None:
+    path = write(tmp_path, "search: {layers: 3}\n")
+    assert load_config(path).search == SptDartsOptions(k=3)
+    assert load_config(path, {"search.k": 4}).search == SptDartsOptions(k=4)
+    assert load_config(write(tmp_path, "search: {k: 3}\n"), {"search.layers": 4}).search == SptDartsOptions(
+        k=4
+    )
+    tree: dict[str, Any] = {"run": {"search": {"k": 3}}}
+    override(tree, {"run.search.layers": 4})
+    assert tree == {"run": {"search": {"k": 4}}}
+
+
+def test_k_under_both_names_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "search: {layers: 3, k: 3}\n")
+    with pytest.raises(InputError, match="layers is the old name of k, but both are given; remove layers"):
+        load_config(path)
+    with pytest.raises(InputError, match=r"search\.layers"):
+        load_config(None, {"search.layers": 3, "search.k": 3})
+    with pytest.raises(InputError, match="strategy manual does not read it"):
+        load_config(None, {"search.strategy": "manual", "search.layers": 3})
+
+
+# what earlier versions wrote into a run's config.yml: the options of all strategies
+STORED = json.loads(TREC.read_text(encoding="utf-8"))["run"]
+
+
+@pytest.mark.parametrize("strategy", OPTIONS)
+def test_a_stored_configuration_of_an_earlier_version_is_read(strategy: str, tmp_path: Path) -> None:
+    search = {**STORED["search"], "strategy": strategy, "population": 9, "layers": 3, "evaluations": 40}
+    config = from_stored({**STORED, "search": search})
+    assert type(config.search) is OPTIONS[strategy]
+    wanted = {
+        name: value for name, value in {**search, "k": 3}.items() if name in OPTIONS[strategy].model_fields
+    }
+    assert config.search.model_dump(mode="json") == wanted
+    assert from_stored(config.model_dump(mode="json")) == config
+    # the files that such a version wrote for `spt run`, best.yml of a study among them
+    path = write(tmp_path, yaml.safe_dump({**STORED, "search": search}))
+    assert load_config(path) == config
+
+
+def test_a_stored_configuration_may_be_older_than_some_options() -> None:
+    search = {"strategy": "darts", "manual_layers": [], "layers": 3, "consistency": 2.0}
+    assert from_stored({"search": search}).search.model_dump(exclude_unset=True) == {
+        "strategy": "darts",
+        "k": 3,
+    }
+    with pytest.raises(ValueError, match="zzz"):
+        from_stored({"search": {"zzz": 1}})
+
+
+def test_the_schema_shows_the_options_of_other_strategies_as_comments() -> None:
+    lines = list(schema_lines(RunConfig))
+    start = lines.index("  # read by random, evolution, exhaustive:")
+    assert lines[start + 1].startswith("  # evaluations: 16  # ")
+    assert lines[start + 2 : start + 4][0] == "  # engine:"
+    assert lines[start + 3].startswith("  #   kind: sequential  # ")
+    start = lines.index("  # read by spt_darts, darts, gumbel_darts:")
+    assert lines[start + 1].startswith("  gate_learning_rate: 0.05  # ")
+    assert sum(line.lstrip(" #").startswith("strategy: ") for line in lines) == 1
+
+
 def leaves(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
     """Dotted keys of a config with their descriptions, the task as one."""
     found: dict[str, str] = {}
     for name, field in model.model_fields.items():
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and name != "task":
+        if name == "search":
+            for options in OPTIONS.values():
+                found |= leaves(options, "search.")
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and name != "task":
             found |= leaves(kind, f"{prefix}{name}.")
         else:
             found[f"{prefix}{name}"] = field.description or ""
@@ -252,7 +368,7 @@ def test_the_schema_is_a_config_of_the_defaults_with_every_key_explained() -> No
     for key, description in leaves(RunConfig).items():
         name = key.rpartition(".")[2]
         assert description, key
-        assert any(line.strip().startswith(f"{name}: ") and description in line for line in lines), key
+        assert any(line.lstrip(" #").startswith(f"{name}: ") and description in line for line in lines), key
     for name in TASKS:
         assert name in text
 
@@ -266,18 +382,18 @@ def test_no_option_is_in_the_config_without_a_doc_or_of_two_minds() -> None:
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
-    layers=st.integers(1, 24),
+    k=st.integers(1, 24),
     seed=st.integers(0, 10**9),
     rate=st.floats(1e-9, 10),
     candidates=st.none() | st.lists(st.integers(0, 24), max_size=4),
     dropout=st.floats(0, 0.99),
 )
 def test_any_config_survives_yaml(
-    layers: int, seed: int, rate: float, candidates: list[int] | None, dropout: float
+    k: int, seed: int, rate: float, candidates: list[int] | None, dropout: float
 ) -> None:
     tree = {
         "seed": seed,
-        "search": {"layers": layers, "candidates": candidates, "gate_learning_rate": rate},
+        "search": {"k": k, "candidates": candidates, "gate_learning_rate": rate},
         "prompt": {"dropout": dropout},
     }
     config = checked(tree, "x")

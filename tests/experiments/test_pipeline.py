@@ -98,8 +98,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(home: Path, **sections: Any) -> Any:
-    merged = {**QUICK, **sections, "search": {**QUICK["search"], **sections.get("search", {})}}
-    return tiny_config(home, **merged)
+    search = sections.pop("search", {})
+    quick = {} if "strategy" in search else QUICK["search"]
+    return tiny_config(home, **{**QUICK, **sections, "search": {**quick, **search}})
 
 
 Whole = tuple[Path, RunMetrics, list[tuple[str, int, float]]]
@@ -258,9 +259,9 @@ def test_killed_inside_a_stage_it_ends_with_the_same_metrics(
 
 
 def test_another_config_is_refused_naming_the_keys(whole: Whole, home: Path) -> None:
-    other = config(home, seed=1, search={"layers": 3}, task={"metric": "f1"})
+    other = config(home, seed=1, search={"k": 3}, task={"metric": "f1"})
     before = {path: path.read_bytes() for path in whole[0].rglob("*") if path.is_file()}
-    with pytest.raises(InputError, match=r"another config \(different: search\.layers, seed, task\.metric\)"):
+    with pytest.raises(InputError, match=r"another config \(different: search\.k, seed, task\.metric\)"):
         run(other, whole[0])
     assert {path: path.read_bytes() for path in whole[0].rglob("*") if path.is_file()} == before
 
@@ -296,9 +297,29 @@ def test_a_trained_run_that_goes_on_loads_one_backbone(
     assert len(loads) == 1
 
 
-def test_a_run_goes_on_with_another_engine_cache_or_name(whole: Whole, home: Path) -> None:
-    other = config(home, search={"engine": {"kind": "ray", "cpus": 2}}, cache="auto", threads=2, name="other")
-    assert run(other, whole[0]) == whole[1]
+def test_a_run_goes_on_with_another_cache_or_name(whole: Whole, home: Path) -> None:
+    assert run(config(home, cache="auto", threads=2, name="other"), whole[0]) == whole[1]
+
+
+def test_a_run_goes_on_with_another_engine(home: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.claimed(config(home, search={"strategy": "random"})):
+        pass
+    folder.check(config(home, search={"strategy": "random", "engine": {"kind": "ray", "cpus": 2}}))
+    with pytest.raises(InputError, match=r"another config \(different: search\.evaluations\)"):
+        folder.check(config(home, search={"strategy": "random", "evaluations": 3}))
+
+
+def test_a_folder_of_an_earlier_version_is_read(whole: Whole, home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole[0], folder)
+    content = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
+    search = content["run"]["search"]
+    # which had the options of all strategies, and k under another name
+    earlier = {"layers": search.pop("k"), "population": 9, "manual_layers": [], "compare_derivations": False}
+    content["run"]["search"] = {**search, **earlier}
+    (folder / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert run(config(home), folder) == whole[1]
 
 
 def test_a_lock_of_something_else_is_not_mistaken_for_the_folders(whole: Whole, home: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_module_that_every_command_reads_loads_no_framework(module: str) -> No
         (["config"], 0),
         (["config", CONFIG, "training.epochs=3"], 0),
         (["run", CONFIG, "trainin.epochs=3"], 2),
-        (["search", CONFIG, "search.layers=0"], 2),
+        (["search", CONFIG, "search.k=0"], 2),
         (["run", "none.yml"], 2),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,

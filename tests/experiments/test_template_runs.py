@@ -38,11 +38,16 @@ def test_a_run_trains_vectors_among_words_and_for_classes(tmp_path: Path) -> Non
         ({"prompt": {"length": 2}}, "has 3 times {prompt}, but prompt.place is template and prompt.length 2"),
         ({"prompt": {"place": "front"}}, "prompt.place is front"),
         ({"head": {"kind": "classification"}}, "head.kind classification .* reads no template with a mask"),
-        ({"search": {"manual_layers": [1]}}, "gives the input a prompt and no other layer"),
+        (
+            {"search": {"strategy": "manual", "manual_layers": [1]}},
+            "gives the input a prompt and no other layer",
+        ),
         ({"search": {"strategy": "spt_darts"}}, "gives the input a prompt and no other layer"),
     ],
 )
 def test_what_makes_no_sense_is_refused(sections: dict[str, Any], message: str, tmp_path: Path) -> None:
+    search = sections.get("search", WARP["search"])
     merged = {name: {**WARP.get(name, {}), **sections.get(name, {})} for name in {*WARP, *sections}}
+    merged["search"] = search
     with pytest.raises(InputError, match=message):
         run(tiny_config(tmp_path, **merged), tmp_path / "run")

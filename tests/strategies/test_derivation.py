@@ -20,8 +20,8 @@ from spt.errors import InputError
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
-from strategies.derivation import DERIVATIONS, Derived, Limits, check_derivation, most_evaluations
-from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, only
+from strategies.derivation import DERIVATIONS, DerivationOptions, Derived, check_derivation, most_evaluations
+from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, gates_for
 from tests.support.families import HIDDEN, batch, shared_backbone
 
 GATES = {0: 0.3, 1: 0.9, 2: 0.5, 3: 0.7}
@@ -68,7 +68,7 @@ def test_top_k_takes_the_highest_gates_and_scores_nothing(k: int, layers: tuple[
     budget = Budget(4, k)
     space = hyper_network(budget)
     score = Scored(space)
-    derived = DERIVATIONS["top_k"](space, budget, score, Limits())
+    derived = DERIVATIONS["top_k"](space, budget, score, DerivationOptions())
     assert derived.layers == layers
     assert derived.scores == pytest.approx(GATES)
     assert derived.evaluations == len(score.seen) == 0
@@ -79,7 +79,7 @@ def test_top_k_takes_the_lower_layer_of_a_tie_and_candidates_only() -> None:
     space = hyper_network(budget)
     for gated in gated_layers(space).values():
         gated.alpha.data.zero_()
-    derived = DERIVATIONS["top_k"](space, budget, Scored(space), Limits())
+    derived = DERIVATIONS["top_k"](space, budget, Scored(space), DerivationOptions())
     assert derived.layers == (0,)
     assert derived.scores.keys() == {0, 2, 3}
 
@@ -88,7 +88,7 @@ def test_ablation_scores_without_and_alone() -> None:
     budget = Budget(4, 2)
     space = hyper_network(budget)
     score = Scored(space, together=32.0)
-    derived = DERIVATIONS["ablation"](space, budget, score, Limits())
+    derived = DERIVATIONS["ablation"](space, budget, score, DerivationOptions())
     # S(M) - S(M without i) is the worth, with the bonus for 1 and 3; S(only i) is the worth again
     assert derived.scores == {0: 16.0, 1: 34.0, 2: 8.0, 3: 36.0}
     assert derived.layers == (1, 3)
@@ -103,7 +103,7 @@ def test_pruned_tries_every_subset_as_a_discrete_model(exactly: bool) -> None:
     budget = Budget(4, 2, exactly=exactly)
     space = hyper_network(budget)
     score = Scored(space, together=32.0)
-    derived = DERIVATIONS["pruned"](space, budget, score, Limits())
+    derived = DERIVATIONS["pruned"](space, budget, score, DerivationOptions())
     sizes = (2,) if exactly else (1, 2)
     subsets = [subset for size in sizes for subset in combinations(LAYERS, size)]
     assert derived.layers == (1, 3)
@@ -121,7 +121,7 @@ def test_gates_are_as_before_afterwards(rule: str) -> None:
     budget = Budget(4, 2)
     space = hyper_network(budget)
     gated_layers(space)[2].fixed = 1.0
-    DERIVATIONS[rule](space, budget, Scored(space), Limits())
+    DERIVATIONS[rule](space, budget, Scored(space), DerivationOptions())
     assert {layer: gated.fixed for layer, gated in gated_layers(space).items()} == {
         0: None,
         1: None,
@@ -141,22 +141,22 @@ class Gate(BaseSuperNetModule):
         return self
 
 
-def large(limits: Limits) -> tuple[Derived, Scored]:
+def large(options: DerivationOptions) -> tuple[Derived, Scored]:
     """'pruned' in a space of 1,820 subsets, where a layer is worth its number."""
     space = cast(PromptedModel, SimpleNamespace(choices=[Gate() for _ in range(16)]))
     score = Scored(space, worth={layer: float(layer) for layer in range(16)})
-    return DERIVATIONS["pruned"](space, Budget(16, 4), score, limits), score
+    return DERIVATIONS["pruned"](space, Budget(16, 4), score, options), score
 
 
 def test_pruned_evolves_where_it_may_not_try_every_subset() -> None:
-    derived, score = large(Limits(evaluations=150))
+    derived, score = large(DerivationOptions(evaluations=150))
     assert derived.evaluations == len(score.seen) == 150
     assert len({str(seen) for seen in score.seen}) == 150
     # of 150 subsets drawn at random the best is worth about 48
     assert sum(derived.layers) >= 50
     assert derived.scores.keys() == set(range(16))
-    assert large(Limits(evaluations=150))[0] == derived
-    assert large(Limits(evaluations=150, seed=1))[1].seen != score.seen
+    assert large(DerivationOptions(evaluations=150))[0] == derived
+    assert large(DerivationOptions(evaluations=150, seed=1))[1].seen != score.seen
 
 
 @pytest.mark.parametrize(("least", "layers"), [(0.6, (1, 3)), (0.8, (1,)), (0.95, (1,)), (0.1, (1, 2, 3))])
@@ -164,7 +164,9 @@ def test_threshold_takes_the_gates_above_it_at_most_k_and_at_least_one(
     least: float, layers: tuple[int, ...]
 ) -> None:
     budget = Budget(4, 3, exactly=False)
-    derived = DERIVATIONS["threshold"](hyper_network(budget), budget, lambda: 0.0, Limits(threshold=least))
+    derived = DERIVATIONS["threshold"](
+        hyper_network(budget), budget, lambda: 0.0, DerivationOptions(threshold=least)
+    )
     assert derived.layers == layers in budget
 
 
@@ -178,18 +180,18 @@ def test_threshold_is_refused_where_k_layers_are_asked_for() -> None:
 def test_the_number_of_evaluations_is_known_before(rule: str) -> None:
     budget = Budget(4, 2, exactly=False)
     space = hyper_network(budget)
-    limits = Limits(evaluations=7)
-    derived = DERIVATIONS[rule](space, budget, Scored(space), limits)
-    assert derived.evaluations == most_evaluations(rule, budget, limits)
+    options = DerivationOptions(evaluations=7)
+    derived = DERIVATIONS[rule](space, budget, Scored(space), options)
+    assert derived.evaluations == most_evaluations(rule, budget, options)
 
 
 @pytest.mark.parametrize("layers", [(), (0,), (1, 2), (0, 1, 2)], ids=str)
 @torch.no_grad()
-def test_only_is_the_discrete_model_inside_the_hyper_network(layers: tuple[int, ...]) -> None:
+def test_gates_for_layers_are_the_discrete_model_inside_the_hyper_network(layers: tuple[int, ...]) -> None:
     made, inputs = factory(), batch("bert", [5, 3])
     space = hyper_network(Budget(3, 1), made)
     discrete = made.model(PromptLayers.of(layers, 3))
-    with fixed_gates(space, only(space, layers)):
+    with fixed_gates(space, gates_for(space, layers)):
         found = space(inputs).logits
     torch.testing.assert_close(found, discrete(inputs).logits, rtol=0, atol=1e-5)
     assert (space(inputs).logits - found).abs().max() > 1e-3

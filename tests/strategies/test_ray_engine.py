@@ -15,6 +15,7 @@ from spt.errors import InputError
 from strategies.candidates import LayersEvaluator, explore
 from strategies.evolution import Evolution
 from strategies.multi_trial import Exhaustive, RandomSearch
+from strategies.options import EvolutionOptions, ExhaustiveOptions, RandomOptions
 from strategies.ray_engine import RayEngine
 from tests.support.ray_processes import STORE, private_ray
 from tests.support.ray_scores import meet, score
@@ -22,6 +23,7 @@ from tests.support.ray_scores import meet, score
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 BUDGET = Budget(6, 2)
+EVERY_SUBSET = ExhaustiveOptions(evaluations=15)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,7 +36,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("strategy", "evaluations"),
-    [(partial(RandomSearch, seed=3), 5), (partial(Exhaustive, evaluations=15, seed=3), 15)],
+    [(partial(RandomSearch, RandomOptions(), seed=3), 5), (partial(Exhaustive, EVERY_SUBSET, seed=3), 15)],
 )
 def test_the_same_candidates_and_results_as_in_one_process(strategy: Any, evaluations: int) -> None:
     here = explore(strategy(), BUDGET, score, evaluations)
@@ -48,14 +50,16 @@ def test_the_same_candidates_and_results_as_in_one_process(strategy: Any, evalua
 
 
 def test_nnis_evolution_runs_on_it() -> None:
-    found = explore(Evolution(population=3, tournament=2, seed=0), BUDGET, score, 15, engine=RayEngine())
+    found = explore(
+        Evolution(EvolutionOptions(population=3, tournament=2)), BUDGET, score, 15, engine=RayEngine()
+    )
     assert len({tried.layers for tried in found.tried}) == 15
     assert found.best().layers == (4, 5)
 
 
 def test_a_candidate_whose_worker_dies_is_retried_and_then_failed(tmp_path: Path) -> None:
     found = explore(
-        Exhaustive(evaluations=15, seed=0),
+        Exhaustive(EVERY_SUBSET),
         BUDGET,
         partial(score, folder=tmp_path),
         15,
@@ -76,9 +80,7 @@ def test_a_candidate_whose_worker_dies_is_retried_and_then_failed(tmp_path: Path
 
 def test_candidates_run_side_by_side_in_other_processes(tmp_path: Path) -> None:
     engine = RayEngine()
-    found = explore(
-        Exhaustive(evaluations=3, seed=0), Budget(3, 2), partial(meet, folder=tmp_path), 3, engine=engine
-    )
+    found = explore(Exhaustive(EVERY_SUBSET), Budget(3, 2), partial(meet, folder=tmp_path), 3, engine=engine)
     assert [candidate.failure for candidate in found.tried] == [None, None, None]
     assert str(os.getpid()) not in {path.name for path in tmp_path.iterdir()}
 

@@ -20,14 +20,21 @@ from benchmarks.cost.measure import saved_bytes
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
 from spt.data.batches import Batch
-from spt.errors import InputError, TrialFailed
+from spt.errors import TrialFailed
 from spt.model import trained
 from spt.workbench import Workbench
 from strategies.evaluator import new_evaluator
+from strategies.gate_search import GateSearchModule
 from strategies.hyper_network import drop, fixed_gates, gate_values, gated_layers
-from strategies.one_shot import OneShotModule
+from strategies.options import SptDartsOptions
 from strategies.spt_darts import SptDarts
 from tests.support.tiny import tiny_workbench
+
+
+def new_strategy(kind: type[SptDarts] = SptDarts, **arguments: Any) -> SptDarts:
+    """A strategy of these options, and of arguments that are none."""
+    options = {name: arguments.pop(name) for name in SptDartsOptions.model_fields.keys() & arguments.keys()}
+    return kind(SptDartsOptions(**options), **arguments)
 
 
 @dataclass
@@ -39,7 +46,7 @@ class Search:
     evaluator: Any
 
     def __call__(self, **arguments: Any) -> tuple[SptDarts, PromptLayerSpace]:
-        strategy = SptDarts(**arguments)
+        strategy = new_strategy(**arguments)
         strategy(RawFormatModelSpace(self.space, self.evaluator), SequentialExecutionEngine())
         return strategy, self.space
 
@@ -115,7 +122,9 @@ def test_gates_learn_from_rows_of_their_own_only_where_the_search_is_bilevel(
 ) -> None:
     seen: dict[str, list[Batch]] = {"_gate_step": [], "_weight_step": []}
     for name, batches in seen.items():
-        monkeypatch.setattr(OneShotModule, name, lambda _, batch, __, batches=batches: batches.append(batch))
+        monkeypatch.setattr(
+            GateSearchModule, name, lambda _, batch, __, batches=batches: batches.append(batch)
+        )
     new_search(tmp_path, epochs=1)(warmup_epochs=0, gate_every=1, bilevel=bilevel)
     gates, rows = seen.values()
     assert len(gates) == len(rows) > 0
@@ -147,7 +156,8 @@ def test_a_gate_step_moves_gates_only_and_a_weight_step_everything_else(tmp_path
 
         return watched
 
-    Watched(warmup_epochs=0)(RawFormatModelSpace(search.space, search.evaluator), SequentialExecutionEngine())
+    strategy = new_strategy(Watched, warmup_epochs=0)
+    strategy(RawFormatModelSpace(search.space, search.evaluator), SequentialExecutionEngine())
     alphas = {name for name, _ in search.space.named_parameters() if name.endswith("alpha")}
     others = {name for name, _ in trained(search.space)} - alphas
     assert {kind for kind, _ in seen} == {"_gate_step", "_weight_step"}
@@ -158,11 +168,11 @@ def test_a_gate_step_moves_gates_only_and_a_weight_step_everything_else(tmp_path
 
 def test_the_two_halves_of_the_data_are_disjoint_and_complete(tmp_path: Path) -> None:
     search = new_search(tmp_path)
-    loader = search.run.loader("train", search.space, shuffled=True)
-    parts = SptDarts(seed=3).train_dataloader(lambda: loader, None)
+    loader = search.run.batches("train", search.space, shuffled=True).loader
+    parts = new_strategy(seed=3).train_dataloader(lambda: loader, None)
     rows = [{int(row) for batch in parts[name] for row in batch["rows"]} for name in ("train", "val")]
     assert not rows[0] & rows[1]
-    assert len(rows[0] | rows[1]) == len(search.run.splits["train"])
+    assert len(rows[0] | rows[1]) == search.run.rows("train")
 
 
 @pytest.mark.parametrize("derivation", ["top_k", "ablation", "pruned"])
@@ -246,7 +256,7 @@ def test_a_dropped_layer_is_never_chosen(derivation: str, tmp_path: Path) -> Non
 
 def test_below_the_first_candidate_that_is_left_nothing_is_generated_nor_saved(tmp_path: Path) -> None:
     search = new_search(tmp_path)
-    model: PromptLayerSpace = SptDarts().mutate_model(search.space)
+    model: PromptLayerSpace = new_strategy().mutate_model(search.space)
     batch = next(iter(search.evaluator.datamodule.train_dataloader()))
     kept, parameters = [], list(model.parameters())
     with fixed_gates(model, {0: 0.0, 1: 0.0}):
@@ -281,32 +291,11 @@ def test_a_loss_that_is_not_a_number_fails_the_search(tmp_path: Path) -> None:
         search(warmup_epochs=0)
 
 
-@pytest.mark.parametrize(
-    ("argument", "message"),
-    [
-        ({"distance": "mae"}, "Unknown distance 'mae'.*kl, mse"),
-        ({"derivation": "topk"}, "Did you mean 'top_k'"),
-        ({"gate_learning_rate": 0.0}, "gate_learning_rate is 0.0, but must be > 0"),
-        ({"consistency": -1.0}, "consistency is -1.0, but must be >= 0"),
-        ({"mask_probability": 1.0}, "mask_probability is 1.0, but must be in \\(0, 1\\)"),
-        ({"shrink": -1}, "shrink is -1, but must be >= 0"),
-        ({"patience": -1}, "patience is -1, but must be >= 0"),
-        ({"gate_every": 0}, "gate_every is 0, but must be >= 1"),
-        ({"record_every": 0}, "record_every is 0, but must be >= 1"),
-        ({"warmup_epochs": -1}, "warmup_epochs is -1, but must be >= 0"),
-        ({"gate_weight_decay": -1.0}, "gate_weight_decay is -1.0, but must be >= 0"),
-    ],
-)
-def test_wrong_arguments_are_refused(argument: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SptDarts(**argument)
-
-
 @pytest.mark.nni
 def test_runs_through_nnis_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     search = new_search(tmp_path, epochs=1)
-    experiment = NasExperiment(search.space, search.evaluator, SptDarts(warmup_epochs=0))
+    experiment = NasExperiment(search.space, search.evaluator, new_strategy(warmup_epochs=0))
     experiment.config.execution_engine = SequentialEngineConfig()
     experiment.config.experiment_working_directory = tmp_path / "nni"
     try:

@@ -78,12 +78,15 @@ def tiny_tree(folder: Path, **sections: Any) -> dict[str, Any]:
         "data": {"train": str(data), "dev_size": 20, "test_size": 20, "max_length": 32},
         "backbone": {"name": str(backbone)},
         "prompt": {"length": 3, "bottleneck": 8, "phm_order": 2},
-        "search": {"layers": 2, "epochs": 2, "warmup_epochs": 0},
+        "search": {"k": 2, "epochs": 2, "warmup_epochs": 0},
         "training": {"epochs": 2, "batch_size": 8, "learning_rate": 0.01},
         "threads": 1,
         # a test must leave nothing in the user's cache folder
         "cache": "off",
     }
+    if sections.get("search", {}).get("strategy", "spt_darts") not in ("spt_darts", "darts", "gumbel_darts"):
+        # others read no epochs of a warm-up
+        tree["search"] = {}
     for name, section in sections.items():
         tree[name] = {**tree.get(name, {}), **section} if isinstance(section, dict) else section
     return tree

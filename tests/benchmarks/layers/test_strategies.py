@@ -17,6 +17,7 @@ from experiments.comparing.grid import RunOutcome, outcome_of, run_config
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import TruthTable
 from spt.errors import InputError
+from strategies.options import EvolutionOptions, ExhaustiveOptions, MultiTrialOptions, RandomOptions
 from strategies.registry import STRATEGIES, new_strategy
 from tests.support.tiny import tiny_tree
 
@@ -44,13 +45,11 @@ def truth(tmp_path: Path) -> Path:
     return path
 
 
-def options(**changed: Any) -> dict[str, Any]:
-    return {"seed": 0, "evaluations": 6, "population": 2, "tournament": 2, "crossover": False, **changed}
-
-
-@pytest.mark.parametrize("name", ["random", "evolution", "exhaustive"])
-def test_a_strategy_looks_candidates_up(name: str, truth: Path) -> None:
-    found = search_table(TruthTable.load(truth), new_strategy(name, options()), seed=0)
+@pytest.mark.parametrize(
+    "options", [RandomOptions(), EvolutionOptions(population=2, tournament=2), ExhaustiveOptions()]
+)
+def test_a_strategy_looks_candidates_up(options: MultiTrialOptions, truth: Path) -> None:
+    found = search_table(TruthTable.load(truth), new_strategy(options, seed=0), seed=0)
     assert found.best().layers == (2, 3)
     assert found.best().dev == 0.5
     assert len(found.tried) == 6
@@ -59,10 +58,10 @@ def test_a_strategy_looks_candidates_up(name: str, truth: Path) -> None:
 
 def test_a_budget_is_kept_and_one_that_pays_nothing_refused(truth: Path) -> None:
     table = TruthTable.load(truth)
-    found = search_table(table, new_strategy("random", options()), seed=1, budget_flops=2.9 * COST)
+    found = search_table(table, new_strategy(RandomOptions(), seed=0), seed=1, budget_flops=2.9 * COST)
     assert (len(found.tried), found.ledger.flops) == (2, 2 * COST)
     with pytest.raises(InputError, match="a single candidate may take 1e"):
-        search_table(table, new_strategy("random", options()), seed=1, budget_flops=COST - 1)
+        search_table(table, new_strategy(RandomOptions(), seed=0), seed=1, budget_flops=COST - 1)
 
 
 def test_the_shipped_variants_are_every_strategy_that_searches() -> None:
@@ -83,20 +82,27 @@ def in_this_process(
     return found
 
 
+def jobs_in_this_process(jobs: dict[str, Any], folder: Path, workers: int) -> dict[str, RunOutcome]:
+    """What run_jobs does, likewise."""
+    assert workers == 1
+    return {name: outcome_of(job, folder / name) for name, job in jobs.items()}
+
+
 @pytest.mark.slow
 def test_every_variant_is_judged_by_the_table(
     truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(strategies, "run_grid", in_this_process)
+    monkeypatch.setattr(strategies, "run_jobs", jobs_in_this_process)
     variants = tmp_path / "variants.yml"
     variants.write_text(
         "random: {search.strategy: random}\n"
         "all: {search.strategy: exhaustive, search.evaluations: 6}\n"
-        "darts: {search.strategy: darts, search.epochs: 1, search.warmup_epochs: 0}\n"
+        "darts: {search.strategy: darts, search.epochs: 1, search.warmup_epochs: 0, every_derivation: true}\n"
         "shared: {search.strategy: one_shot_random, search.epochs: 1}\n"
         "set: {search.strategy: darts, search.epochs: 1, search.warmup_epochs: 0, "
-        "search.derivation: ablation, search.compare_derivations: false}\n",
+        "search.derivation: ablation}\n",
         encoding="utf-8",
     )
     told: list[str] = []

@@ -14,8 +14,10 @@ from benchmarks.methods.bench import Cell, MethodBench
 from benchmarks.methods.measure import best_rates, beyond, measure
 from experiments.comparing.grid import Job, OnDone, RunOutcome, outcome_of
 from spt.errors import InputError
+from strategies.options import ManualOptions, SptDartsOptions
 from tests.support.tiny import tiny_tree
 
+FIXED = {"set": {"search.strategy": "manual", "search.manual_layers": [1]}, "learning_rates": [0.01]}
 SHIPPED = Path("experiments") / "methods.yml"
 
 
@@ -279,6 +281,18 @@ def test_a_condition_may_have_some_of_the_methods_only(tmp_path: Path) -> None:
         found.chosen(["late"], ["shots"])
     with pytest.raises(InputError, match="condition 'all' has methods lore; known: late, lora"):
         MethodBench.load(bench(tmp_path, conditions={"all": {"methods": ["lore"]}}))
+
+
+def test_a_condition_sets_of_a_search_what_the_methods_strategy_reads(tmp_path: Path) -> None:
+    few = {"set": {"search.epochs": 1, "search.warmup_epochs": 0, "training.epochs": 1}}
+    searched = {"learning_rates": [0.01]}
+    path = bench(tmp_path, conditions={"few": few}, methods={"fixed": FIXED, "searched": searched})
+    configs = [
+        MethodBench.load(path).config_of(Cell(m, "few", 0, 0.01), tmp_path) for m in ("fixed", "searched")
+    ]
+    assert configs[0].search == ManualOptions(manual_layers=(1,))
+    assert configs[1].search == SptDartsOptions(epochs=1, warmup_epochs=0)
+    assert [config.training.epochs for config in configs] == [1, 1]
 
 
 def test_overrides_change_all_conditions_or_the_one_they_name() -> None:

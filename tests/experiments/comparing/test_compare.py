@@ -141,9 +141,9 @@ def test_where_nothing_trains_the_command_fails(tmp_path: Path) -> None:
 
 
 def test_bad_input_ends_with_two(tmp_path: Path) -> None:
-    done = spt("compare", experiment(tmp_path, {"search.layers": choice(0)}), "--folder", tmp_path / "runs")
+    done = spt("compare", experiment(tmp_path, {"search.k": choice(0)}), "--folder", tmp_path / "runs")
     assert done.exit_code == 2
-    assert "search.layers" in done.output
+    assert "search.k" in done.output
     assert spt("compare", tmp_path / "none.yml").exit_code == 2
     assert not (tmp_path / "runs").exists()
 

@@ -73,8 +73,8 @@ def test_inner_values_are_named_only_where_they_tell_groups_apart(tmp_path: Path
 
 
 def test_several_keys_name_themselves(tmp_path: Path) -> None:
-    cells = experiment(tmp_path, {"search.layers": choice(1), "prompt.length": choice(5, 9)}).cells()
-    assert [cell.group for cell in cells] == ["layers=1, length=5", "layers=1, length=9"]
+    cells = experiment(tmp_path, {"search.k": choice(1), "prompt.length": choice(5, 9)}).cells()
+    assert [cell.group for cell in cells] == ["k=1, length=5", "k=1, length=9"]
 
 
 def test_seeds_alone_compare_nothing_but_the_strategy(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_seeds_alone_compare_nothing_but_the_strategy(tmp_path: Path) -> None:
 
 
 def test_backbones_are_conditions(tmp_path: Path) -> None:
-    space = {"search.layers": choice(1), "backbone.name": choice("minilm-l6", "some/model")}
+    space = {"search.k": choice(1), "backbone.name": choice("minilm-l6", "some/model")}
     assert [cell.condition for cell in experiment(tmp_path, space).cells()] == [
         "trec on minilm-l6",
         "trec on model",
@@ -117,7 +117,8 @@ def test_choices_may_be_plain_mappings(tmp_path: Path) -> None:
     assert [cell.config.task.text for cell in cells] == ["text", "body"]
     # a key of the run that is neither task nor backbone names its groups by what the mappings hold
     space = {"search.engine": choice({"kind": "ray"}, {"kind": "ray", "cpus": 2})}
-    assert [cell.group for cell in experiment(tmp_path, space).cells()] == ["kind=ray", "kind=ray, cpus=2"]
+    cells = experiment(tmp_path, space, search={"strategy": "random"}).cells()
+    assert [cell.group for cell in cells] == ["kind=ray", "kind=ray, cpus=2"]
 
 
 def test_an_override_takes_the_place_of_plain_mappings(tmp_path: Path) -> None:
@@ -150,6 +151,27 @@ def test_runs_of_different_metrics_are_not_ranked_together(tmp_path: Path) -> No
     assert len(experiment(tmp_path, space).cells()) == 4
 
 
+def test_options_over_the_base_go_to_the_strategies_that_read_them(tmp_path: Path) -> None:
+    space = {"search.strategy": choice("darts", "random", "evolution")}
+    cells = experiment(tmp_path, space).cells({"search.epochs": 9, "search.evaluations": 7})
+    read = [cell.config.search.model_dump(exclude_unset=True) for cell in cells]
+    assert read == [
+        {"strategy": "darts", "epochs": 9},
+        {"strategy": "random", "evaluations": 7},
+        {"strategy": "evolution", "evaluations": 7},
+    ]
+    with pytest.raises(
+        InputError, match=r"'search\.patience' is read by spt_darts, but .* only darts, evolution"
+    ):
+        experiment(tmp_path, space).cells({"search.patience": 2})
+
+
+def test_options_varied_beside_the_strategy_must_be_read_by_all(tmp_path: Path) -> None:
+    space = {"search.strategy": choice("darts", "random"), "search.epochs": choice(2, 3)}
+    with pytest.raises(InputError, match=r"search\.epochs: the strategy random does not read it"):
+        experiment(tmp_path, space).cells()
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [
@@ -165,8 +187,8 @@ def test_spaces_that_are_no_grid_are_refused(space: dict[str, Any], message: str
 
 
 def test_a_value_that_no_configuration_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"search\.layers.*greater than or equal to 1"):
-        experiment(tmp_path, {"search.layers": choice(0)}).cells()
+    with pytest.raises(InputError, match=r"search\.k.*greater than or equal to 1"):
+        experiment(tmp_path, {"search.k": choice(0)}).cells()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "name: x", "trialCommand: python3 x\nsearchSpace: {}", "{"])

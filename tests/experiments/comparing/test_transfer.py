@@ -38,14 +38,14 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_the_cells_are_a_search_and_the_layers_over_seeds(source: Path, config: Path) -> None:
-    cells = transfer_cells(source, config, {"search.layers": 3}, seeds=2)
+    cells = transfer_cells(source, config, {"search.k": 3}, seeds=2)
     assert [(cell.group, cell.config.seed) for cell in cells] == [
         ("searched", 0),
         ("searched", 1),
         ("transferred", 0),
         ("transferred", 1),
     ]
-    assert cells[0].config.search.strategy == "spt_darts" and cells[0].config.search.layers == 3
+    assert cells[0].config.search.strategy == "spt_darts" and cells[0].config.search.k == 3
     assert cells[2].config.search.manual_layers == str(source / "architecture.json")
     assert transfer_cells(source / "architecture.json", config, {}, 1)[1].config.search.strategy == "manual"
     darts = transfer_cells(source, config, {"search.strategy": "darts"}, seeds=1)
@@ -81,4 +81,5 @@ def test_what_cannot_be_transferred_is_refused(source: Path, config: Path, tmp_p
     with pytest.raises(InputError, match="leaves nothing to compare"):
         transfer_cells(source, config, {"search.strategy": "manual"}, 1)
     (source / "architecture.json").write_text('{"layers": [0, 1], "total": 2}', encoding="utf-8")
-    assert load_config(config, {"search.manual_layers": str(source / "architecture.json")})
+    layers = {"search.strategy": "manual", "search.manual_layers": str(source / "architecture.json")}
+    assert load_config(config, layers)

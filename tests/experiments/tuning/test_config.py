@@ -6,6 +6,7 @@ import yaml
 
 from experiments.tuning.config import TuneConfig, load_tune_config
 from spt.errors import InputError
+from strategies.options import RandomOptions
 
 SPACE = {"search.consistency": {"_type": "uniform", "_value": [0.0, 1.0]}}
 
@@ -37,7 +38,7 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
         "resources.cpus",
         "more than one GPU must be a whole number",
         "must be an absolute path or a URI",
-        "run.search.layerz: there is no such key. Did you mean 'layers'?",
+        "run.search.layerz: there is no such key. Did you mean 'k'?",
         "run.training.epochs",
         "Optuna cannot sample 'normal'",
     ):
@@ -59,6 +60,16 @@ def test_the_ends_of_the_space_must_be_valid_runs(
 ) -> None:
     with pytest.raises(InputError, match=problem):
         load(tmp_path, searchSpace={name: space})
+
+
+def test_strategies_can_be_tuned_with_options_that_all_of_them_read(tmp_path: Path) -> None:
+    strategies = {"_type": "choice", "_value": ["spt_darts", "random"]}
+    k = {"_type": "randint", "_value": [1, 3]}
+    config = load(tmp_path, searchSpace={"search.strategy": strategies, "search.layers": k})
+    trial = config.trial_run({"search.strategy": "random", "search.layers": 1})
+    assert trial.search == RandomOptions(k=1)
+    with pytest.raises(InputError, match=r"search\.consistency.*the strategy random does not read it"):
+        load(tmp_path, searchSpace={"search.strategy": strategies, **SPACE})
 
 
 def test_asha_and_several_objectives_do_not_go_together(tmp_path: Path) -> None:
@@ -89,10 +100,10 @@ def test_trials_do_not_start_ray_themselves(tmp_path: Path) -> None:
 
 
 def test_the_run_may_be_a_file_beside_the_study(tmp_path: Path) -> None:
-    (tmp_path / "base.yml").write_text("search: {layers: 3}\n", encoding="utf-8")
+    (tmp_path / "base.yml").write_text("search: {k: 3}\n", encoding="utf-8")
     config = load(tmp_path, run="base.yml")
-    assert config.run.search.layers == 3
+    assert config.run.search.k == 3
     assert config.trial_run({"search.consistency": 0.5}).search.consistency == 0.5
-    assert config.trial_run({"search.consistency": 0.5}).search.layers == 3
+    assert config.trial_run({"search.consistency": 0.5}).search.k == 3
     with pytest.raises(InputError, match="cannot be read"):
         load(tmp_path, run="missing.yml")

@@ -1,0 +1,281 @@
+"""The options of each strategy: every one is written once, with its default, its range and what it does.
+
+The classes form a tree: an option that several strategies read is written in the class that those share.
+`Options` is their union on `strategy`. Only pydantic is needed to check them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from spt.errors import unknown
+
+DEFAULT = "spt_darts"
+CHOICE = (
+    "How layers are chosen: the first four train one hyper-network and derive layers from it; random, "
+    "evolution and exhaustive train each candidate; manual takes manual_layers."
+)
+# option that has another name now -> its name
+OLD_NAMES = {"layers": "k"}
+# options that no strategy has any more
+REMOVED = {"compare_derivations"}
+# whoever has these three together has what an earlier version wrote: all options of all strategies
+WRITTEN_TOGETHER = {"manual_layers", "population", "compare_derivations"}
+
+
+class EngineOptions(BaseModel):
+    """Where candidates are trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["sequential", "ray"] = Field(
+        "sequential", description="One after the other in this process, or side by side on a Ray cluster."
+    )
+    cpus: int = Field(1, ge=1, description="CPUs and torch threads of a candidate, of ray.")
+    gpus: float = Field(0, ge=0, description="GPUs of a candidate, of ray; a fraction shares one.")
+    retries: int = Field(2, ge=0, description="Times a candidate whose worker died is run again, of ray.")
+
+
+class StrategyOptions(BaseModel):
+    """What every strategy reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    strategy: str = Field(description=CHOICE)
+    budget_flops: float | None = Field(
+        None, gt=0, description="Training operations that search and retraining may take together."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _current(cls, options: Any) -> Any:
+        if not isinstance(options, Mapping):
+            return options
+        written_together = options.keys() >= WRITTEN_TOGETHER
+        return with_current_names(stored_options(options) if written_together else options)
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _known(cls, name: Any) -> Any:
+        if name not in OPTIONS:
+            raise unknown("strategy", str(name), OPTIONS)
+        return name
+
+
+class SpaceOptions(StrategyOptions):
+    """What every strategy reads that chooses among subsets of layers."""
+
+    k: int = Field(2, ge=1, description="K, the number of layers that get a prompt.")
+    exactly: bool = Field(True, description="False lets strategies take fewer than K layers.")
+    candidates: tuple[int, ...] | None = Field(
+        None, description="Layers that may get a prompt; all of them by default."
+    )
+
+
+class OneShotOptions(SpaceOptions):
+    """What every strategy reads that trains one hyper-network."""
+
+    epochs: int = Field(4, ge=1, description="Search epochs, each over all of the training data.")
+    derivation_evaluations: int = Field(
+        200, ge=1, description="Most subsets that pruned and one_shot_random score on the hyper-network."
+    )
+    inherit: bool = Field(False, description="Start the retraining from the search's generators and head.")
+
+
+class GateOptions(OneShotOptions):
+    """What every strategy reads that learns a gate a layer."""
+
+    gate_learning_rate: float = Field(0.05, gt=0, description="Adam's rate for the gates' logits.")
+    gate_weight_decay: float = Field(1e-3, ge=0, description="Adam's decay of the gates' logits.")
+    warmup_epochs: int = Field(1, ge=0, description="Search epochs before the gates move.")
+    gate_every: int = Field(2, ge=1, description="Weight steps for one gate step.")
+    bilevel: bool = Field(
+        True, description="False moves the gates on the batches of the weights, not on a half of their own."
+    )
+    derivation: Literal["top_k", "threshold", "ablation", "pruned"] = Field(
+        "ablation", description="How layers are read off the trained hyper-network."
+    )
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="Least gate of a layer, of derivation threshold (with exactly: false)."
+    )
+
+    @model_validator(mode="after")
+    def _gates_move(self) -> GateOptions:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs is {self.warmup_epochs}, but must be less than epochs ({self.epochs}), or "
+                "the gates never move"
+            )
+        return self
+
+
+class SptDartsOptions(GateOptions):
+    """What spt_darts reads."""
+
+    strategy: Literal["spt_darts"] = Field("spt_darts", description=CHOICE)
+    consistency: float = Field(1.0, ge=0, description="lambda, the weight of the consistency term.")
+    distance: Literal["mse", "kl"] = Field("mse", description="Distance of the clean and the pruned output.")
+    mask_probability: float = Field(0.5, gt=0, lt=1, description="Chance of each gate to be pruned.")
+    shrink: int = Field(1, ge=0, description="Candidates of the lowest gates dropped an epoch, down to 2K.")
+    patience: int = Field(
+        0, ge=0, description="Epochs with the same K best layers before the search stops; 0 for never."
+    )
+
+
+class DartsOptions(GateOptions):
+    """What darts reads."""
+
+    strategy: Literal["darts"] = Field("darts", description=CHOICE)
+
+
+class GumbelDartsOptions(GateOptions):
+    """What gumbel_darts reads."""
+
+    strategy: Literal["gumbel_darts"] = Field("gumbel_darts", description=CHOICE)
+    temperature: float = Field(1.0, gt=0, description="The Gumbel softmax's first temperature.")
+    least_temperature: float = Field(
+        0.1, gt=0, description="What it falls to, linearly over the epochs; at most temperature."
+    )
+
+    @model_validator(mode="after")
+    def _falling(self) -> GumbelDartsOptions:
+        if self.least_temperature > self.temperature:
+            raise ValueError(
+                f"least_temperature is {self.least_temperature}, but must be at most temperature "
+                f"({self.temperature})"
+            )
+        return self
+
+
+class OneShotRandomOptions(OneShotOptions):
+    """What one_shot_random reads."""
+
+    strategy: Literal["one_shot_random"] = Field("one_shot_random", description=CHOICE)
+
+
+class MultiTrialOptions(SpaceOptions):
+    """What every strategy reads that trains candidates."""
+
+    evaluations: int = Field(16, ge=1, description="Most candidates that are trained.")
+    engine: EngineOptions = Field(default_factory=EngineOptions)
+
+
+class RandomOptions(MultiTrialOptions):
+    """What random reads."""
+
+    strategy: Literal["random"] = Field("random", description=CHOICE)
+
+
+class EvolutionOptions(MultiTrialOptions):
+    """What evolution reads."""
+
+    strategy: Literal["evolution"] = Field("evolution", description=CHOICE)
+    population: int = Field(6, ge=2, description="Candidates that live at a time.")
+    tournament: int = Field(3, ge=1, description="Of them, those that compete to be a parent.")
+    crossover: bool = Field(False, description="Two parents in place of one.")
+
+    @model_validator(mode="after")
+    def _within_population(self) -> EvolutionOptions:
+        if self.tournament > self.population:
+            raise ValueError(
+                f"tournament is {self.tournament}, but must be at most population ({self.population})"
+            )
+        return self
+
+
+class ExhaustiveOptions(MultiTrialOptions):
+    """What exhaustive reads."""
+
+    strategy: Literal["exhaustive"] = Field("exhaustive", description=CHOICE)
+
+
+class ManualOptions(StrategyOptions):
+    """What manual reads."""
+
+    strategy: Literal["manual"] = Field("manual", description=CHOICE)
+    manual_layers: tuple[int, ...] | str = Field(
+        (),
+        description="Prompt layers: numbers (0-based); input, all, middle, every_2 (or _n); or the path of "
+        "another run's architecture.json, for the same relative depths.",
+    )
+
+
+OPTIONS: dict[str, type[StrategyOptions]] = {
+    options.model_fields["strategy"].default: options
+    for options in (
+        SptDartsOptions,
+        DartsOptions,
+        GumbelDartsOptions,
+        OneShotRandomOptions,
+        RandomOptions,
+        EvolutionOptions,
+        ExhaustiveOptions,
+        ManualOptions,
+    )
+}
+
+
+def chosen_strategy(options: Any) -> str:
+    """Return the strategy whose options a section is checked as.
+
+    For an unknown name it is the one that was likely meant, so that all errors are found at once.
+    """
+    if isinstance(options, StrategyOptions):
+        return options.strategy
+    name = str(options.get("strategy", DEFAULT)) if isinstance(options, Mapping) else DEFAULT
+    return next(iter([name] if name in OPTIONS else get_close_matches(name, OPTIONS, n=1)), DEFAULT)
+
+
+Options = Annotated[
+    Annotated[SptDartsOptions, Tag("spt_darts")]
+    | Annotated[DartsOptions, Tag("darts")]
+    | Annotated[GumbelDartsOptions, Tag("gumbel_darts")]
+    | Annotated[OneShotRandomOptions, Tag("one_shot_random")]
+    | Annotated[RandomOptions, Tag("random")]
+    | Annotated[EvolutionOptions, Tag("evolution")]
+    | Annotated[ExhaustiveOptions, Tag("exhaustive")]
+    | Annotated[ManualOptions, Tag("manual")],
+    Discriminator(chosen_strategy),
+]
+
+
+def readers(option: str) -> list[str]:
+    """Return the names of the strategies that read an option; none for an unknown one."""
+    name = OLD_NAMES.get(option, option)
+    return [strategy for strategy, options in OPTIONS.items() if name in options.model_fields]
+
+
+def for_another_strategy(option: str, strategy: str) -> bool:
+    """Say whether other strategies read an option, and this one does not."""
+    return strategy not in (readers(option) or [strategy])
+
+
+def only_for(strategy: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section without the options of other strategies; unknown ones stay, to be refused."""
+    return {name: value for name, value in options.items() if not for_another_strategy(name, strategy)}
+
+
+def stored_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section that a program wrote as the options of its strategy.
+
+    Earlier versions wrote the options of all strategies, whatever the chosen one read. What it did not read
+    made no difference, so it is dropped, and so is what no strategy reads any more.
+    """
+    current = {name: value for name, value in options.items() if name not in REMOVED}
+    return only_for(chosen_strategy(options), current)
+
+
+def with_current_names(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a section with the current names in the place of old ones.
+
+    Raises:
+        ValueError: if an option is given under both.
+    """
+    for old, new in OLD_NAMES.items():
+        if old in options and new in options:
+            raise ValueError(f"{old} is the old name of {new}, but both are given; remove {old}")
+    return {OLD_NAMES.get(name, name): value for name, value in options.items()}
