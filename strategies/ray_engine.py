@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import nni
 import ray
-import torch
 from nni.nas.execution import ExecutionEngine
 from nni.nas.execution.event import FinalMetricEvent, IntermediateMetricEvent, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
@@ -19,6 +18,7 @@ from nni.runtime.trial_command_channel import (
     set_default_trial_command_channel,
 )
 
+from spt.devices import use_threads
 from spt.errors import InputError
 
 LOOK_SECONDS = 0.2
@@ -55,7 +55,7 @@ class Recorder(TrialCommandChannel):  # type: ignore[misc]
 
 def execute(model: ExecutableModelSpace, threads: int) -> Outcome:
     """Run one candidate in this process; an error of its own is part of the outcome."""
-    torch.set_num_threads(threads)
+    use_threads(threads)
     outcome = Outcome()
     set_default_trial_command_channel(Recorder(model, outcome))
     nni.get_next_parameter()
