@@ -79,9 +79,9 @@ def strategies(
     One-shot strategies are really trained, the others look candidates up. Resumable.
     """
     with measuring():
-        from benchmarks.layers.strategies import measure
+        from benchmarks.layers.strategies import measure_strategies
 
-        failed = measure(
+        failed = measure_strategies(
             folder,
             variants=variants,
             seeds=range(seeds),
@@ -113,9 +113,11 @@ def tuning(
     About an hour of two cores. Resumable.
     """
     with measuring():
-        from benchmarks.tuning import measure
+        from benchmarks.tuning import measure_tuning
 
-        print(measure(folder, data_folder=data_folder, seeds=range(seeds), trials=trials, result=result))
+        print(
+            measure_tuning(folder, data_folder=data_folder, seeds=range(seeds), trials=trials, result=result)
+        )
 
 
 def end(failed: int, what: str) -> None:
@@ -127,8 +129,10 @@ def end(failed: int, what: str) -> None:
 
 def say_layers(name: str, outcome: "RunOutcome") -> None:
     """One line as a search ends."""
-    found = f"failed: {outcome.failure}" if outcome.metrics is None else f"layers {outcome.metrics['layers']}"
-    print(f"{name}: {found}", flush=True)
+    outcome_text = (
+        f"failed: {outcome.failure}" if outcome.metrics is None else f"layers {outcome.metrics['layers']}"
+    )
+    print(f"{name}: {outcome_text}", flush=True)
 
 
 @app.command()
@@ -144,9 +148,9 @@ def speed(
     Resumable part by part; delete the folder to measure again.
     """
     with measuring(packages=("peft",)):
-        from benchmarks.cost.speed import measure
+        from benchmarks.cost.speed import measure_speed
 
-        print(measure(folder, repeats, result))
+        print(measure_speed(folder, repeats, result))
 
 
 @app.command()
@@ -161,9 +165,9 @@ def search_cost(
 ) -> None:
     """Cost and accuracy of whole runs: peft's PromptTuning, search with retraining, and two late layers."""
     with measuring("Stopped; nothing is kept.", ("peft",)):
-        from benchmarks.cost.search_cost import measure
+        from benchmarks.cost.search_cost import measure_search_cost
 
-        print(measure(train_size, epochs, repeats, seed, result))
+        print(measure_search_cost(train_size, epochs, repeats, seed, result))
 
 
 @app.command()
@@ -207,11 +211,11 @@ def methods(
     Writes results.json, table.csv, runs.csv and report.html into the folder. Resumable.
     """
     with measuring(packages=("peft",)):
-        from benchmarks.methods.measure import measure
+        from benchmarks.methods.measure import measure_methods
         from experiments.keys import parse_overrides
 
         changes = parse_overrides(overrides or [])
-        failed = measure(
+        failed = measure_methods(
             bench,
             folder,
             methods=only or (),
@@ -247,10 +251,10 @@ def neighbours(
     Resumable.
     """
     with measuring():
-        from benchmarks.neighbours import measure
+        from benchmarks.neighbours import measure_neighbours
         from experiments.keys import parse_overrides
 
-        print(measure(config, parse_overrides(overrides or []), folder, result=result))
+        print(measure_neighbours(config, parse_overrides(overrides or []), folder, result=result))
 
 
 def say(name: str, outcome: "RunOutcome") -> None:

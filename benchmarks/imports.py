@@ -89,7 +89,7 @@ def _texts(tree: ast.AST) -> Iterator[str]:
 def imported_modules(modules: Modules) -> dict[str, set[str]]:
     """Return the modules that each of the modules imports, without itself."""
     return {
-        name: {found for imported in module.imports if (found := _module_of(imported, modules))} - {name}
+        name: {target for imported in module.imports if (target := _module_of(imported, modules))} - {name}
         for name, module in modules.items()
     }
 
@@ -152,8 +152,8 @@ def _room(name: str) -> str:
 def all_circles(modules: Modules) -> list[list[str]]:
     """Return the circles inside the rooms, of modules and of folders."""
     graphs = imported_modules(modules), imported_units(modules)
-    found = {tuple(circle) for edges in graphs for circle in circles(within_rooms(edges))}
-    return sorted(map(list, found))
+    every_circle = {tuple(circle) for edges in graphs for circle in circles(within_rooms(edges))}
+    return sorted(map(list, every_circle))
 
 
 def tree_lines(modules: Modules) -> Iterator[str]:

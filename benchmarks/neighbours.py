@@ -21,7 +21,7 @@ from strategies.options import ManualOptions
 STARTS = ("random", "vocabulary", "labels")
 
 
-def measure(
+def measure_neighbours(
     path: Path,
     overrides: Mapping[str, Any] | None = None,
     folder: Path = Path("runs/neighbours"),
@@ -56,9 +56,9 @@ def measure(
     records, summary = [], {}
     for start, config in configs.items():
         metrics = run(config, folder / start)
-        found = readings(config, folder / start / "model")
-        records += [_record(start, before, after) for before, after in found]
-        summary[start] = {**_summary(found), "test_accuracy": metrics.test_accuracy}
+        pairs = readings(config, folder / start / "model")
+        records += [_record(start, before, after) for before, after in pairs]
+        summary[start] = {**_summary(pairs), "test_accuracy": metrics.test_accuracy}
         say(f"{start}: {summary[start]}")
     command = command_of("neighbours", path) + as_arguments(overrides)
     return write_result(result, command, records, seed=config.seed, summary=summary)
@@ -86,11 +86,11 @@ def _words(neighbours: Sequence[Neighbour]) -> dict[str, float]:
     return {neighbour.word: neighbour.cosine for neighbour in neighbours}
 
 
-def _summary(found: Sequence[tuple[Reading, Reading]]) -> dict[str, float]:
+def _summary(pairs: Sequence[tuple[Reading, Reading]]) -> dict[str, float]:
     """Mean cosines with the nearest word, and the share of vectors that training left at theirs."""
     return {
-        "cosine_before": fmean(before.words[0].cosine for before, _ in found),
-        "cosine_after": fmean(after.words[0].cosine for _, after in found),
-        "cosine_control": fmean(after.control[0].cosine for _, after in found),
-        "same_word": fmean(before.words[0].word == after.words[0].word for before, after in found),
+        "cosine_before": fmean(before.words[0].cosine for before, _ in pairs),
+        "cosine_after": fmean(after.words[0].cosine for _, after in pairs),
+        "cosine_control": fmean(after.control[0].cosine for _, after in pairs),
+        "same_word": fmean(before.words[0].word == after.words[0].word for before, after in pairs),
     }

@@ -58,5 +58,5 @@ def path_of(name: str) -> Path:
 
 def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
     """Mean and sample standard deviation; the latter 0 for a single value."""
-    found = spread(values)
-    return {"mean": found.mean, "sd": found.sd or 0.0, "n": found.n}
+    measured = spread(values)
+    return {"mean": measured.mean, "sd": measured.sd or 0.0, "n": measured.n}

@@ -67,7 +67,7 @@ def few_shot(task: str, seed: int, data_folder: Path | None) -> RunConfig:
     return checked({**tree, "data": data, **RECIPE}, "the benchmark")
 
 
-def measure(
+def measure_tuning(
     folder: Path,
     data_folder: Path | None = None,
     tasks: Sequence[str] = ("trec", "sst2"),
@@ -92,14 +92,16 @@ def measure(
         TrialFailed: if a run with the default values fails, or every trial of a study.
     """
     with cluster():
-        overhead = kept(folder / "overhead.json", lambda: measure_overhead(folder / "overhead"))
+        overhead = read_or_make(folder / "overhead.json", lambda: measure_overhead(folder / "overhead"))
         say(f"overhead: {overhead['ratio']:.2f} times half of the trials' own seconds")
         configs = {f"{task}/{seed}": few_shot(task, seed, data_folder) for task in tasks for seed in seeds}
         defaults = run_grid(configs, folder / "default", workers=SLOTS)
         records = []
         for name, config in configs.items():
             make = partial(tune_one, config, folder / "tuned" / name, trials)
-            records.append(compared(config, defaults[name], kept(folder / "tuned" / f"{name}.json", make)))
+            records.append(
+                compared(config, defaults[name], read_or_make(folder / "tuned" / f"{name}.json", make))
+            )
             say(f"{name}: default {records[-1]['default_test']:.3f}, tuned {records[-1]['tuned_test']:.3f}")
     differences = {
         task: asdict(spread([record["difference"] for record in records if record["task"] == task]))
@@ -112,11 +114,11 @@ def measure(
     )
 
 
-def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def read_or_make(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What was written into a JSON file before, or is made now."""
     if path.exists():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return stored
     made = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(made, indent=1) + "\n")
@@ -132,11 +134,11 @@ def measure_overhead(folder: Path) -> dict[str, Any]:
     config = study(run, OVERHEAD_TRIALS, asha=None)
     clock = Clock()
     began = time.monotonic()
-    found = tune(config, fresh(folder), watch=clock)
-    whole = time.monotonic() - began
+    tuned_study = tune(config, fresh(folder), watch=clock)
+    command_seconds = time.monotonic() - began
     seconds = [
         metrics_of(trial)[ATTEMPT_SECONDS]
-        for trial in found.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+        for trial in tuned_study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     ]
     if len(seconds) < OVERHEAD_TRIALS or min(seconds) < LEAST_SECONDS:
         raise TrialFailed(
@@ -146,9 +148,9 @@ def measure_overhead(folder: Path) -> dict[str, Any]:
     return {
         "trial_seconds": seconds,
         "tune_seconds": clock.seconds,
-        "command_seconds": whole,
+        "command_seconds": command_seconds,
         "ratio": clock.seconds / ideal,
-        "command_ratio": whole / ideal,
+        "command_ratio": command_seconds / ideal,
     }
 
 
@@ -169,9 +171,9 @@ def study(run: RunConfig, trials: int, **keys: Any) -> TuneConfig:
 
 def tune_one(run: RunConfig, folder: Path, trials: int) -> dict[str, Any]:
     """The best trial on dev of a study over a run: its values and what its run gave."""
-    found = tune(study(run, trials), folder, resume=(folder / "tune.yml").exists())
-    best = best_trials(found)[0]
-    states = [trial.state.name for trial in found.get_trials(deepcopy=False)]
+    tuned_study = tune(study(run, trials), folder, resume=(folder / "tune.yml").exists())
+    best = best_trials(tuned_study)[0]
+    states = [trial.state.name for trial in tuned_study.get_trials(deepcopy=False)]
     return {
         "parameters": best.params,
         **{name: metrics_of(best)[name] for name in ("dev_metric", "test_metric")},

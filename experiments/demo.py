@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 EXPERIMENT = HERE / "spt.yml"
-CONFIG = HERE / "configs" / "demo.yml"
+RUN_CONFIG = HERE / "configs" / "demo.yml"
 RUNS = Path("runs")
 ASSETS = ("minilm-l6", "trec")
 BASELINES: Mapping["Baseline", str] = {"head": "head alone", "input_prompt": "input prompt"}
@@ -160,7 +160,7 @@ def run_baseline(console: Console, kind: "Baseline", folder: Path) -> dict[str, 
     from experiments.config import load_config  # noqa: PLC0415
 
     console.print(f"Training for comparison: {BASELINES[kind]} ...")
-    return baselines.baseline(load_config(CONFIG), kind, folder).as_json()
+    return baselines.baseline(load_config(RUN_CONFIG), kind, folder).as_json()
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

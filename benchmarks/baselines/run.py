@@ -91,5 +91,5 @@ def _claim(folder: Path, method: str, size: int | None) -> None:
     wanted = {"method": method, "size": size_of(method, size)}
     if not path.exists():
         write_text(path, json.dumps(wanted) + "\n")
-    elif (found := json.loads(path.read_text(encoding="utf-8"))) != wanted:
-        raise InputError(f"The folder '{folder}' holds the baseline {found}, not {wanted}. Choose another.")
+    elif (stored := json.loads(path.read_text(encoding="utf-8"))) != wanted:
+        raise InputError(f"The folder '{folder}' holds the baseline {stored}, not {wanted}. Choose another.")

@@ -235,8 +235,8 @@ def _training(
 
 def _supervised(name: str, model: nn.Module, rows: Mapping[str, Tensor]) -> Contender:
     def loss() -> Tensor:
-        found: Tensor = model(**rows).loss
-        return found
+        loss: Tensor = model(**rows).loss
+        return loss
 
     return _contender(name, model, loss)
 

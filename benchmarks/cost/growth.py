@@ -40,13 +40,13 @@ COLOURS = {"late": "#1a5fb4", "input_prompt": "#c64600", "peft_prompt_tuning": "
 
 def growth(device: torch.device, repeats: int, shape: Shape = SHAPE) -> list[dict[str, Any]]:
     """FLOPs, saved bytes and median seconds of a step for each value, everything else as in `shape`."""
-    found = []
+    records = []
     for varied, values in VALUES.items():
         for value in values:
             inside = replace(shape, **{varied: value}) if varied in shape.__dict__ else shape
             methods = compared(inside, value if varied == "prompt_layers" else 1, device)
             seconds = interleaved_seconds({m.name: m.step for m in methods}, repeats)
-            found += [
+            records += [
                 {
                     "name": method.name,
                     "varied": varied,
@@ -57,7 +57,7 @@ def growth(device: torch.device, repeats: int, shape: Shape = SHAPE) -> list[dic
                 }
                 for method in methods
             ]
-    return found
+    return records
 
 
 def compared(shape: Shape, prompt_layers: int, device: torch.device) -> list[Contender]:

@@ -22,17 +22,17 @@ def saved_bytes(step: Step, parameters: Iterable[Tensor]) -> int:
     A storage that several operations keep counts once.
     """
     known = {p.untyped_storage().data_ptr() for p in parameters}
-    kept: dict[int, int] = {}
+    saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in known:
-            kept[storage.data_ptr()] = storage.nbytes()
+            saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         step()
-    return sum(kept.values())
+    return sum(saved.values())
 
 
 def interleaved_seconds(steps: Mapping[str, Step], repeats: int) -> dict[str, float]:

@@ -36,7 +36,7 @@ from spt.start import Start
 from spt.training.fit import fit
 from spt.workbench import SPLITS
 
-CONFIG = CHECKOUT / "experiments" / "configs" / "trec.yml"
+TREC_CONFIG = CHECKOUT / "experiments" / "configs" / "trec.yml"
 UNIT = "peft_prompt_tuning"
 LATE = (3, 5)
 Trained = dict[str, Any]
@@ -66,7 +66,7 @@ class PeftPromptTuning(TunedBackbone):
 
 def config_of(seed: int, overrides: list[str]) -> RunConfig:
     """Of a run on TREC."""
-    return load_config(CONFIG, {"seed": seed, **parse_overrides(overrides)})
+    return load_config(TREC_CONFIG, {"seed": seed, **parse_overrides(overrides)})
 
 
 def overrides_of(train_size: int, epochs: int) -> list[str]:
@@ -107,7 +107,7 @@ def spt_training(config: RunConfig, folder: Path) -> Trained:
     return {key: metrics[key] for key in ("total_flops", "metric", "dev_metric", "test_metric", "layers")}
 
 
-def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) -> Path:
+def measure_search_cost(train_size: int, epochs: int, repeats: int, seed: int, result: str) -> Path:
     """Measure and write benchmarks/results/<result>.json.
 
     Args:
@@ -140,12 +140,12 @@ def measure(train_size: int, epochs: int, repeats: int, seed: int, result: str) 
     records = [
         {
             "name": name,
-            **found,
+            **figures,
             "total_seconds": seconds[name],
-            "ratio_flops": found["total_flops"] / unit,
+            "ratio_flops": figures["total_flops"] / unit,
             "ratio_time": seconds[name] / seconds[UNIT],
         }
-        for name, found in trained.items()
+        for name, figures in trained.items()
     ]
     search = next(record for record in records if record["name"] == "spt_darts")
     ratios = {"flops": search["ratio_flops"], "seconds": search["ratio_time"]}

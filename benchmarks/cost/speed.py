@@ -33,7 +33,7 @@ RATIOS = {
 Figures = dict[str, dict[str, float]]
 
 
-def measure(folder: Path, repeats: int, result: str, shape: Shape | None = None) -> Path:
+def measure_speed(folder: Path, repeats: int, result: str, shape: Shape | None = None) -> Path:
     """Measure what is missing in a folder and write benchmarks/results/<result>.json and .svg.
 
     Args:
@@ -139,8 +139,8 @@ def ratios(figures: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
     """A record a method: its figures, and each in units of UNIT's."""
     unit = figures[UNIT]
     return [
-        {"name": name, **{RATIOS[key]: value / unit[key] for key, value in found.items()}, **found}
-        for name, found in figures.items()
+        {"name": name, **{RATIOS[key]: value / unit[key] for key, value in figure.items()}, **figure}
+        for name, figure in figures.items()
     ]
 
 

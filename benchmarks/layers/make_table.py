@@ -18,7 +18,7 @@ from spt.files import write_text
 from spt.provenance import machine, versions
 from strategies.options import ManualOptions, SpaceOptions
 
-CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
+TABLE_CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
 LAYERS = 6
 
 
@@ -39,7 +39,7 @@ def make_table(
     seeds: Sequence[int] = range(6),
     workers: int = 0,
     on_done: OnDone | None = None,
-    config: Path = CONFIG,
+    config: Path = TABLE_CONFIG,
     layers: int = LAYERS,
 ) -> int:
     """Train what is missing below `folder` and write the table; returns how many trainings failed.

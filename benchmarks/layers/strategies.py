@@ -31,7 +31,7 @@ VARIANTS = Path(__file__).parent / "strategies.yml"
 Record = dict[str, Any]
 
 
-def measure(
+def measure_strategies(
     folder: Path,
     path: Path = TREC,
     variants: Path = VARIANTS,

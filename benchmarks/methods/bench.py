@@ -118,18 +118,18 @@ class MethodBench(BaseModel):
         """
         _check_names("methods", methods, self.methods)
         _check_names("conditions", conditions, self.conditions)
-        found = self.model_copy(
+        chosen = self.model_copy(
             update={
                 "methods": {name: self.methods[name] for name in methods or self.methods},
                 "conditions": {name: self.conditions[name] for name in conditions or self.conditions},
             }
         )
-        if not found.groups():
+        if not chosen.groups():
             raise InputError(
-                f"The bench runs none of {', '.join(methods)} on {', '.join(found.conditions)}. Take other "
+                f"The bench runs none of {', '.join(methods)} on {', '.join(chosen.conditions)}. Take other "
                 "methods, or list these under the condition's 'methods'."
             )
-        return found
+        return chosen
 
     def methods_on(self, condition: str) -> list[str]:
         """The methods that are run on a condition, in the bench's order."""
@@ -140,19 +140,19 @@ class MethodBench(BaseModel):
         """(method, condition) of all that is run, in the bench's order."""
         return [(method, condition) for condition in self.conditions for method in self.methods_on(condition)]
 
-    def sweep(self) -> Iterator[Cell]:
+    def sweep(self) -> Iterator[BenchRun]:
         """Every listed rate of every method on its conditions, with the sweep's seed."""
         for method, condition in self.groups():
             for rate in self.methods[method].learning_rates:
-                yield Cell(method, condition, self.sweep_seed, rate)
+                yield BenchRun(method, condition, self.sweep_seed, rate)
 
-    def reported(self, rates: Mapping[tuple[str, str], float]) -> Iterator[Cell]:
+    def reported(self, rates: Mapping[tuple[str, str], float]) -> Iterator[BenchRun]:
         """Every method on its conditions with all seeds, at these rates by (method, condition)."""
         for group in self.groups():
             for seed in self.seeds if group in rates else ():
-                yield Cell(*group, seed, rates[group])
+                yield BenchRun(*group, seed, rates[group])
 
-    def config_of(self, cell: Cell, base: Path) -> RunConfig:
+    def config_of(self, cell: BenchRun, base: Path) -> RunConfig:
         """The configuration of a run; base is the folder of the bench's file.
 
         Raises:
@@ -171,23 +171,23 @@ class MethodBench(BaseModel):
         Raises:
             InputError: for the name of a condition without a key.
         """
-        found = self.model_copy(deep=True)
+        changed = self.model_copy(deep=True)
         for key, value in overrides.items():
             head, _, rest = key.partition(".")
-            named = head in found.conditions
+            named = head in changed.conditions
             if named and not rest:
                 raise InputError(
                     f"The override '{key}' is a condition. Name the key that it changes, as "
                     f"{key}.data.train_size."
                 )
-            for condition in [found.conditions[head]] if named else found.conditions.values():
+            for condition in [changed.conditions[head]] if named else changed.conditions.values():
                 dotted = rest if named else key
                 condition.set[dotted] = anchored(value, Path.cwd(), dotted)
-        return found
+        return changed
 
 
 @dataclass(frozen=True)
-class Cell:
+class BenchRun:
     """One run: a method on a condition with a seed and a rate."""
 
     method: str

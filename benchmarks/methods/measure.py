@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.methods.bench import Cell, MethodBench
+from benchmarks.methods.bench import BenchRun, MethodBench
 from benchmarks.methods.results import (
     COLUMNS,
     Line,
@@ -44,7 +44,7 @@ KEPT = (
 )
 
 
-def measure(
+def measure_methods(
     path: Path,
     folder: Path | None = None,
     methods: Sequence[str] = (),
@@ -96,8 +96,8 @@ def measure(
         "records": [_line(cell, runs.config(cell), outcome, now) for cell, outcome in outcomes.items()],
     }
     lines = {
-        part: [line for line in found if group_of(line) not in runs.unfinished]
-        for part, found in lines.items()
+        part: [line for line in part_lines if group_of(line) not in runs.unfinished]
+        for part, part_lines in lines.items()
     }
     if not lines["records"]:
         raise InputError(f"Nothing of {path} is finished in '{folder}'. Run it without --finished.")
@@ -108,7 +108,7 @@ def measure(
     return sum(record.metrics is None for record in records)
 
 
-def best_rates(sweep: Mapping[Cell, RunOutcome]) -> dict[tuple[str, str], float]:
+def best_rates(sweep: Mapping[BenchRun, RunOutcome]) -> dict[tuple[str, str], float]:
     """(method, condition) -> the rate of the best metric on dev, the lower one of two equals."""
     best: dict[tuple[str, str], tuple[float, float]] = {}
     for cell, outcome in sweep.items():
@@ -118,26 +118,26 @@ def best_rates(sweep: Mapping[Cell, RunOutcome]) -> dict[tuple[str, str], float]
     return {key: -rate for key, (_, rate) in best.items()}
 
 
-def beyond(sweep: Mapping[Cell, RunOutcome]) -> list[Cell]:
+def beyond(sweep: Mapping[BenchRun, RunOutcome]) -> list[BenchRun]:
     """One step on for each sweep whose best rate is the lowest or the highest of several: none else is known.
 
     The step has the ratio of the last two rates, rounded to one digit.
     """
-    found = []
+    stepped = []
     for group, best in best_rates(sweep).items():
         cells = [cell for cell in sweep if cell.group == group]
         rates = sorted(cell.rate for cell in cells)
         for end, inner in (rates[:2], rates[:-3:-1]) if len(rates) > 1 else ():
             if best == end:
-                found.append(replace(cells[0], rate=float(f"{end * end / inner:.0e}")))
-    return found
+                stepped.append(replace(cells[0], rate=float(f"{end * end / inner:.0e}")))
+    return stepped
 
 
 def _dev(outcome: RunOutcome) -> float | None:
     return None if outcome.metrics is None else float(outcome.metrics["dev_metric"])
 
 
-def _tried(cell: Cell, config: RunConfig, outcome: RunOutcome, now: Mapping[str, Any]) -> Line:
+def _tried(cell: BenchRun, config: RunConfig, outcome: RunOutcome, now: Mapping[str, Any]) -> Line:
     return {
         "method": cell.method,
         "condition": cell.condition,
@@ -149,7 +149,7 @@ def _tried(cell: Cell, config: RunConfig, outcome: RunOutcome, now: Mapping[str,
     }
 
 
-def _line(cell: Cell, config: RunConfig, outcome: RunOutcome, now: Mapping[str, Any]) -> Line:
+def _line(cell: BenchRun, config: RunConfig, outcome: RunOutcome, now: Mapping[str, Any]) -> Line:
     head = {
         "method": cell.method,
         "condition": cell.condition,
@@ -160,8 +160,8 @@ def _line(cell: Cell, config: RunConfig, outcome: RunOutcome, now: Mapping[str, 
     metrics, made = outcome.metrics, {"made": _made(outcome, now)}
     if metrics is None:
         return {**head, "failure": outcome.failure, **made}
-    kept = {key: metrics[key] for key in KEPT if key in metrics}
-    return {**head, **kept, "learning_rate": cell.rate, **made}
+    reported = {key: metrics[key] for key in KEPT if key in metrics}
+    return {**head, **reported, "learning_rate": cell.rate, **made}
 
 
 def _made(outcome: RunOutcome, now: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,8 +171,8 @@ def _made(outcome: RunOutcome, now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_rate(
-    bench: MethodBench, sweep: Mapping[Cell, RunOutcome], rates: Mapping[tuple[str, str], float]
-) -> dict[Cell, RunOutcome]:
+    bench: MethodBench, sweep: Mapping[BenchRun, RunOutcome], rates: Mapping[tuple[str, str], float]
+) -> dict[BenchRun, RunOutcome]:
     """A method that failed at every rate has failed with every seed."""
     failed = {cell.group: (cell, outcome) for cell, outcome in sweep.items() if cell.group not in rates}
     return {

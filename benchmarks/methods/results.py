@@ -73,8 +73,10 @@ def write_lines(name: str, lines: Lines) -> Path:
 def added(earlier: Lines, lines: Lines, groups: Sequence[tuple[str, str]]) -> Lines:
     """The lines, with the earlier ones of other (method, condition) of `groups`, in the order of these."""
     others = set(groups) - {group_of(line) for line in lines["records"]}
-    kept = {p: [line for line in earlier[p] if group_of(line) in others] for p in PARTS}
-    return {p: sorted([*kept[p], *lines[p]], key=lambda line: groups.index(group_of(line))) for p in PARTS}
+    others_lines = {p: [line for line in earlier[p] if group_of(line) in others] for p in PARTS}
+    return {
+        p: sorted([*others_lines[p], *lines[p]], key=lambda line: groups.index(group_of(line))) for p in PARTS
+    }
 
 
 def group_of(line: Mapping[str, Any]) -> tuple[str, str]:

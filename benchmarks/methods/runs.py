@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.baselines.run import run_baseline
 from benchmarks.cost.measure import peak_bytes
-from benchmarks.methods.bench import Cell, Method, MethodBench
+from benchmarks.methods.bench import BenchRun, Method, MethodBench
 from experiments.comparing.grid import Job, OnDone, RunOutcome, is_finished, run_config, run_jobs
 from experiments.config import RunConfig
 from experiments.run.folder import numbers_of
@@ -43,11 +43,11 @@ class Runs:
     only_finished: bool
     unfinished: set[tuple[str, str]] = field(default_factory=set)
 
-    def config(self, cell: Cell) -> RunConfig:
+    def config(self, cell: BenchRun) -> RunConfig:
         """Of a run."""
         return self.bench.config_of(cell, self.base)
 
-    def outcomes(self, cells: Iterable[Cell]) -> dict[Cell, RunOutcome]:
+    def outcomes(self, cells: Iterable[BenchRun]) -> dict[BenchRun, RunOutcome]:
         """How each ended, in the order of the cells.
 
         Raises:
@@ -73,7 +73,7 @@ class Runs:
         now = run_jobs(jobs, self.folder, self.workers, keep, fresh=True)
         return {cell: outcome or now[cell.name] for cell, outcome in before.items()}
 
-    def _keep(self, cell: Cell, config: RunConfig, outcome: RunOutcome) -> None:
+    def _keep(self, cell: BenchRun, config: RunConfig, outcome: RunOutcome) -> None:
         """A failure, which may have come before anything was written."""
         if outcome.failure is not None:
             folder = self.folder / cell.name
@@ -81,11 +81,11 @@ class Runs:
             content = {"run": self._identity(cell, config), "failure": outcome.failure}
             write_text(folder / FAILURE, json.dumps(content) + "\n")
 
-    def _identity(self, cell: Cell, config: RunConfig) -> list[Any]:
+    def _identity(self, cell: BenchRun, config: RunConfig) -> list[Any]:
         """All that decides the numbers of a run."""
         return [numbers_of(config), *self.bench.methods[cell.method].kind]
 
-    def _before(self, cell: Cell, config: RunConfig) -> RunOutcome | None:
+    def _before(self, cell: BenchRun, config: RunConfig) -> RunOutcome | None:
         """What a run that is done was measured to be: reading it back takes no memory that says anything."""
         folder = self.folder / cell.name
         path = folder / MEASURED
@@ -95,13 +95,15 @@ class Runs:
         kind = metrics.get("method"), metrics.get("size")
         return RunOutcome(metrics) if kind == self.bench.methods[cell.method].kind else None
 
-    def _failed_before(self, cell: Cell, config: RunConfig) -> RunOutcome | None:
+    def _failed_before(self, cell: BenchRun, config: RunConfig) -> RunOutcome | None:
         """Why a run failed that would be tried again."""
         path = self.folder / cell.name / FAILURE
         if not path.exists():
             return None
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return RunOutcome(failure=found["failure"]) if found["run"] == self._identity(cell, config) else None
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return (
+            RunOutcome(failure=stored["failure"]) if stored["run"] == self._identity(cell, config) else None
+        )
 
 
 def job_of(method: Method, config: RunConfig) -> Job:

@@ -26,7 +26,7 @@ def methods() -> str:
     conditions: dict[str, list[Line]] = {}
     for line in lines["records"]:
         conditions.setdefault(line["condition"], []).append(line)
-    return "\n\n".join([title, *(_condition(name, found) for name, found in conditions.items())])
+    return "\n\n".join([title, *(_condition(*named) for named in conditions.items())])
 
 
 def _condition(name: str, lines: Sequence[Line]) -> str:
@@ -54,8 +54,8 @@ def _searched(lines: Sequence[Line]) -> list[str]:
     layers: dict[str, list[str]] = {}
     for line in lines:
         layers.setdefault(line["method"], []).append(markdown.layers(line.get("layers", ())))
-    found = [f"`{method}`: {', '.join(sets)}" for method, sets in layers.items() if len(set(sets)) > 1]
-    return ["", f"Layers by seed: {'; '.join(found)}."] if found else []
+    varied = [f"`{method}`: {', '.join(sets)}" for method, sets in layers.items() if len(set(sets)) > 1]
+    return ["", f"Layers by seed: {'; '.join(varied)}."] if varied else []
 
 
 def summary() -> str:
@@ -70,9 +70,9 @@ def summary() -> str:
     )
     cells = []
     for group in compared.groups:
-        found = [rows.get((group, condition), {}) for condition in compared.conditions]
-        size = found[0].get("tunable_parameters")
-        scores = [markdown.percent(asdict(n[SCORE])) if SCORE in n else "" for n in found]
+        numbers = [rows.get((group, condition), {}) for condition in compared.conditions]
+        size = numbers[0].get("tunable_parameters")
+        scores = [markdown.percent(asdict(n[SCORE])) if SCORE in n else "" for n in numbers]
         cells.append([f"`{group}`", whole_number(size) if size else "", *scores])
     head = ["method", "parameters", *(f"`{condition}`" for condition in compared.conditions)]
     return "\n".join([title, *markdown.table(head, cells)])

@@ -41,14 +41,15 @@ def strategies() -> str:
     """Each strategy's and derivation's choice of layers, judged by the truth table."""
     result = load("strategies")
     command = markdown.command(result["command"])
-    spread, found = result["spread"], [with_current_names(row) for row in result["summary"]]
+    spread, by_variant = result["spread"], [with_current_names(row) for row in result["summary"]]
     training = result["budget_flops"] / result["trainings"]
     title = (
         f"Every pair of layers of MiniLM-L6 trained on {result['train_size']:,} TREC questions with "
         f"{result['table_seeds']} seeds is the truth (`python -m benchmarks table`): the pairs' mean test "
         f"accuracies lie between {100 * spread['worst']:.1f} and {100 * spread['best']:.1f} %. The layers "
         f"alone account for a standard deviation of {100 * spread['choice']:.2f} points, the seed of a "
-        f"single training for {100 * spread['seed']:.2f}. Judged by it over {found[0]['regret']['n']} seeds, "
+        f"single training for {100 * spread['seed']:.2f}. Judged by it over "
+        f"{by_variant[0]['regret']['n']} seeds, "
         f"at no more than {result['trainings']:g} trainings' FLOPs for search and retraining together "
         f"({command}). The best pair is chosen on one half of the seeds and scored on the other, "
         "so a regret can be negative; `benchmarks/layers/strategies.yml` says what each name changes:"
@@ -63,7 +64,7 @@ def strategies() -> str:
             _decimal(row["stability"]),
             f"{row['total_flops']['mean'] / training:.2f}",
         ]
-        for row in found
+        for row in by_variant
     ]
     head = ["search", "derivation", "test %", "regret, points", "Kendall's tau", "stability"]
     return "\n".join([title, *markdown.table([*head, "FLOPs, trainings"], rows)])
@@ -134,11 +135,11 @@ def neighbours() -> str:
     rows = [
         [
             start,
-            *(_decimal(found[f"cosine_{which}"]) for which in ("control", "before", "after")),
-            f"{100 * found['same_word']:.0f}",
-            f"{100 * found['test_accuracy']:.1f}",
+            *(_decimal(of_start[f"cosine_{which}"]) for which in ("control", "before", "after")),
+            f"{100 * of_start['same_word']:.0f}",
+            f"{100 * of_start['test_accuracy']:.1f}",
         ]
-        for start, found in result["summary"].items()
+        for start, of_start in result["summary"].items()
     ]
     head = ["`prompt.init`", "random vector", "before", "after", "same word %", "test %"]
     return "\n".join([title, *markdown.table(head, rows)])
@@ -185,7 +186,7 @@ def speed() -> str:
     rows = []
     for name, record in next(iter(by_threads.values())).items():
         ratios = [record.get(f"ratio_{key}") for key in ("flops", "saved_bytes", "peak_bytes")]
-        ratios += [found[name]["ratio_time"] for found in by_threads.values()]
+        ratios += [records[name]["ratio_time"] for records in by_threads.values()]
         rows.append([f"`{name}`", *map(_decimal, ratios)])
     times = [f"time, {threads} thread{'s' * (threads > 1)}" for threads in by_threads]
     head = ["method", "FLOPs", "saved activations", "peak memory", *times]

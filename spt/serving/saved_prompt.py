@@ -19,7 +19,7 @@ from spt.provenance import versions
 from spt.spec import ModelSpec
 
 WEIGHTS = "prompt.safetensors"
-CONFIG = "prompt.json"
+PROMPT_JSON = "prompt.json"
 FORMAT = 1
 # how the vectors of prompt.place=template were named before
 OLD_TEMPLATE_VECTORS, TEMPLATE_VECTORS = "words.vectors", "template_prompt.vectors"
@@ -58,7 +58,7 @@ class SavedPrompt:
         try:
             partial.mkdir(parents=True)
             save_file(self.weights, partial / WEIGHTS)
-            (partial / CONFIG).write_text(self._config(), encoding="utf-8")
+            (partial / PROMPT_JSON).write_text(self._config(), encoding="utf-8")
             _replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -81,27 +81,30 @@ class SavedPrompt:
             InputError: if the folder is not a saved prompt, is damaged, or is of another format.
         """
         try:
-            config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            config = json.loads((folder / PROMPT_JSON).read_text(encoding="utf-8"))
             weights = load_file(folder / WEIGHTS)
             if OLD_TEMPLATE_VECTORS in weights:
                 weights[TEMPLATE_VECTORS] = weights.pop(OLD_TEMPLATE_VECTORS)
         except (OSError, ValueError, SafetensorError) as error:
             raise InputError(
-                f"'{folder}' is not a saved prompt: {error}. It must hold {CONFIG} and {WEIGHTS}, "
+                f"'{folder}' is not a saved prompt: {error}. It must hold {PROMPT_JSON} and {WEIGHTS}, "
                 f"as PromptClassifier.save_pretrained writes them."
             ) from error
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             written = config if isinstance(config, dict) else {}
             raise InputError(
-                f"'{folder / CONFIG}' has format {written.get('format')}, but this version reads {FORMAT}. "
-                f"Use the version of spt-nas that wrote it: {written.get('versions', {}).get('spt-nas')}."
+                f"'{folder / PROMPT_JSON}' has format {written.get('format')}, but this version reads "
+                f"{FORMAT}. Use the version of spt-nas that wrote it: "
+                f"{written.get('versions', {}).get('spt-nas')}."
             )
         try:
             spec = ModelSpec.model_validate(config["spec"])
             architecture = PromptLayers.model_validate(config["architecture"])
             return cls(spec, architecture, str(config["backbone"]), weights)
         except (KeyError, ValidationError) as error:
-            raise InputError(f"'{folder / CONFIG}' is damaged: {error}. Save the prompt again.") from error
+            raise InputError(
+                f"'{folder / PROMPT_JSON}' is damaged: {error}. Save the prompt again."
+            ) from error
 
     def load_into(self, model: PromptedModel) -> None:
         """Give a model of this spec and architecture the saved weights.
@@ -119,14 +122,14 @@ class SavedPrompt:
         wrong = sorted(name for name in shapes | given if shapes.get(name) != given.get(name))
         if wrong:
             raise InputError(
-                f"{WEIGHTS} does not fit {CONFIG} and its backbone: {', '.join(wrong)}. Save it again."
+                f"{WEIGHTS} does not fit {PROMPT_JSON} and its backbone: {', '.join(wrong)}. Save it again."
             )
         model.load_state_dict(self.weights, strict=False)
 
 
 def _replaceable(folder: Path) -> bool:
     """Say whether saving may take the folder's place: it is empty, or holds a saved prompt."""
-    return folder.is_dir() and ((folder / CONFIG).is_file() or not any(folder.iterdir()))
+    return folder.is_dir() and ((folder / PROMPT_JSON).is_file() or not any(folder.iterdir()))
 
 
 def _replace(new: Path, folder: Path) -> None:

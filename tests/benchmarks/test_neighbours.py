@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from benchmarks import record
-from benchmarks.neighbours import STARTS, measure
+from benchmarks.neighbours import STARTS, measure_neighbours
 from spt.errors import InputError
 from tests.support.tiny import tiny_tree
 
@@ -28,7 +28,7 @@ def test_vectors_that_start_at_words_are_read_as_those_before_training(
 ) -> None:
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     told: list[str] = []
-    path = measure(config(tmp_path), {"training.epochs": 1}, tmp_path / "runs", told.append)
+    path = measure_neighbours(config(tmp_path), {"training.epochs": 1}, tmp_path / "runs", told.append)
     content = json.loads(path.read_text(encoding="utf-8"))
     assert len(told) == len(STARTS)
     assert [(r["init"], r["position"]) for r in content["records"]] == [
@@ -50,5 +50,5 @@ def test_vectors_that_start_at_words_are_read_as_those_before_training(
 
 def test_a_prompt_above_the_input_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"manual_layers in .* is \(2,\), but must be 'input'"):
-        measure(config(tmp_path, manual_layers=[2]), folder=tmp_path / "runs")
+        measure_neighbours(config(tmp_path, manual_layers=[2]), folder=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

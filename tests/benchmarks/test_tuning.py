@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import record, tuning
+from benchmarks.tuning import measure_tuning
 from experiments.comparing.grid import RunOutcome
 from spt.data.loading import load_splits
 from spt.errors import TrialFailed
@@ -57,7 +58,7 @@ def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_result_holds_the_paired_differences_with_their_interval(faked: Path) -> None:
-    path = tuning.measure(faked / "runs", Path("sst2"), ["trec"], range(2), trials=3, say=lambda _: None)
+    path = measure_tuning(faked / "runs", Path("sst2"), ["trec"], range(2), trials=3, say=lambda _: None)
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["command"] == "python -m benchmarks tuning --seeds 2 --trials 3 --data-folder sst2"
     assert [found["difference"] for found in content["records"]] == pytest.approx([0.02, 0.04])
@@ -69,11 +70,11 @@ def test_the_result_holds_the_paired_differences_with_their_interval(faked: Path
 
 
 def test_what_is_done_is_not_repeated(faked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = tuning.measure(faked / "runs", tasks=["trec"], seeds=range(2), trials=3, say=lambda _: None)
+    first = measure_tuning(faked / "runs", tasks=["trec"], seeds=range(2), trials=3, say=lambda _: None)
     before = json.loads(first.read_text(encoding="utf-8"))
     for name in ("tune_one", "measure_overhead"):
         monkeypatch.setattr(tuning, name, lambda *_: pytest.fail("it was measured again"))
-    again = tuning.measure(faked / "runs", tasks=["trec"], seeds=range(2), trials=3, say=lambda _: None)
+    again = measure_tuning(faked / "runs", tasks=["trec"], seeds=range(2), trials=3, say=lambda _: None)
     assert json.loads(again.read_text(encoding="utf-8"))["records"] == before["records"]
 
 
@@ -81,4 +82,4 @@ def test_a_failed_default_run_is_no_number(faked: Path, monkeypatch: pytest.Monk
     failed = RunOutcome(failure="the loss is nan")
     monkeypatch.setattr(tuning, "run_grid", lambda configs, *_, **__: dict.fromkeys(configs, failed))
     with pytest.raises(TrialFailed, match="the loss is nan"):
-        tuning.measure(faked / "runs", tasks=["trec"], seeds=range(2), say=lambda _: None)
+        measure_tuning(faked / "runs", tasks=["trec"], seeds=range(2), say=lambda _: None)

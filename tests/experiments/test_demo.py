@@ -67,7 +67,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """Runs the demo over given trials: its exit code and what it printed."""
 
     def baseline(config: RunConfig, kind: str, folder: Path) -> RunMetrics:
-        assert config == load_config(demo.CONFIG)
+        assert config == load_config(demo.RUN_CONFIG)
         folder.mkdir()
         return replace(METRICS, layers=(), test_metric={"head": 0.8, "input_prompt": 0.85}[kind])
 
@@ -162,7 +162,7 @@ def test_trials_run_from_any_folder_and_their_runs_are_in_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     experiment = Experiment.load(demo.write_experiment(tmp_path))
-    assert experiment.config == demo.CONFIG
+    assert experiment.config == demo.RUN_CONFIG
     settings = yaml.safe_load((tmp_path / "experiment.yml").read_text(encoding="utf-8"))
     assert settings["trialCommand"].endswith(f"--runs {tmp_path / 'runs'}")
     assert Path(settings["tuner"]["codeDirectory"]) == demo.HERE.parent
@@ -172,10 +172,10 @@ def test_trials_run_from_any_folder_and_their_runs_are_in_it(
 
 def test_the_shipped_experiment_fits_the_shipped_config() -> None:
     settings = yaml.safe_load(demo.EXPERIMENT.read_text(encoding="utf-8"))
-    assert settings["trialCommand"].endswith(demo.CONFIG.relative_to(demo.HERE.parent).as_posix())
+    assert settings["trialCommand"].endswith(demo.RUN_CONFIG.relative_to(demo.HERE.parent).as_posix())
     for name, values in settings["searchSpace"].items():
         for value in values["_value"]:
-            load_config(demo.CONFIG, {name: value})
+            load_config(demo.RUN_CONFIG, {name: value})
     assert len(distributions(settings["searchSpace"])) == 4
 
 

@@ -199,4 +199,4 @@ def test_each_baseline_learns_the_tiny_task_and_is_read_back(
 def test_a_baseline_is_not_refused_for_prompts_and_states_that_it_does_not_have(tmp_path: Path) -> None:
     unused = {"prompt": {"phm_order": 5}, "cache": "disk", "cache_gb": 1e-9}
     config = tiny_config(tmp_path, **unused, training={"epochs": 1})
-    assert run_baseline(config, "bitfit", tmp_path / "run")["epochs"] == 1
+    assert run_baseline(config, "bitfit", tmp_path / "run")["train_epochs"] == 1

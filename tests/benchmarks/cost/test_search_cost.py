@@ -11,7 +11,7 @@ import torch
 
 from benchmarks import record
 from benchmarks.cost import search_cost
-from benchmarks.cost.search_cost import UNIT, PeftPromptTuning, measure, peft_training
+from benchmarks.cost.search_cost import UNIT, PeftPromptTuning, measure_search_cost, peft_training
 from spt.heads import ClassificationHead
 from spt.model import trained
 from tests.support.families import batch, tiny_backbone
@@ -45,7 +45,7 @@ def test_a_record_a_training_in_units_of_pefts(tmp_path: Path, monkeypatch: pyte
         return tiny_config(tmp_path, seed=seed, search=search)
 
     monkeypatch.setattr(search_cost, "config_of", config_of)
-    result = json.loads(measure(50, 2, 1, 0, "search_cost").read_text(encoding="utf-8"))
+    result = json.loads(measure_search_cost(50, 2, 1, 0, "search_cost").read_text(encoding="utf-8"))
     records = {r["name"]: r for r in result["records"]}
     assert list(records) == [UNIT, "spt_darts", "late_two"]
     assert records[UNIT]["ratio_flops"] == records[UNIT]["ratio_time"] == 1

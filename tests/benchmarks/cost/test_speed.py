@@ -14,7 +14,7 @@ from benchmarks.cost import growth as growing
 from benchmarks.cost import speed
 from benchmarks.cost.contenders import Shape, contenders
 from benchmarks.cost.growth import chart, growth
-from benchmarks.cost.speed import UNIT, counts, measure, ratios
+from benchmarks.cost.speed import UNIT, counts, measure_speed, ratios
 
 # largest FLOPs and saved bytes of a step, in units of one peft PromptTuning step
 LIMITS = {
@@ -108,10 +108,10 @@ def test_a_stopped_measurement_goes_on_and_a_finished_one_is_read_back(
 
     monkeypatch.setattr(speed, "chart", draw)
     with pytest.raises(RuntimeError, match="stopped"):
-        measure(tmp_path / "parts", 1, "speed", SMALL)
+        measure_speed(tmp_path / "parts", 1, "speed", SMALL)
     assert asked
     asked.clear()
-    path = measure(tmp_path / "parts", 1, "speed", SMALL)
+    path = measure_speed(tmp_path / "parts", 1, "speed", SMALL)
     assert asked == []
     result = json.loads(path.read_text(encoding="utf-8"))
     assert {r["name"] for r in result["records"]} == kept

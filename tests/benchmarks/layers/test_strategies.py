@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import record
 from benchmarks.layers import strategies
-from benchmarks.layers.strategies import VARIANTS, measure, summary
+from benchmarks.layers.strategies import VARIANTS, measure_strategies, summary
 from experiments.comparing.grid import RunOutcome, outcome_of, run_config
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import TruthTable
@@ -108,7 +108,7 @@ def test_every_variant_is_judged_by_the_table(
     told: list[str] = []
 
     def judged() -> dict[str, Any]:
-        failed = measure(
+        failed = measure_strategies(
             tmp_path / "runs",
             truth,
             variants,
@@ -179,14 +179,14 @@ def test_failures_are_left_out_of_the_summary() -> None:
 
 def test_a_seed_that_the_table_lacks_is_refused(truth: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no seeds \[2\], only \[0, 1\]"):
-        measure(tmp_path, truth, seeds=[0, 2])
+        measure_strategies(tmp_path, truth, seeds=[0, 2])
 
 
 def test_variants_that_cannot_be_read_are_refused(truth: Path, tmp_path: Path) -> None:
     path = tmp_path / "variants.yml"
     path.write_text("- 1\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"must map names to keys, as strategies\.yml does"):
-        measure(tmp_path, truth, path, seeds=[0])
+        measure_strategies(tmp_path, truth, path, seeds=[0])
     path.write_text("a: {search.strategy: drats}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"(?s)variant 'a' of .*search\.strategy"):
-        measure(tmp_path, truth, path, seeds=[0])
+        measure_strategies(tmp_path, truth, path, seeds=[0])

@@ -10,8 +10,8 @@ import yaml
 
 from benchmarks import record
 from benchmarks.methods import runs as method_runs
-from benchmarks.methods.bench import Cell, MethodBench
-from benchmarks.methods.measure import best_rates, beyond, measure
+from benchmarks.methods.bench import BenchRun, MethodBench
+from benchmarks.methods.measure import best_rates, beyond, measure_methods
 from experiments.comparing.grid import Job, OnDone, RunOutcome, outcome_of
 from spt.errors import InputError
 from strategies.options import ManualOptions, SptDartsOptions
@@ -75,7 +75,7 @@ def bench(folder: Path, **changes: Any) -> Path:
 @pytest.mark.slow
 def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, here: list[str]) -> None:
     path = bench(tmp_path)
-    assert measure(path, tmp_path / "runs", conditions=["all"], workers=1) == 0
+    assert measure_methods(path, tmp_path / "runs", conditions=["all"], workers=1) == 0
     found = written(results)
     records = found["records"]
     (made,) = found["measurements"]
@@ -111,12 +111,12 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
     before = len(here)
     # keys of a condition that is not run do not matter
     shots = {"shots.data.shots_per_class": 4}
-    assert measure(path, tmp_path / "runs", conditions=["all"], overrides=shots, workers=1) == 0
+    assert measure_methods(path, tmp_path / "runs", conditions=["all"], overrides=shots, workers=1) == 0
     assert len(here) == before
     assert written(results)["records"] == records
     # of an unfinished bench, methods with all their runs
     next((tmp_path / "runs" / "all").glob("late-*-seed1/measured.json")).unlink()
-    assert measure(path, tmp_path / "runs", only_finished=True) == 0
+    assert measure_methods(path, tmp_path / "runs", only_finished=True) == 0
     assert len(here) == before
     found = written(results)
     assert [made["command"] for made in found["measurements"]] == [
@@ -125,7 +125,7 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
     assert found["records"] == [line for line in records if line["method"] == "lora"]
     assert {line["method"] for line in found["sweep"]} == {"lora"}
     # under another name, which a copied command gives again
-    assert measure(path, tmp_path / "runs", only_finished=True, result="more") == 0
+    assert measure_methods(path, tmp_path / "runs", only_finished=True, result="more") == 0
     more = written(results, "more")
     assert (
         more["measurements"][0]["command"] == f"python -m benchmarks methods {path} --finished --result more"
@@ -135,7 +135,7 @@ def test_every_method_is_run_at_its_best_rate(tmp_path: Path, results: Path, her
     other = {"lora": {"baseline": "lora", "learning_rates": [0.01]}}
     path = bench(tmp_path, conditions={"all": {}}, methods=other)
     with pytest.raises(InputError, match="Nothing of"):
-        measure(path, tmp_path / "runs", only_finished=True)
+        measure_methods(path, tmp_path / "runs", only_finished=True)
 
 
 @pytest.mark.slow
@@ -150,13 +150,13 @@ def test_what_another_machine_measured_is_kept_where_methods_are_added(
     def groups(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
         return [(line["condition"], line["method"]) for line in lines]
 
-    measure(path, tmp_path / "first", ["lora"], ["more"], workers=1)
-    measure(path, tmp_path / "first", ["lora"], ["all"], workers=1, add=True)
+    measure_methods(path, tmp_path / "first", ["lora"], ["more"], workers=1)
+    measure_methods(path, tmp_path / "first", ["lora"], ["all"], workers=1, add=True)
     before = written(results)
     assert groups(before["records"]) == groups(before["sweep"]) == [("all", "lora"), ("more", "lora")]
     with monkeypatch.context() as patch:
         patch.setattr("spt.provenance.versions", lambda: {"torch": "9"})
-        measure(path, tmp_path / "second", ["head"], workers=1, add=True)
+        measure_methods(path, tmp_path / "second", ["head"], workers=1, add=True)
     found = written(results)
     everything = [("all", "head"), ("all", "lora"), ("more", "head"), ("more", "lora")]
     assert groups(found["records"]) == groups(found["sweep"]) == everything
@@ -167,14 +167,14 @@ def test_what_another_machine_measured_is_kept_where_methods_are_added(
     assert made["head", "all"]["command"].endswith("--only head --add")
     assert made["head", "all"]["versions"] == {"torch": "9"} != made["lora", "all"]["versions"]
     # what is measured anew takes the place of what was, and without --add so does all
-    measure(path, tmp_path / "third", ["lora"], ["all"], workers=1, add=True)
+    measure_methods(path, tmp_path / "third", ["lora"], ["all"], workers=1, add=True)
     assert groups(written(results)["records"]) == everything
     assert len(written(results)["measurements"]) == 3
-    measure(path, tmp_path / "third", ["lora"], ["all"], workers=1)
+    measure_methods(path, tmp_path / "third", ["lora"], ["all"], workers=1)
     assert groups(written(results)["records"]) == [("all", "lora")]
     (results / "speed.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=r"speed.json' is no result of `python -m benchmarks methods`"):
-        measure(path, tmp_path / "fourth", result="speed", add=True)
+        measure_methods(path, tmp_path / "fourth", result="speed", add=True)
     assert not (tmp_path / "fourth").exists()
 
 
@@ -190,18 +190,18 @@ def test_a_baseline_that_does_not_suit_the_backbone_fails_alone(
         conditions={"all": {}},
         methods={name: {"baseline": name, "learning_rates": [0.01]} for name in names},
     )
-    assert measure(path, tmp_path / "runs", workers=1) == 2
+    assert measure_methods(path, tmp_path / "runs", workers=1) == 2
     records = written(results)["records"]
     assert ["failure" in line for line in records] == [False, False, True, True]
     assert "A bert takes no keys and values from outside" in records[-1]["failure"]
-    assert measure(path, tmp_path / "runs", only_finished=True) == 2
+    assert measure_methods(path, tmp_path / "runs", only_finished=True) == 2
     assert written(results)["records"] == records
 
 
 @pytest.mark.usefixtures("results")
 def test_a_report_of_a_bench_of_which_nothing_is_finished_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"(?s)Nothing of .*bench.yml is finished in .*runs"):
-        measure(bench(tmp_path), tmp_path / "runs", only_finished=True)
+        measure_methods(bench(tmp_path), tmp_path / "runs", only_finished=True)
     assert not (tmp_path / "results").exists()
 
 
@@ -215,24 +215,26 @@ def test_a_method_that_fails_at_every_rate_is_reported_as_failed(
         conditions={"all": {}},
         methods={"whole": {**late, "learning_rates": [0.01]}, "broken": {**late, "learning_rates": [1e30]}},
     )
-    assert measure(path, tmp_path / "runs", conditions=["all"], workers=1) == 2
+    assert measure_methods(path, tmp_path / "runs", conditions=["all"], workers=1) == 2
     records = written(results)["records"]
     failed = [r for r in records if r["method"] == "broken"]
     assert len(failed) == 2
     assert all("no learning rate worked" in r["failure"] and "dev_metric" not in r for r in failed)
     before = len(here)
-    assert measure(path, tmp_path / "runs", only_finished=True) == 2
+    assert measure_methods(path, tmp_path / "runs", only_finished=True) == 2
     assert written(results)["records"] == records
     assert len(here) == before
     # in another configuration it has not failed yet
     overrides = {"training.epochs": 5}
     with pytest.raises(InputError, match="Nothing of"):
-        measure(path, tmp_path / "runs", overrides=overrides, only_finished=True)
+        measure_methods(path, tmp_path / "runs", overrides=overrides, only_finished=True)
 
 
-def cells(scores: Iterable[tuple[float, float | None]]) -> dict[Cell, RunOutcome]:
+def cells(scores: Iterable[tuple[float, float | None]]) -> dict[BenchRun, RunOutcome]:
     return {
-        Cell("m", "c", 0, rate): RunOutcome(failure="x") if dev is None else RunOutcome({"dev_metric": dev})
+        BenchRun("m", "c", 0, rate): RunOutcome(failure="x")
+        if dev is None
+        else RunOutcome({"dev_metric": dev})
         for rate, dev in scores
     }
 
@@ -252,7 +254,7 @@ def cells(scores: Iterable[tuple[float, float | None]]) -> dict[Cell, RunOutcome
 def test_a_sweep_goes_on_beyond_a_best_rate_at_its_edge(
     scores: list[tuple[float, float | None]], rates: list[float]
 ) -> None:
-    assert beyond(cells(scores)) == [Cell("m", "c", 0, rate) for rate in rates]
+    assert beyond(cells(scores)) == [BenchRun("m", "c", 0, rate) for rate in rates]
 
 
 def test_the_lower_of_two_equal_rates_wins_and_failures_lose() -> None:
@@ -304,7 +306,7 @@ def test_overrides_change_all_conditions_or_the_one_they_name() -> None:
     assert keys["trec-16"]["task"] == "mr"
     assert "data.train" not in keys["sst2-16"]
     assert found.conditions["sst2"].set["training.epochs"] == 3
-    cell = Cell("lora", "sst2", 0, 0.01)
+    cell = BenchRun("lora", "sst2", 0, 0.01)
     with pytest.raises(InputError, match=r"data\.trian"):
         found.changed({"sst2.data.trian": "a.txt"}).config_of(cell, SHIPPED.parent)
 
@@ -313,7 +315,7 @@ def test_the_shipped_bench_is_right() -> None:
     found = MethodBench.load(SHIPPED)
     for condition in found.conditions:
         for method in found.methods_on(condition):
-            cell = Cell(method, condition, 0, found.methods[method].learning_rates[0])
+            cell = BenchRun(method, condition, 0, found.methods[method].learning_rates[0])
             config = found.config_of(cell, SHIPPED.parent)
             assert config.task.name == condition.removesuffix("-16")
             assert config.data.shots_per_class == (16 if condition.endswith("-16") else None)

@@ -25,7 +25,7 @@ from spt.evaluation import probabilities
 from spt.model import trained
 from spt.serving import saved_prompt as module
 from spt.serving.classifier import PromptClassifier
-from spt.serving.saved_prompt import CONFIG, WEIGHTS
+from spt.serving.saved_prompt import PROMPT_JSON, WEIGHTS
 from spt.tasks import get_task
 from tests.support.tiny import make_backbone, tiny_workbench
 
@@ -124,7 +124,7 @@ def test_other_heads_and_generators_come_back_too(
 
 
 def test_two_small_files_hold_what_trains_and_no_backbone(made: PromptClassifier, saved: Path) -> None:
-    assert {path.name for path in saved.iterdir()} == {CONFIG, WEIGHTS}
+    assert {path.name for path in saved.iterdir()} == {PROMPT_JSON, WEIGHTS}
     assert {path.name for path in saved.parent.iterdir()} == {"model"}
     weights = load_file(saved / WEIGHTS)
     assert weights.keys() == {name for name, _ in trained(made.model)}
@@ -134,14 +134,14 @@ def test_two_small_files_hold_what_trains_and_no_backbone(made: PromptClassifier
 def test_a_saved_prompt_is_replaced_whole(made: PromptClassifier, saved: Path) -> None:
     (saved / "README.md").write_text("a card of the old one", encoding="utf-8")
     made.save_pretrained(saved)
-    assert {path.name for path in saved.iterdir()} == {CONFIG, WEIGHTS}
+    assert {path.name for path in saved.iterdir()} == {PROMPT_JSON, WEIGHTS}
 
 
 def test_an_empty_or_missing_folder_is_filled(made: PromptClassifier, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "new" / "deep"):
         made.save_pretrained(folder)
-        assert {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS}
+        assert {path.name for path in folder.iterdir()} == {PROMPT_JSON, WEIGHTS}
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
@@ -178,7 +178,7 @@ def test_a_failed_save_leaves_what_there_was(
 
 
 def change(folder: Path, **changes: Any) -> None:
-    path = folder / CONFIG
+    path = folder / PROMPT_JSON
     config = {**json.loads(path.read_text(encoding="utf-8")), **changes}
     path.write_text(json.dumps({k: v for k, v in config.items() if v is not ...}), encoding="utf-8")
 
@@ -196,10 +196,10 @@ BIAS = "head.linear.bias"
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "no folder": shutil.rmtree,
     "no weights": lambda folder: (folder / WEIGHTS).unlink(),
-    "cut config": lambda folder: rewrite(folder / CONFIG, lambda text: text[:-20]),
-    "binary config": lambda folder: rewrite(folder / CONFIG, lambda _: b"\xff\xfe\x00"),
+    "cut config": lambda folder: rewrite(folder / PROMPT_JSON, lambda text: text[:-20]),
+    "binary config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"\xff\xfe\x00"),
     "cut weights": lambda folder: rewrite(folder / WEIGHTS, lambda data: data[:-20]),
-    "other config": lambda folder: rewrite(folder / CONFIG, lambda _: b"[1, 2]"),
+    "other config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"[1, 2]"),
     "newer": lambda folder: change(folder, format=2, versions={"spt-nas": "9.1"}),
     "no spec": lambda folder: change(folder, spec={}),
     "no backbone": lambda folder: change(folder, backbone=...),
@@ -215,7 +215,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("no folder", f"is not a saved prompt.*{CONFIG} and {WEIGHTS}"),
+        ("no folder", f"is not a saved prompt.*{PROMPT_JSON} and {WEIGHTS}"),
         ("no weights", "is not a saved prompt"),
         ("cut config", "is not a saved prompt"),
         ("binary config", "is not a saved prompt"),
