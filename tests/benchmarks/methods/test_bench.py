@@ -290,7 +290,7 @@ def test_a_condition_sets_of_a_search_what_the_methods_strategy_reads(tmp_path: 
     searched = {"learning_rates": [0.01]}
     path = bench(tmp_path, conditions={"few": few}, methods={"fixed": FIXED, "searched": searched})
     configs = [
-        MethodBench.load(path).config_of(Cell(m, "few", 0, 0.01), tmp_path) for m in ("fixed", "searched")
+        MethodBench.load(path).config_of(BenchRun(m, "few", 0, 0.01), tmp_path) for m in ("fixed", "searched")
     ]
     assert configs[0].search == ManualOptions(manual_layers=(1,))
     assert configs[1].search == SptDartsOptions(epochs=1, warmup_epochs=0)
