@@ -14,6 +14,7 @@ from experiments import pipeline
 from experiments.cli import app
 from experiments.config import load_config
 from experiments.predict import read_rows
+from experiments.run.results import SearchResult
 from spt.errors import InputError, TrialFailed
 from spt.serving.classifier import Prediction, PromptClassifier
 from tests.support.tiny import tiny_tree
@@ -98,7 +99,8 @@ LAYERS = '{"layers": [1], "total": 4}'
 
 
 def leave_layers(_: Any, folder: Path) -> None:
-    folder.mkdir(parents=True)
+    (folder / "search").mkdir(parents=True)
+    SearchResult((1,), 0, 0.0, 0, 0).write(folder / "search" / "search.json")
     (folder / "architecture.json").write_text(LAYERS, encoding="utf-8")
 
 
