@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.ray_processes import private_ray
 from tests.support.tiny import tiny_tree
 
 ROOT = Path(__file__).parents[1]
@@ -93,3 +94,34 @@ def test_the_command_works_outside_the_checkout(installed: Path, tmp_path: Path)
         assert chatter not in said
     (tmp_path / "texts.txt").write_text("it was fine\n", encoding="utf-8")
     assert '"label"' in output(spt, "predict", "runs/tiny/model", "texts.txt", cwd=tmp_path)
+    read = output(spt, "neighbours", "model", "--text", "it was fine", cwd=tmp_path / "runs" / "tiny")
+    assert "random vector" in read
+
+
+@pytest.mark.ray
+def test_a_comparison_and_a_study_work_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    spt, files, elsewhere = installed / "spt", tmp_path / "files", tmp_path / "elsewhere"
+    files.mkdir()
+    elsewhere.mkdir()
+    quick = tiny_tree(tmp_path, search={"strategy": "manual", "manual_layers": [1]}, training={"epochs": 1})
+    quick["data"]["train"], quick["backbone"]["name"] = "../data.csv", "../backbone"
+    (files / "run.yml").write_text(yaml.safe_dump(quick), encoding="utf-8")
+    experiment = {
+        "experimentName": "lengths",
+        "trialCommand": "python3 -m experiments.trial --config run.yml",
+        "searchSpace": {"prompt.length": {"_type": "choice", "_value": [2]}},
+    }
+    (files / "compare.yml").write_text(yaml.safe_dump(experiment), encoding="utf-8")
+    assert "2" in output(spt, "compare", "../files/compare.yml", "--workers", 1, cwd=elsewhere)
+    assert (elsewhere / "runs" / "lengths" / "report.html").exists()
+    study = {
+        "run": "run.yml",
+        "trials": 1,
+        "asha": None,
+        "searchSpace": {"training.learning_rate": {"_type": "uniform", "_value": [0.01, 0.02]}},
+    }
+    (files / "tune.yml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    with private_ray():
+        output(spt, "tune", "../files/tune.yml", "--quiet", cwd=elsewhere)
+    assert "again" in output(spt, "run", "runs/tune/best.yml", "name=again", cwd=elsewhere)
+    assert {path.name for path in elsewhere.iterdir()} == {"runs"}

@@ -19,7 +19,7 @@ from spt.errors import InputError, TrialFailed
 from spt.serving.classifier import Prediction, PromptClassifier
 from tests.support.tiny import tiny_tree
 
-COMMANDS = ("run", "search", "train", "evaluate", "predict", "compare", "transfer", "config")
+COMMANDS = tuple(command.name or command.callback.__name__ for command in app.registered_commands)
 MADE = {"config.yml", "architecture.json", "search", "train", "model", "metrics.json", "report.html"}
 
 
@@ -123,6 +123,32 @@ def test_bad_input_ends_with_two_and_one_message(
     assert said in result.stderr
     assert "Traceback" not in result.output
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "none.yml"],
+        ["search", "none.yml"],
+        ["train", "none.yml"],
+        ["evaluate", "none.yml"],
+        ["config", "none.yml"],
+        ["compare", "none.yml"],
+        ["transfer", "none", "none.yml"],
+        ["tune", "none.yml"],
+        ["neighbours", "none"],
+        ["predict", "none"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_every_command_ends_with_two_for_bad_input(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = spt(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("Error: ") and "none" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_config_is_named(tmp_path: Path) -> None:
