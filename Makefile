@@ -19,7 +19,7 @@ demo: setup
 	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python -m experiments.demo
 
 test: lint
-	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.setup-test
 	$(BIN)/ruff check .

@@ -16,42 +16,18 @@ from experiments.config import checked
 from experiments.run import training
 from experiments.run.folder import RunFolder
 from spt.errors import InputError, TrialFailed
-from strategies.options import OPTIONS, MultiTrialOptions, OneShotOptions, only_for
+from strategies.options import OPTIONS
 from strategies.registry import STRATEGIES, new_strategy
 from tests.support.runs import tiny_config
-
-SEARCH: dict[str, Any] = {
-    "k": 2,
-    "candidates": [0, 1, 3],
-    "epochs": 2,
-    "evaluations": 3,
-    "population": 2,
-    "tournament": 2,
-    "manual_layers": [1, 3],
-    "gate_learning_rate": 0.2,
-    "derivation_evaluations": 4,
-}
-SEARCHED = [name for name in STRATEGIES if name != "manual"]
-ONE_SHOT = [name for name, options in OPTIONS.items() if issubclass(options, OneShotOptions)]
-TRIALS = [name for name, options in OPTIONS.items() if issubclass(options, MultiTrialOptions)]
-# what a clock says
-TIMES = {"seconds", "search_seconds"}
-
-
-def config(home: Path, name: str, **sections: Any) -> Any:
-    search = {**only_for(name, {**SEARCH, **sections.pop("search", {})}), "strategy": name}
-    training = {"epochs": 1, "batch_size": 16, "learning_rate": 0.01, **sections.pop("training", {})}
-    return tiny_config(home, search=search, training=training, data={"train_size": 48}, **sections)
-
-
-def searched(home: Path, folder: Path, name: str, **sections: Any) -> dict[str, Any]:
-    """What a search found, without its times."""
-    result = pipeline.search(config(home, name, **sections), folder / name)
-    return {key: value for key, value in result.as_json().items() if key not in TIMES}
-
-
-def all_searched(home: Path, folder: Path) -> dict[str, Any]:
-    return {name: searched(home, folder, name) for name in STRATEGIES}
+from tests.support.searches import (
+    ONE_SHOT,
+    SEARCHED,
+    TRIALS,
+    all_searched,
+    candidates,
+    config,
+    searched,
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +42,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(home: Path) -> dict[str, Any]:
     """What each strategy found at one go."""
     return all_searched(home, home / "whole")
-
-
-def candidates(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "search" / "candidates.jsonl").read_text().splitlines()]
 
 
 def test_every_strategy_is_made_of_its_options() -> None:
@@ -120,7 +92,7 @@ def test_fewer_layers_may_be_found(name: str, home: Path, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_another_process_finds_the_same(found: dict[str, Any], home: Path, tmp_path: Path) -> None:
     program = (
-        "import json, sys; from pathlib import Path; from tests.strategies.test_conformance import *; "
+        "import json, sys; from pathlib import Path; from tests.support.searches import all_searched; "
         "print('FOUND', json.dumps(all_searched(Path(sys.argv[1]), Path(sys.argv[2]))))"
     )
     process = subprocess.run(

@@ -10,8 +10,8 @@ import pytest
 from experiments import pipeline
 from experiments.cluster.connect import cluster
 from spt.errors import InputError, TrialFailed
-from tests.strategies.test_conformance import TIMES, TRIALS, candidates, config
 from tests.support.ray_processes import private_ray
+from tests.support.searches import TIMES, TRIALS, candidates, config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
