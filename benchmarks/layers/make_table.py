@@ -15,7 +15,7 @@ from experiments.config import RunConfig, load_config
 from search_spaces.budget import Budget, Layers
 from spt.errors import InputError
 from spt.files import write_text
-from spt.provenance import machine, versions
+from spt.provenance import Provenance
 from strategies.options import ManualOptions, SpaceOptions
 
 TABLE_CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
@@ -76,11 +76,9 @@ def write_table(
         }
 
     content = {
-        "command": command_of("table"),
+        **Provenance.now(command_of("table")).as_json(),
         "layers_total": budget.total,
         "run": config.model_dump(mode="json"),
         "records": [record(subset) for subset in budget],
-        "versions": versions(),
-        "machine": machine(),
     }
     write_text(path, json.dumps(content) + "\n")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.comparing.groups import METRIC, Comparison, Row
+from experiments.comparing.groups import METRIC, Comparison, PairedTest, Row
 from experiments.comparing.statistics import Spread
 from spt.metrics import TITLES
 
@@ -57,6 +57,15 @@ def tera(value: Spread) -> str:
 
 def _sd(value: Spread, scale: float, decimals: int = 1) -> str:
     return "" if value.sd is None else f" ± {scale * value.sd:.{decimals}f}"
+
+
+TEST_TITLES = ("", "pairs", "difference in points", "p", "p by Holm")
+
+
+def cells_of_test(test: PairedTest) -> list[str]:
+    """Write a test for people, in the order of TEST_TITLES."""
+    numbers = (f"{100 * test.difference:+.1f}", f"{test.p:.3f}", f"{test.adjusted:.3f}")
+    return [test.group, str(test.pairs), *numbers]
 
 
 @dataclass(frozen=True)

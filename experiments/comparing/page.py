@@ -16,7 +16,7 @@ from experiments.comparing.charts import (
     rank_chart,
     value_chart,
 )
-from experiments.comparing.columns import Column, Table
+from experiments.comparing.columns import TEST_TITLES, Column, Table, cells_of_test
 from experiments.comparing.groups import METRIC, Comparison, Row, RunRecord
 from experiments.run.results import with_current_names
 from spt.files import write_text
@@ -148,19 +148,9 @@ def _interval(comparison: Comparison, row: Row) -> Interval:
 def _tests(comparison: Comparison) -> list[Section]:
     if not comparison.tests:
         return []
-    rows = [
-        [
-            test.group,
-            str(test.pairs),
-            f"{100 * test.difference:+.1f}",
-            f"{test.p:.3f}",
-            f"{test.adjusted:.3f}",
-        ]
-        for test in comparison.tests
-    ]
-    head = ["", "pairs", "difference in points", "p", "p by Holm"]
+    rows = [cells_of_test(test) for test in comparison.tests]
     text = TESTS.format(smallest=min(test.smallest for test in comparison.tests))
-    return [Section(f"Beside {comparison.reference}", head, rows, text)]
+    return [Section(f"Beside {comparison.reference}", TEST_TITLES, rows, text)]
 
 
 def _rank_section(comparison: Comparison) -> list[Section]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE
@@ -11,9 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from experiments.comparing.columns import Table
+from experiments.comparing.columns import TEST_TITLES, Table, cells_of_test
 from experiments.comparing.grid import OnDone, RunOutcome
-from experiments.comparing.groups import Comparison
 
 
 @contextmanager
@@ -40,25 +39,22 @@ def line(name: str, outcome: RunOutcome) -> str:
 
 
 def show(table: Table) -> None:
-    """Print a table a condition, and the tests."""
+    """Print a table a condition, and one of the tests."""
     console = Console()
     comparison = table.comparison
     for condition in comparison.conditions:
-        shown = RichTable(title=condition, box=SIMPLE)
-        for column, title in enumerate(table.head(condition)):
-            shown.add_column(title, no_wrap=column < 2, overflow="fold")
-        for row in comparison.rows:
-            if row.condition == condition:
-                shown.add_row(*map(Text, table.cells(row)))
-        console.print(shown)
-    for sentence in sentences(comparison):
-        console.print(Text(sentence))
+        rows = [table.cells(row) for row in comparison.rows if row.condition == condition]
+        console.print(_rich_table(condition, table.head(condition), rows))
+    if comparison.tests:
+        rows = [cells_of_test(test) for test in comparison.tests]
+        console.print(_rich_table(f"beside {comparison.reference}", TEST_TITLES, rows))
 
 
-def sentences(comparison: Comparison) -> list[str]:
-    """Write a sentence a test."""
-    return [
-        f"{test.group} - {comparison.reference}: {100 * test.difference:+.1f} points over {test.pairs} "
-        f"pairs, p {test.p:.3f}, by Holm {test.adjusted:.3f}"
-        for test in comparison.tests
-    ]
+def _rich_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> RichTable:
+    rich_table = RichTable(title=title, box=SIMPLE)
+    for column, heading in enumerate(head):
+        rich_table.add_column(heading, no_wrap=column < 2, overflow="fold")
+    for row in rows:
+        # brackets would be markup
+        rich_table.add_row(*map(Text, row))
+    return rich_table

@@ -92,9 +92,10 @@ def test_a_comparison_writes_everything_and_trains_nothing_twice(
     done = spt("compare", path, "--folder", folder)
     assert done.exit_code == 0, done.output
     assert len(in_process) == 6
-    for shown in ("spt_darts", "manual (manual_layers=1+2)", "manual (manual_layers=0) - spt_darts"):
-        assert shown in " ".join(done.output.split())
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    groups = ["spt_darts", "manual (manual_layers=0)", "manual (manual_layers=1+2)"]
+    assert [row["group"] for row in results["rows"]] == groups
+    assert [(test["group"], test["pairs"]) for test in results["tests"]] == [(g, 2) for g in groups[1:]]
     assert results["command"] == f"spt compare {path}"
     assert [(r["group"], r["seed"]) for r in results["records"]][:2] == [("spt_darts", 0), ("spt_darts", 1)]
     for found in results["records"]:

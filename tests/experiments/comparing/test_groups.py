@@ -13,7 +13,7 @@ from experiments.comparing.columns import Column, Table, percent, points, tera, 
 from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import read_records, write_results
 from experiments.comparing.statistics import Spread
-from experiments.comparing.terminal import sentences, show
+from experiments.comparing.terminal import show
 from spt.errors import InputError
 
 COLUMNS = (
@@ -220,10 +220,42 @@ def test_a_sweep_is_drawn_as_a_line(tmp_path: Path) -> None:
     assert html.count("<svg") == 1
 
 
-def test_the_terminal_shows_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    made = comparison()
-    show(Table(made, COLUMNS))
-    out = capsys.readouterr().out
-    for shown in ("sst2", "lora", "92.0", "80.0"):
-        assert shown in out
-    assert sentences(made)[0] == "prompt - lora: -12.0 points over 3 pairs, p 0.250, by Holm 0.500"
+def test_the_terminal_shows_the_table_and_the_tests(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    table = Table(comparison(), COLUMNS)
+    show(table)
+    lines = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    runs = [line for line in lines if line[0] in SCORES and len(line) == 4]
+    assert runs == [table.cells(row) for row in table.comparison.rows]
+    assert [line for line in lines if len(line) == 5] == [
+        ["prompt", "3", "-12.0", "0.250", "0.500"],
+        ["head", "3", "-22.0", "0.250", "0.500"],
+    ]
+
+
+def test_each_condition_has_the_titles_of_its_metric() -> None:
+    runs = [
+        RunRecord("a", condition, 0, {}, {"metric": metric, "test_metric": 0.5})
+        for condition, metric in (("sst2", "accuracy"), ("cola", "matthews"), ("mrpc", "accuracy_and_f1"))
+    ]
+    table = Table(comparison(runs), COLUMNS)
+    assert [table.head(condition)[2] for condition in ("sst2", "cola", "mrpc")] == [
+        "test accuracy",
+        "test Matthews correlation",
+        "test mean of accuracy and F1",
+    ]
+    lines = list(csv.DictReader(io.StringIO(table.csv())))
+    assert [line["metric"] for line in lines] == ["accuracy", "matthews", "accuracy_and_f1"]
+
+
+def test_records_of_older_versions_are_read_under_the_names_of_today(tmp_path: Path) -> None:
+    older = {"dev_accuracy": 0.7, "test_accuracy": 0.8, "f1": 0.6, "total_flops": 9, "seconds": 3.0}
+    record = {"group": "a", "condition": "sst2", "seed": 0, "values": {}, "metrics": older, "failure": None}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"records": [record, {**record, "metrics": None}]}), encoding="utf-8")
+    first, failed = read_records(path)
+    assert first.metrics is not None and failed.metrics is None
+    assert (first.metrics["test_metric"], first.metrics["total_seconds"]) == (0.8, 3.0)
+    assert comparison([first]).rows[0].numbers["test_metric"].mean == 0.8
