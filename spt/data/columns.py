@@ -1,26 +1,33 @@
 """Raw tables -> rows with exactly the columns text, text_pair (pair tasks only) and label, a class index."""
 
 import logging
-from collections.abc import Iterable, Mapping
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, Value
 
+from spt.data.raw_table import RawTable
+from spt.data.values import clean_labels, clean_texts, rows_shown, some
 from spt.errors import InputError, unknown
 from spt.tasks import Task
 
-SHOWN = 5
+# of a position among the classes
+MAX_DIGITS = 9
 
 log = logging.getLogger(__name__)
 
 
-def to_rows(task: Task, tables: Mapping[str, Dataset]) -> dict[str, Dataset]:
+def to_rows(task: Task, tables: Mapping[str, RawTable]) -> dict[str, Dataset]:
     """The tables with their texts and class indices checked.
 
-    A label is a class name, or the index of a class where the task names its classes.
+    A label is a class name, or the index of a class where the task names its classes and no name has a number
+    of its own.
 
     Raises:
-        InputError: a column is unknown, a split is empty, a text or a label is missing, there is one class
-            only, or a label is not one of the task's or does not occur in train.
+        InputError: a column is unknown, a split is empty, a text or a label is missing or of a wrong type,
+            there is one class only, or a label is not one of the task's or does not occur in train.
     """
     for split, table in tables.items():
         _check_columns(task, split, table)
@@ -31,63 +38,99 @@ def to_rows(task: Task, tables: Mapping[str, Dataset]) -> dict[str, Dataset]:
     if task.label_words and len(task.label_words) != len(names):
         raise InputError(
             f"Task '{task.name}' has {len(task.label_words)} label_words, but train has "
-            f"{len(names)} classes: {_some(names)}. Give one word a class, in this order."
+            f"{len(names)} classes: {some(names)}. Give one word a class, in this order."
         )
     return {split: _rows(task, split, tables[split], classes[split], names) for split in tables}
 
 
-def _check_columns(task: Task, split: str, table: Dataset) -> None:
+def _check_columns(task: Task, split: str, table: RawTable) -> None:
     for field in ("text", "text_pair", "label"):
         column = getattr(task, field)
-        if column is not None and column not in table.column_names:
+        if column is not None and column not in table.names:
             advice = (
                 f"Task '{task.name}' reads its {field} from it, in {split}; set task.{field} to one of these."
             )
-            raise unknown("column", column, table.column_names, advice)
+            raise unknown("column", column, table.names, advice)
     if len(table) == 0:
         raise InputError(f"The {split} split has no rows.")
 
 
-def _label_names(task: Task, split: str, table: Dataset) -> list[str]:
-    values = table[task.label][:]
-    missing = [row for row, value in enumerate(values) if value is None or str(value).strip() == ""]
-    if missing:
-        raise InputError(f"The label column '{task.label}' of {split} is empty in {_row_numbers(missing)}.")
-    feature = table.features[task.label]
-    if isinstance(feature, ClassLabel):
-        # hidden test labels are -1, which has no name
-        return [feature.int2str(value) if value >= 0 else str(value) for value in values]
-    return [_label_name(value) for value in values]
+def _label_names(task: Task, split: str, table: RawTable) -> list[str]:
+    values: Sequence[Any] = table.columns[task.label][:]
+    where = f"The label column '{task.label}' of {split}"
+    if names := table.classes.get(task.label):
+        # hidden test labels are -1, which names no class
+        named = [names[value] if value is not None and 0 <= value < len(names) else None for value in values]
+        clean_labels(named, where)
+        return [str(name) for name in named]
+    labels = clean_labels(values, where)
+    spaced = [row for row, value in enumerate(values) if isinstance(value, str) and value != labels[row]]
+    if spaced:
+        log.warning("%s has spaces around its labels, which are left out, in %s", where, rows_shown(spaced))
+    return labels
 
 
-def _label_name(value: object) -> str:
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if whole else value).strip()  # type: ignore[call-overload]
-
-
-def _class_names(train: Dataset, column: str, labels: list[str]) -> tuple[str, ...]:
-    feature = train.features[column]
-    if isinstance(feature, ClassLabel):
-        return tuple(feature.names)
+def _class_names(train: RawTable, column: str, labels: list[str]) -> tuple[str, ...]:
+    if names := train.classes.get(column):
+        return names
     distinct = set(labels)
     numeric = all(label.isdecimal() for label in distinct)
-    return tuple(sorted(distinct, key=int if numeric else str))
+    # numbers that are equal, as 1 and 01, need an order too: that of a set is another in each process
+    names = tuple(sorted(distinct, key=lambda label: (int(label) if numeric else 0, label)))
+    _warn_of_look_alikes(names)
+    return names
+
+
+def _warn_of_look_alikes(names: Iterable[str]) -> None:
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(_folded(name), []).append(repr(name))
+    if groups := [" and ".join(group) for group in alike.values() if len(group) > 1]:
+        log.warning(
+            "labels of train look alike, but are different classes: %s; write each class in one way",
+            some(groups),
+        )
+
+
+def _folded(label: str) -> str:
+    """Return what a label has in common with other spellings of it."""
+    if label.isdecimal():
+        return str(int(label))
+    folded = unicodedata.normalize("NFKC", label).casefold()
+    return "".join(
+        letter for letter in folded if not letter.isspace() and unicodedata.category(letter) != "Cf"
+    )
 
 
 def _class_indices(task: Task, split: str, labels: list[str], names: tuple[str, ...]) -> list[int]:
     index = {name: position for position, name in enumerate(names)}
-    if task.labels is not None:
+    if task.labels is not None and not any(map(_has_own_number, names, range(len(names)))):
         index = {str(position): position for position in range(len(names))} | index
     unknown_rows = [row for row, label in enumerate(labels) if label not in index]
     if unknown_rows:
         found = dict.fromkeys(labels[row] for row in unknown_rows)
         origin = f"a class of task '{task.name}'" if task.labels else "in the training data"
         raise InputError(
-            f"Label {_some(repr(label) for label in found)} of {split}, column '{task.label}', is not "
-            f"{origin} ({_row_numbers(unknown_rows)}). Classes: {', '.join(names)}. "
+            f"Label {some(repr(label) for label in found)} of {split}, column '{task.label}', is not "
+            f"{origin} ({rows_shown(unknown_rows)}). Classes: {', '.join(names)}. "
             "Mend the rows, or set task.labels or task.label."
         )
     return [index[label] for label in labels]
+
+
+def _has_own_number(name: str, position: int) -> bool:
+    """Say whether a number may mean this class by its name, which is not that of its position."""
+    return _is_number(name) or any(
+        len(number) > MAX_DIGITS or int(number) != position for number in re.findall(r"\d+", name)
+    )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return any(map(str.isnumeric, name)) and not any(map(str.isalpha, name))
+    return True
 
 
 def _check_seen(task: Task, classes: Mapping[str, list[int]], names: tuple[str, ...]) -> None:
@@ -102,14 +145,14 @@ def _check_seen(task: Task, classes: Mapping[str, list[int]], names: tuple[str, 
         if rows:
             unseen = dict.fromkeys(repr(names[classes[split][row]]) for row in rows)
             raise InputError(
-                f"Label {_some(unseen)} of {split} is not in the training data ({_row_numbers(rows)}). "
+                f"Label {some(unseen)} of {split} is not in the training data ({rows_shown(rows)}). "
                 "Add training rows of that class, or remove these."
             )
     if missing := [name for index, name in enumerate(names) if index not in seen]:
-        log.warning("no training row has the label %s", _some(repr(name) for name in missing))
+        log.warning("no training row has the label %s", some(repr(name) for name in missing))
 
 
-def _rows(task: Task, split: str, table: Dataset, classes: list[int], names: tuple[str, ...]) -> Dataset:
+def _rows(task: Task, split: str, table: RawTable, classes: list[int], names: tuple[str, ...]) -> Dataset:
     columns: dict[str, list[str] | list[int]] = {"text": _texts(split, table, task.text)}
     features = Features({"text": Value("string")})
     if task.text_pair is not None:
@@ -119,22 +162,5 @@ def _rows(task: Task, split: str, table: Dataset, classes: list[int], names: tup
     return Dataset.from_dict({**columns, "label": classes}, features=features)
 
 
-def _texts(split: str, table: Dataset, column: str) -> list[str]:
-    texts = ["" if value is None else str(value).strip() for value in table[column][:]]
-    if missing := [row for row, text in enumerate(texts) if not text]:
-        raise InputError(
-            f"The text column '{column}' of {split} is empty in {_row_numbers(missing)}. "
-            "Fill or remove these rows."
-        )
-    return texts
-
-
-def _row_numbers(rows: list[int]) -> str:
-    """Rows counted from 1, without the header."""
-    numbers = _some(str(row + 1) for row in rows)
-    return f"row {numbers}" if len(rows) == 1 else f"{len(rows)} rows: {numbers}"
-
-
-def _some(values: Iterable[str]) -> str:
-    listed = list(values)
-    return ", ".join(listed[:SHOWN]) + (" …" if len(listed) > SHOWN else "")
+def _texts(split: str, table: RawTable, column: str) -> list[str]:
+    return clean_texts(table.columns[column][:], f"The text column '{column}' of {split}")

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 Format = Literal["csv", "tsv", "json", "parquet", "lines"]
 
+# codecs of domain names and of Python's own escapes
+NOT_OF_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
+
 
 class DataConfig(BaseModel):
     """Where the rows of a task come from, and how many of them are used."""
@@ -56,12 +59,13 @@ class DataConfig(BaseModel):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, encoding: str) -> str:
+        examples = "examples: utf-8, latin-1, cp1252, utf-16"
         try:
-            codecs.lookup(encoding)
-        except LookupError:
-            raise ValueError(
-                f"unknown encoding '{encoding}'; examples: utf-8, latin-1, cp1252, utf-16"
-            ) from None
+            name = codecs.lookup(encoding).name
+        except (LookupError, ValueError):
+            raise ValueError(f"unknown encoding {encoding[:40]!r}; {examples}") from None
+        if name in NOT_OF_FILES or not _encodes_text(encoding):
+            raise ValueError(f"'{encoding}' is not an encoding of text files; {examples}")
         return encoding
 
     @model_validator(mode="after")
@@ -84,3 +88,12 @@ class DataConfig(BaseModel):
                 "rows a class for dev as for training; remove dev_size"
             )
         return self
+
+
+def _encodes_text(encoding: str) -> bool:
+    """Say whether a codec makes bytes of text, which rot13 or base64 do not."""
+    try:
+        "a".encode(encoding)
+    except (LookupError, UnicodeError):
+        return False
+    return True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
 
+from spt.data.values import as_list, clean_texts
 from spt.errors import InputError
 from spt.start import Start
 from spt.tasks import PROMPT, Task
@@ -59,10 +60,10 @@ def encode_texts(
     max_length: int,
     template: bool,
 ) -> list[Example]:
-    """Texts without labels as token ids.
+    """Encode texts without labels as token ids.
 
     Args:
-        texts: one a row.
+        texts: one a row, as `text_rows` takes them.
         pairs: the second text of each row; None where the task has one text a row.
         tokenizer: the backbone's tokenizer; one without a mask token belongs to a causal model.
         task: whose template is filled.
@@ -74,22 +75,16 @@ def encode_texts(
         One example a text, in order, with label -1.
 
     Raises:
-        InputError: texts and pairs do not fit the task, max_length is over the tokenizer's limit, or the
-            template alone is longer than max_length.
+        InputError: texts and pairs are no texts or do not fit the task, max_length is over the tokenizer's
+            limit, or the template alone is longer than max_length.
     """
     if max_length > tokenizer.model_max_length:
         raise InputError(
             f"data.max_length is {max_length}, but this backbone reads at most {tokenizer.model_max_length} "
             f"tokens. Set data.max_length to {tokenizer.model_max_length} or less."
         )
-    if (pairs is None) != (task.text_pair is None) or (pairs is not None and len(pairs) != len(texts)):
-        needed = "one text a row" if task.text_pair is None else "two texts a row"
-        raise InputError(
-            f"Task '{task.name}' needs {needed}, but got {len(texts)} texts "
-            f"and {len(pairs or ())} second texts."
-        )
-    columns = [texts] if pairs is None else [texts, pairs]
-    rows = [tuple(_plain(text, tokenizer) for text in texts) for texts in zip(*columns, strict=True)]
+    cleaned = text_rows(texts, pairs, task)
+    rows = [tuple(_plain(text, tokenizer) for text in row) for row in cleaned]
     pattern = _pattern(task, tokenizer) if template else None
     inputs = [_fill(pattern, row) for row in rows]
     encoded = _tokenize_all(tokenizer, inputs)
@@ -99,6 +94,31 @@ def encode_texts(
     if long:
         log.warning("%d of %d texts are longer than %d tokens and were cut", len(long), len(rows), max_length)
     return [_example(tokens, row) for row, tokens in enumerate(encoded)]
+
+
+def text_rows(texts: Sequence[str], pairs: Sequence[str] | None, task: Task) -> list[tuple[str, ...]]:
+    """Return the text, or the two texts, of each row as every model reads them.
+
+    Args:
+        texts: a list, an array or a Series; one text alone is one row.
+        pairs: the second text of each row; None where the task has one text a row.
+        task: says how many texts a row has.
+
+    Raises:
+        InputError: naming the rows, for what is no text; or if texts and pairs do not fit the task.
+    """
+    firsts = as_list(texts, "The list of texts")
+    seconds = None if pairs is None else as_list(pairs, "The list of second texts")
+    if (seconds is None) != (task.text_pair is None) or (seconds is not None and len(seconds) != len(firsts)):
+        needed = "one text a row" if task.text_pair is None else "two texts a row"
+        raise InputError(
+            f"Task '{task.name}' needs {needed}, but got {len(firsts)} texts "
+            f"and {len(seconds or ())} second texts."
+        )
+    columns = [clean_texts(firsts, "The list of texts")]
+    if seconds is not None:
+        columns.append(clean_texts(seconds, "The list of second texts"))
+    return list(zip(*columns, strict=True))
 
 
 def _plain(text: str, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import logging
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ import datasets
 from datasets import Dataset
 
 from spt.data.config import DataConfig, Format
+from spt.data.json_rows import read_json
+from spt.data.raw_table import RawTable
+from spt.data.values import some
 from spt.errors import InputError
 from spt.tasks import Task
 
@@ -24,12 +28,13 @@ ENDINGS: dict[str, Format] = {
     ".parquet": "parquet",
 }
 BLOCK = 1 << 20
+LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 log = logging.getLogger(__name__)
 
 
-def read_file(path: Path, data: DataConfig, task: Task) -> Dataset:
-    """The rows of a file, in memory; no cache is left behind.
+def read_file(path: Path, data: DataConfig, task: Task) -> RawTable:
+    """Read the rows of a file into memory; no cache is left behind.
 
     CSV and TSV columns are strings. A 'lines' file gets the task's label and text columns.
 
@@ -44,25 +49,21 @@ def read_file(path: Path, data: DataConfig, task: Task) -> Dataset:
     kind = data.format or _format(path)
     if kind != "parquet":
         _check_encoding(path, data.encoding)
-    with tempfile.TemporaryDirectory() as cache, _quiet():
-        memory: dict[str, Any] = {"cache_dir": cache, "keep_in_memory": True}
-        try:
-            if kind == "parquet":
-                table = Dataset.from_parquet(str(path), **memory)
-            elif kind == "json":
-                table = _read_json(path, data, memory)
-            elif kind == "lines":
-                table = _read_lines(path, data, task, memory)
-            else:
-                table = _read_csv(path, data, kind, memory)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"Cannot read {path} as {kind}: {_root(error)}. "
-                "Check data.format, data.quoting and data.columns."
-            ) from error
-    return table
+    try:
+        if kind == "parquet":
+            return _read_parquet(path)
+        if kind == "json":
+            columns = [name for name in (task.text, task.text_pair, task.label) if name is not None]
+            return read_json(path, _text_encoding(data.encoding), columns)
+        if kind == "lines":
+            return _read_lines(path, data, task)
+        return _read_csv(path, data, kind)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"Cannot read {path} as {kind}: {_root(error)}. Check data.format, data.quoting and data.columns."
+        ) from error
 
 
 def _format(path: Path) -> Format:
@@ -89,6 +90,11 @@ def _check_encoding(path: Path, encoding: str) -> None:
                     f"{path} is not {encoding}: byte 0x{error.object[error.start]:02x} at offset {where}. "
                     "Save the file as UTF-8, or set data.encoding, for example to latin-1."
                 ) from error
+            except UnicodeError as error:
+                # some decoders do not say where
+                raise InputError(
+                    f"{path} is not {encoding}: {error}. Save the file as UTF-8, or set data.encoding."
+                ) from error
             if not block:
                 return
             offset += len(block)
@@ -99,7 +105,12 @@ def _text_encoding(encoding: str) -> str:
     return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
 
 
-def _read_csv(path: Path, data: DataConfig, kind: Format, memory: dict[str, Any]) -> Dataset:
+def _read_parquet(path: Path) -> RawTable:
+    with _in_memory() as options:
+        return RawTable.of(Dataset.from_parquet(str(path), **options))
+
+
+def _read_csv(path: Path, data: DataConfig, kind: Format) -> RawTable:
     quoted = kind == "csv" if data.quoting is None else data.quoting
     options: dict[str, Any] = {
         "delimiter": "," if kind == "csv" else "\t",
@@ -119,20 +130,21 @@ def _read_csv(path: Path, data: DataConfig, kind: Format, memory: dict[str, Any]
             f"The first row of {path} has {len(first)} fields, but there are {len(columns)} columns: "
             f"{', '.join(columns)}. Check data.columns, data.format and data.quoting."
         )
-    table = Dataset.from_csv(
-        str(path),
-        # strings, so that a label 01 or a text 'NA' stays what it is
-        features=datasets.Features({column: datasets.Value("string") for column in columns}),
-        keep_default_na=False,
-        encoding=encoding,
-        column_names=columns,
-        header=None if data.columns else 0,
-        **options,
-        **memory,
-    )
-    if quoted and kind == "tsv":
+    with _in_memory() as memory:
+        table = Dataset.from_csv(
+            str(path),
+            # strings, so that a label 01 or a text 'NA' stays what it is
+            features=datasets.Features({column: datasets.Value("string") for column in columns}),
+            keep_default_na=False,
+            encoding=encoding,
+            column_names=columns,
+            header=None if data.columns else 0,
+            **options,
+            **memory,
+        )
+    if quoted:
         _warn_of_swallowed_lines(table, path)
-    return table
+    return RawTable.of(table)
 
 
 def _is_blank(row: list[str]) -> bool:
@@ -146,36 +158,34 @@ def _named(header: list[str]) -> list[str]:
 
 
 def _warn_of_swallowed_lines(table: Dataset, path: Path) -> None:
-    broken = sum(any("\n" in (value or "") for value in row.values()) for row in table)
-    if broken:
+    """Name the rows that stand on several lines: a quote that was never closed takes whole rows along."""
+    lines: dict[int, int] = {}
+    for column in table.column_names:
+        for row, value in enumerate(table[column][:]):
+            if value and ("\n" in value or "\r" in value):
+                lines[row] = lines.get(row, 1) + len(LINE_BREAK.findall(value))
+    if lines:
+        rows = sorted(lines)
         log.warning(
-            "%d rows of %s hold line breaks inside a quoted field; if quotes are plain text there, "
-            "set data.quoting to false",
-            broken,
+            "%s: quoted fields hold line breaks in %d rows (%s); close quotes that were left open, or set "
+            "data.quoting to false where quotes are plain text",
             path,
+            len(rows),
+            some(f"row {row + 1} has {lines[row]} lines" for row in rows),
         )
 
 
-def _read_json(path: Path, data: DataConfig, memory: dict[str, Any]) -> Dataset:
-    table = Dataset.from_json(str(path), encoding=data.encoding, **memory)
-    if len(table) == 1 and all(isinstance(value, dict) for value in table[0].values()):
-        raise InputError(
-            f"{path} is one JSON object with {len(table.column_names)} keys. "
-            "Write a list of objects, or one object a line, each with the row's columns."
-        )
-    return table
-
-
-def _read_lines(path: Path, data: DataConfig, task: Task, memory: dict[str, Any]) -> Dataset:
-    table = Dataset.from_text(str(path), encoding=_text_encoding(data.encoding), **memory)
-    lines = [line.strip() for line in table["text"]]
-    for number, line in enumerate(lines, start=1):
-        if line and " " not in line:
-            raise InputError(f"Line {number} of {path} is '{line}', but must be a label, a space and a text.")
-    pairs = [line.split(" ", 1) for line in lines if line]
-    return Dataset.from_dict(
-        {task.label: [pair[0] for pair in pairs], task.text: [pair[1] for pair in pairs]}
-    )
+def _read_lines(path: Path, data: DataConfig, task: Task) -> RawTable:
+    pairs: list[list[str]] = []
+    with path.open(encoding=_text_encoding(data.encoding)) as stream:
+        for number, line in enumerate(map(str.strip, stream), start=1):
+            if line and " " not in line:
+                raise InputError(
+                    f"Line {number} of {path} is '{line[:40]}', but must be a label, a space and a text."
+                )
+            if line:
+                pairs.append(line.split(" ", 1))
+    return RawTable({task.label: [label for label, _ in pairs], task.text: [text for _, text in pairs]})
 
 
 def _root(error: BaseException) -> str:
@@ -185,13 +195,14 @@ def _root(error: BaseException) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """A local file is read in a moment, and errors are raised: bars and logs of `datasets` would be noise."""
+def _in_memory() -> Iterator[dict[str, Any]]:
+    """Give the options for reading a file by `datasets` that leave no cache, without its bars and logs."""
     bars, level = datasets.utils.is_progress_bar_enabled(), datasets.utils.logging.get_verbosity()
     datasets.utils.disable_progress_bars()
     datasets.utils.logging.set_verbosity(logging.CRITICAL + 1)
     try:
-        yield
+        with tempfile.TemporaryDirectory() as cache:
+            yield {"cache_dir": cache, "keep_in_memory": True}
     finally:
         datasets.utils.logging.set_verbosity(level)
         if bars:

@@ -4,14 +4,17 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 
 from spt.data.columns import to_rows
 from spt.data.config import DataConfig
+from spt.data.raw_table import RawTable
 from spt.data.sources import read_tables
 from spt.data.splits import first_of_each, others, per_class, stratified
+from spt.data.values import some
 from spt.errors import InputError
 from spt.tasks import Task
 
@@ -19,12 +22,15 @@ from spt.tasks import Task
 SPLIT_SEED = 20231
 HELD_OUT = 500
 LPT_DEV = 1000
+# in the order in which they are held out of train
+HELD_OUT_SPLITS = ("test", "dev")
+SPLIT_ORDER = ("train", "dev", "test")
 
 log = logging.getLogger(__name__)
 
 
 def load_splits(
-    task: Task, data: DataConfig, seed: int, tables: Mapping[str, Dataset] | None = None
+    task: Task, data: DataConfig, seed: int, tables: Mapping[str, RawTable] | None = None
 ) -> DatasetDict:
     """Load the train, dev and test rows of a task.
 
@@ -49,13 +55,23 @@ def load_splits(
     if data.source is not None:
         data = data.model_copy(update={"source": data.source.replace("{seed}", str(seed))})
     rows = to_rows(task, tables or read_tables(task, data))
-    train, dev, test = rows["train"], rows.get("dev"), rows.get("test")
-    if dev is None or test is None:
+    train = rows.pop("train")
+    if len(rows) < len(HELD_OUT_SPLITS):
         train = _without_repeats(train)
-
     default = max(1, min(HELD_OUT, len(train) // 10))
-    train, test = _take(train, test, "test", partial(_draw_test, data=data, default=default))
-    train, dev = _take(train, dev, "dev", partial(_draw_dev, data=data, default=default, seed=seed))
+    draw: dict[str, Draw] = {
+        "test": partial(_draw_test, data=data, default=default),
+        "dev": partial(_draw_dev, data=data, default=default, seed=seed),
+    }
+    # given splits first, so that what is held out of train is in none of them
+    taken = {split: table.select(draw[split](table, 0)) for split, table in rows.items()}
+    _warn_of_overlap({"train": train, **taken})
+    for table in taken.values():
+        train = _without(train, table)
+    for split in HELD_OUT_SPLITS:
+        if split not in taken:
+            train, taken[split] = _hold_out(train, split, draw[split])
+    dev, test = taken["dev"], taken["test"]
     chosen = _draw_train(train, data, np.random.default_rng([seed, 1]))
     train = train if chosen is None else train.select(chosen)
     splits = DatasetDict({"train": train, "dev": dev, "test": test})
@@ -67,18 +83,38 @@ def load_splits(
 Draw = Callable[[Dataset, int], list[int]]
 
 
-def _take(train: Dataset, given: Dataset | None, split: str, draw: Draw) -> tuple[Dataset, Dataset]:
-    """What is left of train, and the split: rows drawn from the given table, or held out of train."""
-    if given is not None:
-        taken = given.select(draw(given, 0))
-    else:
-        rows = draw(train, 1)
-        taken, train = train.select(rows), train.select(others(len(train), rows))
-    texts = set(_texts(taken))
-    kept = [row for row, text in enumerate(_texts(train)) if text not in texts]
-    if len(kept) < len(train):
-        log.info("%d rows left train because their texts occur in %s", len(train) - len(kept), split)
-    return train.select(kept), taken
+def _hold_out(train: Dataset, split: str, draw: Draw) -> tuple[Dataset, Dataset]:
+    """Return what is left of train, and the rows of the split."""
+    rows = draw(train, 1)
+    taken, rest = train.select(rows), train.select(others(len(train), rows))
+    left = _without(rest, taken)
+    if len(left) < len(rest):
+        log.info("%d rows left train because their texts occur in %s", len(rest) - len(left), split)
+    return left, taken
+
+
+def _without(train: Dataset, other: Dataset) -> Dataset:
+    """Return the rows of train whose texts are not in another split."""
+    texts = set(_texts(other))
+    return train.select([row for row, text in enumerate(_texts(train)) if text not in texts])
+
+
+def _warn_of_overlap(given: Mapping[str, Dataset]) -> None:
+    """Say in one line how many rows of given splits have texts that another split has too."""
+    texts = {split: _texts(rows) for split, rows in given.items()}
+    shared = []
+    for split, other in combinations([name for name in SPLIT_ORDER if name in given], 2):
+        inside = set(texts[other])
+        if count := sum(text in inside for text in texts[split]):
+            shared.append(
+                f"{count} of {len(texts[split])} rows of {split} have texts that are in {other} too"
+            )
+    if shared:
+        log.warning(
+            "splits overlap: %s; train goes on without such rows, and scores of dev and test that share rows "
+            "are not independent",
+            ", ".join(shared),
+        )
 
 
 def _draw_test(pool: Dataset, keep: int, data: DataConfig, default: int) -> list[int]:
@@ -144,7 +180,7 @@ def _without_repeats(train: Dataset) -> Dataset:
 
 
 def _check_classes(splits: DatasetDict) -> None:
-    """Rows that left train because they occur in dev or test may have been the last of their class."""
+    """Refuse classes that lost all training rows to dev or test, and name those that no score is about."""
     names = splits["train"].features["label"].names
     seen = set(splits["train"]["label"])
     for split in ("dev", "test"):
@@ -152,4 +188,11 @@ def _check_classes(splits: DatasetDict) -> None:
             raise InputError(
                 f"Class '{names[min(unseen)]}' is in {split}, but no training row of it is left, because "
                 f"its texts are also in dev or test. Add training rows, or remove the class from {split}."
+            )
+    for split in ("dev", "test"):
+        if missing := sorted(seen - set(splits[split]["label"])):
+            log.warning(
+                "%s has no row of the class %s, which its score says nothing of; add rows of that class",
+                split,
+                some(repr(names[label]) for label in missing),
             )

@@ -7,6 +7,7 @@ from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 from spt.assets import DATA_SETS, fetch
 from spt.data.config import DataConfig
 from spt.data.files import ENDINGS, read_file
+from spt.data.raw_table import RawTable
 from spt.errors import InputError, unknown
 from spt.tasks import HubData, Task
 
@@ -19,7 +20,7 @@ SPLIT_NAMES = {
 TREC_FIRST_ROW = 10_000
 
 
-def read_tables(task: Task, data: DataConfig) -> dict[str, Dataset]:
+def read_tables(task: Task, data: DataConfig) -> dict[str, RawTable]:
     """The tables of a task, under 'train' and, where the source has them, 'dev' and 'test'.
 
     Raises:
@@ -50,24 +51,22 @@ def read_tables(task: Task, data: DataConfig) -> dict[str, Dataset]:
     return _read_hub(task.hub if known and task.hub else HubData(name=source), detect=not known)
 
 
-def _read_embedded(name: str, task: Task) -> Dataset:
+def _read_embedded(name: str, task: Task) -> RawTable:
     if name == "trec":
         lines = (
             (fetch(name) / "question_labels.txt").read_text(encoding="utf-8").splitlines()[TREC_FIRST_ROW:]
         )
         tags, texts = zip(*(line.split(" ", 1) for line in lines), strict=True)
-        return Dataset.from_dict({"label": [tag.split(":")[0] for tag in tags], "text": list(texts)})
-    table = read_file(fetch(name) / "sms-spam.csv", DataConfig(), task)
+        return RawTable({"label": [tag.split(":")[0] for tag in tags], "text": texts})
+    columns = read_file(fetch(name) / "sms-spam.csv", DataConfig(), task).columns
     names = {"0": "ham", "1": "spam"}
-    return Dataset.from_dict(
-        {"label": [names[value] for value in table["spam"]], "text": list(table["text"])}
-    )
+    return RawTable({"label": [names[value] for value in columns["spam"]], "text": columns["text"]})
 
 
-def _read_folder(folder: Path, data: DataConfig, task: Task) -> dict[str, Dataset]:
+def _read_folder(folder: Path, data: DataConfig, task: Task) -> dict[str, RawTable]:
     if (folder / "dataset_dict.json").is_file():
         saved = load_from_disk(str(folder))
-        return _pick(saved, _detect(saved), str(folder))
+        return {split: RawTable.of(rows) for split, rows in _pick(saved, _detect(saved), str(folder)).items()}
     files = {split: _find(folder, split) for split in SPLIT_NAMES}
     # few-shot splits of several seeds lie in a folder each, with one test split beside them
     if files["dev"] and not files["test"]:
@@ -93,7 +92,7 @@ def _find(folder: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_hub(hub: HubData, detect: bool = False) -> dict[str, Dataset]:
+def _read_hub(hub: HubData, detect: bool = False) -> dict[str, RawTable]:
     try:
         found = load_dataset(hub.name, hub.config)
     except Exception as error:
@@ -104,7 +103,7 @@ def _read_hub(hub: HubData, detect: bool = False) -> dict[str, Dataset]:
         ) from error
     wanted = _detect(found) if detect else {"train": hub.train, "dev": hub.dev, "test": hub.test}
     tables = _pick(found, wanted, f"the hub data set '{hub.name}'")
-    return {split: _rename(table, hub.columns) for split, table in tables.items()}
+    return {split: RawTable.of(_rename(table, hub.columns)) for split, table in tables.items()}
 
 
 def _detect(found: DatasetDict) -> dict[str, str | None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from datasets import Dataset
 
+from spt.data.raw_table import RawTable
+from spt.data.values import as_list
 from spt.errors import InputError
 from spt.tasks import Task
 
@@ -14,7 +16,7 @@ from spt.tasks import Task
 Rows = Any
 
 
-def to_tables(rows: Mapping[str, Rows], task: Task) -> dict[str, Dataset]:
+def to_tables(rows: Mapping[str, Rows], task: Task) -> dict[str, RawTable]:
     """Turn the rows of each split into a table.
 
     Args:
@@ -33,23 +35,27 @@ def to_tables(rows: Mapping[str, Rows], task: Task) -> dict[str, Dataset]:
     return {split: to_table(given, task, split) for split, given in rows.items()}
 
 
-def to_table(rows: Rows, task: Task, split: str) -> Dataset:
+def to_table(rows: Rows, task: Task, split: str) -> RawTable:
     """Turn the rows of a split into a table.
 
     Raises:
         InputError: for rows of another kind, or columns of different lengths.
     """
     if isinstance(rows, Dataset):
-        return rows
+        return RawTable.of(rows)
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        return Dataset.from_pandas(rows, preserve_index=False)
-    columns = rows if isinstance(rows, Mapping) else _named(rows, task, split)
-    columns = {name: _listed(values) for name, values in columns.items()}
+        names = [str(name) for name in rows.columns]
+        if len(set(names)) < len(names):
+            raise InputError(f"The DataFrame of {split} has two columns of one name: {', '.join(names)}.")
+        given: Mapping[Any, Any] = {name: rows[name] for name in rows.columns}
+    else:
+        given = rows if isinstance(rows, Mapping) else _named(rows, task, split)
+    columns = {str(name): _listed(values, str(name)) for name, values in given.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) != 1:
         shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise InputError(f"The columns of {split} must have as many rows each, but have: {shown}.")
-    return Dataset.from_dict(columns)
+    return RawTable(columns)
 
 
 def _named(rows: Any, task: Task, split: str) -> dict[str, Any]:
@@ -62,9 +68,7 @@ def _named(rows: Any, task: Task, split: str) -> dict[str, Any]:
     return dict(zip(names, rows, strict=True))
 
 
-def _listed(values: Any) -> Sequence[Any]:
-    """Return a Series or an array as a list."""
+def _listed(values: Any, name: str) -> list[Any]:
     if isinstance(values, str):
         raise InputError(f"A column is the text {values[:40]!r}, but must be a list with one value a row.")
-    listed: Sequence[Any] = values.tolist() if hasattr(values, "tolist") else list(values)
-    return listed
+    return as_list(values, f"The column '{name}'")

@@ -12,6 +12,7 @@ from spt.backbones.base import Backbone
 from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.data.batches import make_loader
 from spt.data.encoding import encode_texts
+from spt.data.values import as_list
 from spt.evaluation import probabilities
 from spt.model import PromptedModel, trained
 from spt.serving.saved_prompt import SavedPrompt
@@ -47,9 +48,16 @@ class PromptClassifier:
     ) -> list[Prediction]:
         """Return the likeliest label of each text (with its pair, where the task has pairs), in order.
 
+        Args:
+            texts: a list, an array or a Series; one text alone gets a list of one prediction.
+            pairs: the second texts, where the task has pairs.
+            batch_size: texts that are read together.
+
         Raises:
-            InputError: if the task needs pairs and there are none, or the other way round.
+            InputError: naming the rows, for what is no text; or if the task needs pairs and there are none,
+                or the other way round.
         """
+        texts = as_list(texts, "The list of texts")
         if not texts:
             return []
         examples = encode_texts(

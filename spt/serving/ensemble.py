@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from spt.data.encoding import text_rows
+from spt.data.values import as_list
 from spt.errors import InputError
 from spt.serving.classifier import Prediction, PromptClassifier
 from spt.serving.server import PromptServer, Request
@@ -52,13 +54,21 @@ class PromptEnsemble:
 
         Of labels with as many votes, the one whose voters are surest together.
 
+        Args:
+            texts: a list, an array or a Series; one text alone gets a list of one prediction.
+            pairs: the second texts, where the task has pairs.
+            batch_size: votes that are taken together.
+
         Raises:
-            InputError: if the task needs pairs and there are none, or the other way round.
+            InputError: naming the rows, for what is no text; or if the task needs pairs and there are none,
+                or the other way round.
         """
+        texts = as_list(texts, "The list of texts")
+        if not texts:
+            return []
         names = list(self.server.classifiers)
-        seconds: Sequence[str | None] = pairs or [None] * len(texts)
-        rows = zip(texts, seconds, strict=True)
-        requests = [Request(name, text, pair) for text, pair in rows for name in names]
+        rows = text_rows(texts, pairs, self.classifiers[0].spec.task)
+        requests = [Request(name, *row) for row in rows for name in names]
         votes = self.server.predict(requests, batch_size)
         return [vote(votes[start : start + len(names)]) for start in range(0, len(votes), len(names))]
 

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from spt.data.batches import make_loader, to_device
 from spt.data.encoding import Example, encode_texts
+from spt.data.values import as_list, clean_texts, rows_shown
 from spt.errors import InputError, unknown
 from spt.evaluation import evaluation_mode
 from spt.heads import Output
@@ -82,8 +83,15 @@ class PromptServer:
         """Return the likeliest label of each request, in order.
 
         Raises:
-            InputError: if a request names no task of this server, or does not fit its task.
+            InputError: naming the rows, for what is no request or no text; if a request names no task of this
+                server, or does not fit its task.
         """
+        requests = as_list(requests, "The list of requests")
+        if wrong := [row for row, request in enumerate(requests) if not isinstance(request, Request)]:
+            raise InputError(
+                f"The list of requests holds something else in {rows_shown(wrong)}. "
+                "Give a Request(task, text) for each answer."
+            )
         if not requests:
             return []
         predictions: dict[int, Prediction] = {}
@@ -97,16 +105,23 @@ class PromptServer:
         examples: list[Example] = []
         for name in dict.fromkeys(request.task for request in requests):
             if name not in self.classifiers:
-                raise unknown("task of the server", name, self.classifiers)
+                raise unknown("task of the server", str(name), self.classifiers)
             rows = [row for row, request in enumerate(requests) if request.task == name]
             examples += self._encode(name, [requests[row] for row in rows], rows)
         return make_loader(examples, self.tokenizer, batch_size)
 
     def _encode(self, name: str, requests: Sequence[Request], rows: Sequence[int]) -> list[Example]:
         spec = self.classifiers[name].spec
-        pairs = [request.text_pair for request in requests if request.text_pair is not None] or None
-        texts = [request.text for request in requests]
-        encoded = encode_texts(texts, pairs, self.tokenizer, spec.task, spec.max_length, spec.verbalizes)
+        texts = clean_texts([request.text for request in requests], "The list of requests' texts", rows)
+        paired = [number for number, request in enumerate(requests) if request.text_pair is not None]
+        pairs = clean_texts(
+            [requests[number].text_pair for number in paired],
+            "The list of requests' second texts",
+            [rows[number] for number in paired],
+        )
+        encoded = encode_texts(
+            texts, pairs or None, self.tokenizer, spec.task, spec.max_length, spec.verbalizes
+        )
         return [Example(**{**example, "row": row}) for example, row in zip(encoded, rows, strict=True)]
 
     def _predict_batch(self, batch: Mapping[str, Any], tasks: Sequence[str]) -> dict[int, Prediction]:

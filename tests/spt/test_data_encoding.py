@@ -2,6 +2,8 @@
 
 import logging
 
+import numpy as np
+import pandas as pd
 import pytest
 from datasets import Dataset
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -152,9 +154,66 @@ def test_texts_must_fit_the_task(bert):
         encode_texts(["a", "b"], ["c"], bert, PAIR, 32, True)
 
 
-def test_a_text_without_any_token_is_refused(gpt):
-    with pytest.raises(InputError, match="row 1 has no token"):
-        one(gpt, SINGLE, "", template=False)
+def test_a_text_without_any_token_is_refused():
+    core = Tokenizer(models.WordPiece({"a": 0}, unk_token="a"))
+    core.normalizer = normalizers.Strip()
+    core.pre_tokenizer = pre_tokenizers.Split("\u200b", "removed")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=64)
+    with pytest.raises(InputError, match="row 2 has no token"):
+        encode_texts(["a", "\u200b"], None, tokenizer, SINGLE, 32, False)
+
+
+def test_texts_are_read_as_training_reads_them(gpt):
+    """GPT-2's tokens hold the space before a word: a text with spaces around it had others in prediction."""
+    spaced = [" a b", "a b  ", "\ta b\n", "\u00a0a b"]
+    split = Dataset.from_dict({"text": ["a b"] * len(spaced), "label": [0] * len(spaced)})
+    trained = encode(split, gpt, SINGLE, 32, template=False)
+    predicted = encode_texts(spaced, None, gpt, SINGLE, 32, template=False)
+    assert [one["input_ids"] for one in predicted] == [one["input_ids"] for one in trained]
+
+
+def test_the_second_texts_are_read_so_too(bert, gpt):
+    for tokenizer in (bert, gpt):
+        (spaced,) = encode_texts(["a"], [" b "], tokenizer, PAIR, 64, False)
+        assert spaced == one(tokenizer, PAIR, "a", "b", max_length=64, template=False)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    ["b c", ("b c",), np.array(["b c"]), np.array("b c"), pd.Series(["b c"], index=[7]), iter(["b c"])],
+    ids=lambda value: type(value).__name__,
+)
+def test_one_text_an_array_and_a_series_are_read_like_a_list(bert, texts):
+    (example,) = encode_texts(texts, None, bert, SINGLE, 32, False)
+    assert read(bert, example) == "[CLS] b c [SEP]"
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["a", None, "b", float("nan")], "is empty in 2 rows: 2, 4"),
+        (pd.Series(["a", pd.NA, pd.NaT]), "is empty in 2 rows: 2, 3"),
+        (["a", " \u2003 ", ""], "is empty in 2 rows: 2, 3"),
+        (["a", 3, 4.5, True], r"type int, .*float, .*bool in 3 rows: 2, 3, 4, but must hold one text a row"),
+        ([b"a", ["a", "b"], {"text": "a"}], "type bytes, .*list, .*dict in 3 rows: 1, 2, 3"),
+        (np.array([["a", "b"]]), "type list in row 1"),
+        (["a"] * 7 + [None] * 7, r"is empty in 7 rows: 8, 9, 10, 11, 12 …"),
+        (["a", "\ud83d"], "half of a surrogate pair in row 2"),
+        ({"a": "b"}, "list of texts is of type dict, but must be a list, an array or a Series"),
+        ({"a"}, "is of type set"),
+        (b"a", "is of type bytes"),
+        (None, "is of type NoneType|list of second texts is empty in row 1"),
+        (5, "is of type int"),
+        (pd.DataFrame({"text": ["a"]}), "is of type DataFrame"),
+    ],
+    ids=str,
+)
+def test_what_is_no_text_is_refused_by_row(bert, texts, message):
+    with pytest.raises(InputError, match=message):
+        encode_texts(texts, None, bert, SINGLE, 32, False)
+    firsts = ["a"] * (len(texts) if hasattr(texts, "__len__") else 1)
+    with pytest.raises(InputError, match=message.replace("list of texts", "list of second texts")):
+        encode_texts(firsts, [None] if texts is None else texts, bert, PAIR, 64, False)
 
 
 def test_label_words_are_single_tokens_behind_a_space(bert, gpt):

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from spt.data import loading, sources
 from spt.data.config import DataConfig
 from spt.data.loading import load_splits
+from spt.data.raw_table import RawTable
 from spt.errors import InputError
 from spt.tasks import get_task
 
@@ -214,7 +215,7 @@ def test_ready_splits_of_each_seed_may_lie_in_folders_with_one_test_beside_them(
 def test_splits_are_disjoint_stratified_and_deterministic(monkeypatch, rows, data):
     table = Dataset.from_list([{"text": f"{word}{n}", "label": n % 2} for word, n in rows])
     distinct = {f"{word}{n}" for word, n in rows}
-    monkeypatch.setattr(loading, "read_tables", lambda *_: {"train": table})
+    monkeypatch.setattr(loading, "read_tables", lambda *_: {"train": RawTable.of(table)})
     sizes = {"dev_size": data.draw(st.integers(1, 5)), "test_size": data.draw(st.integers(1, 5))}
     seed = data.draw(st.integers(0, 5))
     try:

@@ -1,0 +1,154 @@
+"""What a text and a label may be: one rule for training, evaluation, prediction and serving."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from spt.errors import InputError
+
+SHOWN = 5
+# longer labels are texts from a wrong column, and Python may refuse to read longer numbers
+LONGEST_LABEL = 500
+
+
+def clean_texts(values: Sequence[Any], where: str, rows: Sequence[int] | None = None) -> list[str]:
+    """Return texts as every model reads them: without the spaces around them.
+
+    Args:
+        values: one a row.
+        where: names the column in errors.
+        rows: numbers of the rows for errors, from 0; None: all, in order.
+
+    Raises:
+        InputError: naming the rows, if a text is missing or empty, is no text, or cannot be written as UTF-8.
+    """
+    check = _Check(where, values, rows or range(len(values)))
+    check.refuse(_is_missing, "is empty in", "Fill or remove these rows.")
+    check.refuse_kinds(lambda value: isinstance(value, str), "one text a row; write numbers as text")
+    check.refuse(_is_broken, "holds half of a surrogate pair in", "Mend or remove these rows.")
+    return [value.strip() for value in values]
+
+
+def clean_labels(values: Sequence[Any], where: str) -> list[str]:
+    """Return labels as class names: text without the spaces around it, whole numbers without a fraction.
+
+    Args:
+        values: text, numbers, or true and false, one a row.
+        where: names the column in errors.
+
+    Raises:
+        InputError: naming the rows, if a label is missing, is something else, or is too long for a name.
+    """
+    values = [_scalar(value) for value in values]
+    check = _Check(where, values, range(len(values)))
+    check.refuse(_is_missing, "is empty in", "Fill or remove these rows.")
+    check.refuse_kinds(_is_label, "one label a row, a text or a finite number")
+    too_long = f"holds more than {LONGEST_LABEL} characters in"
+    check.refuse(_is_too_long, too_long, "A label is a short name; check the column.")
+    check.refuse(_is_broken, "holds half of a surrogate pair in", "Mend or remove these rows.")
+    return [_class_name(value) for value in values]
+
+
+def as_list(values: Any, what: str) -> list[Any]:
+    """Return the values of a list, an array or a Series; one text is a list of one.
+
+    Raises:
+        InputError: for what has no items, or none in an order of rows.
+    """
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    if isinstance(values, str):
+        return [values]
+    unordered = isinstance(values, (Mapping, AbstractSet, bytes, bytearray)) or hasattr(values, "columns")
+    if unordered or not isinstance(values, Iterable):
+        raise InputError(
+            f"{what} is of type {type(values).__name__}, but must be a list, an array or a Series with one "
+            "value a row."
+        )
+    return list(values)
+
+
+def rows_shown(rows: Sequence[int]) -> str:
+    """Return rows counted from 1, without the header, as a phrase."""
+    numbers = some(str(row + 1) for row in rows)
+    return f"row {numbers}" if len(rows) == 1 else f"{len(rows)} rows: {numbers}"
+
+
+def some(values: Iterable[str]) -> str:
+    """Return the first few of the values, as a phrase."""
+    listed = list(values)
+    return ", ".join(listed[:SHOWN]) + (" …" if len(listed) > SHOWN else "")
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Refuses a column by its rows."""
+
+    where: str
+    values: Sequence[Any]
+    rows: Sequence[int]
+
+    def refuse(self, is_bad: Callable[[Any], bool], problem: str, advice: str) -> None:
+        if bad := self._bad(is_bad):
+            raise InputError(f"{self.where} {problem} {self._shown(bad)}. {advice}")
+
+    def refuse_kinds(self, is_allowed: Callable[[Any], bool], allowed: str) -> None:
+        if bad := self._bad(lambda value: not is_allowed(value)):
+            # the type and not the value, which may be nested too deeply to be shown
+            kinds = some(dict.fromkeys(_kind(self.values[number]) for number in bad))
+            raise InputError(f"{self.where} holds {kinds} in {self._shown(bad)}, but must hold {allowed}.")
+
+    def _bad(self, is_bad: Callable[[Any], bool]) -> list[int]:
+        return [number for number, value in enumerate(self.values) if is_bad(value)]
+
+    def _shown(self, numbers: Sequence[int]) -> str:
+        return rows_shown([self.rows[number] for number in numbers])
+
+
+def _kind(value: Any) -> str:
+    infinite = isinstance(value, float) and math.isinf(value)
+    return f"{value} (float)" if infinite else f"a value of type {type(value).__name__}"
+
+
+def _scalar(value: Any) -> Any:
+    """Return a number of numpy or torch as Python's own."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value or value.isspace()
+    if isinstance(value, float):
+        return math.isnan(value)
+    # pandas has two more, of which one cannot be compared
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, (str, Integral)) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_too_long(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value.strip()) > LONGEST_LABEL
+    return bool(abs(value) >= 10**LONGEST_LABEL)
+
+
+def _is_broken(value: Any) -> bool:
+    if not isinstance(value, str) or value.isascii():
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _class_name(value: str | float) -> str:
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).strip()
