@@ -68,7 +68,7 @@ class Pipeline:
         result = self._searched()
         layers = PromptLayers.of(result.layers, self.workbench.num_layers)
         result.write(folder.search_result)
-        write_text(folder.architecture, layers.model_dump_json() + "\n")
+        layers.save(folder.architecture)
         return layers
 
     def _searched(self) -> SearchResult:

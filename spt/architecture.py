@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from pydantic import ValidationError as _ValidationError
 
 from spt.errors import InputError
+from spt.files import write_text
 
 
 class PromptLayers(BaseModel):
@@ -74,8 +74,8 @@ class PromptLayers(BaseModel):
         return PromptLayers.of(placed, total)
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(json.dumps(self.model_dump(mode="json")) + "\n", encoding="utf-8")
+        """Write the layers as JSON."""
+        write_text(path, self.model_dump_json() + "\n")
 
     @classmethod
     def load(cls, path: Path) -> PromptLayers:
