@@ -89,7 +89,7 @@ class Pipeline:
         layers = self.search()
         folder, workbench = self.folder, self.workbench
         if folder.training_result.exists():
-            return PromptClassifier.from_pretrained(folder.model, workbench.backbone)
+            return PromptClassifier.from_pretrained(folder.model, workbench.backbone, workbench.tokenizer)
         candidate = candidate_folder(folder.search, layers)
         if candidate.exists():
             # it is trained already, and what remains is to read it

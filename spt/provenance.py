@@ -25,7 +25,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a result was made with; in a JSON file, its four keys stand beside those of the result.
+    """Hold what a result was made with; in a JSON file, its four keys stand beside those of the result.
 
     Attributes:
         command: that a user types to make the result again; None where a config.yml beside it says all.
