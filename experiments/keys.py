@@ -146,9 +146,9 @@ def _below(tree: Mapping[str, Any], dotted: str) -> dict[str, Any]:
 
 def _clear(section: dict[str, Any], option: str, value: Any) -> None:
     """Take from a search section what an option over it replaces: its old name, or others' options."""
+    names_strategy = option == "strategy" and isinstance(value, str) and value in OPTIONS
     for name in list(section):
-        renamed = OLD_NAMES.get(name) == option
-        if renamed or (option == "strategy" and value in OPTIONS and for_another_strategy(name, value)):
+        if OLD_NAMES.get(name) == option or (names_strategy and for_another_strategy(name, value)):
             del section[name]
 
 

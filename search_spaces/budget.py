@@ -47,23 +47,23 @@ class Budget:
 
     @property
     def allowed(self) -> Layers:
-        """The candidate layers, sorted, each once."""
+        """Return the candidate layers, sorted, each once."""
         return tuple(range(self.total)) if self.candidates is None else tuple(sorted(set(self.candidates)))
 
     @property
     def sizes(self) -> range:
-        """The allowed numbers of prompt layers."""
+        """Return the allowed numbers of prompt layers."""
         return range(self.k if self.exactly else 1, self.k + 1)
 
     def __len__(self) -> int:
-        """How many subsets satisfy the budget."""
+        """Count the subsets that satisfy the budget."""
         return sum(comb(len(self.allowed), size) for size in self.sizes)
 
     def __str__(self) -> str:
         return f"{'exactly' if self.exactly else '1 to'} {self.k} of {list(self.allowed)}"
 
     def __iter__(self) -> Iterator[Layers]:
-        """Every subset that satisfies the budget, small ones first, in lexicographic order."""
+        """Yield every subset that satisfies the budget, small ones first, in lexicographic order."""
         for size in self.sizes:
             yield from combinations(self.allowed, size)
 
@@ -76,13 +76,13 @@ class Budget:
         )
 
     def sample(self, random: RandomState) -> Layers:
-        """One subset, uniformly over all that satisfy the budget."""
+        """Draw a subset, uniformly over all that satisfy the budget."""
         weights = [comb(len(self.allowed), size) / len(self) for size in self.sizes]
         size = random.choice(self.sizes, p=weights)
         return tuple(sorted(int(layer) for layer in random.choice(self.allowed, size, replace=False)))
 
     def neighbour(self, layers: Layers, random: RandomState) -> Layers:
-        """A subset one step away, uniformly over all such: one chosen layer changed for one not chosen.
+        """Draw a subset one step away, uniformly: one chosen layer changed for one not chosen.
 
         Where fewer than K layers are allowed, one layer added or dropped is a step too. The one subset of a
         budget that allows no other has no neighbour and is returned itself.
@@ -94,7 +94,7 @@ class Budget:
         return tuple(sorted(steps[random.randint(len(steps))])) if steps else layers
 
     def child(self, first: Layers, second: Layers, random: RandomState) -> Layers:
-        """A subset of the size of one parent, drawn from the layers of both; common layers are kept."""
+        """Draw a subset of the size of one parent, with the common layers and some of the others of both."""
         size = len((first, second)[random.randint(2)])
         common = sorted(set(first) & set(second))
         rest = sorted((set(first) | set(second)) - set(common))
@@ -102,7 +102,7 @@ class Budget:
         return tuple(sorted([*common, *order[: size - len(common)]]))
 
     def top(self, scores: dict[int, float]) -> Layers:
-        """The K candidates of the highest score; the lower layer wins a tie.
+        """Return the K candidates of the highest score; the lower layer wins a tie.
 
         Source: SPT's derivation (arXiv 2310.20127), "the layers with the highest gates".
         """

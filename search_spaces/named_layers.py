@@ -13,7 +13,7 @@ NAME = re.compile(r"input|all|middle|every_[1-9]\d*")
 
 
 def named_layers(layers: Iterable[int] | str, total: int) -> PromptLayers:
-    """Numbered layers as they are, or those of a name.
+    """Return numbered layers as they are, or those of a name.
 
     Args:
         layers: 0-based numbers; 'input' (layer 0, as in Prompt Tuning), 'all' (as in P-tuning v2), 'middle'
@@ -36,7 +36,7 @@ def named_layers(layers: Iterable[int] | str, total: int) -> PromptLayers:
 
 
 def unknown_name(name: str) -> str:
-    """What is wrong with a name of layers."""
+    """Say what is wrong with a name of layers."""
     return (
         f"'{name}' names no layers: give numbers as [2, 4], or input, all, middle, every_2 (or _n), "
         "or the path of an architecture.json"

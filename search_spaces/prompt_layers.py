@@ -22,18 +22,18 @@ PROPAGATE = "propagate"
 
 
 def label(layer: int) -> str:
-    """The name of a layer's choice in an NNI sample."""
+    """Return the name of a layer's choice in an NNI sample."""
     return f"layer_{layer}"
 
 
 def to_sample(layers: Iterable[int], budget: Budget) -> Sample:
-    """Layers as an NNI sample over the candidates: {'layer_0': 'propagate', 'layer_1': 'insert', ...}."""
+    """Return layers as an NNI sample over the candidates: {'layer_0': 'propagate', 'layer_1': 'insert'}."""
     chosen = set(layers)
     return {label(layer): INSERT if layer in chosen else PROPAGATE for layer in budget.allowed}
 
 
 def to_layers(sample: Sample, budget: Budget) -> PromptLayers:
-    """An NNI sample as layers."""
+    """Return an NNI sample as layers."""
     return PromptLayers.of((i for i in budget.allowed if sample[label(i)] == INSERT), budget.total)
 
 
@@ -107,11 +107,11 @@ class PromptLayerSpace(ModelSpace, PromptedModel):  # type: ignore[misc]
 
     @property
     def budget(self) -> Budget:
-        """Which subsets of layers are valid."""
+        """Say which subsets of layers are valid."""
         return self.layer_budget.budget
 
     def leaf_mutables(self, is_leaf: Callable[[Mutable], bool]) -> Iterator[LabeledMutable]:
-        """The budget first, so that it fills in the choices; the backbone holds none and is not searched."""
+        """Yield the budget first, so that it fills in the choices; the backbone holds none."""
         yield self.layer_budget
         for choice in self.choices:
             if isinstance(choice, Mutable):
@@ -121,7 +121,7 @@ class PromptLayerSpace(ModelSpace, PromptedModel):  # type: ignore[misc]
         return self.layer_budget.check_contains(sample)
 
     def freeze(self, sample: Sample) -> PromptedModel:
-        """The discrete model of a sample, freshly initialised.
+        """Make the discrete model of a sample, freshly initialised.
 
         Raises:
             SampleValidationError: if the sample does not satisfy the budget.

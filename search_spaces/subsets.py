@@ -43,7 +43,7 @@ class LayerSubsets(ExecutableModelSpace):  # type: ignore[misc]
         return self.mutables.check_contains(sample)
 
     def freeze(self, sample: Sample) -> LayerSubsets:
-        """One subset, with the same evaluator.
+        """Return one subset, with the same evaluator.
 
         Raises:
             SampleValidationError: if the sample does not satisfy the budget.
@@ -55,7 +55,7 @@ class LayerSubsets(ExecutableModelSpace):  # type: ignore[misc]
         return frozen
 
     def executable_model(self) -> PromptLayers:
-        """The layers of a frozen subset."""
+        """Return the layers of a frozen subset."""
         assert self.sample is not None
         return to_layers(self.sample, self.budget)
 
@@ -81,10 +81,10 @@ class LayerSubsets(ExecutableModelSpace):  # type: ignore[misc]
 
 
 def budget_of(space: ExecutableModelSpace) -> Budget:
-    """The budget of any space of prompt layers."""
+    """Return the budget of any space of prompt layers."""
     return cast(LayerBudget, space.simplify()["layer_budget"]).budget
 
 
 def layers_of(model: ExecutableModelSpace) -> PromptLayers:
-    """The layers of a frozen model of any space of prompt layers."""
+    """Return the layers of a frozen model of any space of prompt layers."""
     return to_layers(model.sample, budget_of(model))

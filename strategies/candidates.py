@@ -48,9 +48,9 @@ class LayersEvaluator(Evaluator):  # type: ignore[misc]
         return self.evaluate(layers_of(model))
 
     def evaluate(self, layers: PromptLayers) -> float:
-        """The dev score.
+        """Train layers, and return their dev score.
 
-        A failure is told to NNI as an intermediate result that is not a number, with its reason, and raised.
+        A failure is reported to NNI as an intermediate result, not a number with its reason, and raised.
         """
         try:
             fit = self.score(layers)
@@ -123,7 +123,7 @@ class Candidates(Middleware):  # type: ignore[misc]
 
     def set_engine(self, engine: ExecutionEngine) -> None:
         super().set_engine(engine)
-        # before those of the strategy, so that the record is whole when it decides
+        # before those of the strategy, so that the record is complete when it decides
         engine.register_model_event_callback(ModelEventType.IntermediateMetric, self._on_metric)
         engine.register_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
@@ -204,7 +204,7 @@ class Candidates(Middleware):  # type: ignore[misc]
         self.engine.shutdown()
 
     def best(self) -> Candidate:
-        """The candidate of the highest dev score; of equal ones the lower layers.
+        """Return the candidate of the highest dev score; of equal ones the lower layers.
 
         Raises:
             TrialFailed: if none has a score.
@@ -217,7 +217,7 @@ class Candidates(Middleware):  # type: ignore[misc]
 
 
 def name_of(layers: Layers) -> str:
-    """A subset as a folder's name: 1+4."""
+    """Return a subset as a folder's name: 1+4."""
     return "+".join(map(str, layers))
 
 
@@ -261,7 +261,7 @@ def explore(
 
 
 def _read(record: Path | None) -> dict[Layers, Candidate]:
-    """The record of an earlier session; a line that was cut off while it was written is dropped."""
+    """Read the record of an earlier session; a line that was cut off while it was written is dropped."""
     if record is None or not record.exists():
         return {}
     complete = record.read_text(encoding="utf-8").split("\n")[:-1]

@@ -17,12 +17,12 @@ Distance = Callable[[Output, Output], Tensor]
 
 
 def mse(clean: Output, pruned: Output) -> Tensor:
-    """Mean squared difference of the head's input [B, H]. Source: ours."""
+    """Return the mean squared difference of the head's input [B, H]. Source: ours."""
     return functional.mse_loss(pruned.features, clean.features)
 
 
 def kl(clean: Output, pruned: Output) -> Tensor:
-    """KL(clean || pruned) of the class probabilities [B, C], mean over the batch. Source: ours."""
+    """Return KL(clean || pruned) of the class probabilities [B, C], mean over the batch. Source: ours."""
     return functional.kl_div(
         pruned.logits.log_softmax(-1), clean.logits.log_softmax(-1), log_target=True, reduction="batchmean"
     )
@@ -34,7 +34,7 @@ DISTANCES: dict[str, Distance] = {"mse": mse, "kl": kl}
 def consistent_loss(
     model: PromptedModel, batch: Batch, weight: float, distance: Distance, mask: Mapping[int, float]
 ) -> Tensor:
-    """Cross-entropy of the clean pass plus `weight` times its distance to a pass with gates fixed by `mask`.
+    """Add `weight` times the distance to a pass with gates fixed by `mask` to a clean pass's cross-entropy.
 
     Both passes start from one encoding of the layers below the first candidate; weight 0 saves the second.
     """
@@ -48,7 +48,7 @@ def consistent_loss(
 
 
 def pruned_layers(layers: Sequence[int], probability: float, generator: torch.Generator) -> dict[int, float]:
-    """Which gates to set to 0: each with `probability`, but never all of them.
+    """Draw the gates to set to 0: each with `probability`, but never all of them.
 
     Source: the paper prunes random prompts; the distribution is ours.
     """

@@ -36,11 +36,11 @@ class SoftmaxLayer(DifferentiableMixedLayer):  # type: ignore[misc]
 
     @property
     def gated(self) -> SoftmaxLayer:
-        """Itself: what the search and the derivation see of a layer."""
+        """Return itself: what the search and the derivation see of a layer."""
         return self
 
     def gate(self) -> Tensor:
-        """softmax(alpha)[insert], shape [1]."""
+        """Return softmax(alpha)[insert], shape [1]."""
         gate: Tensor = self._arch_alpha.softmax(-1)[1:]
         return gate
 
@@ -62,7 +62,7 @@ class SoftmaxLayer(DifferentiableMixedLayer):  # type: ignore[misc]
         mutate_kwargs: dict[str, Any],
         softmax: Callable[[], nn.Module],
     ) -> SoftmaxLayer | None:
-        """NNI's mutation hook, once it is told the softmax."""
+        """Replace a layer's choice: NNI's mutation hook, once it has the softmax."""
         return cls(module, softmax()) if is_layer_choice(module) else None
 
 
@@ -78,7 +78,7 @@ class Darts(GateSearch):
         return nn.Softmax(-1)
 
     def default_mutation_hooks(self) -> list[Any]:
-        """Softmax gates in the place of the layers' choices."""
+        """Put softmax gates in the place of the layers' choices."""
         return [partial(SoftmaxLayer.replace, softmax=self.new_softmax)]
 
 
@@ -96,7 +96,7 @@ class GumbelDarts(Darts):
         return softmax
 
     def configure_oneshot_module(self, training_module: Any) -> GumbelDartsModule:
-        """The search steps around the evaluator's recipe."""
+        """Put the search steps around the evaluator's recipe."""
         return GumbelDartsModule(training_module, self)
 
 

@@ -44,13 +44,13 @@ class DerivationOptions:
 
 
 def top_k(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
-    """The K layers of the highest gates. Source: SPT (arXiv 2310.20127)."""
+    """Return the K layers of the highest gates. Source: SPT (arXiv 2310.20127)."""
     gates = gate_values(model)
     return Derived(budget.top(gates), gates, 0)
 
 
 def threshold(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
-    """The layers whose gate passes the threshold: at most K, the highest ones, and at least the highest.
+    """Return the layers whose gate passes the threshold: at most K, the highest, and at least one.
 
     For a budget that allows fewer than K layers. Source: ours.
     """
@@ -61,7 +61,7 @@ def threshold(model: PromptedModel, budget: Budget, score: Score, options: Deriv
 
 
 def ablation(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
-    """The K layers of the highest S(M) - S(M without i) + S(only i), S being the dev score.
+    """Return the K layers of the highest S(M) - S(M without i) + S(only i), S being the dev score.
 
     2 * candidates + 1 evaluations. Source: ALoRA's importance score (arXiv 2403.16187, Eq. 5), which
     replaces gate values because they rank layers poorly.
@@ -78,7 +78,7 @@ def ablation(model: PromptedModel, budget: Budget, score: Score, options: Deriva
 
 
 def pruned(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:
-    """The subset whose discrete model inside the hyper-network scores best on dev.
+    """Return the subset whose discrete model inside the hyper-network scores best on dev.
 
     All subsets are scored where the limit allows it; else regularised evolution chooses which. A layer's
     score is the mean over the scored subsets that hold it, and over all of them for a layer that none holds.
@@ -104,7 +104,7 @@ def pruned(model: PromptedModel, budget: Budget, score: Score, options: Derivati
 
 
 def most_evaluations(name: str, budget: Budget, options: DerivationOptions) -> int:
-    """How often a rule may score dev."""
+    """Say how often a rule may score dev."""
     if name == "ablation":
         return 2 * len(budget.allowed) + 1
     return min(len(budget), options.evaluations) if name == "pruned" else 0

@@ -45,7 +45,7 @@ def new_evaluator(
     folder: Path,
     on_epoch: OnEpoch | None = None,
 ) -> Lightning:
-    """An evaluator that keeps its last finished epoch in `folder` and goes on from there.
+    """Make an evaluator that keeps its last finished epoch in `folder` and goes on from there.
 
     Make a new one for each model: NNI's sequential engine reuses an evaluator's trainer, and a trainer
     that has finished trains nothing more.

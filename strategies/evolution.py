@@ -37,7 +37,7 @@ class Evolution(RegularizedEvolution):  # type: ignore[misc]
         self.options = options
 
     def new_individual(self) -> ExecutableModelSpace:
-        """A subset that was not tried yet, mutated from the best of a tournament."""
+        """Mutate the best of a tournament into a subset that was not tried yet."""
         if not self._population:
             # the first ones still run elsewhere, or have failed
             return self.random()

@@ -10,7 +10,7 @@ from torch.optim import Adam, Optimizer
 
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.data.batches import Batch
-from spt.data.halves import halves
+from spt.data.halves import split_in_halves
 from spt.training.history import History
 from strategies.derivation import DERIVATIONS, DerivationOptions
 from strategies.evaluator import EvaluatorModule
@@ -48,23 +48,23 @@ class GateSearch(OneShot):
         self.record_every = record_every
 
     def configure_oneshot_module(self, training_module: Any) -> GateSearchModule:
-        """The search steps around the evaluator's recipe."""
+        """Put the search steps around the evaluator's recipe."""
         return GateSearchModule(training_module, self)
 
     def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Any) -> Any:
-        """The training data in two halves: one for generators and head, one for the gates."""
-        weights, gates = halves(train_dataloader_fn(), self.seed)
+        """Split the training data in two halves: one for generators and head, one for the gates."""
+        weights, gates = split_in_halves(train_dataloader_fn(), self.seed)
         return {"train": weights, "val": gates}
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """The derivations that fit the budget."""
+        """Return the derivations that fit the budget."""
         exactly = cast(PromptLayerSpace, self.supernet).budget.exactly
         return tuple(rule for rule in DERIVATIONS if rule != "threshold" or not exactly)
 
     @property
     def gates(self) -> dict[int, float]:
-        """The learned gate of each candidate layer, in [0, 1]."""
+        """Return the learned gate of each candidate layer, in [0, 1]."""
         return gate_values(cast(PromptLayerSpace, self.supernet))
 
 

@@ -32,19 +32,19 @@ class GatedLayer(BaseSuperNetModule):  # type: ignore[misc]
         return mixed
 
     def arch_parameters(self) -> Iterator[nn.Parameter]:
-        """The gate's logit."""
+        """Yield the gate's logit."""
         yield self.gated.alpha
 
     def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
-        """A gate mixes both choices; there is nothing to sample."""
+        """Sample nothing: a gate mixes both choices."""
         return {}
 
     def export(self, memo: dict[str, Any]) -> dict[str, Any]:
-        """The likelier choice of this layer alone; the strategy derives all layers together."""
+        """Return the likelier choice of this layer alone; the strategy derives all layers together."""
         return {self.label: INSERT if self.gated.gate().item() > 0.5 else PROPAGATE}
 
     def export_probs(self, memo: dict[str, Any]) -> dict[str, Any]:
-        """The gate as NNI logs it."""
+        """Return the gate as NNI logs it."""
         gate = self.gated.gate().item()
         return {self.label: {PROPAGATE: 1 - gate, INSERT: gate}}
 
@@ -56,19 +56,19 @@ class GatedLayer(BaseSuperNetModule):  # type: ignore[misc]
         memo: dict[str, Any],
         mutate_kwargs: dict[str, Any],
     ) -> GatedLayer | None:
-        """NNI's mutation hook: replaces the layer choices of a PromptLayerSpace."""
+        """Replace the layer choices of a PromptLayerSpace: NNI's mutation hook."""
         return cls(module) if is_layer_choice(module) else None
 
 
 def is_layer_choice(module: nn.Module) -> bool:
-    """Whether a module is a layer's choice as a PromptLayerSpace has it, not yet replaced."""
+    """Say whether a module is a layer's choice as a PromptLayerSpace has it, not yet replaced."""
     return type(module) is LayerChoice and set(cast(Any, module).names) == {PROPAGATE, INSERT}
 
 
 class Dropped(Propagate):
     """A candidate that a search has given up for good: its generator and its gate cost nothing any more.
 
-    The gated layer is kept, so that optimisers find the parameters they were made with.
+    The gated layer stays, so that optimisers find the parameters they were made with.
     """
 
     def __init__(self, layer: BaseSuperNetModule) -> None:
@@ -88,12 +88,12 @@ class Gated(Protocol):
     insert: InsertPrompt
 
     def gate(self) -> Tensor:
-        """The gate in [0, 1], shape [1]."""
+        """Return the gate in [0, 1], shape [1]."""
         ...
 
 
 def gated_layers(model: PromptedModel) -> dict[int, Gated]:
-    """The gate of each candidate layer that is not dropped."""
+    """Return the gate of each candidate layer that is not dropped."""
     return {
         i: cast(Any, choice).gated
         for i, choice in enumerate(model.choices)
@@ -102,7 +102,7 @@ def gated_layers(model: PromptedModel) -> dict[int, Gated]:
 
 
 def gate_values(model: PromptedModel) -> dict[int, float]:
-    """The learned gate of each candidate layer, in [0, 1]; 0 where it is dropped."""
+    """Return the learned gate of each candidate layer, in [0, 1]; 0 where it is dropped."""
     gates = {layer: gated.gate().item() for layer, gated in gated_layers(model).items()}
     return dict(sorted({**gates, **dict.fromkeys(dropped_layers(model), 0.0)}.items()))
 
@@ -114,7 +114,7 @@ def drop(model: PromptedModel, layers: Iterable[int]) -> None:
 
 
 def dropped_layers(model: PromptedModel) -> list[int]:
-    """The candidate layers that are given up, lowest first."""
+    """Return the candidate layers that are given up, lowest first."""
     return [i for i, choice in enumerate(model.choices) if isinstance(choice, Dropped)]
 
 

@@ -56,10 +56,10 @@ class Ledger:
 
     @property
     def flops(self) -> int:
-        """Operations spent so far."""
+        """Return the operations spent so far."""
         return sum(charge.flops for charge in self._charges.values())
 
     @property
     def steps(self) -> int:
-        """Optimiser steps taken so far."""
+        """Return the optimiser steps taken so far."""
         return sum(charge.steps for charge in self._charges.values())

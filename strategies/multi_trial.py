@@ -56,7 +56,7 @@ class Exhaustive(Strategy):  # type: ignore[misc]
 
 
 def check_exhaustive(budget: Budget, evaluations: int) -> None:
-    """Refuse a space that is too large to be tried whole.
+    """Refuse a space that is too large to try all of it.
 
     Raises:
         InputError: if it has more subsets than `evaluations`.

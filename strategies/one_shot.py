@@ -58,30 +58,30 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         self._derivation_counter = FlopCounter()
 
     def default_mutation_hooks(self) -> list[Any]:
-        """Gates in the place of the layers' choices."""
+        """Put gates in the place of the layers' choices."""
         return [GatedLayer.mutate]
 
     def configure_oneshot_module(self, training_module: Any) -> OneShotModule:
-        """The search steps around the evaluator's recipe."""
+        """Put the search steps around the evaluator's recipe."""
         return OneShotModule(training_module, self)
 
     def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Any) -> Any:
-        """All of the training data: no part of it is kept for gates."""
+        """Train on all of the training data: no part of it is for gates."""
         return {"train": train_dataloader_fn()}
 
     @cached_property
     def derived(self) -> Derived:
-        """The layers found, once the search has run."""
+        """Derive the layers, once the search has run."""
         with self._derivation_counter:
             return self.derive(self.derivation)
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """The derivations that fit the strategy and the budget."""
+        """Return the derivations that fit the strategy and the budget."""
         return (self.derivation,)
 
     def derive(self, rule: str) -> Derived:
-        """What a rule of DERIVATIONS finds in the trained hyper-network."""
+        """Derive layers from the trained hyper-network by a rule of DERIVATIONS."""
         module = cast(EvaluatorModule, self.oneshot_module.training_module)
         # Lightning leaves it on the CPU
         model = cast(PromptLayerSpace, self.supernet).to(self._trainer.strategy.root_device)
@@ -94,22 +94,22 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
 
     @property
     def gates(self) -> dict[int, float] | None:
-        """The learned gate of each candidate layer, in [0, 1]; None where none is learned."""
+        """Return the learned gate of each candidate layer, in [0, 1]; None where none is learned."""
         return None
 
     @property
     def seconds(self) -> float:
-        """Training time of the search, over all its sessions."""
+        """Return the training time of the search, over all its sessions."""
         return float(self._callback(Timer).time_elapsed())
 
     @property
     def training_flops(self) -> int:
-        """Operations of the search's training, over all its sessions, its dev scores included."""
+        """Return the operations of the search's training, over all its sessions, dev scores included."""
         return int(self._callback(CountFlops).total)
 
     @property
     def derivation_flops(self) -> int:
-        """Operations of the derivation's dev scores."""
+        """Return the operations of the derivation's dev scores."""
         return self._derivation_counter.total
 
     def _callback(self, kind: type[Any]) -> Any:
@@ -121,7 +121,7 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         return cast(RawFormatModelSpace, self._mutated_model_space).evaluator.trainer
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
-        """The one model of the derived layers."""
+        """Yield the one model of the derived layers."""
         budget = cast(PromptLayerSpace, self.supernet).budget
         yield self.model_space.freeze(to_sample(self.derived.layers, budget))
 
@@ -138,7 +138,7 @@ class OneShotModule(DartsLightningModule):  # type: ignore[misc]
         self._max_step_flops = 0
 
     def arch_parameters(self) -> list[nn.Parameter]:
-        """The gates' logits, lowest layer first, so that a resumed optimiser finds its state."""
+        """Return the gates' logits, lowest layer first, so that a resumed optimiser finds its state."""
         return [logit for module in self.supernet_modules() for logit in module.arch_parameters()]
 
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> None:
@@ -154,16 +154,16 @@ class OneShotModule(DartsLightningModule):  # type: ignore[misc]
         self.untoggle_optimizer(optimizer)
 
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
-        """What generators and head minimise on their half of the data: the evaluator's loss."""
+        """Return what generators and head minimise on their data: the evaluator's loss."""
         loss: Tensor = self.training_module.training_step(batch, batch_idx)
         return loss
 
     def step_seed(self, batch_idx: int) -> int:
-        """A seed from the strategy's and the step's number alone: resuming repeats what it samples."""
+        """Return a seed from the strategy's and the step's number alone: resuming repeats what it samples."""
         return self.strategy.seed * 10_007 + int(self.current_epoch) * 1_000_003 + batch_idx
 
     def on_train_start(self) -> None:
-        """A search that had come to its limit before it was killed is not trained further."""
+        """Stop at once where the search had come to its limit before it was killed."""
         self._spent = self.strategy.training_flops
         self._stop_at_limit()
 

@@ -18,7 +18,7 @@ from strategies.options import OneShotRandomOptions
 class OneShotRandom(OneShot):
     """NNI strategy: each step trains the generators of one random subset, on all of the training data.
 
-    No gates are learned. The subset that scores best on dev inside the hyper-network is the one found: the
+    No gates are learned. The subset that scores best on dev inside the hyper-network is chosen: the
     derivation 'pruned'.
 
     Args:
@@ -37,7 +37,7 @@ class OneShotRandom(OneShot):
         super().__init__(options, "pruned", derivation_options, seed=seed, flops_limit=flops_limit)
 
     def configure_oneshot_module(self, training_module: Any) -> OneShotRandomModule:
-        """The search steps around the evaluator's recipe."""
+        """Put the search steps around the evaluator's recipe."""
         return OneShotRandomModule(training_module, self)
 
 
@@ -45,7 +45,7 @@ class OneShotRandomModule(OneShotModule):
     """A weight step of one subset."""
 
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The evaluator's loss with the prompts of a random subset alone."""
+        """Return the evaluator's loss with the prompts of a random subset alone."""
         model = cast(PromptLayerSpace, self.model)
         layers = model.budget.sample(RandomState(self.step_seed(batch_idx) % 2**32))
         with fixed_gates(model, gates_for(model, layers)):

@@ -61,7 +61,7 @@ class StrategyOptions(BaseModel):
     @field_validator("strategy", mode="before")
     @classmethod
     def _known(cls, name: Any) -> Any:
-        if name not in OPTIONS:
+        if not isinstance(name, str) or name not in OPTIONS:
             raise unknown("strategy", str(name), OPTIONS)
         return name
 
@@ -227,7 +227,9 @@ def chosen_strategy(options: Any) -> str:
     if isinstance(options, StrategyOptions):
         return options.strategy
     name = str(options.get("strategy", DEFAULT)) if isinstance(options, Mapping) else DEFAULT
-    return next(iter([name] if name in OPTIONS else get_close_matches(name, OPTIONS, n=1)), DEFAULT)
+    # a known name is the closest to itself
+    close = get_close_matches(name, OPTIONS, n=1)
+    return close[0] if close else DEFAULT
 
 
 Options = Annotated[

@@ -106,7 +106,7 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
         self._error: Exception | None = None
 
     def _slots(self) -> int:
-        """Candidates that the cluster as it is now can run at a time."""
+        """Count the candidates that the cluster as it is now can run at a time."""
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         wanted = {kind: amount for kind, amount in self.wanted.items() if amount}
         return sum(min(floor(node.get(kind, 0) / wanted[kind]) for kind in wanted) for node in nodes)
@@ -129,15 +129,15 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
                 running = list(self._running)
                 ended, _ = ray.wait(running, timeout=0) if running else ([], [])
                 for task in ended:
-                    # told first, so that no strategy sees a free slot and an open result at once
-                    self._tell(self._running[task], _outcome(task))
+                    # reported first, so that no strategy sees a free slot and an open result at once
+                    self._report(self._running[task], _outcome(task))
                     del self._running[task]
         except Exception as error:
             # a strategy that waits for its models would else wait for ever
             self._error = error
             self._interrupt()
 
-    def _tell(self, model: ExecutableModelSpace, outcome: Outcome) -> None:
+    def _report(self, model: ExecutableModelSpace, outcome: Outcome) -> None:
         for kind, value in outcome.reports:
             event = FinalMetricEvent if kind == "FINAL" else IntermediateMetricEvent
             self.dispatch_model_event(event(model, value))
@@ -145,16 +145,16 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
         self.dispatch_model_event(TrainingEndEvent(model, status))
 
     def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
-        """All models submitted, or those of a status."""
+        """Return all models submitted, or those of a status."""
         return [model for model in self._models if status is None or model.status == status]
 
     def idle_worker_available(self) -> bool:
-        """Whether a candidate submitted now would begin at once."""
+        """Say whether a candidate submitted now would begin at once."""
         self._check()
         return len(self._running) < self._slots()
 
     def budget_available(self) -> bool:
-        """Whether more models may be submitted."""
+        """Say whether more models may be submitted."""
         self._check()
         return not self._stopped.is_set() and (self.max_models is None or len(self._models) < self.max_models)
 
@@ -176,11 +176,11 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
             raise RuntimeError("The strategy's callback ended with an error.") from self._error
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: what has run is for a middleware to record."""
+        """Return nothing: what has run is for a middleware to record."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See `state_dict`."""
+        """Load nothing, as `state_dict` returns."""
 
 
 def _outcome(task: Any) -> Outcome:
@@ -194,5 +194,5 @@ def _outcome(task: Any) -> Outcome:
 
 
 def _failed(reason: str) -> Outcome:
-    """In the way that candidates report why they failed."""
+    """Report a failure in the way that candidates do."""
     return Outcome(reports=[("PERIODICAL", {"default": nan, "failure": reason})])

@@ -30,7 +30,7 @@ class SptDarts(GateSearch):
     options: SptDartsOptions
 
     def configure_oneshot_module(self, training_module: Any) -> SptDartsModule:
-        """The search steps around the evaluator's recipe."""
+        """Put the search steps around the evaluator's recipe."""
         return SptDartsModule(training_module, self)
 
 
@@ -45,7 +45,7 @@ class SptDartsModule(GateSearchModule):
         self._unchanged = 0
 
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy, and the distance to a pass with some gates pruned."""
+        """Return the cross-entropy, and the distance to a pass with some gates pruned."""
         options = self.strategy.options
         return consistent_loss(
             cast(PromptedModel, self.model),
@@ -56,7 +56,7 @@ class SptDartsModule(GateSearchModule):
         )
 
     def _mask(self, batch_idx: int) -> dict[int, float]:
-        """This step's pruned gates."""
+        """Draw the gates that this step prunes."""
         generator = torch.Generator().manual_seed(self.step_seed(batch_idx))
         return pruned_layers(
             list(gated_layers(self.model)), self.strategy.options.mask_probability, generator

@@ -9,8 +9,10 @@ from spt.data.batches import Batch, BucketedBatches, bucketed_loader
 from spt.data.splits import others, stratified
 
 
-def halves(loader: "DataLoader[Batch]", seed: int) -> tuple["DataLoader[Batch]", "DataLoader[Batch]"]:
-    """A loader of `make_loader` as two over disjoint halves of its examples, batched alike.
+def split_in_halves(
+    loader: "DataLoader[Batch]", seed: int
+) -> tuple["DataLoader[Batch]", "DataLoader[Batch]"]:
+    """Split a loader of `make_loader` into two over disjoint halves of its examples, batched alike.
 
     They are stratified by label; of an odd number the first has one more. Each shuffles on its own.
     """

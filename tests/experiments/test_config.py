@@ -250,6 +250,13 @@ def test_all_errors_of_a_search_are_found_though_its_strategy_is_unknown() -> No
     assert "search.epochs: the strategy evolution does not read it" in lines[3]
 
 
+@pytest.mark.parametrize("name", [None, 3, ["random"], {"a": 1}], ids=str)
+def test_a_strategy_that_is_no_name_is_refused(name: Any, tmp_path: Path) -> None:
+    assert "search.strategy: Unknown strategy" in refusal({"search": {"strategy": name}})[1]
+    with pytest.raises(InputError, match=r"search\.strategy: Unknown strategy"):
+        load_config(write(tmp_path, "search: {epochs: 3}\n"), {"search.strategy": name})
+
+
 def test_an_option_beside_or_over_the_strategy_must_be_one_that_it_reads(tmp_path: Path) -> None:
     path = write(tmp_path, "search: {strategy: random}\n")
     for place in ({"search.epochs": 3}, {"search.strategy": "random", "search.epochs": 3}):

@@ -11,7 +11,7 @@ from lightning_fabric.utilities import move_data_to_device
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from spt.data.batches import BucketedBatches, collate, make_loader, to_device
-from spt.data.halves import halves
+from spt.data.halves import split_in_halves
 from spt.start import Start
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=300)
@@ -131,7 +131,7 @@ def test_lightning_can_set_the_epoch():
 
 @given(st.integers(4, 80), st.integers(0, 50))
 def test_halves_are_disjoint_complete_and_stratified(number, seed):
-    first, second = halves(make_loader(examples([3] * number), TOKENIZER, 4, seed=0), seed)
+    first, second = split_in_halves(make_loader(examples([3] * number), TOKENIZER, 4, seed=0), seed)
     rows = [torch.cat([batch["rows"] for batch in half]).tolist() for half in (first, second)]
     assert sorted(rows[0] + rows[1]) == list(range(number))
     assert 0 <= len(rows[0]) - len(rows[1]) <= 1
@@ -140,9 +140,9 @@ def test_halves_are_disjoint_complete_and_stratified(number, seed):
 
 def test_halves_depend_on_the_seed_and_shuffle_apart():
     loader = make_loader(examples([3] * 40), TOKENIZER, 4, seed=0)
-    rows = [{example["row"] for example in halves(loader, seed)[0].dataset} for seed in (0, 0, 1)]
+    rows = [{example["row"] for example in split_in_halves(loader, seed)[0].dataset} for seed in (0, 0, 1)]
     assert rows[0] == rows[1] != rows[2]
-    first, second = halves(loader, 0)
+    first, second = split_in_halves(loader, 0)
     assert list(first.batch_sampler) != list(second.batch_sampler)
 
 
