@@ -20,7 +20,7 @@ BY_HAND = "STANDALONE"
 
 
 def parameters() -> dict[str, Any]:
-    """What NNI's tuner chose for this trial, as dotted overrides; nothing when run by hand."""
+    """Return what NNI's tuner chose for this trial, as dotted overrides; nothing when run by hand."""
     if nni.get_trial_id() == BY_HAND:
         return {}
     if os.environ.get("NNI_PLATFORM") == "local":
@@ -29,7 +29,7 @@ def parameters() -> dict[str, Any]:
 
 
 def trial_folder(runs: Path, name: str) -> Path:
-    """RUNS/EXPERIMENT/TRIAL inside NNI, RUNS/NAME by hand."""
+    """Return RUNS/EXPERIMENT/TRIAL inside NNI, RUNS/NAME by hand."""
     if nni.get_trial_id() == BY_HAND:
         return runs / name
     return runs / str(nni.get_experiment_id()) / str(nni.get_trial_id())

@@ -39,7 +39,7 @@ def compare_experiment(
     reference: str | None = None,
     quiet: bool = False,
 ) -> int:
-    """`spt compare`: runs, files and, unless `quiet`, tables on the terminal; returns how many runs failed.
+    """Do `spt compare`: runs, files and, unless `quiet`, tables; returns how many runs failed.
 
     Args:
         path: of an nnictl file.
@@ -65,7 +65,7 @@ def compare_experiment(
 def compare_and_show(
     cells: Sequence[GridCell], folder: Path, title: str, command: str, quiet: bool, **options: Any
 ) -> int:
-    """`compare` with its progress and its tables on the terminal; returns how many runs failed."""
+    """Do `compare` with progress and tables on the terminal, unless `quiet`; returns how many runs failed."""
     with progress(len(cells), quiet) as on_done:
         comparison = compare(cells, folder, title, command, on_done=on_done, **options)
     if not quiet:

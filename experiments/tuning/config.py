@@ -98,7 +98,7 @@ class TuneConfig(BaseModel):
     @field_validator("run", mode="before")
     @classmethod
     def _from_file(cls, value: Any) -> Any:
-        """A path stands for the keys of that file."""
+        """Read the keys of a file where a path stands for them."""
         return run_tree(Path(value)) if isinstance(value, str) else value
 
     @field_validator("objectives")
@@ -165,7 +165,7 @@ class TuneConfig(BaseModel):
 
     @property
     def _strategies(self) -> list[dict[str, Any]]:
-        """The strategies that trials may have, where these are searched too, as parameters of a trial."""
+        """List the strategies that trials may have, where these are tuned too, as parameters of a trial."""
         strategy = self.distributions.get(STRATEGY)
         return [{STRATEGY: name} for name in _ends(strategy)] if strategy else [{}]
 
@@ -220,6 +220,6 @@ def _ends(distribution: BaseDistribution) -> tuple[Any, ...]:
 
 
 def _reason(error: InputError) -> str:
-    """The problems alone, without the line that counts them."""
+    """Return the problems alone, without the line that counts them."""
     _, _, lines = str(error).partition("\n")
     return " ".join((lines or str(error)).split())

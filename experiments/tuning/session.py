@@ -92,7 +92,7 @@ def tune(
 @contextmanager
 def _claimed(folder: Path, config: TuneConfig, resume: bool) -> Iterator[None]:
     """Hold the folder against other drivers, and check that it is of this study."""
-    _check_folder(folder, config, resume)
+    check_folder(folder, config, resume)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         held = FileLock(folder / ".lock", timeout=0).acquire()
@@ -104,7 +104,12 @@ def _claimed(folder: Path, config: TuneConfig, resume: bool) -> Iterator[None]:
         yield
 
 
-def _check_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
+def check_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
+    """Refuse a folder that does not hold what is asked for: a study of this configuration, or none.
+
+    Raises:
+        InputError: naming the keys that differ, or saying whether --resume must be given.
+    """
     path = folder / "tune.yml"
     if not path.exists():
         if resume:

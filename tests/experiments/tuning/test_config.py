@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import yaml
 
+from experiments.tuning import session
 from experiments.tuning.config import TuneConfig, load_tune_config
 from spt.errors import InputError
 from strategies.options import RandomOptions
@@ -12,6 +13,7 @@ SPACE = {"search.consistency": {"_type": "uniform", "_value": [0.0, 1.0]}}
 
 
 def load(folder: Path, **keys: Any) -> TuneConfig:
+    folder.mkdir(exist_ok=True)
     path = folder / "tune.yml"
     path.write_text(yaml.safe_dump({"searchSpace": SPACE, **keys}), encoding="utf-8")
     return load_tune_config(path)
@@ -87,6 +89,17 @@ def test_the_objective_is_the_metric_of_the_task(tmp_path: Path) -> None:
             load(tmp_path, objectives=["dev_accuracy"], run={"task": task})
     with pytest.raises(InputError, match="dev_metric and dev_accuracy, which are the same"):
         load(tmp_path, objectives=["dev_metric", "dev_accuracy"], asha=None)
+
+
+def test_a_study_of_a_version_with_fewer_options_goes_on(tmp_path: Path) -> None:
+    config = load(tmp_path, trials=3)
+    stored = config.model_dump(mode="json", by_alias=True)
+    del stored["max_failures"], stored["run"]["search"]["shrink"], stored["run"]["cache_gb"]
+    (tmp_path / "tune.yml").write_text(yaml.safe_dump(stored), encoding="utf-8")
+    session.check_folder(tmp_path, config, resume=True)
+    session.check_folder(tmp_path, load(tmp_path / "more", trials=9), resume=True)
+    with pytest.raises(InputError, match=r"another configuration \(different: seed\).*trials may change"):
+        session.check_folder(tmp_path, load(tmp_path / "more", seed=5), resume=True)
 
 
 def test_the_test_split_is_no_objective(tmp_path: Path) -> None:
