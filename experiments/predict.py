@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from spt.data.values import is_utf8
 from spt.devices import best_device
 from spt.errors import InputError
 from spt.serving.classifier import Prediction, PromptClassifier
@@ -58,10 +59,12 @@ def read_rows(lines: Iterable[bytes], pairs: bool) -> Iterator[Row]:
         where = f"Line {number}"
         line = _decoded(raw, where)
         if number == 1:
-            as_json = _is_json_row(line)
+            as_json = _is_json_row(line, where)
         row = _from_json(line, pairs, where) if as_json else _from_text(line, pairs, where)
         if not all(text.strip() for text in row):
             raise InputError(f"{where}: the text is empty. Give each line a text.")
+        if not all(map(is_utf8, row)):
+            raise InputError(f"{where}: the text holds half of a surrogate pair. Mend or remove the line.")
         yield row
 
 
@@ -72,18 +75,28 @@ def _decoded(raw: bytes, where: str) -> str:
         raise InputError(f"{where}: not UTF-8 ({error}). Convert the input to UTF-8.") from error
 
 
-def _is_json_row(line: str) -> bool:
+def _is_json_row(line: str, where: str) -> bool:
     try:
-        row = json.loads(line)
-    except ValueError:
+        row = _parsed(line, where)
+    except json.JSONDecodeError:
         return False
     return isinstance(row, dict) and "text" in row
 
 
+def _parsed(line: str, where: str) -> Any:
+    try:
+        # no number is needed, and Python refuses to read very long ones as whole ones
+        return json.loads(line, parse_int=float)
+    except RecursionError:
+        raise InputError(
+            f"{where}: nested too deeply. Give one text a line, or a JSON object with it."
+        ) from None
+
+
 def _from_json(line: str, pairs: bool, where: str) -> Row:
     try:
-        row: Any = json.loads(line)
-    except ValueError as error:
+        row = _parsed(line, where)
+    except json.JSONDecodeError as error:
         raise InputError(f"{where}: not JSON ({error}), but the first line is.") from error
     keys = ("text", "text_pair") if pairs else ("text",)
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in keys):

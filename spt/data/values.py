@@ -73,6 +73,17 @@ def as_list(values: Any, what: str) -> list[Any]:
     return list(values)
 
 
+def is_utf8(text: str) -> bool:
+    """Say whether a text can be written as UTF-8, which half of a surrogate pair cannot."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def rows_shown(rows: Sequence[int]) -> str:
     """Return rows counted from 1, without the header, as a phrase."""
     numbers = some(str(row + 1) for row in rows)
@@ -140,13 +151,7 @@ def _is_too_long(value: Any) -> bool:
 
 
 def _is_broken(value: Any) -> bool:
-    if not isinstance(value, str) or value.isascii():
-        return False
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False
+    return isinstance(value, str) and not is_utf8(value)
 
 
 def _class_name(value: str | float) -> str:

@@ -237,7 +237,7 @@ def test_rows_are_read_as_they_come() -> None:
 
 def test_pairs_are_read_from_tabs_and_from_json() -> None:
     assert list(read_rows([b"\xef\xbb\xbfa b\tc\r\n"], pairs=True)) == [("a b", "c")]
-    given = [b'{"text": "a b", "text_pair": "c", "label": 1}']
+    given = [b'{"text": "a b", "text_pair": "c", "label": ' + b"1" * 5000 + b"}"]
     assert list(read_rows(given, pairs=True)) == [("a b", "c")]
 
 
@@ -251,6 +251,16 @@ def test_pairs_are_read_from_tabs_and_from_json() -> None:
         ([b'{"text": "a"}'], True, "'text_pair'"),
         ([b'{"text": "a", "text_pair": "b"}'], False, "one text a row"),
         ([b'{"text": 3}'], False, "must be a JSON object"),
+        ([b'{"text": "a"}', b'{"text": NaN}'], False, "Line 2: must be a JSON object"),
+        ([b'{"text": "a"}', b'{"text": null}'], False, "Line 2: must be a JSON object"),
+        (
+            [b'{"text": "a"}', b'{"text": "\\ud83d"}'],
+            False,
+            "Line 2: the text holds half of a surrogate pair",
+        ),
+        ([b'{"text": "\\ud83d"}'], False, "Line 1: the text holds half of a surrogate pair"),
+        ([b"[" * 100_000], False, "Line 1: nested too deeply"),
+        ([b'{"text": "a"}', b'{"text": ' + b"[" * 100_000], False, "Line 2: nested too deeply"),
     ],
 )
 def test_unreadable_lines_are_named(lines: list[bytes], pairs: bool, said: str) -> None:

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -271,6 +273,38 @@ def test_no_texts_give_no_answers(made: PromptClassifier) -> None:
     assert made.predict([]) == []
 
 
+@pytest.mark.parametrize("kind", [np.array, pd.Series, tuple, iter], ids=lambda kind: kind.__name__)
+def test_arrays_and_series_are_answered_like_lists(kind: Any, made: PromptClassifier) -> None:
+    assert made.predict(kind(TEXTS)) == made.predict(TEXTS)
+    assert made.predict(kind([])) == []
+
+
+def test_one_text_gets_one_answer(made: PromptClassifier) -> None:
+    assert made.predict("great film") == made.predict(["great film"])
+
+
+def test_spaces_around_a_text_change_no_answer(made: PromptClassifier) -> None:
+    assert made.predict([f" \n{text}\t " for text in TEXTS]) == made.predict(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (None, "is of type NoneType"),
+        (3.5, "is of type float"),
+        ({"text": "great"}, "is of type dict"),
+        (["great", None, float("nan"), pd.NA], "is empty in 3 rows: 2, 3, 4"),
+        (["great", 5, b"x"], "type int, a value of type bytes in 2 rows: 2, 3"),
+        (pd.Series([1.0, 2.0]), "type float in 2 rows: 1, 2"),
+        (["great", "  "], "is empty in row 2"),
+    ],
+    ids=str,
+)
+def test_what_is_no_text_is_refused_by_row(texts: Any, message: str, made: PromptClassifier) -> None:
+    with pytest.raises(InputError, match=message):
+        made.predict(texts)
+
+
 def test_pairs_are_read_and_their_order_counts(home: Path) -> None:
     made = new_classifier(home)
     task = made.spec.task.model_dump(exclude={"template", "causal_template", "name"})
@@ -278,7 +312,7 @@ def test_pairs_are_read_and_their_order_counts(home: Path) -> None:
     pairs = replace(made, spec=spec)
     firsts, seconds = TEXTS, list(reversed(TEXTS))
     answers, swapped = pairs.predict(firsts, seconds), pairs.predict(seconds, firsts)
-    alike = pairs.predict(firsts[:1], seconds[:1])
+    alike = pairs.predict(firsts[0], seconds[0])
     assert alike[0].probability == pytest.approx(answers[0].probability, abs=1e-5)
     assert [a.probability for a in answers] != pytest.approx([b.probability for b in swapped], abs=1e-4)
     with pytest.raises(InputError, match="needs two texts a row"):
@@ -287,6 +321,8 @@ def test_pairs_are_read_and_their_order_counts(home: Path) -> None:
         pairs.predict(firsts, seconds[:1])
     with pytest.raises(InputError, match="needs one text a row"):
         made.predict(firsts, seconds)
+    with pytest.raises(InputError, match="list of second texts is empty in row 2"):
+        pairs.predict(firsts[:2], ["a", None])
 
 
 def test_predict_is_the_evaluations_answer(made: PromptClassifier) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from spt.errors import InputError
@@ -77,6 +79,20 @@ def test_saved_prompts_vote_over_one_backbone(members: list[PromptClassifier], t
     ensemble = PromptEnsemble.from_pretrained(folders)
     assert len({id(member.model.backbone) for member in ensemble.classifiers}) == 1
     assert ensemble.predict(TEXTS) == PromptEnsemble(members).predict(TEXTS)
+
+
+def test_one_text_an_array_and_a_series_get_votes(members: list[PromptClassifier]) -> None:
+    ensemble = PromptEnsemble(members)
+    answers = ensemble.predict(TEXTS)
+    assert ensemble.predict(pd.Series(TEXTS)) == ensemble.predict(np.array(TEXTS)) == answers
+    assert len(ensemble.predict(TEXTS[0])) == 1
+
+
+def test_what_is_no_text_is_refused_by_its_row(members: list[PromptClassifier]) -> None:
+    with pytest.raises(InputError, match="list of texts is empty in 2 rows: 2, 3"):
+        PromptEnsemble(members).predict(["great", None, float("nan")])
+    with pytest.raises(InputError, match="needs one text a row, but got 2 texts and 1 second texts"):
+        PromptEnsemble(members).predict(["great", "dull"], pd.Series(["plot"]))
 
 
 def test_no_text_no_vote(members: list[PromptClassifier]) -> None:

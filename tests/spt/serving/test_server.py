@@ -122,3 +122,32 @@ def test_what_cannot_be_served_is_refused(classifiers: dict[str, PromptClassifie
     next(other.model.backbone.parameters()).data.mul_(1.5)
     with pytest.raises(InputError, match="other were trained on another backbone than 'early'"):
         PromptServer({"early": classifiers["early"], "other": other})
+
+
+def test_what_is_no_request_or_no_text_is_refused_by_its_row(
+    classifiers: dict[str, PromptClassifier],
+) -> None:
+    server = PromptServer(classifiers)
+    good = [Request("early", "great"), Request("late", "dull")]
+    for bad, message in [
+        (None, "texts is empty in row 3"),
+        (float("nan"), "texts is empty in row 3"),
+        (5, "holds a value of type int in row 3"),
+        (["a"], "holds a value of type list in row 3"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            server.predict([*good, Request("late", bad)])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="second texts is empty in row 3"):
+        server.predict([*good, Request("late", "great", " ")])
+    with pytest.raises(InputError, match="something else in 2 rows: 1, 2"):
+        server.predict(["great", "dull"])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="is of type NoneType"):
+        server.predict(None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="Unknown task of the server 'None'"):
+        server.predict([Request(None, "great")])  # type: ignore[arg-type]
+
+
+def test_spaces_around_a_requests_text_change_no_answer(classifiers: dict[str, PromptClassifier]) -> None:
+    server = PromptServer(classifiers)
+    spaced = [Request(request.task, f"  {request.text}\n") for request in mixed(["early", "late"])]
+    assert server.predict(spaced) == server.predict(mixed(["early", "late"]))
