@@ -12,18 +12,21 @@ from experiments.run.folder import RunFolder, numbers_of, same_numbers, stored_c
 from spt.errors import InputError
 from tests.support.runs import tiny_config
 
+# of the strategies, those that train candidates have an engine
+RANDOM = {"strategy": "random"}
 FREE: list[dict[str, Any]] = [
     {"name": "other"},
     {"threads": 2},
     {"cache": "auto"},
     {"cache_gb": 1.5},
-    {"search": {"engine": {"kind": "ray", "cpus": 2}}},
+    {"search": {**RANDOM, "engine": {"kind": "ray", "cpus": 2}}},
 ]
 
 
 @pytest.mark.parametrize("change", FREE, ids=str)
 def test_what_does_not_change_the_numbers_may_change(change: dict[str, Any], tmp_path: Path) -> None:
-    before, now = tiny_config(tmp_path), tiny_config(tmp_path, **change)
+    before = tiny_config(tmp_path, search=RANDOM)
+    now = tiny_config(tmp_path, **{"search": RANDOM, **change})
     assert before != now
     assert same_numbers(before, now)
     assert numbers_of(before) == numbers_of(now)
