@@ -121,14 +121,14 @@ def tuning(
 
 
 def end(failed: int, what: str) -> None:
-    """Exit code 1 if anything failed."""
+    """Exit with code 1 if anything failed."""
     if failed:
         print(f"{failed} {what} failed; the same command tries them again.")
         raise typer.Exit(1)
 
 
 def say_layers(name: str, outcome: "RunOutcome") -> None:
-    """One line as a search ends."""
+    """Print one line as a search ends."""
     outcome_text = (
         f"failed: {outcome.failure}" if outcome.metrics is None else f"layers {outcome.metrics['layers']}"
     )
@@ -143,7 +143,7 @@ def speed(
         str, typer.Option(help="Name of the JSON and the plot that are written into benchmarks/results.")
     ] = "speed",
 ) -> None:
-    """Cost of a step beside peft's methods: FLOPs, saved bytes, peak memory, time, latency, growth.
+    """Measure a step beside peft's methods: FLOPs, saved bytes, peak memory, time, latency, growth.
 
     Resumable part by part; delete the folder to measure again.
     """
@@ -163,7 +163,7 @@ def search_cost(
         str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
     ] = "search_cost",
 ) -> None:
-    """Cost and accuracy of whole runs: peft's PromptTuning, search with retraining, and two late layers."""
+    """Measure whole runs: peft's PromptTuning, search with retraining, and two late layers."""
     with measuring("Stopped; nothing is kept.", ("peft",)):
         from benchmarks.cost.search_cost import measure_search_cost
 
@@ -258,7 +258,7 @@ def neighbours(
 
 
 def say(name: str, outcome: "RunOutcome") -> None:
-    """One line as a run ends."""
+    """Print one line as a run ends."""
     from experiments.comparing.terminal import line
 
     print(line(name, outcome), flush=True)

@@ -36,12 +36,12 @@ class Module:
 
     @property
     def room(self) -> str:
-        """The top-level package."""
+        """Return the top-level package."""
         return self.name.split(".")[0]
 
     @property
     def unit(self) -> str:
-        """The part of the room that it belongs to: a folder with all below it, or a file beside them."""
+        """Return its part of the room: a folder with all below it, or a file beside the folders."""
         return ".".join(self.name.split(".")[:2])
 
 
@@ -95,7 +95,7 @@ def imported_modules(modules: Modules) -> dict[str, set[str]]:
 
 
 def _module_of(imported: str, modules: Modules) -> str:
-    """The module that a dotted name is, or is taken out of; nothing if it is of another library."""
+    """Return the module that a dotted name is, or is taken out of; nothing for another library's."""
     while imported and imported not in modules:
         imported = imported.rpartition(".")[0]
     return imported

@@ -65,7 +65,7 @@ def measure_neighbours(
 
 
 def readings(config: RunConfig, model: Path) -> list[tuple[Reading, Reading]]:
-    """Each vector of the prompt at the input, before training and after it."""
+    """Read each vector of the prompt at the input, before training and after it."""
     learned = PromptClassifier.from_pretrained(model)
     factory = new_factory(learned.spec, learned.model.backbone, learned.tokenizer, config.seed)
     started = replace(learned, model=factory.model(learned.architecture))
@@ -87,7 +87,7 @@ def _words(neighbours: Sequence[Neighbour]) -> dict[str, float]:
 
 
 def _summary(pairs: Sequence[tuple[Reading, Reading]]) -> dict[str, float]:
-    """Mean cosines with the nearest word, and the share of vectors that training left at theirs."""
+    """Return mean cosines with the nearest word, and the share of vectors that training left at theirs."""
     return {
         "cosine_before": fmean(before.words[0].cosine for before, _ in pairs),
         "cosine_after": fmean(after.words[0].cosine for _, after in pairs),

@@ -46,17 +46,17 @@ def save(name: str, content: Mapping[str, Any]) -> Path:
 
 
 def load(name: str) -> dict[str, Any]:
-    """What benchmarks/results/<name>.json holds."""
+    """Read benchmarks/results/<name>.json."""
     content: dict[str, Any] = json.loads(path_of(name).read_text(encoding="utf-8"))
     return content
 
 
 def path_of(name: str) -> Path:
-    """benchmarks/results/<name>.json."""
+    """Return the path of benchmarks/results/<name>.json."""
     return RESULTS / f"{name}.json"
 
 
 def mean_and_spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean and sample standard deviation; the latter 0 for a single value."""
+    """Return mean and sample standard deviation; the latter is 0 for a single value."""
     measured = spread(values)
     return {"mean": measured.mean, "sd": measured.sd or 0.0, "n": measured.n}

@@ -41,16 +41,16 @@ class Clock(Callback):  # type: ignore[misc]
     """Tune's own wall time, from its start to the end of the last trial."""
 
     def setup(self, *arguments: Any, **info: Any) -> None:
-        """Tune starts."""
+        """Note when Tune starts."""
         self.began = time.monotonic()
 
     def on_experiment_end(self, trials: Any, **info: Any) -> None:
-        """Tune ends."""
+        """Note how long Tune took."""
         self.seconds = time.monotonic() - self.began
 
 
 def few_shot(task: str, seed: int, data_folder: Path | None) -> RunConfig:
-    """A run on 16 rows a class.
+    """Return the configuration of a run on 16 rows a class.
 
     Args:
         task: trec or sst2.
@@ -115,7 +115,7 @@ def measure_tuning(
 
 
 def read_or_make(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What was written into a JSON file before, or is made now."""
+    """Read a JSON file that was written before, or make its content and write it."""
     if path.exists():
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return stored
@@ -126,7 +126,7 @@ def read_or_make(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, An
 
 
 def measure_overhead(folder: Path) -> dict[str, Any]:
-    """Ten trials on two slots: Tune's wall time over half the sum of the trials' own seconds.
+    """Measure ten trials on two slots: Tune's wall time over half the sum of the trials' own seconds.
 
     A study that was stopped is begun anew: a part of one has no wall time.
     """
@@ -155,7 +155,7 @@ def measure_overhead(folder: Path) -> dict[str, Any]:
 
 
 def fresh(folder: Path) -> Path:
-    """A folder beside the ones of earlier attempts."""
+    """Return a folder beside the ones of earlier attempts."""
     attempt = 0
     while (folder / str(attempt)).exists():
         attempt += 1
@@ -163,14 +163,14 @@ def fresh(folder: Path) -> Path:
 
 
 def study(run: RunConfig, trials: int, **keys: Any) -> TuneConfig:
-    """The shipped search space over a run."""
+    """Return the shipped search space over a run."""
     shipped = load_tune_config(SHIPPED).model_dump(by_alias=True)
     changes = {"name": "study", "trials": trials, "concurrency": SLOTS, "seed": run.seed, "run": run, **keys}
     return TuneConfig.model_validate({**shipped, **changes})
 
 
 def tune_one(run: RunConfig, folder: Path, trials: int) -> dict[str, Any]:
-    """The best trial on dev of a study over a run: its values and what its run gave."""
+    """Tune a run; returns the values of the best trial on dev and what it gave."""
     tuned_study = tune(study(run, trials), folder, resume=(folder / "tune.yml").exists())
     best = best_trials(tuned_study)[0]
     states = [trial.state.name for trial in tuned_study.get_trials(deepcopy=False)]
@@ -182,7 +182,7 @@ def tune_one(run: RunConfig, folder: Path, trials: int) -> dict[str, Any]:
 
 
 def compared(run: RunConfig, outcome: RunOutcome, tuned: Mapping[str, Any]) -> dict[str, Any]:
-    """One line of the result."""
+    """Return one line of the result."""
     if (default := outcome.metrics) is None:
         raise TrialFailed(f"{run.name} with the default values: {outcome.failure}")
     return {

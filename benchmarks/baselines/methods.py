@@ -45,26 +45,26 @@ Make = Callable[[ModelFactory, int], PromptedModel]
 
 
 def full(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
-    """Full fine-tuning: every weight."""
+    """Train every weight: full fine-tuning."""
     factory.backbone.model.requires_grad_(True)
     return TunedBackbone(factory.backbone, factory.head())
 
 
 def bitfit(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
-    """BitFit (arXiv 2106.10199): the biases, of norms too."""
+    """Train the biases, of norms too: BitFit (arXiv 2106.10199)."""
     for name, parameter in factory.backbone.model.named_parameters():
         parameter.requires_grad_(name.endswith("bias"))
     return TunedBackbone(factory.backbone, factory.head())
 
 
 def lora(factory: ModelFactory, size: int) -> PromptedModel:
-    """LoRA (arXiv 2106.09685) of rank `size` on peft's choice of projections: queries and values."""
+    """Add LoRA (arXiv 2106.09685) of rank `size` to peft's choice of projections: queries and values."""
     inject_adapter_in_model(LoraConfig(r=size, lora_alpha=2 * size), factory.backbone.model)
     return TunedBackbone(factory.backbone, factory.head())
 
 
 def ia3(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
-    """(IA)^3 (arXiv 2205.05638): scales of keys, values and the feed-forward's inner states."""
+    """Scale keys, values and the feed-forward's inner states: (IA)^3 (arXiv 2205.05638)."""
     targets, inner = IA3_MODULES.get(_model_type(factory.backbone), (None, None))
     config = IA3Config(target_modules=targets, feedforward_modules=inner)
     inject_adapter_in_model(config, factory.backbone.model)
@@ -72,7 +72,7 @@ def ia3(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
 
 
 def adapters(factory: ModelFactory, size: int) -> PromptedModel:
-    """Bottleneck adapters of width `size` behind attention and feed-forward (arXiv 1902.00751)."""
+    """Put bottleneck adapters of width `size` behind attention and feed-forward (arXiv 1902.00751)."""
     backbone = factory.backbone
     names = OUTPUTS.get(_model_type(backbone))
     if names is None:
@@ -91,7 +91,7 @@ def adapters(factory: ModelFactory, size: int) -> PromptedModel:
 
 
 def prefix_tuning(factory: ModelFactory, size: int) -> PromptedModel:
-    """Prefix-Tuning (arXiv 2101.00190) without reparameterisation, `size` keys and values a layer."""
+    """Learn `size` keys and values a layer: Prefix-Tuning (arXiv 2101.00190), not reparameterised."""
     transformer = factory.backbone.transformer
     taken = [name for name in PAST if name in inspect.signature(transformer.forward).parameters]
     if not taken:
@@ -105,12 +105,12 @@ def prefix_tuning(factory: ModelFactory, size: int) -> PromptedModel:
 
 
 def p_tuning_mlp(factory: ModelFactory, size: int) -> PromptedModel:
-    """P-Tuning (arXiv 2103.10385): `size` vectors at the input, made by an MLP."""
+    """Learn `size` vectors at the input, made by an MLP: P-Tuning (arXiv 2103.10385)."""
     return _p_tuning(factory, size, "MLP")
 
 
 def p_tuning_lstm(factory: ModelFactory, size: int) -> PromptedModel:
-    """P-Tuning (arXiv 2103.10385): `size` vectors at the input, made by a two-way LSTM and an MLP."""
+    """Learn `size` vectors at the input, made by a two-way LSTM and an MLP: P-Tuning (arXiv 2103.10385)."""
     return _p_tuning(factory, size, "LSTM")
 
 
@@ -151,12 +151,12 @@ BASELINES = {
 
 
 def size_of(method: str, size: int | None) -> int:
-    """Of a baseline: its default for None, 0 where it has none."""
+    """Return a baseline's size: its default for None, 0 where it has none."""
     return size or BASELINES[method].size
 
 
 def baseline_model(method: str, factory: ModelFactory, size: int | None = None) -> PromptedModel:
-    """A model of a baseline, to be trained by `spt.training.fit` like any other.
+    """Make a baseline's model, to be trained by `spt.training.fit` like any other.
 
     Args:
         method: a name of BASELINES.

@@ -30,7 +30,7 @@ class TunedBackbone(PromptedModel):
 
     @property
     def first_prompt_layer(self) -> int:
-        """Every layer is in the graph."""
+        """Return 0: every layer is in the graph."""
         return 0
 
     def prefix(self, batch: Mapping[str, Any], start: Start | None = None) -> Start:
@@ -38,7 +38,7 @@ class TunedBackbone(PromptedModel):
         return start or Start(0, self.backbone.embed(batch))
 
     def train(self, mode: bool = True) -> Self:
-        """The backbone with it."""
+        """Set the mode of the backbone too."""
         super().train(mode)
         self.backbone.model.train(mode)
         return self
@@ -61,7 +61,7 @@ class PrefixedModel(TunedBackbone):
         self.argument = argument
 
     def forward(self, batch: Mapping[str, Any], start: Start | None = None) -> Output:
-        """As PromptedModel.forward."""
+        """Return the head's output, as PromptedModel.forward."""
         mask = batch["attention_mask"]
         # asked for by hand, because a PeftModel's own forward leaves token types out and knows one argument
         past: Any = self.wrapped.get_prompt(batch_size=len(mask))
@@ -92,7 +92,7 @@ class EncodedPrompt(nn.Module):
         self.register_buffer("indices", torch.arange(length), persistent=False)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """hidden [B, T, H] gives B only -> prompt [B, P, H]."""
+        """Return the prompt [B, P, H]; hidden [B, T, H] gives B only."""
         prompt: Tensor = self.encoder(self.indices[None])
         return prompt.expand(len(hidden), -1, -1)
 
@@ -108,6 +108,6 @@ class BottleneckAdapter(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., H] -> [..., H]."""
+        """Adapt states [..., H] -> [..., H]."""
         change: Tensor = self.up(self.down(x).relu())
         return x + change

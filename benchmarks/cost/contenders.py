@@ -53,7 +53,7 @@ class Shape:
     hidden: int = 768
 
     def backbone(self) -> BertConfig:
-        """A BERT of this shape. The embedding table is small: it takes no part in what is measured."""
+        """Return a BERT's configuration; its embedding table, which is not measured, is small."""
         config = BertConfig(
             vocab_size=VOCABULARY,
             hidden_size=self.hidden,
@@ -65,7 +65,7 @@ class Shape:
         return config
 
     def rows(self, device: torch.device) -> dict[str, Tensor]:
-        """A batch without padding."""
+        """Return a batch without padding."""
         ids = torch.randint(VOCABULARY, (self.batch, self.tokens), device=device)
         labels = torch.randint(CLASSES, (self.batch,), device=device)
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
@@ -84,7 +84,7 @@ Maker = Callable[[], Contender]
 
 
 def contenders(shape: Shape, device: torch.device) -> dict[str, Maker]:
-    """What makes each method, all on the same rows; ours share one backbone, made when first asked for."""
+    """Return what makes each method, all on the same rows; ours share one backbone, made when first used."""
     rows = shape.rows(device)
     backbone = cache(lambda: BertBackbone(BertModel(shape.backbone())).to(device))
     makers: dict[str, Maker] = {
@@ -105,7 +105,7 @@ def contenders(shape: Shape, device: torch.device) -> dict[str, Maker]:
 def prompted(
     shape: Shape, rows: Mapping[str, Tensor], device: torch.device, backbone: Callable[[], Any]
 ) -> dict[str, Maker]:
-    """Ours with fixed layers, with and without a cached prefix; compiled; and the ends of the spectrum."""
+    """Return ours with fixed layers: with a cached prefix or none, compiled, and the ends of the spectrum."""
 
     def train(name: str, layers: tuple[int, ...], cached: bool = False, **changes: Any) -> Contender:
         model = model_of(shape, backbone(), layers, **changes).to(device)
@@ -129,7 +129,7 @@ def prompted(
 
 
 def late_layers(total: int) -> tuple[int, ...]:
-    """Four layers of the upper two thirds: 4, 7, 9 and 11 of 12."""
+    """Return four layers of the upper two thirds: 4, 7, 9 and 11 of 12."""
     return (total // 3, 7 * total // 12, 3 * total // 4, total - 1)
 
 
@@ -141,7 +141,7 @@ def search(
     rows: Mapping[str, Any],
     device: torch.device,
 ) -> Contender:
-    """An average search step with every layer a candidate, at SPT-DARTS's defaults.
+    """Make an average search step with every layer a candidate, at SPT-DARTS's defaults.
 
     The clean and the pruned pass of a weight step, and a gate step every `gate_every` weight steps; masks
     are drawn anew. A measured step is a cycle of `CYCLE` of them, so that masks average out.
@@ -181,7 +181,7 @@ SEARCHES = {"search_step": SptDartsOptions().gate_every, "search_step_gates_ever
 
 
 def peft_configs(shape: Shape) -> dict[str, PeftConfig]:
-    """peft's methods at their own defaults, with our prompt length."""
+    """Return peft's methods at their own defaults, with our prompt length."""
     task, length = TaskType.SEQ_CLS, shape.prompt
     return {
         "peft_prompt_tuning": PromptTuningConfig(task_type=task, num_virtual_tokens=length),
@@ -195,20 +195,20 @@ def peft_configs(shape: Shape) -> dict[str, PeftConfig]:
 def peft_method(
     name: str, config: PeftConfig, shape: Shape, rows: Mapping[str, Tensor], device: torch.device
 ) -> Contender:
-    """A method of peft as its users train it, dropout included."""
+    """Make a method of peft as its users train it, dropout included."""
     model = get_peft_model(BertForSequenceClassification(shape.backbone()), config).to(device).train()
     return _supervised(name, model, rows)
 
 
 def prefix_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Contender:
-    """peft's keys and values in the baseline's model: peft hands them over by a name BERT may not have."""
+    """Make peft's Prefix-Tuning in the baseline's model: BERT may not have the name that peft uses."""
     factory = _factory(shape, BertBackbone(BertModel(shape.backbone())).to(device))
     model = baseline_model("prefix_tuning", factory, shape.prompt).to(device)
     return _training("peft_prefix_tuning", model, rows)
 
 
 def full_fine_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Contender:
-    """Every weight of the model trains."""
+    """Make the training of every weight."""
     model: nn.Module = BertForSequenceClassification(shape.backbone())
     model.to(device).train()
     return _supervised("full_fine_tuning", model, rows)
@@ -220,7 +220,7 @@ def _factory(shape: Shape, backbone: Any, **changes: Any) -> ModelFactory:
 
 
 def model_of(shape: Shape, backbone: Any, layers: Sequence[int], **changes: Any) -> PromptedModel:
-    """A prompted model with prompts at `layers`; `changes` go over the prompt's configuration."""
+    """Make a model with prompts at `layers`; `changes` go over the prompt's configuration."""
     return _factory(shape, backbone, **changes).model(PromptLayers.of(layers, shape.layers))
 
 
@@ -247,7 +247,7 @@ def _contender(name: str, model: nn.Module, loss: Callable[[], Tensor]) -> Conte
 
 
 def _frozen_forward(model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
-    """The floor: the backbone alone, without gradients."""
+    """Make the floor: the backbone alone, without gradients."""
 
     @torch.no_grad()
     def step() -> None:

@@ -39,7 +39,7 @@ COLOURS = {"late": "#1a5fb4", "input_prompt": "#c64600", "peft_prompt_tuning": "
 
 
 def growth(device: torch.device, repeats: int, shape: Shape = SHAPE) -> list[dict[str, Any]]:
-    """FLOPs, saved bytes and median seconds of a step for each value, everything else as in `shape`."""
+    """Measure a step's FLOPs, saved bytes and median seconds for each value, the rest as in `shape`."""
     records = []
     for varied, values in VALUES.items():
         for value in values:
@@ -61,7 +61,7 @@ def growth(device: torch.device, repeats: int, shape: Shape = SHAPE) -> list[dic
 
 
 def compared(shape: Shape, prompt_layers: int, device: torch.device) -> list[Contender]:
-    """Prompts in the first K layers of the upper half, an input prompt, and peft's."""
+    """Make prompts in the first K layers of the upper half, an input prompt, and peft's."""
     rows, unit = shape.rows(device), "peft_prompt_tuning"
     backbone = BertBackbone(BertModel(shape.backbone())).to(device)
     first = shape.layers // 2
@@ -85,7 +85,7 @@ def compared(shape: Shape, prompt_layers: int, device: torch.device) -> list[Con
 
 
 def chart(grown: Sequence[dict[str, Any]]) -> str:
-    """FLOPs and saved bytes over each varied value, as SVG text."""
+    """Draw FLOPs and saved bytes over each varied value, as SVG text."""
     with rc_context(STYLE):
         figure = Figure(figsize=(11, 5), layout="constrained")
         grid = figure.subplots(len(FIGURES), len(VALUES), sharey="row", squeeze=False)

@@ -17,7 +17,7 @@ Step = Callable[[], object]
 
 
 def saved_bytes(step: Step, parameters: Iterable[Tensor]) -> int:
-    """Bytes of all tensors that autograd keeps for the backward pass; parameters do not count.
+    """Count the bytes that autograd saves for the backward pass; parameters do not count.
 
     A storage that several operations keep counts once.
     """
@@ -36,7 +36,7 @@ def saved_bytes(step: Step, parameters: Iterable[Tensor]) -> int:
 
 
 def interleaved_seconds(steps: Mapping[str, Step], repeats: int) -> dict[str, float]:
-    """Median seconds of each step, taken in turn so that a slow moment of the machine hits all alike."""
+    """Time steps in turn, so that a slow moment of the machine hits all alike; returns median seconds."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()
@@ -51,13 +51,13 @@ def interleaved_seconds(steps: Mapping[str, Step], repeats: int) -> dict[str, fl
 
 
 def in_own_process(function: Callable[..., int], *arguments: object) -> int:
-    """What a function returns in a fresh process."""
+    """Call a function in a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def peak_bytes() -> int:
-    """The most memory this process has held so far: of the GPU where there is one, else of the machine."""
+    """Return the most memory this process has held: of the GPU where there is one, else of the machine."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status")
@@ -70,7 +70,7 @@ def peak_bytes() -> int:
 
 
 def matmul_rate(device: torch.device, size: int = 2048) -> float:
-    """Floating-point operations a second of a product of two square matrices, the best of five."""
+    """Return the operations a second of a product of two square matrices, the best of five."""
     a, b = torch.randn(2, size, size, device=device)
 
     def seconds() -> float:

@@ -58,14 +58,14 @@ class PeftPromptTuning(TunedBackbone):
         self.wrapped = get_peft_model(backbone.transformer, config)
 
     def forward(self, batch: Mapping[str, Any], start: Start | None = None) -> Output:
-        """As PromptedModel.forward."""
+        """Return the head's output, as PromptedModel.forward."""
         hidden = self.wrapped(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
         output: Output = self.head(hidden.last_hidden_state[:, self.length :], batch, EMPTY)
         return output
 
 
 def config_of(seed: int, overrides: list[str]) -> RunConfig:
-    """Of a run on TREC."""
+    """Return the configuration of a run on TREC."""
     return load_config(TREC_CONFIG, {"seed": seed, **parse_overrides(overrides)})
 
 
@@ -131,7 +131,7 @@ def measure_search_cost(train_size: int, epochs: int, repeats: int, seed: int, r
     trained: dict[str, Trained] = {}
 
     def fresh(name: str) -> None:
-        """In a folder of its own, with nothing cached before it."""
+        """Train in a new folder, with nothing cached before it."""
         with tempfile.TemporaryDirectory() as folder:
             trained[name] = trainings[name](Path(folder) / "run")
 

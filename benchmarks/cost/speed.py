@@ -87,7 +87,7 @@ def measure_speed(folder: Path, repeats: int, result: str, shape: Shape | None =
 
 
 def part(folder: Path, name: str, measured: Callable[[], Any]) -> Any:
-    """One part of the measurement: read back where the folder has it, else measured and kept."""
+    """Read one part of the measurement back where the folder has it, else measure and write it."""
     path = folder / f"{name}.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,12 +97,12 @@ def part(folder: Path, name: str, measured: Callable[[], Any]) -> Any:
 
 
 def names(shape: Shape) -> list[str]:
-    """Of all methods."""
+    """Return the names of all methods."""
     return list(contenders(shape, torch.device("cpu")))
 
 
 def peak(name: str, shape: Shape) -> int:
-    """Peak memory of two steps of a method; to be called in a process of its own."""
+    """Return the peak memory of two steps of a method; to be called in a process of its own."""
     method = contenders(shape, torch.device("cuda" if torch.cuda.is_available() else "cpu"))[name]()
     for _ in range(2):
         method.step()
@@ -110,7 +110,7 @@ def peak(name: str, shape: Shape) -> int:
 
 
 def counts(contender: Contender) -> dict[str, float]:
-    """Exact FLOPs of one step, and the bytes it saves; those of a cycle overwrite each other."""
+    """Count the exact FLOPs of one step, and the bytes it saves; those of a cycle overwrite each other."""
     if contender.name in SEARCHES:
         return {"flops": flops(contender.step) / CYCLE}
     saved = saved_bytes(contender.step, contender.parameters)
@@ -118,7 +118,7 @@ def counts(contender: Contender) -> dict[str, float]:
 
 
 def timings(shape: Shape, device: torch.device, repeats: int, threads: int) -> dict[str, Any]:
-    """Median seconds of each method's step and of inference, with so many threads."""
+    """Return the median seconds of each method's step and of inference, with so many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -136,7 +136,7 @@ def timings(shape: Shape, device: torch.device, repeats: int, threads: int) -> d
 
 
 def ratios(figures: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """A record a method: its figures, and each in units of UNIT's."""
+    """Return a record a method: its figures, and each in units of UNIT's."""
     unit = figures[UNIT]
     return [
         {"name": name, **{RATIOS[key]: value / unit[key] for key, value in figure.items()}, **figure}
@@ -145,7 +145,7 @@ def ratios(figures: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
 
 
 def latency(shape: Shape, device: torch.device, repeats: int) -> list[dict[str, Any]]:
-    """Seconds of answering a batch with prompts, and their ratio to the same without any."""
+    """Time answering a batch with prompts, and return the ratio to the same without any."""
     backbone = BertBackbone(BertModel(shape.backbone())).to(device)
     rows = shape.rows(device)
     layers: dict[str, Sequence[int]] = {
@@ -165,7 +165,7 @@ def latency(shape: Shape, device: torch.device, repeats: int) -> list[dict[str, 
 
 
 def generation(shape: Shape, device: torch.device, repeats: int) -> dict[str, float]:
-    """The share that making the prompts, forward and backward, has in a step of four late layers."""
+    """Return the share that making the prompts has, forward and backward, in a step of four late layers."""
     backbone = BertBackbone(BertModel(shape.backbone())).to(device)
     layers, rows = late_layers(shape.layers), shape.rows(device)
     model = model_of(shape, backbone, layers).to(device)

@@ -23,12 +23,12 @@ LAYERS = 6
 
 
 def name_of(layers: Layers, seed: int) -> str:
-    """A training's folder: 1+4-seed2."""
+    """Return a training's folder: 1+4-seed2."""
     return f"{'+'.join(map(str, layers))}-seed{seed}"
 
 
 def fixed(config: RunConfig, layers: Layers, seed: int) -> RunConfig:
-    """The config with prompts at `layers`, without a search."""
+    """Return the config with prompts at `layers`, without a search."""
     search = ManualOptions(manual_layers=layers, budget_flops=config.search.budget_flops)
     return config.model_copy(update={"search": search, "seed": seed})
 
@@ -64,7 +64,7 @@ def make_table(
 def write_table(
     path: Path, budget: Budget, seeds: Sequence[int], done: dict[str, RunOutcome], config: RunConfig
 ) -> None:
-    """One record a subset, its figures in the order of the seeds."""
+    """Write one record a subset, its figures in the order of the seeds."""
 
     def record(subset: Layers) -> dict[str, Any]:
         runs = [done[name_of(subset, seed)].metrics or {} for seed in seeds]

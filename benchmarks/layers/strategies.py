@@ -94,7 +94,7 @@ def measure_strategies(
 
 
 def _changes(variants: Path) -> dict[str, dict[str, Any]]:
-    """Variant -> dotted keys and values, from its file."""
+    """Read the dotted keys and values of each variant from their file."""
     try:
         return dict(yaml.safe_load(variants.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
@@ -111,7 +111,7 @@ def _configs(
     budget: float,
     k: int,
 ) -> dict[str, RunConfig]:
-    """variant/seed<n> -> what to run: the table's trainings, and a search as the variant sets it."""
+    """Return what to run as variant/seed<n>: the table's trainings, and a search as the variant sets it."""
     run = json.loads(path.read_text(encoding="utf-8"))["run"]
     # a default that has changed since the table was made is today's
     run["search"] = {"k": k, "budget_flops": budget}
@@ -126,7 +126,7 @@ def _configs(
 
 
 def _variant(name: str) -> str:
-    """variant/seed<n> -> variant."""
+    """Return the variant of variant/seed<n>."""
     return name.rsplit("/", 1)[0]
 
 
@@ -152,7 +152,7 @@ def _records(
     outcome: RunOutcome | None,
     derivations: Mapping[str, Any] | None,
 ) -> Iterator[Record]:
-    """A record of each choice of layers that one search gives."""
+    """Give a record of each choice of layers that one search gives."""
     if outcome is None:
         yield _looked_up(table, config)
     elif outcome.metrics is None:
@@ -162,7 +162,7 @@ def _records(
 
 
 def _looked_up(table: TruthTable, config: RunConfig) -> Record:
-    """A multi-trial strategy's choice: the dev accuracies that it sees are the table's."""
+    """Record a multi-trial strategy's choice: the dev accuracies that it sees are the table's."""
     search, seed = config.search, config.seed
     evaluations = search.evaluations if isinstance(search, MultiTrialOptions) else 1
     candidates = search_table(table, new_strategy(search, seed), seed, evaluations, search.budget_flops)
@@ -185,7 +185,7 @@ def _derived(
     search: Mapping[str, Any],
     derivations: Mapping[str, Any] | None,
 ) -> Iterator[Record]:
-    """The choice of each derivation from one hyper-network, or that of the search's own alone."""
+    """Record the choice of each derivation from one hyper-network, or that of the search's own alone."""
     training = search["search_flops"] - search["derivation_flops"]
     alone = {search["derivation"]: {**search, "flops": search["derivation_flops"]}}
     for rule, derived in (derivations or alone).items():
@@ -216,7 +216,7 @@ def _record(table: TruthTable, config: RunConfig, layers: Layers, flops: int) ->
 
 
 def summary(records: Sequence[Record]) -> list[Record]:
-    """Variant and derivation over the seeds: the metric, regret, stability, Kendall's tau, operations."""
+    """Summarise a variant and derivation over seeds: metric, regret, stability, Kendall's tau, operations."""
     groups: dict[tuple[str, str | None], list[Record]] = {}
     for record in records:
         if "failure" not in record:
@@ -237,6 +237,6 @@ def summary(records: Sequence[Record]) -> list[Record]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Of the values that there are."""
+    """Return the mean of the values that there are."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None

@@ -52,7 +52,7 @@ class Method(BaseModel):
 
     @property
     def kind(self) -> tuple[str | None, int | None]:
-        """Baseline and size, its default included; (None, None) for prompts of our own."""
+        """Return baseline and size, its default included; (None, None) for prompts of our own."""
         return self.baseline, None if self.baseline is None else size_of(self.baseline, self.size)
 
 
@@ -110,7 +110,7 @@ class MethodBench(BaseModel):
         return bench
 
     def chosen(self, methods: Sequence[str], conditions: Sequence[str]) -> MethodBench:
-        """The bench with these methods and conditions only; all of them for none.
+        """Return the bench with these methods and conditions only; all of them for none.
 
         Raises:
             InputError: for a name that the bench does not have, or if none of the methods is run on any of
@@ -132,28 +132,28 @@ class MethodBench(BaseModel):
         return chosen
 
     def methods_on(self, condition: str) -> list[str]:
-        """The methods that are run on a condition, in the bench's order."""
+        """Return the methods that are run on a condition, in the bench's order."""
         named = self.conditions[condition].methods
         return [name for name in self.methods if named is None or name in named]
 
     def groups(self) -> list[tuple[str, str]]:
-        """(method, condition) of all that is run, in the bench's order."""
+        """Return (method, condition) of all that is run, in the bench's order."""
         return [(method, condition) for condition in self.conditions for method in self.methods_on(condition)]
 
     def sweep(self) -> Iterator[BenchRun]:
-        """Every listed rate of every method on its conditions, with the sweep's seed."""
+        """Give every listed rate of every method on its conditions, with the sweep's seed."""
         for method, condition in self.groups():
             for rate in self.methods[method].learning_rates:
                 yield BenchRun(method, condition, self.sweep_seed, rate)
 
     def reported(self, rates: Mapping[tuple[str, str], float]) -> Iterator[BenchRun]:
-        """Every method on its conditions with all seeds, at these rates by (method, condition)."""
+        """Give every method on its conditions with all seeds, at these rates by (method, condition)."""
         for group in self.groups():
             for seed in self.seeds if group in rates else ():
                 yield BenchRun(*group, seed, rates[group])
 
     def config_of(self, cell: BenchRun, base: Path) -> RunConfig:
-        """The configuration of a run; base is the folder of the bench's file.
+        """Return the configuration of a run; base is the folder of the bench's file.
 
         Raises:
             InputError: if it is not right.
@@ -197,12 +197,12 @@ class BenchRun:
 
     @property
     def group(self) -> tuple[str, str]:
-        """Method and condition: what has a rate of its own."""
+        """Return method and condition: what has a rate of its own."""
         return self.method, self.condition
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Return the name of its folder."""
         return f"{self.condition}/{self.method}-rate{self.rate:g}-seed{self.seed}"
 
 

@@ -109,7 +109,7 @@ def measure_methods(
 
 
 def best_rates(sweep: Mapping[BenchRun, RunOutcome]) -> dict[tuple[str, str], float]:
-    """(method, condition) -> the rate of the best metric on dev, the lower one of two equals."""
+    """Return the rate of the best metric on dev by (method, condition), the lower one of two equals."""
     best: dict[tuple[str, str], tuple[float, float]] = {}
     for cell, outcome in sweep.items():
         dev = _dev(outcome)
@@ -119,7 +119,7 @@ def best_rates(sweep: Mapping[BenchRun, RunOutcome]) -> dict[tuple[str, str], fl
 
 
 def beyond(sweep: Mapping[BenchRun, RunOutcome]) -> list[BenchRun]:
-    """One step on for each sweep whose best rate is the lowest or the highest of several: none else is known.
+    """Go a step on in each sweep whose best rate is the lowest or highest of several: none else is known.
 
     The step has the ratio of the last two rates, rounded to one digit.
     """
@@ -165,7 +165,7 @@ def _line(cell: BenchRun, config: RunConfig, outcome: RunOutcome, now: Mapping[s
 
 
 def _made(outcome: RunOutcome, now: Mapping[str, Any]) -> dict[str, Any]:
-    """With the versions and the machine of the run, which may be older than its report."""
+    """Return the versions and the machine of the run, which may be older than its report."""
     metrics = outcome.metrics or {}
     return {**now, **{key: metrics[key] for key in ("versions", "machine") if key in metrics}}
 
@@ -173,7 +173,7 @@ def _made(outcome: RunOutcome, now: Mapping[str, Any]) -> dict[str, Any]:
 def _without_rate(
     bench: MethodBench, sweep: Mapping[BenchRun, RunOutcome], rates: Mapping[tuple[str, str], float]
 ) -> dict[BenchRun, RunOutcome]:
-    """A method that failed at every rate has failed with every seed."""
+    """Report a method that failed at every rate as failed with every seed."""
     failed = {cell.group: (cell, outcome) for cell, outcome in sweep.items() if cell.group not in rates}
     return {
         replace(cell, seed=seed): RunOutcome(failure=f"no learning rate worked: {outcome.failure}")

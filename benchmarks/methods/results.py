@@ -30,12 +30,12 @@ WHICH = ("method", "condition", "task", "shots", "seed", "failure", "made")
 
 
 def no_lines() -> Lines:
-    """What nothing was measured for."""
+    """Return the lines of a bench that has measured nothing."""
     return {part: [] for part in PARTS}
 
 
 def read_lines(name: str) -> Lines:
-    """The lines of benchmarks/results/<name>.json; none where there is no such file.
+    """Read the lines of benchmarks/results/<name>.json; none where there is no such file.
 
     Raises:
         InputError: for the result of another bench.
@@ -71,7 +71,7 @@ def write_lines(name: str, lines: Lines) -> Path:
 
 
 def added(earlier: Lines, lines: Lines, groups: Sequence[tuple[str, str]]) -> Lines:
-    """The lines, with the earlier ones of other (method, condition) of `groups`, in the order of these."""
+    """Return the lines with earlier ones of the other (method, condition) of `groups`, in their order."""
     others = set(groups) - {group_of(line) for line in lines["records"]}
     others_lines = {p: [line for line in earlier[p] if group_of(line) in others] for p in PARTS}
     return {
@@ -80,12 +80,12 @@ def added(earlier: Lines, lines: Lines, groups: Sequence[tuple[str, str]]) -> Li
 
 
 def group_of(line: Mapping[str, Any]) -> tuple[str, str]:
-    """Method and condition."""
+    """Return method and condition."""
     return line["method"], line["condition"]
 
 
 def record_of(line: Mapping[str, Any]) -> RunRecord:
-    """The run of a line, to be compared with others."""
+    """Return the run of a line, to be compared with others."""
     failure = line.get("failure")
     metrics = None if failure else {key: value for key, value in line.items() if key not in WHICH}
     values = {key: line[key] for key in ("task", "shots")}

@@ -44,11 +44,11 @@ class Runs:
     unfinished: set[tuple[str, str]] = field(default_factory=set)
 
     def config(self, cell: BenchRun) -> RunConfig:
-        """Of a run."""
+        """Return the configuration of a run."""
         return self.bench.config_of(cell, self.base)
 
     def outcomes(self, cells: Iterable[BenchRun]) -> dict[BenchRun, RunOutcome]:
-        """How each ended, in the order of the cells.
+        """Return how each ended, in the order of the cells.
 
         Raises:
             InputError: for a configuration that is not right, before anything runs.
@@ -74,7 +74,7 @@ class Runs:
         return {cell: outcome or now[cell.name] for cell, outcome in before.items()}
 
     def _keep(self, cell: BenchRun, config: RunConfig, outcome: RunOutcome) -> None:
-        """A failure, which may have come before anything was written."""
+        """Write a failure down, which may have come before anything was written."""
         if outcome.failure is not None:
             folder = self.folder / cell.name
             folder.mkdir(parents=True, exist_ok=True)
@@ -82,11 +82,11 @@ class Runs:
             write_text(folder / FAILURE, json.dumps(content) + "\n")
 
     def _identity(self, cell: BenchRun, config: RunConfig) -> list[Any]:
-        """All that decides the numbers of a run."""
+        """Return all that decides the numbers of a run."""
         return [numbers_of(config), *self.bench.methods[cell.method].kind]
 
     def _before(self, cell: BenchRun, config: RunConfig) -> RunOutcome | None:
-        """What a run that is done was measured to be: reading it back takes no memory that says anything."""
+        """Read back what a finished run was measured to be: loading it again says nothing of memory."""
         folder = self.folder / cell.name
         path = folder / MEASURED
         if not path.exists() or not is_finished(config, folder):
@@ -96,7 +96,7 @@ class Runs:
         return RunOutcome(metrics) if kind == self.bench.methods[cell.method].kind else None
 
     def _failed_before(self, cell: BenchRun, config: RunConfig) -> RunOutcome | None:
-        """Why a run failed that would be tried again."""
+        """Read back why a run failed that would be tried again."""
         path = self.folder / cell.name / FAILURE
         if not path.exists():
             return None
@@ -107,7 +107,7 @@ class Runs:
 
 
 def job_of(method: Method, config: RunConfig) -> Job:
-    """What runs a method in a folder, and measures the memory of its process."""
+    """Return what runs a method in a folder, and measures the memory of its process."""
     if method.baseline is None:
         return partial(_measured, partial(run_config, config))
     return partial(_measured, partial(_run_baseline, config, method.baseline, method.size))

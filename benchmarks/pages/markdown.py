@@ -8,12 +8,12 @@ from typing import Any
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table, with an empty one before them."""
+    """Return the lines of a table, with an empty one before them."""
     return ["", *(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))]
 
 
 def layers(numbers: Iterable[int]) -> str:
-    """'2+3', or 'none'."""
+    """Write layers as '2+3', or 'none'."""
     return "+".join(map(str, numbers)) or "none"
 
 
@@ -23,5 +23,5 @@ def command(noted: str) -> str:
 
 
 def percent(score: Mapping[str, Any]) -> str:
-    """'91.2 ± 1.0' of a mean and an sd, which a single run does not have."""
+    """Write '91.2 ± 1.0' for a mean and an sd, which a single run does not have."""
     return f"{100 * score['mean']:.1f} ± {100 * (score['sd'] or 0):.1f}"

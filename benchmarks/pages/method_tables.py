@@ -14,7 +14,7 @@ RESULT = "methods"
 
 
 def methods() -> str:
-    """A table for each condition."""
+    """Write a table for each condition."""
     lines = read_lines(RESULT)
     commands = dict.fromkeys(markdown.command(line["made"]["command"]) for line in lines["records"])
     title = (
@@ -50,7 +50,7 @@ def _condition(name: str, lines: Sequence[Line]) -> str:
 
 
 def _searched(lines: Sequence[Line]) -> list[str]:
-    """The layers of the methods whose layers are not the same with every seed."""
+    """List the layers of the methods whose layers are not the same with every seed."""
     layers: dict[str, list[str]] = {}
     for line in lines:
         layers.setdefault(line["method"], []).append(markdown.layers(line.get("layers", ())))
@@ -59,7 +59,7 @@ def _searched(lines: Sequence[Line]) -> list[str]:
 
 
 def summary() -> str:
-    """Test accuracies of every method on every condition, in one table."""
+    """Write test accuracies of every method on every condition into one table."""
     compared = Comparison([record_of(line) for line in read_lines(RESULT)["records"]], ["tunable_parameters"])
     rows = {(row.group, row.condition): row.numbers for row in compared.rows}
     seeds = max(row.runs for row in compared.rows)

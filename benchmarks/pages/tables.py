@@ -38,7 +38,7 @@ def _decimal(value: float | None) -> str:
 
 
 def strategies() -> str:
-    """Each strategy's and derivation's choice of layers, judged by the truth table."""
+    """Show each strategy's and derivation's choice of layers, judged by the truth table."""
     result = load("strategies")
     command = markdown.command(result["command"])
     spread, by_variant = result["spread"], [with_current_names(row) for row in result["summary"]]
@@ -71,7 +71,7 @@ def strategies() -> str:
 
 
 def comparison() -> str:
-    """Whole runs of every strategy on another task, as `spt compare` wrote them into its results.json."""
+    """Show whole runs of every strategy on another task, from the results.json of `spt compare`."""
     result = load("comparison")
     command = markdown.command(result["command"])
     records, rows = result["records"], result["rows"]
@@ -101,7 +101,7 @@ def comparison() -> str:
 
 
 def tuning() -> str:
-    """Tuned against default regularisation, and what Tune takes beside its trials."""
+    """Show tuned against default regularisation, and what Tune takes beside its trials."""
     result = load("tuning")
     command = markdown.command(result["command"])
     title = (
@@ -124,7 +124,7 @@ def tuning() -> str:
 
 
 def neighbours() -> str:
-    """Nearest words of Prompt Tuning's vectors, from each start, before training and after it."""
+    """Show the nearest words of Prompt Tuning's vectors, from each start, before training and after it."""
     result = load("neighbours")
     command = markdown.command(result["command"])
     title = (
@@ -146,7 +146,7 @@ def neighbours() -> str:
 
 
 def search_cost() -> str:
-    """What search and retraining cost together, and the whole runs where they are recorded."""
+    """Show what search and retraining cost together, beside other whole runs."""
     result = load("search_cost")
     command = markdown.command(result["command"])
     ratios, records, settings = result["ratios"], result["records"], result["settings"]
@@ -171,7 +171,7 @@ def search_cost() -> str:
 
 
 def speed() -> str:
-    """A step of each method beside one of peft's PromptTuning."""
+    """Show a step of each method beside one of peft's PromptTuning."""
     result = load("speed")
     command = markdown.command(result["command"])
     shape, share = result["shape"], result["generation"]["share_of_time"]
@@ -212,7 +212,7 @@ PARTS = {
 
 
 def page() -> str:
-    """All of what has been measured."""
+    """Write all of what has been measured as one page."""
     parts = [f"## {title}\n\n{part()}" for part, title in PARTS.items() if path_of(part.__name__).exists()]
     return "\n\n".join([HEAD, *parts]) + "\n"
 
