@@ -191,7 +191,10 @@ def two_nodes() -> Iterator[Cluster]:
 def spt_study(tmp_path: Path, name: str, **keys: Any) -> TuneConfig:
     """One slow trial of a real run, over storage that both nodes reach."""
     run = tiny_tree(tmp_path, training={"epochs": 5}, search={"strategy": "manual", "manual_layers": [1, 3]})
-    return study(name, trials=1, run=run, storage_path=str(tmp_path / "storage"), **keys)
+    # the strategy manual reads no option of a search
+    space = {"prompt.dropout": {"_type": "uniform", "_value": [0.0, 0.3]}}
+    storage = str(tmp_path / "storage")
+    return study(name, trials=1, run=run, searchSpace=space, storage_path=storage, **keys)
 
 
 def test_a_trial_goes_on_at_another_node_when_its_own_dies(tmp_path: Path, two_nodes: Cluster) -> None:
