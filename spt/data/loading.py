@@ -35,7 +35,8 @@ def load_splits(
     """Load the train, dev and test rows of a task.
 
     * A given split keeps its order. A missing one is held out of train, stratified, after repeated rows have
-      left train. Rows of train whose texts occur in dev or test leave train.
+      left train. Rows of train whose texts occur in a given split leave train first, so that what is held out
+      is in no other split; texts that given splits share are told in a warning.
     * `{seed}` in the source is the seed: ready splits of several seeds may lie in a folder each.
     * Few-shot rows, for training and for dev, and a sample of train depend on the seed; few-shot dev rows
       come from the given dev split, or from train. All else is the same for every seed.
