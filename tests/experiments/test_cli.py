@@ -203,7 +203,7 @@ def test_predict_answers_line_by_line(finished: Path, tmp_path: Path) -> None:
 def test_predict_runs_on_the_device_that_trains(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     devices = []
 
-    def predict(classifier: PromptClassifier, texts: list[str]) -> list[Prediction]:
+    def predict(classifier: PromptClassifier, texts: list[str], _pairs: None) -> list[Prediction]:
         devices.append(classifier.model.backbone.device.type)
         return [Prediction("good", 1.0) for _ in texts]
 
