@@ -30,7 +30,7 @@ from spt.files import write_text
 from spt.training.result import TrainingResult
 from strategies.ledger import Ledger
 
-Score = Callable[[PromptLayers], TrainingResult]
+TrainCandidate = Callable[[PromptLayers], TrainingResult]
 
 
 class LayersEvaluator(Evaluator):  # type: ignore[misc]
@@ -41,7 +41,7 @@ class LayersEvaluator(Evaluator):  # type: ignore[misc]
             importable function or an object of a class made with `nni.trace`.
     """
 
-    def __init__(self, score: Score) -> None:
+    def __init__(self, score: TrainCandidate) -> None:
         self.score = score
 
     def _execute(self, model: ExecutableModelSpace) -> float:
@@ -224,7 +224,7 @@ def name_of(layers: Layers) -> str:
 def explore(
     strategy: Strategy,
     budget: Budget,
-    score: Score,
+    score: TrainCandidate,
     evaluations: int,
     engine: ExecutionEngine | None = None,
     **options: Any,

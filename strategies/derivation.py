@@ -16,7 +16,7 @@ from strategies.hyper_network import fixed_gates, gate_values, gated_layers, gat
 from strategies.multi_trial import Exhaustive
 from strategies.options import EvolutionOptions, ExhaustiveOptions, GateOptions, OneShotOptions
 
-Score = Callable[[], float]
+DevScore = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class DerivationOptions:
     threshold: float = GateOptions.model_fields["threshold"].default
 
 
-def top_k(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
+def top_k(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """Return the K layers of the highest gates. Source: SPT (arXiv 2310.20127)."""
     gates = gate_values(model)
     return Derived(budget.top(gates), gates, 0)
 
 
-def threshold(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
+def threshold(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """Return the layers whose gate passes the threshold: at most K, the highest, and at least one.
 
     For a budget that allows fewer than K layers. Source: ours.
@@ -60,7 +60,7 @@ def threshold(model: PromptedModel, budget: Budget, score: Score, options: Deriv
     return Derived(tuple(sorted(open_ones | set(best))), gates, 0)
 
 
-def ablation(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:  # noqa: ARG001
+def ablation(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """Return the K layers of the highest S(M) - S(M without i) + S(only i), S being the dev score.
 
     2 * candidates + 1 evaluations. Source: ALoRA's importance score (arXiv 2403.16187, Eq. 5), which
@@ -77,7 +77,7 @@ def ablation(model: PromptedModel, budget: Budget, score: Score, options: Deriva
     return Derived(budget.top(scores), scores, 2 * len(scores) + 1)
 
 
-def pruned(model: PromptedModel, budget: Budget, score: Score, options: DerivationOptions) -> Derived:
+def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:
     """Return the subset whose discrete model inside the hyper-network scores best on dev.
 
     All subsets are scored where the limit allows it; else regularised evolution chooses which. A layer's
@@ -123,7 +123,7 @@ def check_derivation(name: str, budget: Budget) -> None:
         )
 
 
-Derivation = Callable[[PromptedModel, Budget, Score, DerivationOptions], Derived]
+Derivation = Callable[[PromptedModel, Budget, DevScore, DerivationOptions], Derived]
 DERIVATIONS: dict[str, Derivation] = {
     "top_k": top_k,
     "threshold": threshold,

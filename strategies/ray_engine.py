@@ -25,7 +25,7 @@ LOOK_SECONDS = 0.2
 
 
 @dataclass
-class Outcome:
+class CandidateOutcome:
     """What a candidate reported, in order, and whether it ended without an error."""
 
     trained: bool = False
@@ -35,7 +35,7 @@ class Outcome:
 class Recorder(TrialCommandChannel):  # type: ignore[misc]
     """Stands in a worker where NNI's trials have their manager, and writes down what is reported."""
 
-    def __init__(self, model: ExecutableModelSpace, outcome: Outcome) -> None:
+    def __init__(self, model: ExecutableModelSpace, outcome: CandidateOutcome) -> None:
         self.model = model
         self.outcome = outcome
 
@@ -53,10 +53,10 @@ class Recorder(TrialCommandChannel):  # type: ignore[misc]
         self.outcome.reports.append((type, value))
 
 
-def execute(model: ExecutableModelSpace, threads: int) -> Outcome:
+def execute(model: ExecutableModelSpace, threads: int) -> CandidateOutcome:
     """Run one candidate in this process; an error of its own is part of the outcome."""
     use_threads(threads)
-    outcome = Outcome()
+    outcome = CandidateOutcome()
     set_default_trial_command_channel(Recorder(model, outcome))
     nni.get_next_parameter()
     try:
@@ -137,7 +137,7 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
             self._error = error
             self._interrupt()
 
-    def _report(self, model: ExecutableModelSpace, outcome: Outcome) -> None:
+    def _report(self, model: ExecutableModelSpace, outcome: CandidateOutcome) -> None:
         for kind, value in outcome.reports:
             event = FinalMetricEvent if kind == "FINAL" else IntermediateMetricEvent
             self.dispatch_model_event(event(model, value))
@@ -183,9 +183,9 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
         """Load nothing, as `state_dict` returns."""
 
 
-def _outcome(task: Any) -> Outcome:
+def _outcome(task: Any) -> CandidateOutcome:
     try:
-        outcome: Outcome = ray.get(task)
+        outcome: CandidateOutcome = ray.get(task)
         return outcome
     except ray.exceptions.RayTaskError as error:
         return _failed(f"{type(error.cause).__name__}: {error.cause}")
@@ -193,6 +193,6 @@ def _outcome(task: Any) -> Outcome:
         return _failed(f"its worker died ({str(error).strip().splitlines()[0]})")
 
 
-def _failed(reason: str) -> Outcome:
+def _failed(reason: str) -> CandidateOutcome:
     """Report a failure in the way that candidates do."""
-    return Outcome(reports=[("PERIODICAL", {"default": nan, "failure": reason})])
+    return CandidateOutcome(reports=[("PERIODICAL", {"default": nan, "failure": reason})])

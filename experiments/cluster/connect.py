@@ -75,7 +75,7 @@ def check_address(address: str) -> None:
 def nodes() -> list[dict[str, float]]:
     """CPUs and GPUs of each node that is alive."""
     resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [{kind: float(found.get(kind, 0)) for kind in ("CPU", "GPU")} for found in resources]
+    return [{kind: float(amounts.get(kind, 0)) for kind in ("CPU", "GPU")} for amounts in resources]
 
 
 def check_feasible(cpus: float, gpus: float) -> None:
@@ -84,14 +84,14 @@ def check_feasible(cpus: float, gpus: float) -> None:
     Raises:
         InputError: with what there is.
     """
-    found = nodes()
+    nodes_there = nodes()
     wanted = {"CPU": cpus, "GPU": gpus}
-    if any(_gives(node, wanted) for node in [*found, *_node_types()]):
+    if any(_gives(node, wanted) for node in [*nodes_there, *_node_types()]):
         return
-    there = "; ".join(f"{node['CPU']:g} CPUs and {node['GPU']:g} GPUs" for node in found)
+    there = "; ".join(f"{node['CPU']:g} CPUs and {node['GPU']:g} GPUs" for node in nodes_there)
     raise InputError(
         f"A trial asks for {cpus:g} CPUs and {gpus:g} GPUs on one node, which this cluster can never give. "
-        f"Its {len(found)} node(s) have: {there}. "
+        f"Its {len(nodes_there)} node(s) have: {there}. "
         "Ask for fewer CPUs or GPUs a trial, or add a larger node."
     )
 

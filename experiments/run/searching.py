@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +20,8 @@ from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.model import PromptedModel
-from spt.training.result import TrainingResult
 from spt.workbench import Workbench
-from strategies.candidates import explore
+from strategies.candidates import TrainCandidate, explore
 from strategies.derivation import check_derivation, most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
@@ -39,8 +37,6 @@ from strategies.options import (
     SpaceOptions,
 )
 from strategies.registry import new_strategy
-
-TrainCandidate = Callable[[PromptLayers], TrainingResult]
 
 
 def search(

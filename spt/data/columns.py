@@ -108,10 +108,10 @@ def _class_indices(task: Task, split: str, labels: list[str], names: tuple[str, 
         index = {str(position): position for position in range(len(names))} | index
     unknown_rows = [row for row, label in enumerate(labels) if label not in index]
     if unknown_rows:
-        found = dict.fromkeys(labels[row] for row in unknown_rows)
+        foreign = dict.fromkeys(labels[row] for row in unknown_rows)
         origin = f"a class of task '{task.name}'" if task.labels else "in the training data"
         raise InputError(
-            f"Label {some(repr(label) for label in found)} of {split}, column '{task.label}', is not "
+            f"Label {some(repr(label) for label in foreign)} of {split}, column '{task.label}', is not "
             f"{origin} ({rows_shown(unknown_rows)}). Classes: {', '.join(names)}. "
             "Mend the rows, or set task.labels or task.label."
         )

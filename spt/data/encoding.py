@@ -173,17 +173,17 @@ def _cut(
     if pattern is None:
         return _tokenize(tokenizer, texts, truncation="longest_first", max_length=max_length)
     ends = [_token_ends(tokenizer, text) for text in texts]
-    kept = [len(positions) for positions in ends]
+    lengths_now = [len(positions) for positions in ends]
     for _ in range(MAX_CUTS):
-        parts = [text[: at[n - 1]] if n else "" for text, at, n in zip(texts, ends, kept, strict=True)]
+        parts = [text[: at[n - 1]] if n else "" for text, at, n in zip(texts, ends, lengths_now, strict=True)]
         tokens = _tokenize(tokenizer, _fill(pattern, parts))
         # a cut inside a word may give other tokens than the whole word did, so look again
         excess = len(tokens["input_ids"]) - max_length
-        if excess <= 0 and any(kept):
+        if excess <= 0 and any(lengths_now):
             return tokens
-        if not any(kept):
+        if not any(lengths_now):
             break
-        kept = _shortened(kept, max(excess, 1))
+        lengths_now = _shortened(lengths_now, max(excess, 1))
     raise InputError(
         f"data.max_length is {max_length}, but the template '{pattern}' leaves no room for a text in it. "
         "Set a larger data.max_length or a shorter task.template."

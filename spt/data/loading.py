@@ -174,10 +174,10 @@ def _texts(rows: Dataset) -> list[tuple[str, ...]]:
 
 
 def _without_repeats(train: Dataset) -> Dataset:
-    kept = first_of_each(zip(_texts(train), train["label"][:], strict=True))
-    if len(kept) < len(train):
-        log.info("%d repeated rows left train before splitting it", len(train) - len(kept))
-    return train.select(kept)
+    first_rows = first_of_each(zip(_texts(train), train["label"][:], strict=True))
+    if len(first_rows) < len(train):
+        log.info("%d repeated rows left train before splitting it", len(train) - len(first_rows))
+    return train.select(first_rows)
 
 
 def _check_classes(splits: DatasetDict) -> None:

@@ -98,42 +98,42 @@ def _read_folder(folder: Path, data: DataConfig, task: Task) -> dict[str, RawTab
 def _find(folder: Path, split: str) -> Path | None:
     """The file of a split in a folder."""
     names = SPLIT_NAMES[split]
-    found = sorted(file for name in names for ending in ENDINGS for file in folder.glob(name + ending))
-    if len(found) > 1:
+    files = sorted(file for name in names for ending in ENDINGS for file in folder.glob(name + ending))
+    if len(files) > 1:
         raise InputError(
-            f"{folder} has several files for {split}: {', '.join(file.name for file in found)}. "
+            f"{folder} has several files for {split}: {', '.join(file.name for file in files)}. "
             "Keep one, or name the file in data.train, data.dev and data.test."
         )
-    return found[0] if found else None
+    return files[0] if files else None
 
 
 def _read_hub(hub: HubData, detect: bool = False) -> dict[str, RawTable]:
     try:
-        found = load_dataset(hub.name, hub.config)
+        splits = load_dataset(hub.name, hub.config)
     except Exception as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
             f"Cannot load the hub data set '{hub.name}' (configuration {hub.config}): {reason[0]} "
             "Check the name and the network, or give local files in data.train, data.dev and data.test."
         ) from error
-    wanted = _detect(found) if detect else {"train": hub.train, "dev": hub.dev, "test": hub.test}
-    tables = _pick(found, wanted, f"the hub data set '{hub.name}'")
+    wanted = _detect(splits) if detect else {"train": hub.train, "dev": hub.dev, "test": hub.test}
+    tables = _pick(splits, wanted, f"the hub data set '{hub.name}'")
     return {split: RawTable.of(_rename(table, hub.columns)) for split, table in tables.items()}
 
 
-def _detect(found: DatasetDict) -> dict[str, str | None]:
+def _detect(splits: DatasetDict) -> dict[str, str | None]:
     return {
-        split: next((name for name in names if name in found), None) for split, names in SPLIT_NAMES.items()
+        split: next((name for name in names if name in splits), None) for split, names in SPLIT_NAMES.items()
     }
 
 
-def _pick(found: DatasetDict, wanted: dict[str, str | None], where: str) -> dict[str, Dataset]:
+def _pick(splits: DatasetDict, wanted: dict[str, str | None], where: str) -> dict[str, Dataset]:
     if wanted["train"] is None:
-        raise InputError(f"{where} has no split 'train', but {', '.join(found)}. Set task.hub.train to one.")
+        raise InputError(f"{where} has no split 'train', but {', '.join(splits)}. Set task.hub.train to one.")
     for name in wanted.values():
-        if name is not None and name not in found:
-            raise unknown("split", name, found, f"These are the splits of {where}; set task.hub.")
-    return {split: found[name] for split, name in wanted.items() if name is not None}
+        if name is not None and name not in splits:
+            raise unknown("split", name, splits, f"These are the splits of {where}; set task.hub.")
+    return {split: splits[name] for split, name in wanted.items() if name is not None}
 
 
 def _rename(table: Dataset, columns: dict[str, str]) -> Dataset:

@@ -155,5 +155,5 @@ def _is_broken(value: Any) -> bool:
 
 
 def _class_name(value: str | float) -> str:
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if whole else value).strip()
+    is_whole_number = isinstance(value, float) and value.is_integer()
+    return str(int(value) if is_whole_number else value).strip()
