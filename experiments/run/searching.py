@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from nni.nas.execution import ExecutionEngine, SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
-from safetensors.torch import save_file
 
 from experiments.config import RunConfig
 from experiments.run.estimates import dev_flops, training_flops
@@ -20,6 +19,7 @@ from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.model import PromptedModel
+from spt.tensor_files import write_tensors
 from spt.workbench import Workbench
 from strategies.candidates import TrainCandidate, explore
 from strategies.derivation import check_derivation, most_evaluations
@@ -180,7 +180,7 @@ def _one_shot(
     ledger.charge("search", flops, steps)
     ledger.charge("derivation", strategy.derivation_flops)
     if options.inherit:
-        save_file(_inherited(space, derived.layers), folder / "inherited.safetensors")
+        write_tensors(folder / "inherited.safetensors", _inherited(space, derived.layers))
     return SearchResult(
         layers=derived.layers,
         evaluations=derived.evaluations,

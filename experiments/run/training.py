@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from safetensors.torch import load_file
-
 from experiments.config import RunConfig
 from spt.architecture import PromptLayers
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache
+from spt.tensor_files import read_tensors
 from spt.training.callbacks import OnEpoch
 from spt.training.fit import fit
 from spt.training.history import History
@@ -72,11 +71,13 @@ def train_layers(
         initial_weights: a safetensors file of weights to begin with, where it exists.
 
     Raises:
+        InputError: if a file to go on from is damaged.
         TrialFailed: if the loss is not finite.
     """
     model = workbench.factory.model(layers)
     if initial_weights is not None and initial_weights.exists():
-        model.load_state_dict(load_file(initial_weights), strict=False)
+        advice = "Choose another folder for the run, or delete this one, and the same command runs it again."
+        model.load_state_dict(read_tensors(initial_weights, advice).tensors, strict=False)
     folder.mkdir(parents=True, exist_ok=True)
     train, dev = workbench.batches("train", model, shuffled=True), workbench.batches("dev", model)
     result = fit(

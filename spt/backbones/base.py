@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing_extensions import Self
 
 from spt.errors import InputError
 from spt.prompts.state import PromptState
+from spt.tensor_files import tensors_digest
 
 WORDS_AT_ONCE = 8192
 
@@ -108,11 +108,7 @@ class Backbone(nn.Module, ABC):
     @cached_property
     def fingerprint(self) -> str:
         """Hash the weights, their names and their dtype."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, weight in self.model.state_dict().items():
-            digest.update(f"{name} {weight.dtype}".encode())
-            digest.update(weight.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        return tensors_digest(self.model.state_dict())
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode whatever the surrounding model does."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
+from spt.backbones.identity import BackboneIdentity
 from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.data.batches import make_loader
 from spt.data.encoding import encode_texts
@@ -75,8 +76,8 @@ class PromptClassifier:
             InputError: if there is something else than a saved prompt or an empty folder.
         """
         weights = {name: p.detach().cpu().contiguous() for name, p in trained(self.model)}
-        fingerprint = self.model.backbone.fingerprint
-        SavedPrompt(self.spec, self.architecture, fingerprint, weights).write(Path(folder))
+        backbone = BackboneIdentity.of(self.model.backbone, self.tokenizer)
+        SavedPrompt(self.spec, self.architecture, backbone, weights).write(Path(folder))
 
     @classmethod
     def from_pretrained(
@@ -90,12 +91,14 @@ class PromptClassifier:
             tokenizer: of that backbone, loaded already; None loads it.
 
         Raises:
-            InputError: if the folder is not a saved prompt, is damaged or of another format, or if the
-                backbone is not to be had or not the one that the prompt was trained on.
+            InputError: if the folder is not a saved prompt, is damaged or of a newer format, or if the
+                backbone is not to be had or not the one that the prompt was trained on: of other weights,
+                with another config or another tokenizer.
         """
         saved = SavedPrompt.read(Path(folder))
         tokenizer = tokenizer or load_tokenizer(saved.spec)
         backbone = backbone or load_backbone(saved.spec)
+        saved.check_backbone(BackboneIdentity.of(backbone, tokenizer), Path(folder))
         model = new_factory(saved.spec, backbone, tokenizer, seed=0).model(saved.architecture)
         saved.load_into(model)
         model.eval()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from spt.backbones.identity import BackboneIdentity
 from spt.data.batches import make_loader, to_device
 from spt.data.encoding import Example, encode_texts
 from spt.data.values import as_list, clean_texts, rows_shown
@@ -57,11 +58,18 @@ class PromptServer:
                 f"The prompts {', '.join(in_templates)} stand among the words of their templates and cannot "
                 "share a batch with others. Ask PromptClassifier for their labels."
             )
-        fingerprint = self.backbone.fingerprint
-        if others := [name for name, model in models.items() if model.backbone.fingerprint != fingerprint]:
+        for name, classifier in self.classifiers.items():
+            self._check_backbone(name, classifier)
+
+    def _check_backbone(self, name: str, classifier: PromptClassifier) -> None:
+        """Refuse a classifier over another backbone than the server's."""
+        if classifier.model.backbone is self.backbone and classifier.tokenizer is self.tokenizer:
+            return
+        ours = BackboneIdentity.of(self.backbone, self.tokenizer)
+        if changes := ours.changes(BackboneIdentity.of(classifier.model.backbone, classifier.tokenizer)):
             raise InputError(
-                f"The prompts {', '.join(others)} were trained on another backbone than "
-                f"'{next(iter(self.classifiers))}'. Serve prompts of one backbone together."
+                f"The prompt {name} was trained on another backbone than '{next(iter(self.classifiers))}'. "
+                f"Different: {', '.join(changes)}. Serve prompts of one backbone together."
             )
 
     @classmethod

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.plugins.io import CheckpointIO
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from spt.errors import InputError
+from spt.tensor_files import read_tensors, write_tensors
 
 _KEY = "state"
 
@@ -48,19 +49,21 @@ def save_state(state: dict[str, Any], path: Path) -> None:
     tensors: dict[str, Tensor] = {}
     packed = json.dumps(_pack(state, tensors))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(tensors, partial, metadata={_KEY: packed})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_tensors(path, tensors, {_KEY: packed})
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read what `save_state` wrote."""
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        state: dict[str, Any] = _unpack(json.loads(file.metadata()[_KEY]), tensors)
+    """Read what `save_state` wrote.
+
+    Raises:
+        InputError: if the file is missing, or is not as it was written.
+    """
+    advice = f"Delete the folder '{path.parent}', and the same command trains it again."
+    tensors, texts = read_tensors(path, advice)
+    try:
+        state: dict[str, Any] = _unpack(json.loads(texts[_KEY]), tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"'{path}' is no checkpoint of a training. {advice}") from error
     return state
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -190,8 +191,19 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
 
 
 def retensor(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+    """Put other weights there, as if they had been saved so."""
     tensors = load_file(folder / WEIGHTS)
     save_file({name: tensor.clone() for name, tensor in change(tensors).items()}, folder / WEIGHTS)
+    as_saved(folder)
+
+
+def as_saved(folder: Path) -> None:
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    change(folder, tensors={WEIGHTS: digest})
+
+
+def flip(folder: Path, at: int) -> None:
+    rewrite(folder / WEIGHTS, lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
 
 
 BIAS = "head.linear.bias"
@@ -201,11 +213,18 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut config": lambda folder: rewrite(folder / PROMPT_JSON, lambda text: text[:-20]),
     "binary config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"\xff\xfe\x00"),
     "cut weights": lambda folder: rewrite(folder / WEIGHTS, lambda data: data[:-20]),
+    "cut weights saved so": lambda folder: (DAMAGES["cut weights"](folder), as_saved(folder)),
+    "flipped": lambda folder: flip(folder, (folder / WEIGHTS).stat().st_size - 9),
+    "deep config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"[" * 100_000),
+    "no version": lambda folder: change(folder, format=9, versions=None),
+    "no digest": lambda folder: change(folder, tensors={}),
+    "not a number": lambda folder: retensor(folder, lambda t: {**t, BIAS: t[BIAS] * float("nan")}),
+    "infinite": lambda folder: retensor(folder, lambda t: {**t, BIAS: t[BIAS] + float("inf")}),
     "other config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"[1, 2]"),
-    "newer": lambda folder: change(folder, format=2, versions={"spt-nas": "9.1"}),
+    "newer": lambda folder: change(folder, format=3, versions={"spt-nas": "9.1"}),
     "no spec": lambda folder: change(folder, spec={}),
     "no backbone": lambda folder: change(folder, backbone=...),
-    "other backbone": lambda folder: change(folder, backbone="0123"),
+    "text for a backbone": lambda folder: change(folder, backbone="0123"),
     "no architecture": lambda folder: change(folder, architecture=...),
     "layer outside": lambda folder: change(folder, architecture={"layers": [1, 9], "total": 4}),
     "a layer less": lambda folder: change(folder, architecture={"layers": [1], "total": 4}),
@@ -221,12 +240,19 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("no weights", "is not a saved prompt"),
         ("cut config", "is not a saved prompt"),
         ("binary config", "is not a saved prompt"),
-        ("cut weights", "is not a saved prompt"),
-        ("other config", "has format None, but this version reads 1"),
-        ("newer", r"has format 2, but this version reads 1\. Use the version .* wrote it: 9\.1"),
+        ("cut weights", rf"{WEIGHTS}' is damaged: its SHA-256 is \w{{64}}, but it was saved with \w{{64}}"),
+        ("cut weights saved so", "is not a saved prompt"),
+        ("flipped", rf"{WEIGHTS}' is damaged: its SHA-256 is .* Copy the folder again"),
+        ("not a number", rf"{WEIGHTS}' holds weights that are not finite: head\.linear\.bias"),
+        ("infinite", rf"{WEIGHTS}' holds weights that are not finite: head\.linear\.bias"),
+        ("deep config", "is not a saved prompt"),
+        ("no version", r"has format 9, but .* wrote it: None"),
+        ("no digest", "is damaged.*prompt.safetensors"),
+        ("other config", "has format None, but this version reads 1 and 2"),
+        ("newer", r"has format 3, but this version reads 1 and 2\. Use the version .* wrote it: 9\.1"),
         ("no spec", "is damaged"),
         ("no backbone", "is damaged.*backbone"),
-        ("other backbone", r"holds other weights than those .* trained on\. Put those there"),
+        ("text for a backbone", "is damaged"),
         ("no architecture", "is damaged.*architecture"),
         ("layer outside", r"is damaged[\s\S]*not among 0 to 3"),
         ("a layer less", r"does not fit prompt.json .*choices\.3\.generator"),
@@ -246,7 +272,7 @@ def test_a_backbone_that_is_gone_or_another_is_refused(home: Path, tmp_path: Pat
     made.save_pretrained(tmp_path / "model")
     shutil.rmtree(tmp_path / "backbone")
     make_backbone(tmp_path / "backbone", layers=2)
-    with pytest.raises(InputError, match=r"backbone .* holds other weights than those"):
+    with pytest.raises(InputError, match=r"backbone .* trained on\. Different: weights .*, config "):
         PromptClassifier.from_pretrained(tmp_path / "model")
     (tmp_path / "backbone" / "tokenizer.json").unlink()
     (tmp_path / "backbone" / "tokenizer_config.json").unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
+from safetensors.torch import save_file
 
-from spt.training import checkpoint as training_state
+from spt import tensor_files
+from spt.errors import InputError
 from spt.training.checkpoint import SafetensorsCheckpoint, load_state, save_state
 
 keys = st.one_of(st.text(max_size=5), st.integers(), st.booleans(), st.none())
@@ -117,7 +120,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
             partial.write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(training_state, "save_file", full)
+    monkeypatch.setattr(tensor_files, "save_file", full)
     with pytest.raises(OSError, match="No space"):
         save_state({"step": 2}, path)
     assert load_state(path) == {"step": 1}
@@ -139,3 +142,60 @@ def test_lightnings_interface_saves_loads_and_removes(tmp_path: Path) -> None:
     plugin.remove_checkpoint(str(path))
     plugin.remove_checkpoint(str(path))
     assert not path.exists()
+
+
+def flipped(content: bytes, at: int) -> bytes:
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def test_no_flipped_byte_changes_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    save_state({"weights": {"w": torch.arange(3.0)}, "epoch": 3}, path)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(len(whole)):
+        path.write_bytes(flipped(whole, at))
+        try:
+            state = load_state(path)
+        except InputError as error:
+            refused += 1
+            assert f"'{path}' " in str(error)
+            assert f"Delete the folder '{tmp_path}'" in str(error)
+            continue
+        # it was in the padding, or in the name of the checksum
+        assert state["epoch"] == 3
+        assert torch.equal(state["weights"]["w"], torch.arange(3.0))
+    assert refused > len(whole) / 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: flipped(content, len(content) - 1), "is damaged: its checksum is"),
+        (lambda content: content[:-3], "cannot be read"),
+        (lambda _: b"", "cannot be read"),
+    ],
+    ids=["flipped", "cut", "empty"],
+)
+def test_a_damaged_checkpoint_is_refused(
+    change: Callable[[bytes], bytes], message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "best.ckpt"
+    save_state({"weights": {"w": torch.arange(3.0)}}, path)
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(InputError, match=rf"best\.ckpt' {message}.* Delete the folder"):
+        load_state(path)
+
+
+def test_a_missing_checkpoint_and_another_tensor_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"last\.ckpt' cannot be read"):
+        load_state(tmp_path / "last.ckpt")
+    tensor_files.write_tensors(tmp_path / "last.ckpt", {"w": torch.ones(1)})
+    with pytest.raises(InputError, match="is no checkpoint of a training"):
+        load_state(tmp_path / "last.ckpt")
+
+
+def test_a_checkpoint_of_a_version_without_checksums_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    save_file({}, path, metadata={"state": json.dumps({"items": [["epoch", 3]]})})
+    assert load_state(path) == {"epoch": 3}
