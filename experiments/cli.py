@@ -196,6 +196,31 @@ def neighbours(
 
 
 @app.command()
+def audit(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of a saved prompt or of a backbone.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON, with every tensor's name, type and shape.")
+    ] = False,
+) -> None:
+    """Say what a folder that others made holds, and what is wrong with it, without loading it.
+
+    Looks for pickles, code, links that lead outside, damaged headers, and sizes that cannot be.
+
+    Ends with 2 if anything is wrong.
+    """
+    with exit_codes("Stopped."):
+        from experiments.audit import audit_json, audit_lines
+        from spt.audit.report import audit as audit_folder
+
+        result = audit_folder(folder)
+        print(audit_json(folder, result) if as_json else "\n".join(audit_lines(folder, result)))
+    if result.problems:
+        raise typer.Exit(2)
+
+
+@app.command()
 def tune(
     config: Annotated[
         Path, typer.Argument(metavar="CONFIG", help="YAML file of a study: experiments/tune.yml.")

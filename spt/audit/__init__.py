@@ -1,0 +1,1 @@
+"""What a folder that others made holds, told without loading any of it."""

@@ -1,0 +1,186 @@
+"""The audit: what a folder holds, what would be read of it, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from spt.architecture import PromptLayers
+from spt.assets import BACKBONES
+from spt.audit.folder import FoundFile, find_files
+from spt.audit.json_content import (
+    BACKBONE_LIMITS,
+    code_problems,
+    proportion_problems,
+    read_json,
+    size_problems,
+)
+from spt.audit.tensor_header import TensorEntry, read_header
+from spt.errors import InputError
+from spt.spec import ModelSpec
+
+PROMPT_JSON, PROMPT_WEIGHTS = "prompt.json", "prompt.safetensors"
+CONFIG_JSON, BACKBONE_WEIGHTS = "config.json", "model.safetensors"
+INDEX = f"{BACKBONE_WEIGHTS}.index.json"
+TOKENIZERS = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+BESIDE_TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
+PROMPT_LIMITS: Mapping[str, int] = {
+    "total": BACKBONE_LIMITS["num_hidden_layers"],
+    "length": 512,
+    "bottleneck": BACKBONE_LIMITS["intermediate_size"],
+    "phm_order": 2**12,
+    "max_length": BACKBONE_LIMITS["max_position_embeddings"],
+}
+
+Content = Literal["saved prompt", "backbone", "neither"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Hold what an audit found.
+
+    Attributes:
+        content: what the folder is by the files in it.
+        files: all of them, by name.
+        read: names of those that this project would read.
+        tensors: by the name of their file.
+        notes: what else to look at.
+        problems: what is wrong, each with its file's name; empty for a folder that may be loaded.
+    """
+
+    content: Content
+    files: list[FoundFile]
+    read: list[str] = field(default_factory=list)
+    tensors: dict[str, list[TensorEntry]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def audit(folder: Path) -> Audit:
+    """Say what the folder of a saved prompt or a backbone holds, loading neither tensors nor code.
+
+    Raises:
+        InputError: if it is no folder, or cannot be looked through.
+    """
+    files = find_files(folder)
+    names = {file.name for file in files}
+    content: Content = "neither"
+    if PROMPT_JSON in names:
+        content = "saved prompt"
+    elif CONFIG_JSON in names:
+        content = "backbone"
+    result = Audit(content, files)
+    readable: dict[str, Any] = {}
+    for file in files:
+        if file.problem is not None:
+            result.problems.append(f"{file.name} {file.problem}")
+        else:
+            _look_into(file, result, readable)
+    if content == "saved prompt":
+        _check_prompt(result, names, readable)
+    elif content == "backbone":
+        _check_backbone(result, names, readable)
+    else:
+        result.problems.append(f"The folder holds neither {PROMPT_JSON} nor {CONFIG_JSON}")
+    return result
+
+
+def _look_into(file: FoundFile, result: Audit, readable: dict[str, Any]) -> None:
+    """Read a file's JSON or its header of tensors, and note what is wrong with it."""
+    try:
+        if file.kind == "tensors":
+            result.tensors[file.name] = read_header(file.path)
+        elif file.kind == "json":
+            readable[file.name] = read_json(file.path)
+            result.problems.extend(f"{file.name} {problem}" for problem in code_problems(readable[file.name]))
+    except (InputError, OSError) as error:
+        result.problems.append(f"{file.name} {error}")
+
+
+def _check_prompt(result: Audit, names: set[str], readable: Mapping[str, Any]) -> None:
+    result.read.extend(_there((PROMPT_JSON, PROMPT_WEIGHTS), names))
+    if PROMPT_WEIGHTS not in names:
+        result.problems.append(f"{PROMPT_WEIGHTS} is missing")
+    if PROMPT_JSON not in readable:
+        return
+    config = readable[PROMPT_JSON]
+    numbers = sum(tensor.numbers for tensor in result.tensors.get(PROMPT_WEIGHTS, []))
+    result.problems.extend(f"{PROMPT_JSON} {problem}" for problem in _prompt_problems(config, numbers))
+    if name := _backbone_name(config):
+        where = "embedded" if name in BACKBONES else "of a folder or the hub; audit it too"
+        result.notes.append(f"It needs the backbone {name!r}, {where}.")
+
+
+def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
+    """Say what is wrong with prompt.json, beside which weights of so many numbers are."""
+    try:
+        spec = ModelSpec.model_validate(config["spec"])
+        architecture = PromptLayers.model_validate(config["architecture"])
+    except (KeyError, TypeError, RecursionError) as error:
+        yield f"is not of a saved prompt: {type(error).__name__} {error}"
+        return
+    except ValidationError as error:
+        for each in error.errors()[:5]:
+            yield f"is damaged: {'.'.join(map(str, each['loc']))}: {each['msg']}"
+        return
+    sizes = {
+        "total": architecture.total,
+        "length": spec.prompt.length,
+        "bottleneck": spec.prompt.bottleneck,
+        "phm_order": spec.prompt.phm_order,
+        "max_length": spec.max_length,
+    }
+    for name, size in sizes.items():
+        if not 1 <= size <= PROMPT_LIMITS[name]:
+            yield f"has {name} {size:,}, but allowed is from 1 to {PROMPT_LIMITS[name]:,}"
+            return
+    # a generator's PHM projection alone has more numbers
+    if spec.prompt.generator != "free" and spec.prompt.bottleneck > numbers * spec.prompt.phm_order:
+        yield f"has bottleneck {spec.prompt.bottleneck:,}, but the weights are {numbers:,} in all"
+
+
+def _backbone_name(config: Any) -> str | None:
+    for key in ("spec", "backbone", "name"):
+        config = config.get(key) if isinstance(config, dict) else None
+    return config if isinstance(config, str) else None
+
+
+def _check_backbone(result: Audit, names: set[str], readable: Mapping[str, Any]) -> None:
+    weights = _weight_files(result, names, readable)
+    tokenizers = _there(TOKENIZERS, names)
+    result.read.extend([CONFIG_JSON, *_there(weights, names), *tokenizers, *_there(BESIDE_TOKENIZERS, names)])
+    result.problems.extend(f"{name} is missing" for name in weights if name not in names)
+    if not tokenizers:
+        result.problems.append(f"There is no tokenizer: none of {', '.join(TOKENIZERS)}")
+    if CONFIG_JSON in readable:
+        config = readable[CONFIG_JSON]
+        numbers = sum(tensor.numbers for name in weights for tensor in result.tensors.get(name, []))
+        problems = list(size_problems(config)) or list(proportion_problems(config, numbers))
+        result.problems.extend(f"{CONFIG_JSON} {problem}" for problem in problems)
+
+
+def _weight_files(result: Audit, names: set[str], readable: Mapping[str, Any]) -> list[str]:
+    """Name the files of a backbone's weights: one, or those that its index lists."""
+    if BACKBONE_WEIGHTS in names or INDEX not in readable:
+        return [BACKBONE_WEIGHTS]
+    index = readable[INDEX]
+    places = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
+        result.problems.append(f"{INDEX} does not say which file holds which tensor")
+        return [INDEX]
+    return [INDEX, *sorted(set(places.values()))]
+
+
+def _there(wanted: tuple[str, ...] | list[str], names: set[str]) -> list[str]:
+    return [name for name in wanted if name in names]

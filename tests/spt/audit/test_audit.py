@@ -1,0 +1,269 @@
+"""An audit finds what is wrong with folders of prompts and backbones, and nothing in good ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spt.audit.folder import MAX_FILES
+from spt.audit.json_content import MAX_BYTES
+from spt.audit.report import Audit, audit
+from spt.audit.tensor_header import MAX_HEADER
+from spt.errors import InputError
+from tests.support.classifiers import classifier
+from tests.support.tiny import make_backbone
+
+PROMPT_FILES = ["prompt.json", "prompt.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("saved")
+    classifier(home, (1, 2)).save_pretrained(home / "prompt")
+    make_backbone(home / "model")
+    return home
+
+
+@pytest.fixture
+def prompt(saved: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(saved / "prompt", tmp_path / "prompt")
+
+
+@pytest.fixture
+def backbone(saved: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(saved / "model", tmp_path / "model")
+
+
+def edited(path: Path, edit: Callable[[Any], object]) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    edit(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def only_problem(result: Audit) -> str:
+    assert len(result.problems) == 1, result.problems
+    return result.problems[0]
+
+
+def test_a_good_prompt_has_no_problem_and_is_read_whole(prompt: Path) -> None:
+    result = audit(prompt)
+    assert (result.content, result.problems, result.read) == ("saved prompt", [], PROMPT_FILES)
+    assert [file.size for file in result.files if file.name in PROMPT_FILES] == [
+        (prompt / name).stat().st_size for name in PROMPT_FILES
+    ]
+    (note,) = result.notes
+    assert "audit it too" in note
+
+
+def test_the_tensors_are_those_that_safetensors_reads(prompt: Path) -> None:
+    read = load_file(prompt / "prompt.safetensors")
+    tensors = audit(prompt).tensors["prompt.safetensors"]
+    assert {tensor.name: (tensor.dtype, tensor.shape) for tensor in tensors} == {
+        name: ("F32", tuple(value.shape)) for name, value in read.items()
+    }
+    assert sum(tensor.numbers for tensor in tensors) == sum(value.numel() for value in read.values())
+
+
+def test_a_good_backbone_has_no_problem(backbone: Path) -> None:
+    result = audit(backbone)
+    assert (result.content, result.problems) == ("backbone", [])
+    assert set(result.read) >= {"config.json", "model.safetensors", "tokenizer.json"}
+
+
+def test_weights_in_parts_are_read_by_their_index(backbone: Path) -> None:
+    weights = backbone / "model.safetensors"
+    names = [tensor.name for tensor in audit(backbone).tensors[weights.name]]
+    weights.rename(backbone / "model-00001-of-00001.safetensors")
+    index = {"weight_map": dict.fromkeys(names, "model-00001-of-00001.safetensors")}
+    (backbone / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    result = audit(backbone)
+    assert result.problems == [] and "model-00001-of-00001.safetensors" in result.read
+    index["weight_map"][names[0]] = "../model.safetensors"
+    (backbone / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert "../model.safetensors is missing" in only_problem(audit(backbone))
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.dat", "notes.txt"])
+@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+def test_a_pickle_is_found_whatever_its_name(backbone: Path, name: str, write: Callable[..., Any]) -> None:
+    write({"weight": 1}, backbone / name)
+    assert only_problem(audit(backbone)).startswith(f"{name} is a pickle")
+
+
+def test_pickled_weights_alone_are_no_weights(backbone: Path) -> None:
+    (backbone / "model.safetensors").unlink()
+    (backbone / "pytorch_model.bin").write_bytes(b"(dp0\n.")
+    problems = audit(backbone).problems
+    assert "model.safetensors is missing" in problems
+    assert any(problem.startswith("pytorch_model.bin is a pickle") for problem in problems)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_auto_map_is_found(backbone: Path, name: str) -> None:
+    edited(backbone / name, lambda config: config.update(auto_map={"AutoModel": "evil.Model"}))
+    assert only_problem(audit(backbone)) == f"{name} names code of its own in auto_map"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("modeling.py", b"import os\n"), ("data", b"\x7fELF\x02"), ("run", b"#!/bin/sh\n")]
+)
+def test_code_is_found_by_name_and_by_content(backbone: Path, name: str, content: bytes) -> None:
+    (backbone / name).write_bytes(content)
+    assert only_problem(audit(backbone)) == f"{name} is code"
+
+
+def test_a_link_that_leads_outside_is_not_followed(backbone: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret", encoding="utf-8")
+    (backbone / "README.md").symlink_to(secret)
+    (backbone / "more").symlink_to(tmp_path, target_is_directory=True)
+    (backbone / "gone").symlink_to(backbone / "nothing")
+    (backbone / "again.json").symlink_to("config.json")
+    problems = audit(backbone).problems
+    assert [problem.split(",")[0] for problem in problems] == [
+        "README.md is a link that leads outside of the folder",
+        "gone is a link that leads nowhere",
+        "more is a link that leads outside of the folder",
+    ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_told_and_not_waited_for(prompt: Path) -> None:
+    os.mkfifo(prompt / "prompt.pipe")
+    assert "neither a file nor a folder" in only_problem(audit(prompt))
+
+
+@pytest.mark.parametrize("value", [10**12, -1, 0, 2.5, "many", True])
+@pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "vocab_size"])
+def test_sizes_of_a_backbone_out_of_bounds_are_found(backbone: Path, key: str, value: object) -> None:
+    edited(backbone / "config.json", lambda config: config.update({key: value}))
+    assert f"has {key} {value!r}" in only_problem(audit(backbone))
+
+
+@pytest.mark.parametrize(("key", "value"), [("vocab_size", 10**6), ("num_hidden_layers", 900)])
+def test_sizes_that_the_weights_cannot_have_are_found(backbone: Path, key: str, value: int) -> None:
+    edited(backbone / "config.json", lambda config: config.update({key: value}))
+    assert "but the weights are" in only_problem(audit(backbone))
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "said"),
+    [
+        (("architecture", "total"), 10**6, "has total 1,000,000"),
+        (("architecture", "layers"), [99], "layers [99] are not among"),
+        (("spec", "max_length"), -5, "has max_length -5"),
+        (("spec", "prompt", "bottleneck"), 10**9, "has bottleneck 1,000,000,000"),
+        (("spec", "prompt", "bottleneck"), 5 * 10**5, "but the weights are"),
+        (("spec", "prompt", "length"), 10**9, "prompt.length"),
+        (("spec", "surprise"), 1, "surprise"),
+        (("spec",), None, "is damaged"),
+        (("architecture",), [], "is damaged"),
+    ],
+)
+def test_a_prompt_that_cannot_be_is_found(
+    prompt: Path, keys: tuple[str, ...], value: object, said: str
+) -> None:
+    def edit(content: Any) -> None:
+        for key in keys[:-1]:
+            content = content[key]
+        content[keys[-1]] = value
+
+    edited(prompt / "prompt.json", edit)
+    assert said in only_problem(audit(prompt))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "nested deeper"),
+        ('{"a":' * 100 + "1" + "}" * 100, "nested deeper"),
+        ("9" * 10_000, "is not JSON"),
+        ('{"format": 1, "format": 1}', "a key is there twice"),
+        ('{"format": NaN}', "NaN"),
+        ("null", "is not of a saved prompt"),
+        ("[]", "is not of a saved prompt"),
+        ("", "is not JSON"),
+    ],
+)
+def test_json_that_is_none_is_refused(prompt: Path, text: str, said: str) -> None:
+    (prompt / "prompt.json").write_text(text, encoding="utf-8")
+    assert said in only_problem(audit(prompt))
+
+
+def test_huge_json_is_not_read(prompt: Path) -> None:
+    with (prompt / "more.json").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    assert "are read of JSON" in only_problem(audit(prompt))
+
+
+@pytest.mark.parametrize("kept", [0, 4, 20, -1])
+def test_a_cut_tensor_file_is_found(prompt: Path, kept: int) -> None:
+    path = prompt / "prompt.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    problem = audit(prompt).problems[0]
+    assert problem.startswith("prompt.safetensors "), problem
+    assert ("bytes of tensors" if kept < 0 else "ends inside its header") in problem
+
+
+@pytest.mark.parametrize(
+    ("header", "data", "said"),
+    [
+        ("[" * 100_000, 0, "RecursionError"),
+        ("not json", 0, "does not describe tensors"),
+        ("[]", 0, "does not describe tensors"),
+        ({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, 4, "does not describe tensors"),
+        ({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, 4, "does not describe tensors"),
+        ({"a": {"dtype": "PY", "shape": [1], "data_offsets": [0, 4]}}, 4, "does not describe tensors"),
+        (
+            {name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for name in "ab"},
+            4,
+            "overlap or leave bytes",
+        ),
+        ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, 9, "9 bytes of tensors"),
+    ],
+)
+def test_a_header_that_lies_is_found(prompt: Path, header: object, data: int, said: str) -> None:
+    text = (header if isinstance(header, str) else json.dumps(header)).encode()
+    path = prompt / "more.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(data))
+    assert said in only_problem(audit(prompt))
+
+
+def test_a_huge_header_is_not_read(prompt: Path) -> None:
+    with (prompt / "more.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", MAX_HEADER + 1))
+        file.truncate(MAX_HEADER + 100)
+    assert f"at most {MAX_HEADER:,} are read" in only_problem(audit(prompt))
+
+
+@pytest.mark.parametrize("name", PROMPT_FILES[1:])
+def test_a_missing_file_is_told(prompt: Path, name: str) -> None:
+    (prompt / name).unlink()
+    assert f"{name} is missing" in audit(prompt).problems
+
+
+def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
+    result = audit(tmp_path)
+    assert result.content == "neither" and "holds neither" in only_problem(result)
+
+
+def test_no_folder_and_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="is not a folder"):
+        audit(tmp_path / "none")
+    assert MAX_FILES > 1000
+    monkeypatch.setattr("spt.audit.folder.MAX_FILES", 2)
+    for name in "abc":
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match="more than 2 files"):
+        audit(tmp_path)
