@@ -72,8 +72,12 @@ def predict(
         Path, typer.Argument(metavar="MODEL_FOLDER", help="Folder of a saved prompt, as runs/NAME/model.")
     ],
     file: Annotated[
-        typer.FileBinaryRead, typer.Argument(metavar="FILE", help="UTF-8 file; - reads standard input.")
-    ] = "-",  # type: ignore[assignment]
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV, TSV, JSON lines, parquet or text, by its ending; - reads text from standard input.",
+        ),
+    ] = Path("-"),
     ensemble: Annotated[
         list[Path] | None,
         typer.Option(
@@ -83,21 +87,22 @@ def predict(
         ),
     ] = None,
 ) -> None:
-    """Label one text a line: writes {"label", "probability"} as JSON, one line for each line read.
+    """Label the texts of a file: writes {"label", "probability"} as JSON, one line for each record.
 
-    A line is a text, or two texts with a tab between them where the task has pairs.
+    CSV, TSV, JSON and parquet files are read by the task's columns, or by "text" (pairs: and "text_pair").
 
-    If the first line is a JSON object with "text", all are; pairs have "text_pair" too.
+    Other files have a text a line, or two texts with a tab between them where the task has pairs; if the
+    first line is a JSON object, all are, with the same columns.
 
-    The input is read and answered in parts, so it may be of any length.
+    The input is UTF-8, and read and answered in parts, so it may be of any length.
 
     With --ensemble the label with the most votes is given, and its share of the votes.
     """
     quiet_libraries(quiet=False)
     with exit_codes("Stopped."):
-        from experiments.predict import predict_lines
+        from experiments.predict import predict_file
 
-        for predictions in predict_lines([model, *(ensemble or [])], file):
+        for predictions in predict_file([model, *(ensemble or [])], file):
             for answer in predictions:
                 print(json.dumps({"label": answer.label, "probability": answer.probability}))
             sys.stdout.flush()

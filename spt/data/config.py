@@ -1,12 +1,17 @@
 """The options of the data: where rows come from and how many of them are used."""
 
 import codecs
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 Format = Literal["csv", "tsv", "json", "parquet", "lines"]
+ENDINGS: Mapping[str, Format] = MappingProxyType(
+    {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+)
 
 # codecs of domain names and of Python's own escapes
 NOT_OF_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")

@@ -13,20 +13,14 @@ from typing import Any
 import datasets
 from datasets import Dataset
 
-from spt.data.config import DataConfig, Format
+from spt.data.config import ENDINGS, DataConfig, Format
+from spt.data.csv_rows import column_names, csv_options, is_blank, text_encoding
 from spt.data.json_rows import read_json
 from spt.data.raw_table import RawTable
 from spt.data.values import some
 from spt.errors import InputError
 from spt.tasks import Task
 
-ENDINGS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".parquet": "parquet",
-}
 BLOCK = 1 << 20
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -54,7 +48,7 @@ def read_file(path: Path, data: DataConfig, task: Task) -> RawTable:
             return _read_parquet(path)
         if kind == "json":
             columns = [name for name in (task.text, task.text_pair, task.label) if name is not None]
-            return read_json(path, _text_encoding(data.encoding), columns)
+            return read_json(path, text_encoding(data.encoding), columns)
         if kind == "lines":
             return _read_lines(path, data, task)
         return _read_csv(path, data, kind)
@@ -100,26 +94,17 @@ def _check_encoding(path: Path, encoding: str) -> None:
             offset += len(block)
 
 
-def _text_encoding(encoding: str) -> str:
-    """UTF-8 files may start with a byte order mark, which is no part of the first column's name."""
-    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-
-
 def _read_parquet(path: Path) -> RawTable:
     with _in_memory() as options:
         return RawTable.of(Dataset.from_parquet(str(path), **options))
 
 
 def _read_csv(path: Path, data: DataConfig, kind: Format) -> RawTable:
-    quoted = kind == "csv" if data.quoting is None else data.quoting
-    options: dict[str, Any] = {
-        "delimiter": "," if kind == "csv" else "\t",
-        "quoting": csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-    }
-    encoding = _text_encoding(data.encoding)
+    options = csv_options(kind, data.quoting)
+    encoding = text_encoding(data.encoding)
     with path.open(encoding=encoding, newline="") as stream:
-        rows = (row for row in csv.reader(stream, **options) if not _is_blank(row))
-        columns = list(data.columns or _named(next(rows, [])))
+        rows = (row for row in csv.reader(stream, **options) if not is_blank(row))
+        columns = list(data.columns or column_names(next(rows, [])))
         first = next(rows, None)
     if first is None:
         raise InputError(
@@ -142,19 +127,9 @@ def _read_csv(path: Path, data: DataConfig, kind: Format) -> RawTable:
             **options,
             **memory,
         )
-    if quoted:
+    if options["quoting"] != csv.QUOTE_NONE:
         _warn_of_swallowed_lines(table, path)
     return RawTable.of(table)
-
-
-def _is_blank(row: list[str]) -> bool:
-    """Say whether a line is blank: `Dataset.from_csv` leaves those out too."""
-    return len(row) < 2 and not "".join(row).strip()
-
-
-def _named(header: list[str]) -> list[str]:
-    """The header with a name for each column: a saved index often has none."""
-    return [name or f"column {number}" for number, name in enumerate(header, start=1)]
 
 
 def _warn_of_swallowed_lines(table: Dataset, path: Path) -> None:
@@ -177,7 +152,7 @@ def _warn_of_swallowed_lines(table: Dataset, path: Path) -> None:
 
 def _read_lines(path: Path, data: DataConfig, task: Task) -> RawTable:
     pairs: list[list[str]] = []
-    with path.open(encoding=_text_encoding(data.encoding)) as stream:
+    with path.open(encoding=text_encoding(data.encoding)) as stream:
         for number, line in enumerate(map(str.strip, stream), start=1):
             if line and " " not in line:
                 raise InputError(

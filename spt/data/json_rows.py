@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from spt.data.json_objects import json_objects
 from spt.data.raw_table import RawTable
 from spt.errors import InputError
-
-# longer numbers are no labels, and Python may refuse to read them
-LONGEST_NUMBER = 400
 
 
 def read_json(path: Path, encoding: str, columns: Collection[str]) -> RawTable:
@@ -29,9 +26,7 @@ def read_json(path: Path, encoding: str, columns: Collection[str]) -> RawTable:
     names: dict[str, None] = {}
     with path.open(encoding=encoding, newline="\n") as stream:
         rows = 0
-        for where, row in _objects(stream, path):
-            if not isinstance(row, dict):
-                raise _refusal(path, f"{where} is {_kind(row)}, but must be an object")
+        for row in json_objects(stream, path):
             rows += 1
             names |= dict.fromkeys(row)
             for name, column in values.items():
@@ -45,55 +40,3 @@ def read_json(path: Path, encoding: str, columns: Collection[str]) -> RawTable:
         )
     read = {name: column for name, column in values.items() if name in names}
     return RawTable(read, unread=tuple(name for name in names if name not in read))
-
-
-def _objects(lines: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
-    """Give what each line holds, or each item of a list, and how to call its place."""
-    first = True
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if first and line.lstrip().startswith("["):
-            text = line + "".join(lines)
-            items = _decoded(text, path, f"the list that starts in line {number}")
-            yield from ((f"item {position}", item) for position, item in enumerate(items, start=1))
-            return
-        first = False
-        yield f"line {number}", _decoded(line, path, f"line {number}")
-
-
-def _decoded(text: str, path: Path, where: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_object, parse_int=_number)
-    except RecursionError:
-        raise _refusal(path, f"{where} is nested too deeply") from None
-    except ValueError as error:
-        raise _refusal(path, f"{where} cannot be read ({error})") from error
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object, of whose keys none may stand there twice."""
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"an object has the key '{twice[:40]}' twice")
-    return row
-
-
-def _number(digits: str) -> int:
-    if len(digits) > LONGEST_NUMBER:
-        raise ValueError(f"a number has {len(digits)} digits, but may have {LONGEST_NUMBER}")
-    return int(digits)
-
-
-def _kind(value: Any) -> str:
-    kinds = {type(None): "null", list: "a list", str: "a text", bool: "true or false"}
-    return kinds.get(type(value), "a number")
-
-
-def _refusal(path: Path, problem: str) -> InputError:
-    return InputError(
-        f"Cannot read {path} as json: {problem}. Write one object a line, or a list of objects. "
-        "Check data.format."
-    )

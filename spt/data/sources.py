@@ -6,8 +6,8 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
 from spt.assets import DATA_SETS, fetch
-from spt.data.config import DataConfig
-from spt.data.files import ENDINGS, read_file
+from spt.data.config import ENDINGS, DataConfig
+from spt.data.files import read_file
 from spt.data.raw_table import RawTable
 from spt.errors import InputError, unknown
 from spt.tasks import HubData, Task

@@ -1,21 +1,21 @@
+import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from datasets import Dataset
 from typer.testing import CliRunner
 
 from experiments import pipeline
 from experiments.cli import app
 from experiments.config import load_config
-from experiments.predict import read_rows
 from experiments.run.results import SearchResult
-from spt.errors import InputError, TrialFailed
+from spt.errors import TrialFailed
 from spt.serving.classifier import Prediction, PromptClassifier
 from tests.support.tiny import tiny_tree
 
@@ -227,45 +227,64 @@ def test_predict_refuses_what_is_not_a_model(tmp_path: Path) -> None:
     assert spt("predict", tmp_path, tmp_path / "none.txt").exit_code == 2
 
 
-def test_rows_are_read_as_they_come() -> None:
-    def lines() -> Iterator[bytes]:
-        yield b"first\n"
-        pytest.fail("read ahead")
-
-    assert next(read_rows(lines(), pairs=False)) == ("first",)
-
-
-def test_pairs_are_read_from_tabs_and_from_json() -> None:
-    assert list(read_rows([b"\xef\xbb\xbfa b\tc\r\n"], pairs=True)) == [("a b", "c")]
-    given = [b'{"text": "a b", "text_pair": "c", "label": ' + b"1" * 5000 + b"}"]
-    assert list(read_rows(given, pairs=True)) == [("a b", "c")]
+TICKETS = [
+    ("it was superb", "good"),
+    ('the plot was dull,\nand very "poor" .', "bad"),
+    ("fine", "good"),
+    ("awful", "bad"),
+]
 
 
-@pytest.mark.parametrize(
-    ("lines", "pairs", "said"),
-    [
-        ([b"a", b" \n"], False, "Line 2: the text is empty"),
-        ([b"a"], True, "one tab"),
-        ([b"a\tb\tc"], True, "2 tabs"),
-        ([b'{"text": "a"}', b"b"], False, "Line 2: not JSON"),
-        ([b'{"text": "a"}'], True, "'text_pair'"),
-        ([b'{"text": "a", "text_pair": "b"}'], False, "one text a row"),
-        ([b'{"text": 3}'], False, "must be a JSON object"),
-        ([b'{"text": "a"}', b'{"text": NaN}'], False, "Line 2: must be a JSON object"),
-        ([b'{"text": "a"}', b'{"text": null}'], False, "Line 2: must be a JSON object"),
-        (
-            [b'{"text": "a"}', b'{"text": "\\ud83d"}'],
-            False,
-            "Line 2: the text holds half of a surrogate pair",
-        ),
-        ([b'{"text": "\\ud83d"}'], False, "Line 1: the text holds half of a surrogate pair"),
-        ([b"[" * 100_000], False, "Line 1: nested too deeply"),
-        ([b'{"text": "a"}', b'{"text": ' + b"[" * 100_000], False, "Line 2: nested too deeply"),
-    ],
-)
-def test_unreadable_lines_are_named(lines: list[bytes], pairs: bool, said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        list(read_rows(lines, pairs))
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet"])
+def test_predict_answers_each_record_of_a_table_and_no_header(
+    finished: Path, tmp_path: Path, ending: str
+) -> None:
+    tickets = [(text.replace("\n", " ") if ending == "tsv" else text, label) for text, label in TICKETS]
+    records = [{"id": row, "text": text, "label": label} for row, (text, label) in enumerate(tickets)]
+    path = tmp_path / f"tickets.{ending}"
+    if ending in ("csv", "tsv"):
+        quoting = csv.QUOTE_MINIMAL if ending == "csv" else csv.QUOTE_NONE
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(
+                file,
+                ["id", "text", "label"],
+                dialect="excel" if ending == "csv" else "excel-tab",
+                quoting=quoting,
+                quotechar='"' if ending == "csv" else None,
+            )
+            writer.writeheader()
+            writer.writerows(records)
+    elif ending == "parquet":
+        Dataset.from_list(records).to_parquet(path)
+    else:
+        text = "\n".join(map(json.dumps, records)) if ending == "jsonl" else json.dumps(records)
+        path.write_text(text, encoding="utf-8")
+    result = spt("predict", finished / "model", path)
+    assert result.exit_code == 0, result.output
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    expected = PromptClassifier.from_pretrained(finished / "model").predict([text for text, _ in tickets])
+    assert [answer["label"] for answer in answers] == [prediction.label for prediction in expected]
+    assert [answer["probability"] for answer in answers] == pytest.approx(
+        [prediction.probability for prediction in expected], abs=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_predict_refuses_a_file_that_is_not_there(finished: Path, tmp_path: Path) -> None:
+    for file in (tmp_path / "none.csv", tmp_path):
+        result = spt("predict", finished / "model", file)
+        assert result.exit_code == 2
+        assert f"no file '{file}'" in result.stderr
+
+
+@pytest.mark.slow
+def test_predict_refuses_a_table_without_the_texts_column(finished: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tickets.csv"
+    path.write_text("id,message\n1,fine\n", encoding="utf-8")
+    result = spt("predict", finished / "model", path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert all(said in result.stderr for said in (str(path), "'id', 'message'", "reads 'text'", "Name the"))
 
 
 def test_the_schema_is_a_config_of_defaults(tmp_path: Path) -> None:

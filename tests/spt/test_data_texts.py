@@ -1,0 +1,148 @@
+"""Texts without labels, by line and by column: each record is one row, and what is no text is named."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+
+from spt.data.text_columns import text_columns
+from spt.data.text_lines import read_line_texts
+from spt.data.text_tables import read_table_texts
+from spt.errors import InputError
+from spt.tasks import Task
+
+TEXT = Task(name="tickets", text="message")
+PAIR = Task(name="claims", text="premise", text_pair="hypothesis")
+
+
+def written(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_lines_are_read_as_they_come() -> None:
+    def lines() -> Iterator[bytes]:
+        yield b"first\n"
+        pytest.fail("read ahead")
+
+    assert next(read_line_texts(lines(), TEXT)) == ("first",)
+
+
+def test_pairs_are_read_from_tabs_and_from_json() -> None:
+    assert list(read_line_texts([b"\xef\xbb\xbfa b\tc\r\n"], PAIR)) == [("a b", "c")]
+    long_number = b"1" * 5000
+    for keys in ((b"text", b"text_pair"), (b"premise", b"hypothesis")):
+        given = [b'{"%s": "a b", "%s": "c", "label": %s}' % (*keys, long_number)]
+        assert list(read_line_texts(given, PAIR)) == [("a b", "c")]
+
+
+def test_the_tasks_own_columns_go_before_the_general_ones() -> None:
+    assert text_columns(["id", "text", "message"], TEXT, "it") == ("message",)
+    assert text_columns(["id", "text"], TEXT, "it") == ("text",)
+    # one of each would be a guess
+    with pytest.raises(InputError, match="'premise' and 'hypothesis'"):
+        text_columns(["premise", "text_pair"], PAIR, "it")
+
+
+@pytest.mark.parametrize(
+    ("lines", "task", "said"),
+    [
+        ([b"a", b" \n"], TEXT, "Line 2: the text is empty"),
+        ([b"a"], PAIR, "one tab"),
+        ([b"a\tb\tc"], PAIR, "2 tabs"),
+        ([b'{"text": "a"}', b"b"], TEXT, "Line 2: not JSON"),
+        ([b'{"text": "a"}'], PAIR, "Line 1 .* has the columns 'text', but .*'premise' and 'hypothesis'"),
+        ([b'{"id": 1, "body": "a"}'], TEXT, "Line 1 .* has the columns 'id', 'body', but .* reads 'message'"),
+        ([b"{}"], TEXT, "Line 1 .* has the columns .none."),
+        ([b'{"text": "a", "text_pair": "b"}'], TEXT, "one text a row"),
+        ([b'{"text": 3}'], TEXT, "must be a JSON object"),
+        ([b'{"text": "a"}', b'{"text": NaN}'], TEXT, "Line 2: must be a JSON object"),
+        ([b'{"text": "a"}', b'{"text": null}'], TEXT, "Line 2: must be a JSON object"),
+        (
+            [b'{"text": "a"}', b'{"text": "\\ud83d"}'],
+            TEXT,
+            "Line 2: the text holds half of a surrogate pair",
+        ),
+        ([b'{"text": "\\ud83d"}'], TEXT, "Line 1: the text holds half of a surrogate pair"),
+        ([b"[" * 100_000], TEXT, "Line 1: nested too deeply"),
+        ([b'{"text": "a"}', b'{"text": ' + b"[" * 100_000], TEXT, "Line 2: nested too deeply"),
+    ],
+)
+def test_unreadable_lines_are_named(lines: list[bytes], task: Task, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        list(read_line_texts(lines, task))
+
+
+def test_quoted_line_breaks_and_blank_lines_make_no_records(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path / "tickets.CSV", '\ufeffmessage,id\n"a, ""b""\n\nc",1\n\n d ,2\n')
+    assert list(read_table_texts(path, TEXT)) == [('a, "b"\n\nc',), ("d",)]
+    (warning,) = caplog.messages
+    assert "line breaks in 1 rows (row 1)" in warning
+
+
+def test_a_tsv_has_no_quotes(tmp_path: Path) -> None:
+    path = written(tmp_path / "tickets.tsv", 'id\tmessage\n1\t"a\n2\tb\n')
+    assert list(read_table_texts(path, TEXT)) == [('"a',), ("b",)]
+
+
+def test_pairs_come_from_two_columns(tmp_path: Path) -> None:
+    path = written(tmp_path / "pairs.csv", "hypothesis,premise,label\nb,a,x\n")
+    assert list(read_table_texts(path, PAIR)) == [("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "id,body\n1,a\n", "a.csv has the columns 'id', 'body', but .* reads 'message'. Name the"),
+        ("a.csv", "id;message\n1;a\n", "has the columns 'id;message'"),
+        ("a.csv", "", "has no rows"),
+        ("a.csv", "message\n", "has no rows"),
+        ("a.csv", "id,message\n1,a\n2,\n", "'message' of .*a.csv is empty in row 2"),
+        ("a.csv", "id,message\n1,a\n2\n", "'message' of .*a.csv is empty in row 2"),
+        ("a.csv", "id,message\n1,a,b\n", "Row 1 of .*a.csv has 3 fields, but the header has 2"),
+        ("a.csv", b"message\na\n\xff\n", "a.csv is not UTF-8"),
+        ("a.csv", 'message\na\n"' + "b\n" * 100_000, "Row 2 of .*a.csv is not csv: .*Close quotes"),
+        ("a.jsonl", '{"message": "a"}\n\n{"message": null}\n', "is empty in row 2"),
+        ("a.jsonl", '{"message": "a"}\n{"message": 3}\n', "holds a value of type int in row 2"),
+        ("a.jsonl", '{"message": "a"}\nb\n', "Cannot read .*a.jsonl as json: line 2"),
+        ("a.jsonl", "null\n", "line 1 is null"),
+        ("a.jsonl", b'{"message": "\xff"}', "a.jsonl is not UTF-8"),
+        ("a.parquet", "message", "Cannot read .*a.parquet as parquet"),
+    ],
+)
+def test_what_is_no_text_is_named_by_its_row(
+    name: str, content: str | bytes, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=said):
+        list(read_table_texts(written(tmp_path / name, content), TEXT))
+
+
+@pytest.mark.parametrize(
+    ("column", "said"), [({"message": ["a", None]}, "empty in row 2"), ({"body": ["a"]}, "columns 'body'")]
+)
+def test_a_parquet_column_is_checked(column: dict[str, Any], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    Dataset.from_dict(column).to_parquet(path)
+    with pytest.raises(InputError, match=said):
+        list(read_table_texts(path, TEXT))
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_table_is_read_as_it_is_answered(ending: str, tmp_path: Path) -> None:
+    text = "word " * 20
+    line = f"{text}\n" if ending == "csv" else f'{{"message": "{text}"}}\n'
+    path = written(tmp_path / f"a.{ending}", ("message\n" if ending == "csv" else "") + line * 50_000)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in islice(read_table_texts(path, TEXT), 40_000)) == 40_000
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
