@@ -211,7 +211,7 @@ def audit(
 ) -> None:
     """Say what a folder that others made holds, and what is wrong with it, without loading it.
 
-    Looks for pickles, code, links that lead outside, damaged headers, and sizes that cannot be.
+    Looks for pickles, code, links that lead outside, damaged files, wrong digests, and sizes that cannot be.
 
     Ends with 2 if anything is wrong.
     """

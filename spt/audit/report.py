@@ -20,10 +20,14 @@ from spt.audit.json_content import (
     size_problems,
 )
 from spt.audit.tensor_header import TensorEntry, read_header
+from spt.digests import file_digest
 from spt.errors import InputError
 from spt.spec import ModelSpec
 
 PROMPT_JSON, PROMPT_WEIGHTS = "prompt.json", "prompt.safetensors"
+# of saved prompts; format 2 has digests of the tensor files
+FORMATS = (1, 2)
+FORMATS_WITH_DIGESTS = (2,)
 CONFIG_JSON, BACKBONE_WEIGHTS = "config.json", "model.safetensors"
 INDEX = f"{BACKBONE_WEIGHTS}.index.json"
 TOKENIZERS = (
@@ -117,6 +121,9 @@ def _check_prompt(result: Audit, names: set[str], readable: Mapping[str, Any]) -
     config = readable[PROMPT_JSON]
     numbers = sum(tensor.numbers for tensor in result.tensors.get(PROMPT_WEIGHTS, []))
     result.problems.extend(f"{PROMPT_JSON} {problem}" for problem in _prompt_problems(config, numbers))
+    if PROMPT_WEIGHTS in result.tensors:
+        path = next(file.path for file in result.files if file.name == PROMPT_WEIGHTS)
+        result.problems.extend(_digest_problems(config, path))
     if name := _backbone_name(config):
         where = "embedded" if name in BACKBONES else "of a folder or the hub; audit it too"
         result.notes.append(f"It needs the backbone {name!r}, {where}.")
@@ -125,6 +132,10 @@ def _check_prompt(result: Audit, names: set[str], readable: Mapping[str, Any]) -
 def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
     """Say what is wrong with prompt.json, beside which weights of so many numbers are."""
     try:
+        if config["format"] not in FORMATS:
+            readable = " and ".join(map(str, FORMATS))
+            yield f"has format {config['format']!r:.80}, but this version reads {readable}"
+            return
         spec = ModelSpec.model_validate(config["spec"])
         architecture = PromptLayers.model_validate(config["architecture"])
     except (KeyError, TypeError, RecursionError) as error:
@@ -148,6 +159,17 @@ def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
     # a generator's PHM projection alone has more numbers
     if spec.prompt.generator != "free" and spec.prompt.bottleneck > numbers * spec.prompt.phm_order:
         yield f"has bottleneck {spec.prompt.bottleneck:,}, but the weights are {numbers:,} in all"
+
+
+def _digest_problems(config: Any, weights: Path) -> Iterator[str]:
+    """Compare the digest of the weights with the one that prompt.json has, if its format has any."""
+    if not isinstance(config, dict) or config.get("format") not in FORMATS_WITH_DIGESTS:
+        return
+    digests = config.get("tensors")
+    written = digests.get(PROMPT_WEIGHTS) if isinstance(digests, dict) else None
+    now = file_digest(weights)
+    if written != now:
+        yield f"{PROMPT_WEIGHTS} has SHA-256 {now}, but {PROMPT_JSON} says {written!r:.80}"
 
 
 def _backbone_name(config: Any) -> str | None:

@@ -17,12 +17,14 @@ from safetensors.torch import load_file
 
 from spt.audit.folder import MAX_FILES
 from spt.audit.json_content import MAX_BYTES
-from spt.audit.report import Audit, audit
+from spt.audit.report import FORMATS, Audit, audit
 from spt.audit.tensor_header import MAX_HEADER
 from spt.errors import InputError
+from spt.serving import saved_prompt
 from tests.support.classifiers import classifier
 from tests.support.tiny import make_backbone
 
+GOLDEN = Path(__file__).parents[2] / "golden"
 PROMPT_FILES = ["prompt.json", "prompt.safetensors"]
 
 
@@ -165,6 +167,7 @@ def test_sizes_that_the_weights_cannot_have_are_found(backbone: Path, key: str, 
         (("spec", "prompt", "bottleneck"), 10**9, "has bottleneck 1,000,000,000"),
         (("spec", "prompt", "bottleneck"), 5 * 10**5, "but the weights are"),
         (("spec", "prompt", "length"), 10**9, "prompt.length"),
+        (("format",), 3, "has format 3"),
         (("spec", "surprise"), 1, "surprise"),
         (("spec",), None, "is damaged"),
         (("architecture",), [], "is damaged"),
@@ -204,6 +207,25 @@ def test_huge_json_is_not_read(prompt: Path) -> None:
     with (prompt / "more.json").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     assert "are read of JSON" in only_problem(audit(prompt))
+
+
+def test_a_changed_number_is_found_by_its_digest(prompt: Path) -> None:
+    path = prompt / "prompt.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert "has SHA-256" in only_problem(audit(prompt))
+
+
+def test_a_format_with_digests_must_have_them(prompt: Path) -> None:
+    edited(prompt / "prompt.json", lambda content: content.pop("tensors"))
+    assert "but prompt.json says None" in only_problem(audit(prompt))
+
+
+@pytest.mark.parametrize("number", saved_prompt.FORMATS)
+def test_every_format_that_is_read_is_known(number: int) -> None:
+    assert saved_prompt.FORMATS == FORMATS
+    assert audit(GOLDEN / f"format_{number}").problems == []
 
 
 @pytest.mark.parametrize("kept", [0, 4, 20, -1])
