@@ -25,6 +25,7 @@ from spt.architecture import PromptLayers
 from spt.devices import use_threads
 from spt.evaluation import evaluate
 from spt.files import write_text
+from spt.json_files import checked, read_json
 from spt.model import PromptedModel, trained
 from spt.provenance import Provenance
 from spt.reports.run_page import write_model_card, write_report
@@ -124,7 +125,7 @@ class Pipeline:
         self, classifier: PromptClassifier, dev: dict[str, float], test: dict[str, float]
     ) -> RunMetrics:
         search = SearchResult.read(self.folder.search_result)
-        training = TrainingResult(**json.loads(self.folder.training_result.read_text(encoding="utf-8")))
+        training = read_training(self.folder.training_result)
         prompt, head = _parameter_counts(classifier.model)
         config, workbench = self.config, self.workbench
         return RunMetrics(
@@ -233,6 +234,16 @@ def claimed(
     searching.check(workbench, config)
     with folder.claimed(config):
         yield Pipeline(config, folder, workbench, on_epoch)
+
+
+def read_training(path: Path) -> TrainingResult:
+    """Read a train.json.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    advice = "Delete it to train again."
+    return checked(TrainingResult, read_json(path, advice), f"'{path}'", advice)
 
 
 def _parameter_counts(model: PromptedModel) -> tuple[int, int]:

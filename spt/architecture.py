@@ -10,6 +10,7 @@ from pydantic import ValidationError as _ValidationError
 
 from spt.errors import InputError
 from spt.files import write_text
+from spt.json_files import checked, read_json
 
 
 class PromptLayers(BaseModel):
@@ -84,17 +85,8 @@ class PromptLayers(BaseModel):
         Raises:
             InputError: if the file is missing, something else, or damaged.
         """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise InputError(
-                f"'{path}' cannot be read: {error.strerror}. Name a run's architecture.json."
-            ) from error
-        except _ValidationError as error:
-            raise InputError(
-                f"'{path}' does not hold prompt layers: {error.errors()[0]['msg']}. "
-                "Delete it to search again."
-            ) from error
+        advice = "Name a run's architecture.json; a run searches again where its own is deleted."
+        return checked(cls, read_json(path, advice), f"'{path}'", advice)
 
     def __str__(self) -> str:
         return f"{list(self.layers)} of {self.total}"

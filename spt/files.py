@@ -1,16 +1,111 @@
-"""Files that are there whole or not at all."""
+"""The one way to write a file: it is there whole or not at all, whatever is killed, and the disk has it."""
 
 from __future__ import annotations
 
 import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from spt.errors import InputError
+
+_ENDING = ".partial"
+_HOST = re.sub(r"\W", "-", socket.gethostname())
+_TEMPORARY = re.compile(r".*?(?:\.(?P<host>[\w-]+))?\.(?P<pid>\d+)\.partial")
+# a writer on another machine, or one whose id another process has by now, is dead after this long
+_ABANDONED_SECONDS = 24 * 3600
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Hand out a temporary neighbour of a file to write, and put it in the file's place at the block's end.
+
+    It is flushed to the disk before, its mode is as the umask says, and the folder is flushed after. Where
+    the block raises, the file stays as it was. What dead processes left in the folder is swept.
+
+    Args:
+        path: of the file; its folder is there.
+
+    Raises:
+        InputError: if there is a folder of the file's name.
+        OSError: of the disk, naming the file.
+    """
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder, but a file is written there. Move the folder away.")
+    sweep(path.parent)
+    partial = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}{_ENDING}")
+    try:
+        # made here, because some libraries make files that nobody else may read
+        os.close(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))
+        mode = partial.stat().st_mode
+        yield partial
+        _flush(partial)
+        partial.chmod(mode)
+        partial.replace(path)
+        _flush_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, all or nothing, as `replacing` does."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text to a temporary neighbour, then put it in place."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write a UTF-8 file, all or nothing, as `replacing` does; line ends are as given."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def temporaries(folder: Path) -> Iterator[Path]:
+    """Yield the temporary files in a folder, those of living writers among them."""
+    yield from (path for path in folder.glob(f"*{_ENDING}") if _TEMPORARY.fullmatch(path.name))
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files whose writers are dead."""
+    for path in temporaries(folder):
+        if _is_abandoned(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    writer = _TEMPORARY.fullmatch(path.name)
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        if writer is None or not path.is_file():
+            return False
+        if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+            return True
+    except FileNotFoundError:
+        return False
+    return writer["host"] == _HOST and not _lives(int(writer["pid"]))
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        # it is another user's
+        return True
+    return True
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        partial.unlink(missing_ok=True)
+        os.close(descriptor)

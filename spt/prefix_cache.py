@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -27,12 +26,15 @@ from spt.backbones.base import Backbone
 from spt.data.batches import make_loader, to_device
 from spt.data.encoding import Example
 from spt.errors import InputError
+from spt.files import sweep, temporaries
 from spt.flops import FlopCounter
 from spt.model import PromptedModel
 from spt.modes import CacheMode, Precision
 from spt.precision import autocast
 from spt.start import Start
+from spt.tensor_files import write_tensors
 
+DIGEST = "states_digest"
 LIMIT = 8 * 2**30
 log = logging.getLogger(__name__)
 
@@ -126,6 +128,15 @@ class PrefixCache:
 
     def _read_or_compute(self, name: str, compute: Callable[[], States]) -> States:
         folder = self.folder or cache_folder() / "prefixes"
+        try:
+            return self._keep(folder, name, compute)
+        except OSError as error:
+            log.warning(
+                "the cache of hidden states %s cannot be used (%s): this run computes its own", folder, error
+            )
+            return compute()
+
+    def _keep(self, folder: Path, name: str, compute: Callable[[], States]) -> States:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.safetensors"
         with FileLock(path.with_suffix(".lock")):
@@ -173,14 +184,12 @@ def _compute(
     return States(states, counter.total)
 
 
-def _checksum(states: Tensor) -> str:
+def _digest(states: Tensor) -> str:
     return hashlib.blake2b(states.numpy().data, digest_size=16).hexdigest()
 
 
 def _write(path: Path, states: Tensor, flops: int) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file({"states": states}, partial, metadata={"checksum": _checksum(states), "flops": str(flops)})
-    partial.replace(path)
+    write_tensors(path, {"states": states}, {DIGEST: _digest(states), "flops": str(flops)})
 
 
 def _read(path: Path) -> States | None:
@@ -191,7 +200,7 @@ def _read(path: Path) -> States | None:
         with safe_open(path, framework="pt") as file:
             states: Tensor = file.get_tensor("states")
             metadata = file.metadata() or {}
-            if _checksum(states) == metadata.get("checksum"):
+            if _digest(states) == metadata.get(DIGEST):
                 return States(states, int(metadata["flops"]))
     except (OSError, SafetensorError, KeyError) as error:
         log.warning("the cached prefix %s cannot be read (%s) and is made again", path.name, error)
@@ -200,8 +209,8 @@ def _read(path: Path) -> States | None:
     return None
 
 
-def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    for path in folder.glob("*.safetensors"):
+def _sizes(paths: Iterable[Path]) -> Iterator[tuple[float, int, Path]]:
+    for path in paths:
         try:
             status = path.stat()
         except FileNotFoundError:
@@ -210,9 +219,13 @@ def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
 
 
 def _evict(folder: Path, limit: int, keep: Path) -> None:
-    """Remove the files unused longest until the rest fits; open maps of other processes stay valid."""
-    files = sorted(_files(folder))
-    total = sum(size for _, size, _ in files)
+    """Remove the files unused longest until the rest fits, with those that other processes are writing.
+
+    Open maps of other processes stay valid.
+    """
+    sweep(folder)
+    files = sorted(_sizes(folder.glob("*.safetensors")))
+    total = sum(size for _, size, _ in [*files, *_sizes(temporaries(folder))])
     for _, size, path in files:
         if total <= limit:
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from spt.digests import json_digest
 from spt.errors import InputError
+from spt.files import replacing
 
 CHECKSUM = "checksum"
 
@@ -43,14 +43,18 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors by name, with texts in the header, to a file, all or nothing."""
+    """Write tensors by name, with texts in the header, to a file, all or nothing, as `replacing` does.
+
+    Raises:
+        OSError: of the disk, naming the file.
+    """
     texts = dict(metadata or {})
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(dict(tensors), partial, metadata={**texts, CHECKSUM: _checksum(tensors, texts)})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        try:
+            save_file(dict(tensors), partial, metadata={**texts, CHECKSUM: _checksum(tensors, texts)})
+        except SafetensorError as error:
+            # the library's own name for a full disk
+            raise OSError(f"'{path}' cannot be written: {error}") from error
 
 
 def read_tensors(path: Path, advice: str) -> TensorFile:

@@ -27,9 +27,11 @@ from search_spaces.subsets import LayerSubsets, layers_of
 from spt.architecture import PromptLayers
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
+from spt.json_files import checked, read_json_lines
 from spt.training.result import TrainingResult
 from strategies.ledger import Ledger
 
+ADVICE = "Delete it to train the candidates again."
 TrainCandidate = Callable[[PromptLayers], TrainingResult]
 
 
@@ -264,7 +266,10 @@ def _read(record: Path | None) -> dict[Layers, Candidate]:
     """Read the record of an earlier session; a line that was cut off while it was written is dropped."""
     if record is None or not record.exists():
         return {}
-    complete = record.read_text(encoding="utf-8").split("\n")[:-1]
-    write_text(record, "".join(f"{line}\n" for line in complete))
-    entries = [json.loads(line) for line in complete]
-    return {tuple(entry["layers"]): Candidate(tuple(entry.pop("layers")), **entry) for entry in entries}
+    lines = read_json_lines(record, ADVICE)
+    candidates = [
+        checked(Candidate, line, f"Line {number} of '{record}'", ADVICE)
+        for number, line in enumerate(lines, 1)
+    ]
+    write_text(record, "".join(f"{json.dumps(line)}\n" for line in lines))
+    return {candidate.layers: candidate for candidate in candidates}

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spt.files import write_text
+from spt.json_files import checked, read_json
+
+ADVICE = "What the run has spent is lost with it: delete the run's folder, and run it again."
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,13 @@ class Charge:
     what: str
     flops: int
     steps: int
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What is read of the file."""
+
+    entries: tuple[Charge, ...]
 
 
 class Ledger:
@@ -33,8 +43,8 @@ class Ledger:
         self.budget = budget
         self._charges: dict[str, Charge] = {}
         if path is not None and path.exists():
-            entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
-            self._charges = {entry["what"]: Charge(**entry) for entry in entries}
+            account = checked(_Account, read_json(path, ADVICE), f"'{path}'", ADVICE)
+            self._charges = {charge.what: charge for charge in account.entries}
 
     def charge(self, what: str, flops: int, steps: int = 0) -> None:
         """Enter a charge."""

@@ -6,20 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from benchmarks.baselines.methods import baseline_model, size_of
 from experiments.config import RunConfig
 from experiments.run.folder import RunFolder
-from experiments.run.results import with_current_names
+from experiments.run.results import ADVICE, with_current_names
 from experiments.run.training import load_workbench
 from spt.devices import use_threads
 from spt.errors import InputError
 from spt.evaluation import evaluate
 from spt.files import write_text
+from spt.json_files import read_json
 from spt.model import trained
 from spt.prompts.config import PromptConfig
 from spt.provenance import Provenance
+from spt.tensor_files import write_tensors
 from spt.training.callbacks import checkpoint_path
 from spt.training.fit import fit
 
@@ -52,14 +52,14 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
         _claim(folder, method, size)
         path = place.metrics
         if path.exists():
-            return with_current_names(json.loads(path.read_text(encoding="utf-8")))
+            return with_current_names(read_json(path, ADVICE))
         loaders = {split: workbench.batches(split, model).loader for split in ("dev", "test")}
         train = workbench.batches("train", model, shuffled=True).loader
         place.train.mkdir(exist_ok=True)
         task, seed = workbench.spec.task, config.seed
         result = fit(model, train, loaders["dev"], task, config.training, seed, place.train)
         weights = {name: p.detach().cpu().contiguous() for name, p in trained(model)}
-        save_file(weights, folder / WEIGHTS)
+        write_tensors(folder / WEIGHTS, weights)
         dev, test = (evaluate(model, loaders[split], task) for split in ("dev", "test"))
         metrics = {
             "method": method,
@@ -91,5 +91,5 @@ def _claim(folder: Path, method: str, size: int | None) -> None:
     wanted = {"method": method, "size": size_of(method, size)}
     if not path.exists():
         write_text(path, json.dumps(wanted) + "\n")
-    elif (stored := json.loads(path.read_text(encoding="utf-8"))) != wanted:
+    elif (stored := read_json(path, ADVICE)) != wanted:
         raise InputError(f"The folder '{folder}' holds the baseline {stored}, not {wanted}. Choose another.")

@@ -13,6 +13,7 @@ from experiments.run.folder import RunFolder
 from experiments.run.searching import train_hyper_network
 from spt.files import write_text
 from spt.flops import FlopCounter
+from spt.json_files import read_json
 from strategies.one_shot import OneShot
 from strategies.options import OneShotOptions
 
@@ -39,7 +40,7 @@ def every_derivation(config: RunConfig, folder: Path) -> dict[str, Any]:
             strategy = train_hyper_network(pipeline.workbench, config, options, place.search).strategy
             derivations = {rule: _derived(strategy, rule) for rule in strategy.rules}
         write_text(path, json.dumps(derivations, indent=2) + "\n")
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return read_json(path, "Delete it to derive again.")
 
 
 def _derived(strategy: OneShot, rule: str) -> dict[str, Any]:

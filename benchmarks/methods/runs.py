@@ -15,8 +15,9 @@ from benchmarks.methods.bench import BenchRun, Method, MethodBench
 from experiments.comparing.grid import Job, OnDone, RunOutcome, is_finished, run_config, run_jobs
 from experiments.config import RunConfig
 from experiments.run.folder import numbers_of
-from experiments.run.results import with_current_names
+from experiments.run.results import ADVICE, with_current_names
 from spt.files import write_text
+from spt.json_files import read_json
 
 MEASURED = "measured.json"
 FAILURE = "failure.json"
@@ -91,7 +92,7 @@ class Runs:
         path = folder / MEASURED
         if not path.exists() or not is_finished(config, folder):
             return None
-        metrics = with_current_names(json.loads(path.read_text(encoding="utf-8")))
+        metrics = with_current_names(read_json(path, ADVICE))
         kind = metrics.get("method"), metrics.get("size")
         return RunOutcome(metrics) if kind == self.bench.methods[cell.method].kind else None
 
@@ -100,7 +101,7 @@ class Runs:
         path = self.folder / cell.name / FAILURE
         if not path.exists():
             return None
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path, ADVICE)
         return (
             RunOutcome(failure=stored["failure"]) if stored["run"] == self._identity(cell, config) else None
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from experiments.keys import as_arguments
 from experiments.run.folder import numbers_of, stored_config
 from experiments.run.results import PROVENANCE
 from spt.errors import TrialFailed
+from spt.json_files import read_json_lines
+from spt.training.history import ADVICE
 
 COLUMNS = (
     Column("dev_metric", "dev {metric}", percent),
@@ -146,9 +147,6 @@ def gate_histories(cells: Mapping[str, GridCell], folder: Path) -> Histories:
     """Read the gates' way of each search that had gates, by group and condition."""
     histories: dict[tuple[str, str], list[list[dict[str, Any]]]] = {}
     for name, cell in cells.items():
-        path = folder / name / "search" / "gates.jsonl"
-        if path.exists() and (lines := path.read_text(encoding="utf-8").splitlines()):
-            histories.setdefault((cell.group, cell.condition), []).append(
-                [json.loads(line) for line in lines]
-            )
+        if lines := read_json_lines(folder / name / "search" / "gates.jsonl", ADVICE):
+            histories.setdefault((cell.group, cell.condition), []).append(lines)
     return histories

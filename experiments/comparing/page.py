@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from experiments.comparing.columns import TEST_TITLES, Column, Table, cells_of_t
 from experiments.comparing.groups import METRIC, Comparison, Row, RunRecord
 from experiments.run.results import with_current_names
 from spt.files import write_text
+from spt.json_files import checked, read_json
 from spt.metrics import TITLES
 from spt.provenance import Provenance
 from spt.reports.page import Figure, Section, write_page
@@ -83,9 +84,17 @@ def write_results(
     )
 
 
+@dataclass(frozen=True)
+class _Records:
+    """What is read of a results.json."""
+
+    records: tuple[RunRecord, ...]
+
+
 def read_records(path: Path) -> list[RunRecord]:
     """Read the runs of a results.json of this version or an older one, to be compared anew or with others."""
-    records = [RunRecord(**record) for record in json.loads(path.read_text(encoding="utf-8"))["records"]]
+    advice = "The command that it notes writes it again."
+    records = checked(_Records, read_json(path, advice), f"'{path}'", advice).records
     return [
         record if record.metrics is None else replace(record, metrics=with_current_names(record.metrics))
         for record in records

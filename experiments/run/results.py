@@ -10,16 +10,15 @@ comparisons rank.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
-from spt.errors import InputError
 from spt.files import write_text
+from spt.json_files import adapter, checked, read_json
 from spt.metrics import Metric
 from spt.provenance import Provenance
 
@@ -34,7 +33,7 @@ RENAMED_METRICS = {
 # before the names of search.json were those of metrics.json
 RENAMED_SEARCH = {"seconds": "search_seconds", "steps": "search_steps", "flops": "search_flops"}
 FORBID_OTHER_KEYS = ConfigDict(extra="forbid")
-Result = TypeVar("Result")
+ADVICE = "Delete the run's folder and run it again, or choose another folder."
 
 
 @dataclass(frozen=True)
@@ -72,16 +71,16 @@ class SearchResult:
         Raises:
             InputError: for a missing or an unknown key, or a value of the wrong type.
         """
-        content = _read_mapping(path)
+        content = read_json(path, ADVICE)
         if "search_flops" not in content:
             content = _renamed(content, RENAMED_SEARCH)
         # what search.compare_derivations asked for, before it was left to a benchmark
         content.pop("derivations", None)
-        return _checked(cls, content, path)
+        return checked(cls, content, f"'{path}'", ADVICE)
 
     def as_json(self) -> dict[str, Any]:
         """Return the keys and values that JSON has."""
-        return dict(_adapter(SearchResult).dump_python(self, mode="json"))
+        return dict(adapter(SearchResult).dump_python(self, mode="json"))
 
     def write(self, path: Path) -> None:
         """Write a search.json."""
@@ -150,13 +149,13 @@ class RunMetrics:
         Raises:
             InputError: for a missing or an unknown key, or a value of the wrong type.
         """
-        content = with_current_names(_read_mapping(path))
+        content = with_current_names(read_json(path, ADVICE))
         provenance = {key: content.pop(key, None) for key in PROVENANCE}
-        return _checked(cls, {**content, "provenance": provenance}, path)
+        return checked(cls, {**content, "provenance": provenance}, f"'{path}'", ADVICE)
 
     def as_json(self) -> dict[str, Any]:
         """Return the keys and values that JSON has, those of the provenance among them."""
-        content = _adapter(RunMetrics).dump_python(self, mode="json")
+        content = adapter(RunMetrics).dump_python(self, mode="json")
         provenance = content.pop("provenance")
         return {**content, **provenance}
 
@@ -199,33 +198,6 @@ def _metric_of(metrics: Mapping[str, Any]) -> Metric:
 
 def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {names.get(key, key): value for key, value in content.items()}
-
-
-_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(
-            f"'{path}' holds {type(content).__name__}, but must be a mapping of names to values."
-        )
-    return content
-
-
-def _checked(kind: type[Result], content: Mapping[str, Any], path: Path) -> Result:
-    try:
-        result: Result = _adapter(kind).validate_json(json.dumps(content), strict=True)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(
-            f"'{path}' is not what a run of this version or an older one writes ({problems}). "
-            "Delete the run's folder and run it again, or choose another folder."
-        ) from error
-    return result
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

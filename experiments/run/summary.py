@@ -1,6 +1,5 @@
 """What a run folder has to show so far, in a few lines."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from experiments.run.results import RunMetrics, SearchResult
+from experiments.run.results import ADVICE, RunMetrics, SearchResult
 from spt.architecture import PromptLayers
+from spt.json_files import read_json
 from spt.metrics import TITLES
 
 
@@ -70,4 +70,4 @@ def _scores(metrics: RunMetrics) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    return read_json(path, ADVICE) if path.exists() else {}

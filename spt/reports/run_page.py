@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,13 @@ import yaml
 from spt.architecture import PromptLayers
 from spt.assets import BACKBONES
 from spt.files import write_text
+from spt.json_files import read_json, read_json_lines
 from spt.metrics import TITLES
 from spt.reports.charts import gate_chart, learning_chart
 from spt.reports.page import templates
 from spt.serving.neighbours import Reading
 from spt.spec import ModelSpec
+from spt.training.history import ADVICE
 
 STAGES = ("search", "train")
 
@@ -32,8 +33,8 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
     """
     config = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
     architecture = PromptLayers.load(folder / "architecture.json")
-    gates = _json_lines(folder / "search" / "gates.jsonl")
-    curves = {stage: _json_lines(folder / stage / "history.jsonl") for stage in STAGES}
+    gates = read_json_lines(folder / "search" / "gates.jsonl", ADVICE)
+    curves = {stage: read_json_lines(folder / stage / "history.jsonl", ADVICE) for stage in STAGES}
     page = templates().get_template("report.html")
     path = folder / "report.html"
     html = page.render(
@@ -59,7 +60,7 @@ def write_model_card(folder: Path, metrics: Mapping[str, Any]) -> Path:
         folder: that `PromptClassifier.save_pretrained` wrote.
         metrics: of the run that trained it, as in metrics.json.
     """
-    saved = json.loads((folder / "prompt.json").read_text(encoding="utf-8"))
+    saved = read_json(folder / "prompt.json", "Save the prompt again.")
     spec = ModelSpec.model_validate(saved["spec"])
     embedded = BACKBONES.get(spec.backbone.name)
     card = templates().get_template("model_card.md")
@@ -92,9 +93,3 @@ def _stack(
         (layer, part(layer), gates.get(str(layer)), shown.get(str(layer)))
         for layer in reversed(range(architecture.total))
     ]
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

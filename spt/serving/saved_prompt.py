@@ -11,17 +11,18 @@ from typing import Any
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from spt.architecture import PromptLayers
 from spt.backbones.identity import BackboneIdentity
 from spt.digests import file_digest
 from spt.errors import InputError
+from spt.files import write_text
 from spt.model import PromptedModel, trained
 from spt.provenance import versions
 from spt.spec import ModelSpec
-from spt.tensor_files import not_finite
+from spt.tensor_files import not_finite, write_tensors
 
 WEIGHTS = "prompt.safetensors"
 PROMPT_JSON = "prompt.json"
@@ -64,9 +65,8 @@ class SavedPrompt:
         shutil.rmtree(partial, ignore_errors=True)
         try:
             partial.mkdir(parents=True)
-            save_file(self.weights, partial / WEIGHTS)
-            content = self._content({WEIGHTS: file_digest(partial / WEIGHTS)})
-            (partial / PROMPT_JSON).write_text(content, encoding="utf-8")
+            write_tensors(partial / WEIGHTS, self.weights)
+            write_text(partial / PROMPT_JSON, self._content({WEIGHTS: file_digest(partial / WEIGHTS)}))
             _replace(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

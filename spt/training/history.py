@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spt.errors import InputError
 from spt.files import write_text
+from spt.json_files import read_json_lines
+
+ADVICE = "Delete it: only the curves of the report are drawn from it."
 
 
 class History:
@@ -19,12 +23,18 @@ class History:
         """Drop what a killed session wrote of this epoch: it is about to be repeated."""
         if not self.path.exists():
             return
-        # a line that was cut off while it was written has no end
-        lines = self.path.read_text(encoding="utf-8").split("\n")[:-1]
-        earlier = [line for line in lines if json.loads(line)["epoch"] < epoch]
-        write_text(self.path, "".join(f"{line}\n" for line in earlier))
+        lines = read_json_lines(self.path, ADVICE)
+        earlier = [line for line in lines if _epoch(line, self.path) < epoch]
+        write_text(self.path, "".join(f"{json.dumps(line)}\n" for line in earlier))
 
     def record(self, epoch: int, **values: Any) -> None:
         """Add a line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, **values}) + "\n")
+
+
+def _epoch(line: dict[str, Any], path: Path) -> int:
+    if not isinstance(line.get("epoch"), int):
+        raise InputError(f"A line of '{path}' has no epoch: {json.dumps(line)}. {ADVICE}")
+    epoch: int = line["epoch"]
+    return epoch

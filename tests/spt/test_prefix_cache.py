@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from spt import files
 from spt.architecture import PromptLayers
 from spt.build import load_backbone
 from spt.data.batches import make_loader
@@ -180,6 +181,35 @@ def test_disk_refuses_what_does_not_fit_and_auto_goes_without(run: Workbench, tm
         PrefixCache("disk", tmp_path, limit=100).extend(rows, prompted, run.tokenizer, 16)
     assert PrefixCache("auto", tmp_path, limit=100).extend(rows, prompted, run.tokenizer, 16).examples == rows
     assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_is_said_once_and_the_run_goes_on(
+    run: Workbench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompted, rows = model(run, 2), examples(run)
+    (tmp_path / "file").write_bytes(b"")
+    extended = PrefixCache("auto", tmp_path / "file" / "cache").extend(rows, prompted, run.tokenizer, 16)
+    whole = PrefixCache("disk", tmp_path / "cache").extend(rows, prompted, run.tokenizer, 16)
+    assert same_states(extended.examples, whole.examples)
+    assert extended.flops == whole.flops
+    assert "cannot be used" in caplog.text and "this run computes its own" in caplog.text
+
+
+def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_counts(
+    run: Workbench, tmp_path: Path
+) -> None:
+    rows = examples(run)
+    room = PrefixCache("disk", tmp_path)
+    room.extend(rows, model(run, 1), run.tokenizer, 16)
+    size = next(tmp_path.glob("*.safetensors")).stat().st_size
+    (tmp_path / f".x.{files._HOST}.{2**22 + 1}.partial").write_bytes(b"0" * size)
+    cache = PrefixCache("disk", tmp_path, limit=2 * size + 100)
+    cache.extend(rows, model(run, 2), run.tokenizer, 16)
+    assert not list(tmp_path.glob("*.partial"))
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    (tmp_path / f".x.{files._HOST}.{os.getppid()}.partial").write_bytes(b"0" * size)
+    cache.extend(rows, model(run, 2), run.tokenizer, 16)
+    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {key(rows, model(run, 2))}
 
 
 def test_bf16_passes_start_from_bf16_states(run: Workbench, tmp_path: Path) -> None:

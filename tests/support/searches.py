@@ -26,7 +26,7 @@ SEARCHED = [name for name in STRATEGIES if name != "manual"]
 ONE_SHOT = [name for name, options in OPTIONS.items() if issubclass(options, OneShotOptions)]
 TRIALS = [name for name, options in OPTIONS.items() if issubclass(options, MultiTrialOptions)]
 # what a clock says
-TIMES = {"seconds", "search_seconds"}
+TIMES = {"seconds", "search_seconds", "train_seconds", "total_seconds"}
 
 
 def config(home: Path, name: str, **sections: Any) -> Any:
@@ -38,7 +38,12 @@ def config(home: Path, name: str, **sections: Any) -> Any:
 def searched(home: Path, folder: Path, name: str, **sections: Any) -> dict[str, Any]:
     """What a search found, without its times."""
     result = pipeline.search(config(home, name, **sections), folder / name)
-    return {key: value for key, value in result.as_json().items() if key not in TIMES}
+    return timeless(result.as_json())
+
+
+def timeless(result: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a clock says."""
+    return {key: value for key, value in result.items() if key not in TIMES}
 
 
 def all_searched(home: Path, folder: Path) -> dict[str, Any]:

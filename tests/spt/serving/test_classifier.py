@@ -172,7 +172,7 @@ def test_a_failed_save_leaves_what_there_was(
     def full(*_: Any) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(module, "write_tensors", full)
     with pytest.raises(OSError, match="No space"):
         made.save_pretrained(folder)
     assert list(tmp_path.iterdir()) == ([folder] if before else [])

@@ -1,0 +1,123 @@
+"""Files are written whole or not at all, flushed, with the umask's mode, and dead writers' leftovers go."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spt import files
+from spt.errors import InputError
+from spt.files import replacing, sweep, temporaries, write_bytes, write_text
+from spt.tensor_files import write_tensors
+
+
+def dead_process() -> int:
+    """Return the id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_file_is_flushed_then_put_in_place_then_its_folder_is_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old", encoding="utf-8")
+    flushed: list[tuple[bool, str]] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        flushed.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.read_text(encoding="utf-8")))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(path, "new\n")
+    assert flushed == [(False, "old"), (True, "new\n")]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o007, 0o660)])
+def test_the_mode_is_as_the_umask_says_whoever_writes(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_bytes(tmp_path / "bytes", b"1")
+        write_tensors(tmp_path / "tensors", {"a": torch.zeros(2)})
+        with replacing(tmp_path / "library") as partial:
+            # as a library does that makes its own file
+            partial.unlink()
+            os.close(os.open(partial, os.O_CREAT | os.O_WRONLY, 0o600))
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("bytes", "tensors", "library"), mode
+    )
+
+
+def test_what_fails_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"a": torch.ones(3)})
+    with pytest.raises(KeyboardInterrupt), replacing(path) as partial:
+        partial.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert load_file(path)["a"].tolist() == [1, 1, 1]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_an_error_of_the_machine_that_names_the_file(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, resource, torch\n"
+        "from spt.tensor_files import write_tensors\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        f"write_tensors(pathlib.Path({str(tmp_path / 'a.safetensors')!r}), {{'a': torch.ones(9999)}})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "OSError: " in done.stderr and "a.safetensors' cannot be written: " in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(InputError, match=r"a\.json' is a folder, but a file is written there"):
+        write_text(tmp_path / "a.json", "1")
+
+
+def test_temporaries_of_dead_processes_are_swept_by_the_next_writer_in_the_folder(tmp_path: Path) -> None:
+    dead, host = dead_process(), files._HOST
+    left = [f".a.json.{host}.{dead}.partial", f".b.ckpt.{host}.{dead}.partial"]
+    living = f".c.{host}.{os.getppid()}.partial"
+    elsewhere = f".d.otherhost.{dead}.partial"
+    old = [".e.otherhost.12.partial", "e.12.partial", "best.ckpt.34.partial"]
+    other = "mine.partial"
+    for name in [*left, living, elsewhere, *old, other]:
+        (tmp_path / name).write_bytes(b"123")
+    yesterday = time.time() - 25 * 3600
+    for name in [*old, other]:
+        os.utime(tmp_path / name, (yesterday, yesterday))
+    assert {path.name for path in temporaries(tmp_path)} == {*left, living, elsewhere, *old}
+    write_text(tmp_path / "a.json", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", living, elsewhere, other}
+    sweep(tmp_path)
+    assert (tmp_path / living).exists()
+
+
+def test_a_writer_that_is_killed_leaves_a_temporary_that_the_next_one_sweeps(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib\n"
+        "from spt.files import replacing\n"
+        f"with replacing(pathlib.Path({str(tmp_path / 'a')!r})) as partial:\n"
+        "    partial.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    assert len(list(temporaries(tmp_path))) == 1
+    write_text(tmp_path / "a", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
