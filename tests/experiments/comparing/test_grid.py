@@ -45,7 +45,7 @@ def test_what_is_finished_is_of_the_same_config(tmp_path: Path) -> None:
     assert is_finished(config.model_copy(update={"name": "other", "threads": 3}), folder)
     assert not is_finished(config.model_copy(update={"seed": 9}), folder)
     assert not is_finished(config, folder, search_only=True)
-    with pytest.raises(InputError, match=r"metrics\.json' is not what a run"):
+    with pytest.raises(InputError, match=r"metrics\.json' is not what"):
         read_result(folder)
 
 
