@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from spt.telemetry import switch_off_telemetry
+
 if TYPE_CHECKING:
     from spt.architecture import PromptLayers
     from spt.errors import InputError
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from spt.workbench import Workbench
 
     __version__: str
+
+# before Hugging Face's libraries, which read this when they are imported
+switch_off_telemetry()
 
 # torch takes seconds to load, for which `import spt` need not wait
 _MODULES = {

@@ -38,7 +38,6 @@ SESSIONS = "sessions"
 # Tune's own output is replaced by our table; several objectives are only known at the end
 SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }

@@ -28,7 +28,7 @@ def test_ray_accepts_the_cluster_file(name: str) -> None:
         c for key in ("head", "worker") for c in config[f"{key}_start_ray_commands"] if "ray start" in c
     ]
     assert len(starts) == 2
-    assert all(command.startswith("RAY_AUTH_MODE=token ") for command in starts)
+    assert all(command.startswith("RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 ") for command in starts)
     assert "--dashboard-host=127.0.0.1" in starts[0]
     assert "~/.ray/auth_token" in config["file_mounts"]
 
@@ -52,6 +52,7 @@ def test_the_rayjob_is_consistent() -> None:
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
         pod = group["template"]["spec"]
         (container,) = pod["containers"]
+        assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in container["env"]
         claims = {volume["name"]: volume["persistentVolumeClaim"]["claimName"] for volume in pod["volumes"]}
         (mount,) = container["volumeMounts"]
         assert claims[mount["name"]] == claim["metadata"]["name"]
