@@ -107,7 +107,7 @@ def load_tokenizer(spec: ModelSpec) -> Any:
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            backbone_path(spec.backbone.name), revision=spec.backbone.revision
+            backbone_path(spec.backbone.name), revision=spec.backbone.revision, trust_remote_code=False
         )
         # Hugging Face makes one of special tokens alone where there are no files
         if len(tokenizer) <= len(tokenizer.all_special_tokens):

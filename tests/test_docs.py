@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and docs say what is so: files exist, commands parse, examples run."""
+"""README, CONTRIBUTING, SECURITY and docs say what is so: files exist, commands parse, examples run."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ from tests.support.tiny import tiny_tree
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
-TEXTS = {"README.md": README, "CONTRIBUTING.md": CONTRIBUTING, **DOCS}
+TEXTS = {"README.md": README, "CONTRIBUTING.md": CONTRIBUTING, "SECURITY.md": SECURITY, **DOCS}
 ROOMS = ("spt", "search_spaces", "strategies", "experiments", "benchmarks", "tests", "docs")
 PROGRAMS = (("spt",), ("python", "-m", "benchmarks"), ("python3", "-m", "benchmarks"))
 

@@ -1,5 +1,6 @@
 """Which room may know which, spt <- search_spaces <- strategies <- experiments <- benchmarks, and what."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from benchmarks.imports import (
     wrong_ways,
 )
 
+# modules that their libraries do not document
+INNER = ("transformers.models.", "nni.runtime.", "nni.nas.oneshot.", "nni.nas.execution.", "nni.mutable.")
 ROOT = Path(__file__).parents[1]
 # where a framework may be imported: a room, a folder or a file
 FRAMEWORKS = {
@@ -78,6 +81,21 @@ def test_what_is_imported_is_a_declared_dependency(modules: Modules) -> None:
     names = {imported for _, imported in external(modules)} - known
     missing = [name for name in names if f'"{PACKAGES.get(name, name.replace("_", "-"))}' not in declared]
     assert not missing
+
+
+def test_what_is_used_from_inside_a_library_has_an_upper_bound(modules: Modules) -> None:
+    inside = {
+        imported.split(".")[0]
+        for module in modules.values()
+        for imported in module.imports
+        if any(part.startswith("_") for part in imported.split(".")) or imported.startswith(INNER)
+    } - {*ROOMS, *sys.stdlib_module_names}
+    assert inside >= {"ray", "torch", "transformers", "nni"}
+    tomllib = pytest.importorskip("tomllib")  # since Python 3.11
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    requirements = declared["project"]["dependencies"]
+    bounded = {re.split(r"[\[<>=]", each)[0] for each in requirements if "<" in each or "==" in each}
+    assert sorted({PACKAGES.get(name, name.replace("_", "-")) for name in inside} - bounded) == []
 
 
 def test_the_tests_of_spt_know_no_later_room() -> None:

@@ -90,7 +90,7 @@ def load_backbone(
     """
     path = backbone_path(name)
     try:
-        config = AutoConfig.from_pretrained(path, revision=revision)
+        config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"The backbone '{name}' is neither embedded, nor a local folder, nor a hub name that can be "
@@ -106,11 +106,15 @@ def load_backbone(
             attn_implementation=attention if backbone.sdpa else "eager",
             dtype=dtype,
             output_loading_info=True,
+            # what others made may be pickled or bring code, about which Hugging Face would ask standard input
+            use_safetensors=True,
+            trust_remote_code=False,
         )
     except OSError as error:
         raise InputError(
             f"The backbone '{name}' has a config, but its weights cannot be read "
-            f"({str(error).splitlines()[0]}). Check the folder, or the network."
+            f"({str(error).splitlines()[0]}). Check the folder, or the network. Weights are read from "
+            "safetensors files alone: convert others with save_pretrained of transformers, if you trust them."
         ) from error
     # Hugging Face would go on with random weights in their place; nothing here uses a pooler
     if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
