@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.config import RunConfig
 from experiments.run import searching
 from experiments.run.folder import RunFolder
+from experiments.run.inputs import RunInputs, check_files, check_inputs
 from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.training import (
     OnStageEpoch,
@@ -23,6 +24,7 @@ from experiments.run.training import (
 )
 from spt.architecture import PromptLayers
 from spt.devices import use_threads
+from spt.errors import InputError
 from spt.evaluation import evaluate
 from spt.files import write_text
 from spt.json_files import checked, read_json
@@ -90,7 +92,11 @@ class Pipeline:
         layers = self.search()
         folder, workbench = self.folder, self.workbench
         if folder.training_result.exists():
-            return PromptClassifier.from_pretrained(folder.model, workbench.backbone, workbench.tokenizer)
+            classifier = PromptClassifier.from_pretrained(
+                folder.model, workbench.backbone, workbench.tokenizer
+            )
+            self._check_classes(classifier)
+            return classifier
         candidate = candidate_folder(folder.search, layers)
         if candidate.exists():
             # it is trained already, and what remains is to read it
@@ -104,6 +110,15 @@ class Pipeline:
         write_text(folder.training_result, json.dumps(asdict(result), indent=2) + "\n")
         checkpoint_path(folder.train).unlink(missing_ok=True)
         return classifier
+
+    def _check_classes(self, classifier: PromptClassifier) -> None:
+        """Refuse to score a prompt on data of other classes."""
+        before, now = classifier.spec.task.labels or (), self.workbench.spec.task.labels or ()
+        if before != now:
+            raise InputError(
+                f"The prompt in '{self.folder.model}' was trained with the classes {', '.join(before)}, but "
+                f"the data have {', '.join(now)}. Restore the data, or choose another folder."
+            )
 
     def evaluate(self) -> RunMetrics:
         """Score dev and, once, test; writes metrics.json, the report and the model card."""
@@ -179,12 +194,14 @@ def run(
         workbench: of the configuration, where it is loaded already.
 
     Raises:
-        InputError: for bad input, before anything is written, or a folder that is in use or of another run.
+        InputError: for bad input, before anything is written, a folder that is in use or of another run, or
+            data or a backbone that are not those the run began with.
         TrialFailed: if the loss is not finite, or every candidate fails.
     """
     place = RunFolder(folder)
     place.check(config)
     if place.metrics.exists():
+        check_files(config, place)
         return RunMetrics.read(place.metrics)
     with claimed(config, place, on_epoch, workbench) as pipeline:
         return pipeline.evaluate()
@@ -199,7 +216,9 @@ def search(config: RunConfig, folder: Path) -> SearchResult:
     """
     place = RunFolder(folder)
     place.check(config)
-    if not (place.architecture.exists() and place.search_result.exists()):
+    if place.architecture.exists() and place.search_result.exists():
+        check_files(config, place)
+    else:
         with claimed(config, place) as pipeline:
             pipeline.search()
     return SearchResult.read(place.search_result)
@@ -226,13 +245,16 @@ def claimed(
     """Hold a run's folder; nothing is written before config, data and backbone are known to fit together.
 
     Raises:
-        InputError: if they do not, or the folder is in use or holds a run of another configuration.
+        InputError: if they do not, or the folder is in use or holds a run of another configuration or of
+            other data or another backbone.
     """
     folder.check(config)
+    check_files(config, folder)
     use_threads(config.threads)
     workbench = workbench or load_workbench(config)
     searching.check(workbench, config)
     with folder.claimed(config):
+        check_inputs(folder, RunInputs.of(config, workbench))
         yield Pipeline(config, folder, workbench, on_epoch)
 
 

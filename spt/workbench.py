@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from spt.backbones.base import Backbone
+from spt.backbones.identity import BackboneIdentity
 from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
 from spt.data.batches import make_loader
 from spt.data.config import DataConfig
@@ -120,6 +121,11 @@ class Workbench:
     def factory(self) -> ModelFactory:
         """What makes models over the backbone, freshly initialised by the seed."""
         return new_factory(self.spec, self.backbone, self.tokenizer, self.seed)
+
+    @cached_property
+    def backbone_identity(self) -> BackboneIdentity:
+        """Take the digests of weights, config and tokenizer."""
+        return BackboneIdentity.of(self.backbone, self.tokenizer)
 
     @property
     def num_layers(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.baselines.methods import baseline_model, size_of
 from experiments.config import RunConfig
 from experiments.run.folder import RunFolder
+from experiments.run.inputs import RunInputs, check_files, check_inputs
 from experiments.run.results import ADVICE, with_current_names
 from experiments.run.training import load_workbench
 from spt.devices import use_threads
@@ -39,16 +40,20 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
         What metrics.json holds.
 
     Raises:
-        InputError: for bad input, or a folder of another baseline.
+        InputError: for bad input, or a folder of another baseline, other data or another backbone.
         TrialFailed: if the loss is not finite, or the backbone does not suit the baseline.
     """
     place = RunFolder(folder)
     place.check(config)
+    check_files(config, place)
     use_threads(config.threads)
     # a baseline has no prompt of ours and no states below one, so that nothing about them can be wrong
     workbench = load_workbench(config.model_copy(update={"prompt": PromptConfig(), "cache": "off"}))
+    # before the backbone gets modules of the baseline
+    inputs = RunInputs.of(config, workbench)
     model = baseline_model(method, workbench.factory, size)
     with place.claimed(config):
+        check_inputs(place, inputs)
         _claim(folder, method, size)
         path = place.metrics
         if path.exists():

@@ -17,6 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 from experiments.config import RunConfig
 from experiments.logs import quiet_libraries
 from experiments.run.folder import RunFolder, same_numbers, stored_config
+from experiments.run.inputs import check_files
 from experiments.run.results import RunMetrics, SearchResult
 from spt.errors import InputError, TrialFailed
 
@@ -115,12 +116,19 @@ def cores() -> int:
 
 
 def is_finished(config: RunConfig, folder: Path, search_only: bool = False) -> bool:
-    """Tell whether the run of a configuration, or its search, is done in a folder, without its data."""
+    """Tell whether the run of a configuration, or its search, is done in a folder, without loading its data.
+
+    Raises:
+        InputError: if its data files have changed since.
+    """
     place = RunFolder(folder)
     stored = (
         stored_config(folder) if (place.search_result if search_only else place.metrics).exists() else None
     )
-    return stored is not None and same_numbers(stored, config)
+    if stored is None or not same_numbers(stored, config):
+        return False
+    check_files(config, place)
+    return True
 
 
 def read_result(folder: Path, search_only: bool = False) -> dict[str, Any]:

@@ -67,6 +67,11 @@ class RunFolder:
         return self.search / "inherited.safetensors"
 
     @property
+    def inputs(self) -> Path:
+        """Return the file of the digests of what the run works on."""
+        return self.path / "inputs.json"
+
+    @property
     def ledger(self) -> Path:
         """Return the file of what was spent."""
         return self.path / "ledger.json"

@@ -9,14 +9,10 @@ from spt.assets import DATA_SETS, fetch
 from spt.data.config import ENDINGS, DataConfig
 from spt.data.files import read_file
 from spt.data.raw_table import RawTable
+from spt.data.source_files import SAVED_DATA_SET, SPLIT_NAMES, folder_files, given_files
 from spt.errors import InputError, unknown
 from spt.tasks import HubData, Task
 
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "dev": ("dev", "validation", "valid", "val"),
-    "test": ("test",),
-}
 # before this row the file repeats the training questions in other orders and selections
 TREC_FIRST_ROW = 10_000
 
@@ -28,8 +24,7 @@ def read_tables(task: Task, data: DataConfig) -> dict[str, RawTable]:
         InputError: there is no source, or it is missing or cannot be read.
     """
     if data.train is not None:
-        files = {"train": data.train, "dev": data.dev, "test": data.test}
-        return {split: read_file(path, data, task) for split, path in files.items() if path is not None}
+        return {split: read_file(path, data, task) for split, path in given_files(data).items()}
     source = data.source or task.source
     if source is None and task.hub is not None:
         return _read_hub(task.hub)
@@ -79,32 +74,16 @@ def _read_messages(path: Path) -> RawTable:
 
 
 def _read_folder(folder: Path, data: DataConfig, task: Task) -> dict[str, RawTable]:
-    if (folder / "dataset_dict.json").is_file():
+    if (folder / SAVED_DATA_SET).is_file():
         saved = load_from_disk(str(folder))
         return {split: RawTable.of(rows) for split, rows in _pick(saved, _detect(saved), str(folder)).items()}
-    files = {split: _find(folder, split) for split in SPLIT_NAMES}
-    # few-shot splits of several seeds lie in a folder each, with one test split beside them
-    if files["dev"] and not files["test"]:
-        files["test"] = _find(folder.parent, "test")
-    tables = {split: read_file(path, data, task) for split, path in files.items() if path}
+    tables = {split: read_file(path, data, task) for split, path in folder_files(folder).items()}
     if "train" not in tables:
         raise InputError(
             f"{folder} has no training file. Put train.csv there (endings: {', '.join(ENDINGS)}), or "
             "name the file in data.train."
         )
     return tables
-
-
-def _find(folder: Path, split: str) -> Path | None:
-    """The file of a split in a folder."""
-    names = SPLIT_NAMES[split]
-    files = sorted(file for name in names for ending in ENDINGS for file in folder.glob(name + ending))
-    if len(files) > 1:
-        raise InputError(
-            f"{folder} has several files for {split}: {', '.join(file.name for file in files)}. "
-            "Keep one, or name the file in data.train, data.dev and data.test."
-        )
-    return files[0] if files else None
 
 
 def _read_hub(hub: HubData, detect: bool = False) -> dict[str, RawTable]:

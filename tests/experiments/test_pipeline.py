@@ -36,6 +36,7 @@ FILES = {
     ".lock",
     "architecture.json",
     "config.yml",
+    "inputs.json",
     "ledger.json",
     "metrics.json",
     "model/README.md",

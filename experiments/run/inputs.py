@@ -1,0 +1,193 @@
+"""What a run works on, by digests: data files, rows, classes and backbone must stay what they were."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from experiments.config import RunConfig
+from experiments.run.folder import RunFolder
+from spt.data.source_files import source_files
+from spt.digests import SIZE, file_digest, short
+from spt.errors import InputError
+from spt.files import write_text
+from spt.json_files import checked, read_json
+
+if TYPE_CHECKING:
+    # takes seconds to load, for which a comparison that is done need not wait
+    from spt.data.encoding import Example
+    from spt.workbench import Workbench
+
+DAMAGED = "If data and backbone are still those of the run, delete it, and the same command writes it again."
+RESTORE = "Restore it, or choose another folder."
+
+
+class DataFile(BaseModel):
+    """Hold where a data file is, its size in bytes and its SHA-256."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class SplitRows(BaseModel):
+    """Hold the number of a split's rows, and the digest of their tokens and labels in order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int
+    digest: str
+
+
+class BackboneDigests(BaseModel):
+    """Hold the digests of a `BackboneIdentity`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: str
+    config: str
+    tokenizer: str
+
+
+class RunInputs(BaseModel):
+    """Hold what inputs.json holds.
+
+    Attributes:
+        format: of the file.
+        files: that the rows come from, by split; none for embedded and hub data.
+        classes: names, in the order of their numbers.
+        rows: of each split as they are used, cut and encoded.
+        backbone: weights, config and tokenizer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    files: Mapping[str, DataFile]
+    classes: tuple[str, ...]
+    rows: Mapping[str, SplitRows]
+    backbone: BackboneDigests
+
+    @classmethod
+    def of(cls, config: RunConfig, workbench: Workbench) -> RunInputs:
+        """Take the digests of a loaded workbench and of the files that its rows come from."""
+        return cls(
+            files={split: data_file(path) for split, path in _files(config).items() if path.is_file()},
+            classes=workbench.spec.task.labels or (),
+            rows={split: split_rows(examples) for split, examples in workbench.examples.items()},
+            backbone=BackboneDigests.model_validate(workbench.backbone_identity.as_json()),
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> RunInputs:
+        """Read an inputs.json.
+
+        Raises:
+            InputError: if it is damaged.
+        """
+        return checked(cls, read_json(path, DAMAGED), f"'{path}'", DAMAGED)
+
+    def write(self, path: Path) -> None:
+        """Write inputs.json."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    def changes(self, now: RunInputs) -> list[str]:
+        """Name classes, parts of the backbone and splits that differ now, with both values.
+
+        Files are not compared: of two that give the same rows one is as good as the other.
+        """
+        changes = []
+        if self.classes != now.classes:
+            changes.append(f"the classes ({', '.join(self.classes)} then, {', '.join(now.classes)} now)")
+        for part, before in self.backbone:
+            if before != (after := getattr(now.backbone, part)):
+                changes.append(f"the backbone's {part} (digest {short(before)} then, {short(after)} now)")
+        # another tokenizer changes all rows, which says nothing of the data
+        if self.backbone.tokenizer == now.backbone.tokenizer:
+            changes += [
+                f"the rows of {split} ({_shown(rows)} then, {_shown(now.rows[split])} now)"
+                for split, rows in self.rows.items()
+                if rows != now.rows[split]
+            ]
+        return changes
+
+
+def check_files(config: RunConfig, folder: RunFolder) -> None:
+    """Refuse data files that are not those the run in a folder began with; a file that is gone is no change.
+
+    Raises:
+        InputError: naming the file and both digests.
+    """
+    if not folder.inputs.exists():
+        # an older version wrote none
+        return
+    began_with = RunInputs.read(folder.inputs).files
+    for split, path in _files(config).items():
+        before = began_with.get(split)
+        if not path.is_file():
+            continue
+        if before is None:
+            raise InputError(
+                f"The data file '{path}' was not there when the run in '{folder.path}' began. Move it "
+                "away, or choose another folder."
+            )
+        now = data_file(path)
+        if (now.bytes, now.sha256) != (before.bytes, before.sha256):
+            raise InputError(
+                f"The data file '{path}' has changed since the run in '{folder.path}' began (SHA-256 "
+                f"{short(before.sha256)} then, {short(now.sha256)} now). {RESTORE}"
+            )
+
+
+def check_inputs(folder: RunFolder, now: RunInputs) -> None:
+    """Refuse inputs that are not those the run in a claimed folder began with; writes inputs.json if need be.
+
+    Raises:
+        InputError: naming what differs, with both values.
+    """
+    if not folder.inputs.exists():
+        now.write(folder.inputs)
+    elif changes := RunInputs.read(folder.inputs).changes(now):
+        raise InputError(
+            f"The run in '{folder.path}' began with other data or another backbone. Different: "
+            f"{'; '.join(changes)}. {RESTORE}"
+        )
+
+
+def data_file(path: Path) -> DataFile:
+    """Take the digest of a data file."""
+    status = path.stat()
+    return DataFile(
+        path=str(path), bytes=status.st_size, sha256=_digest(path, status.st_size, status.st_mtime_ns)
+    )
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001
+    """Return the SHA-256 of a file of that size and time: the runs of a comparison share their files."""
+    return file_digest(path)
+
+
+def split_rows(examples: Sequence[Example]) -> SplitRows:
+    """Take the digest of a split's tokens and labels in order."""
+    digest = hashlib.blake2b(digest_size=SIZE)
+    for example in examples:
+        numbers = [example["label"], *example["input_ids"], -1, *example.get("token_type_ids", [])]
+        digest.update(array("q", numbers).tobytes() + b";")
+    return SplitRows(rows=len(examples), digest=digest.hexdigest())
+
+
+def _files(config: RunConfig) -> dict[str, Path]:
+    return source_files(config.task, config.data, config.seed)
+
+
+def _shown(rows: SplitRows) -> str:
+    return f"{rows.rows} with digest {short(rows.digest)}"

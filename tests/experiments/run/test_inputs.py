@@ -1,0 +1,234 @@
+"""A run knows its inputs: what changed since it began is refused by name, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from experiments import pipeline
+from experiments.comparing.grid import is_finished
+from experiments.config import RunConfig
+from experiments.pipeline import run
+from experiments.run.folder import RunFolder
+from experiments.run.inputs import RunInputs, split_rows
+from experiments.run.training import load_workbench
+from spt.data.encoding import Example
+from spt.errors import InputError
+from spt.training.callbacks import checkpoint_path
+from tests.support.runs import tiny_config
+
+MANUAL = {"strategy": "manual", "manual_layers": [1]}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of the backbone and the data of one finished run in `run`."""
+    home = tmp_path_factory.mktemp("inputs")
+    run(config(home), home / "run")
+    return home
+
+
+@pytest.fixture
+def home(finished: Path, tmp_path: Path) -> Path:
+    """A copy of all that, whose run began with the copied data and backbone."""
+    home = tmp_path / "home"
+    shutil.copytree(finished, home)
+    path = home / "run" / "config.yml"
+    path.write_text(path.read_text(encoding="utf-8").replace(str(finished), str(home)), encoding="utf-8")
+    return home
+
+
+def config(home: Path, **sections: Any) -> RunConfig:
+    return tiny_config(home, search=MANUAL, training={"epochs": 1}, **sections)
+
+
+def edit(path: Path, change: Callable[[str], str]) -> None:
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def exchange_words(text: str) -> str:
+    content = json.loads(text)
+    words = content["model"]["vocab"]
+    words["great"], words["awful"] = words["awful"], words["great"]
+    return json.dumps(content)
+
+
+def change_weight(path: Path) -> None:
+    weights = {name: weight.clone() for name, weight in load_file(path).items()}
+    weights["bert.encoder.layer.0.output.dense.bias"][0] += 1
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def never(*_: Any, **__: Any) -> None:
+    raise AssertionError("the workbench was loaded")
+
+
+DATA_CHANGES: dict[str, Callable[[str], str]] = {
+    "a label renamed": lambda text: text.replace(",good", ",fine"),
+    "labels flipped": lambda text: text.replace(",good", ",x").replace(",bad", ",good").replace(",x", ",bad"),
+    "a class added": lambda text: text + "so so,middling\n",
+    "a text changed": lambda text: text.replace("film", "plot", 1),
+}
+
+
+@pytest.mark.parametrize("kind", DATA_CHANGES)
+def test_a_finished_run_refuses_a_changed_data_file_without_loading_it(
+    kind: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(home / "data.csv", DATA_CHANGES[kind])
+    monkeypatch.setattr(pipeline, "load_workbench", never)
+    message = (
+        rf"The data file '{home / 'data.csv'}' has changed since the run in '{home / 'run'}' began "
+        r"\(SHA-256 \w{12} then, \w{12} now\)\. Restore it, or choose another folder\."
+    )
+    for stage in (run, pipeline.search, pipeline.train):
+        with pytest.raises(InputError, match=message):
+            stage(config(home), home / "run")
+    with pytest.raises(InputError, match=message):
+        is_finished(config(home), home / "run")
+
+
+def test_a_file_that_is_gone_or_was_moved_is_no_change(home: Path) -> None:
+    metrics = run(config(home), home / "run")
+    (home / "elsewhere").mkdir()
+    moved = (home / "data.csv").rename(home / "elsewhere" / "data.csv")
+    assert run(config(home), home / "run") == metrics
+    assert is_finished(config(home), home / "run")
+    there = config(home, data={"train": str(moved)})
+    assert run(there, home / "run") == metrics
+    edit(moved, DATA_CHANGES["labels flipped"])
+    with pytest.raises(InputError, match=rf"The data file '{moved}' has changed"):
+        run(there, home / "run")
+
+
+def test_a_file_that_joins_the_source_is_refused(home: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    shutil.copy(home / "data.csv", source / "train.csv")
+    of_folder = config(home, data={"train": None, "source": str(source)})
+    run(of_folder, tmp_path / "run")
+    assert RunInputs.read(tmp_path / "run" / "inputs.json").files.keys() == {"train"}
+    shutil.copy(home / "data.csv", source / "dev.csv")
+    with pytest.raises(InputError, match=r"dev\.csv' was not there when the run in .* began\. Move it away"):
+        run(of_folder, tmp_path / "run")
+
+
+BACKBONE_CHANGES: dict[str, Callable[[Path], None]] = {
+    "weights": lambda folder: change_weight(folder / "model.safetensors"),
+    "config": lambda folder: edit(folder / "config.json", lambda text: text.replace('"gelu"', '"relu"')),
+    "tokenizer": lambda folder: edit(folder / "tokenizer.json", exchange_words),
+}
+
+
+@pytest.mark.parametrize("part", BACKBONE_CHANGES)
+def test_a_run_that_goes_on_refuses_a_changed_backbone(part: str, home: Path) -> None:
+    (home / "run" / "metrics.json").unlink()
+    shutil.rmtree(home / "run" / "model")
+    shutil.rmtree(home / "run" / "train")
+    BACKBONE_CHANGES[part](home / "backbone")
+    message = (
+        rf"The run in '{home / 'run'}' began with other data or another backbone\. Different: the backbone's "
+        rf"{part} \(digest \w{{12}} then, \w{{12}} now\)\. Restore it"
+    )
+    with pytest.raises(InputError, match=message):
+        run(config(home), home / "run")
+    assert not (home / "run" / "train").exists()
+
+
+def test_rows_and_classes_that_differ_are_named_with_both_values(home: Path) -> None:
+    path = home / "run" / "inputs.json"
+    inputs = RunInputs.read(path)
+    dev = inputs.rows["dev"].model_copy(update={"rows": 19, "digest": "0" * 32})
+    other = inputs.model_copy(update={"classes": ("bad", "great"), "rows": {**inputs.rows, "dev": dev}})
+    other.write(path)
+    (home / "run" / "metrics.json").unlink()
+    message = (
+        r"Different: the classes \(bad, great then, bad, good now\); "
+        r"the rows of dev \(19 with digest 000000000000 then, 20 with digest \w{12} now\)\."
+    )
+    with pytest.raises(InputError, match=message):
+        run(config(home), home / "run")
+
+
+def test_a_run_of_an_older_version_goes_on_and_notes_its_inputs(home: Path) -> None:
+    path = home / "run" / "inputs.json"
+    written = path.read_bytes()
+    path.unlink()
+    metrics = run(config(home), home / "run")
+    assert not path.exists()
+    (home / "run" / "metrics.json").unlink()
+    assert run(config(home), home / "run").dev_metric == metrics.dev_metric
+    noted, before = json.loads(path.read_bytes()), json.loads(written)
+    assert noted.pop("files")["train"]["sha256"] == before.pop("files")["train"]["sha256"]
+    assert noted == before
+
+
+def test_a_prompt_of_an_older_run_is_not_scored_on_other_classes(home: Path) -> None:
+    (home / "run" / "inputs.json").unlink()
+    (home / "run" / "metrics.json").unlink()
+    edit(home / "data.csv", DATA_CHANGES["a label renamed"])
+    message = r"was trained with the classes bad, good, but the data have bad, fine\. Restore the data"
+    with pytest.raises(InputError, match=message):
+        run(config(home), home / "run")
+    assert not (home / "run" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"format": 2}', "{"], ids=repr)
+def test_damaged_inputs_are_refused_by_name(content: str, home: Path) -> None:
+    (home / "run" / "inputs.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"inputs\.json' [\s\S]*delete it, and the same command"):
+        run(config(home), home / "run")
+
+
+def test_rows_are_known_by_tokens_types_labels_and_order() -> None:
+    rows = [Example(input_ids=[1, 2], label=0, row=0), Example(input_ids=[3], label=1, row=1)]
+    digest = split_rows(rows)
+    assert split_rows([Example(**row) for row in rows]) == digest
+    others: list[list[Example]] = [
+        rows[::-1],
+        rows[:1],
+        [rows[0], {**rows[1], "label": 0}],
+        [rows[0], {**rows[1], "input_ids": [4]}],
+        [rows[0], {**rows[1], "token_type_ids": [0]}],
+        [Example(input_ids=[1], label=0, row=0), Example(input_ids=[2, 3], label=1, row=1)],
+    ]
+    assert len({split_rows(other).digest for other in others} | {digest.digest}) == len(others) + 1
+
+
+def test_the_same_workbench_gives_the_same_inputs(home: Path) -> None:
+    first, second = (RunInputs.of(config(home), load_workbench(config(home))) for _ in range(2))
+    assert first == second
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_advice_gives_the_same_numbers(
+    home: Path, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(_stage: str, epoch: int, _dev: float) -> None:
+        if epoch == 1:
+            raise Killed
+
+    folder = RunFolder(tmp_path / "run")
+    two_epochs = tiny_config(home, search=MANUAL, training={"epochs": 2})
+    undisturbed = run(two_epochs, tmp_path / "undisturbed")
+    with pytest.raises(Killed):
+        run(two_epochs, folder.path, kill)
+    path = checkpoint_path(folder.train)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match=rf"'{path}' is damaged: .* Delete the folder '{folder.train}'"):
+        run(two_epochs, folder.path)
+    shutil.rmtree(folder.train)
+    again = run(two_epochs, folder.path)
+    assert (again.dev_metric, again.test_metric) == (undisturbed.dev_metric, undisturbed.test_metric)
+    assert again.total_flops == undisturbed.total_flops
+    name = Path("model", "prompt.safetensors")
+    assert (folder.path / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
