@@ -4,13 +4,16 @@ BIN := $(VENV)/bin
 TORCH := 2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint lock locked sbom clean
 
 help:
 	@echo "make setup   everything the project needs, in $(VENV)"
 	@echo "make demo    the whole road on a part of TREC, in about ten minutes; writes runs/demo"
 	@echo "make test    what tests need, then ruff, mypy and pytest"
 	@echo "make lint    ruff and mypy alone"
+	@echo "make lock    requirements.lock: every package of $(VENV) with its hash"
+	@echo "make locked  $(VENV) from requirements.lock, in place of setup; then make test"
+	@echo "make sbom    build/sbom.json: what $(VENV) holds, as CycloneDX"
 	@echo "make clean   remove $(VENV), caches and build outputs; runs/ stays"
 
 setup: $(VENV)/.setup
@@ -25,6 +28,24 @@ lint: $(VENV)/.setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lock: $(VENV)/.setup-test
+	$(BIN)/python .ci/lock.py > requirements.lock.partial
+	mv requirements.lock.partial requirements.lock
+
+# pip refuses every file that has another hash
+locked: LOCKED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+locked:
+	$(PYTHON) -m venv $(VENV)
+	$(LOCKED) || $(LOCKED) --extra-index-url $(CPU_INDEX)
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $(VENV)/.torch $(VENV)/.setup $(VENV)/.setup-test
+
+# its tool would add packages to what it describes, and so has an environment of its own
+sbom: $(VENV)/.setup-test
+	$(PYTHON) -m venv build/sbom
+	build/sbom/bin/python -m pip install --quiet "cyclonedx-bom>=7,<8"
+	build/sbom/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --of JSON -o build/sbom.json
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
