@@ -28,7 +28,8 @@ def quiet_libraries(quiet: bool) -> None:
         warnings.filterwarnings("ignore", message)
     # NNI and Lightning set their own levels when they are imported, so that levels set here would not last
     logging.disable(logging.INFO)
-    logging.getLogger("spt").setLevel(logging.ERROR if quiet else logging.WARNING)
+    for room in ("spt", "experiments"):
+        logging.getLogger(room).setLevel(logging.ERROR if quiet else logging.WARNING)
     # it lists weights that a backbone has and nothing here uses; those that are missing end the command
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     if quiet or not sys.stderr.isatty():

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from experiments.config import RunConfig
 from experiments.run import searching
+from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
 from experiments.run.inputs import RunInputs, check_files, check_inputs
 from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.training import (
     OnStageEpoch,
     candidate_folder,
+    epochs_of,
     load_workbench,
-    record_epochs,
     train_candidate,
     train_layers,
 )
 from spt.architecture import PromptLayers
 from spt.devices import use_threads
 from spt.errors import InputError
-from spt.evaluation import evaluate
+from spt.evaluation import predicted_classes
 from spt.files import write_text
 from spt.json_files import checked, read_json
+from spt.metrics import score
 from spt.model import PromptedModel, trained
 from spt.provenance import Provenance
 from spt.reports.run_page import write_model_card, write_report
@@ -72,6 +77,7 @@ class Pipeline:
         layers = PromptLayers.of(result.layers, self.workbench.num_layers)
         result.write(folder.search_result)
         layers.save(folder.architecture)
+        warn(search_signs(result.gates, folder.search, self.config))
         return layers
 
     def _searched(self) -> SearchResult:
@@ -101,7 +107,7 @@ class Pipeline:
         if candidate.exists():
             # it is trained already, and what remains is to read it
             candidate.rename(folder.train)
-        on_epoch = record_epochs(folder.train, "train", self.on_epoch)
+        on_epoch = epochs_of("train", self.on_epoch)
         model, result = train_layers(workbench, layers, folder.train, on_epoch, folder.inherited)
         if f"candidate {name_of(layers.layers)}" not in self.ledger:
             self.ledger.charge("retraining", result.flops, result.steps)
@@ -109,6 +115,7 @@ class Pipeline:
         classifier.save_pretrained(folder.model)
         write_text(folder.training_result, json.dumps(asdict(result), indent=2) + "\n")
         checkpoint_path(folder.train).unlink(missing_ok=True)
+        warn(training_signs(folder.train, self.config))
         return classifier
 
     def _check_classes(self, classifier: PromptClassifier) -> None:
@@ -125,19 +132,26 @@ class Pipeline:
         if self.folder.metrics.exists():
             return RunMetrics.read(self.folder.metrics)
         classifier = self.train()
-        dev, test = self._score("dev", classifier.model), self._score("test", classifier.model)
-        metrics = self._metrics(classifier, dev, test)
+        dev, test = (self._predicted(split, classifier.model) for split in ("dev", "test"))
+        signs = dev_signs(*dev, classifier.spec.task.labels or (), self.config)
+        warn(signs)
+        metric = self.config.task.metric
+        metrics = self._metrics(classifier, score(metric, *dev), score(metric, *test), signs)
         write_model_card(self.folder.model, metrics.as_json())
         write_report(self.folder.path, metrics.as_json(), read_input(classifier))
         metrics.write(self.folder.metrics)
         return metrics
 
-    def _score(self, split: str, model: PromptedModel) -> dict[str, float]:
-        batches = self.workbench.batches(split, model, precision="32")
-        return evaluate(model, batches.loader, self.workbench.spec.task)
+    def _predicted(self, split: str, model: PromptedModel) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the labels and the predicted classes of a split."""
+        return predicted_classes(model, self.workbench.batches(split, model, precision="32").loader)
 
     def _metrics(
-        self, classifier: PromptClassifier, dev: dict[str, float], test: dict[str, float]
+        self,
+        classifier: PromptClassifier,
+        dev: dict[str, float],
+        test: dict[str, float],
+        signs: Sequence[str],
     ) -> RunMetrics:
         search = SearchResult.read(self.folder.search_result)
         training = read_training(self.folder.training_result)
@@ -175,6 +189,11 @@ class Pipeline:
             dev_size=workbench.rows("dev"),
             test_size=workbench.rows("test"),
             provenance=Provenance.now(),
+            warnings=(
+                *search_signs(search.gates, self.folder.search, config),
+                *training_signs(self.folder.train, config),
+                *signs,
+            ),
         )
 
 

@@ -11,9 +11,10 @@ from nni.nas.evaluator.pytorch import LightningModule as NniModule
 from pytorch_lightning.callbacks import Timer
 
 from spt.tasks import Task
-from spt.training.callbacks import CountFlops, OnEpoch, Progress, checkpoint_path, last_epoch
+from spt.training.callbacks import CountFlops, OnEpoch, Progress, RecordEpochs, checkpoint_path, last_epoch
 from spt.training.config import TrainingConfig
 from spt.training.fit import Loader, trainer_arguments
+from spt.training.history import History
 from spt.training.recipe import TrainingRecipe
 
 
@@ -44,6 +45,7 @@ def new_evaluator(
     seed: int,
     folder: Path,
     on_epoch: OnEpoch | None = None,
+    history: History | None = None,
 ) -> Lightning:
     """Make an evaluator that keeps its last finished epoch in `folder` and goes on from there.
 
@@ -52,7 +54,8 @@ def new_evaluator(
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = CountFlops(same_shape_same_cost=False)
-    callbacks = [count, Timer(), Progress(on_epoch), last_epoch(folder)]
+    record = [RecordEpochs(history)] if history else []
+    callbacks = [count, Timer(), *record, Progress(on_epoch), last_epoch(folder)]
     trainer = Trainer(**trainer_arguments(config, config.epochs, folder, callbacks))
     path = checkpoint_path(folder)
     return Lightning(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from search_spaces.prompt_layers import PromptLayerSpace
@@ -85,14 +86,15 @@ class GateSearchModule(OneShotModule):
             weight_decay=options.gate_weight_decay,
         )
 
-    def training_step(self, batch: dict[str, Batch], batch_idx: int) -> None:
+    def training_step(self, batch: dict[str, Batch], batch_idx: int) -> Tensor:
         options = self.strategy.options
         if self.current_epoch >= self.warmup_epochs and batch_idx % options.gate_every == 0:
             self._gate_step(batch["val" if options.bilevel else "train"], batch_idx)
-        super().training_step(batch, batch_idx)
+        loss = super().training_step(batch, batch_idx)
         history, due = self.strategy.history, batch_idx % self.strategy.record_every == 0
         if history and (due or self.trainer.is_last_batch):
             history.record(self.current_epoch, step=batch_idx, gates=gate_values(self.model))
+        return loss
 
     def _gate_step(self, batch: Batch, batch_idx: int) -> None:
         optimizer = self.architecture_optimizers()

@@ -141,17 +141,19 @@ class OneShotModule(DartsLightningModule):  # type: ignore[misc]
         """Return the gates' logits, lowest layer first, so that a resumed optimiser finds its state."""
         return [logit for module in self.supernet_modules() for logit in module.arch_parameters()]
 
-    def training_step(self, batch: dict[str, Batch], batch_idx: int) -> None:
-        self._weight_step(batch["train"], batch_idx)
+    def training_step(self, batch: dict[str, Batch], batch_idx: int) -> Tensor:
+        loss = self._weight_step(batch["train"], batch_idx)
         self.advance_lr_schedulers(batch_idx)
+        return loss
 
-    def _weight_step(self, batch: Batch, batch_idx: int) -> None:
+    def _weight_step(self, batch: Batch, batch_idx: int) -> Tensor:
         (optimizer,) = (o for o in self.optimizers() if not getattr(o, "is_arch_optimizer", False))
         self.toggle_optimizer(optimizer)
         loss = self.weight_loss(batch, batch_idx)
         self.training_module.check_finite(loss, batch_idx)
         self.advance_optimization(loss, batch_idx, self.gradient_clip_val)
         self.untoggle_optimizer(optimizer)
+        return loss.detach()
 
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return what generators and head minimise on their data: the evaluator's loss."""

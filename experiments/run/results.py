@@ -106,6 +106,7 @@ class RunMetrics:
         train_steps: of the optimiser; likewise `search_steps`.
         train_flops: operations; likewise `search_flops` and `total_flops`.
         train_size: rows; likewise `dev_size` and `test_size`.
+        warnings: signs of a collapse, each with what to try; none in older files.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS
@@ -141,6 +142,7 @@ class RunMetrics:
     dev_size: int
     test_size: int
     provenance: Provenance
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> RunMetrics:

@@ -12,7 +12,7 @@ from nni.nas.space import RawFormatModelSpace
 from experiments.config import RunConfig
 from experiments.run.estimates import dev_flops, training_flops
 from experiments.run.results import SearchResult
-from experiments.run.training import OnStageEpoch, record_epochs
+from experiments.run.training import OnStageEpoch, epoch_history, epochs_of
 from search_spaces.budget import Budget, Layers
 from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import PromptLayerSpace
@@ -159,7 +159,8 @@ def train_hyper_network(
         config.training.model_copy(update={"epochs": options.epochs}),
         config.seed,
         folder,
-        record_epochs(folder, "search", on_epoch),
+        epochs_of("search", on_epoch),
+        epoch_history(folder),
     )
     strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
     flops = train.flops + dev.flops + strategy.training_flops

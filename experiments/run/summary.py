@@ -59,7 +59,7 @@ def _scores(metrics: RunMetrics) -> dict[str, str]:
     """Write the task's metric first; accuracy and F1 follow where they are not it."""
     title = TITLES[metrics.metric]
     prompt, head = metrics.prompt_parameters, metrics.head_parameters
-    return {
+    lines = {
         f"dev {title}": percent(metrics.dev_metric),
         f"test {title}": percent(metrics.test_metric),
         "dev accuracy": percent(metrics.dev_accuracy),
@@ -67,6 +67,7 @@ def _scores(metrics: RunMetrics) -> dict[str, str]:
         "test F1": percent(metrics.test_f1),
         "tunable parameters": f"{prompt + head:,} (prompt {prompt:,} + head {head:,})",
     }
+    return {**lines, "warnings": "\n".join(metrics.warnings)} if metrics.warnings else lines
 
 
 def _read(path: Path) -> dict[str, Any]:

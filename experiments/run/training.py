@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -66,7 +67,7 @@ def train_layers(
     Args:
         workbench: what they are trained on, and how.
         layers: that get a prompt.
-        folder: of checkpoints.
+        folder: of checkpoints, and of history.jsonl.
         on_epoch: called with epoch and dev score after each epoch.
         initial_weights: a safetensors file of weights to begin with, where it exists.
 
@@ -89,6 +90,7 @@ def train_layers(
         workbench.seed,
         folder,
         on_epoch,
+        epoch_history(folder),
     )
     return TrainedLayers(model, replace(result, flops=result.flops + train.flops + dev.flops))
 
@@ -98,7 +100,7 @@ def train_candidate(
 ) -> TrainingResult:
     """Train a candidate of the search in `search` in a folder of its own, or go on there."""
     folder = candidate_folder(search, layers)
-    return train_layers(workbench, layers, folder, record_epochs(folder, "search", on_epoch)).result
+    return train_layers(workbench, layers, folder, epochs_of("search", on_epoch)).result
 
 
 def candidate_folder(search: Path, layers: PromptLayers) -> Path:
@@ -106,14 +108,11 @@ def candidate_folder(search: Path, layers: PromptLayers) -> Path:
     return search / "candidates" / name_of(layers.layers)
 
 
-def record_epochs(folder: Path, stage: Stage, on_epoch: OnStageEpoch | None) -> OnEpoch:
-    """Return what keeps a training's dev scores in folder/history.jsonl and passes them on."""
-    history = History(folder / "history.jsonl")
+def epochs_of(stage: Stage, on_epoch: OnStageEpoch | None) -> OnEpoch | None:
+    """Return what passes on a stage's epochs, if anyone listens."""
+    return None if on_epoch is None else partial(on_epoch, stage)
 
-    def record(epoch: int, dev: float) -> None:
-        history.begin_epoch(epoch)
-        history.record(epoch, dev=dev)
-        if on_epoch is not None:
-            on_epoch(stage, epoch, dev)
 
-    return record
+def epoch_history(folder: Path) -> History:
+    """Return what keeps the dev score and the mean loss of a training's epochs in its folder."""
+    return History(folder / "history.jsonl")

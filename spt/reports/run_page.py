@@ -43,6 +43,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
         machine=config["machine"],
         metrics=metrics,
         metric=TITLES[metrics["metric"]],
+        warnings=metrics.get("warnings", ()),
         layers=_stack(architecture, metrics["gates"] or {}, metrics["scores"] or {}),
         gate_chart=gate_chart(gates, architecture.layers) if gates else None,
         learning_chart=learning_chart(curves) if any(curves.values()) else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
+from spt.errors import TrialFailed
 from spt.flops import FlopCounter
+from spt.training.history import History
 
 DEV = "dev"
 OnEpoch = Callable[[int, float], None]
@@ -25,6 +28,36 @@ class Progress(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.on_epoch and not trainer.sanity_checking:
             self.on_epoch(trainer.current_epoch, float(trainer.callback_metrics[DEV]))
+
+
+class RecordEpochs(Callback):
+    """Keep each epoch's dev score and mean training loss in a history.
+
+    Raises:
+        TrialFailed: if the mean loss is not finite.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self._loss: Any = 0.0
+        self._steps = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._loss, self._steps = 0.0, 0
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # a tensor until the epoch ends, so that no step waits for a GPU
+        self._loss = self._loss + outputs["loss"]
+        self._steps += 1
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch, loss = trainer.current_epoch, float(self._loss) / max(1, self._steps)
+        if not math.isfinite(loss):
+            raise TrialFailed(f"The mean loss of epoch {epoch} is {loss}. Lower training.learning_rate.")
+        self.history.begin_epoch(epoch)
+        self.history.record(epoch, dev=float(trainer.callback_metrics[DEV]), loss=loss)
 
 
 class CountFlops(Callback):

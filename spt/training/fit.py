@@ -22,11 +22,13 @@ from spt.training.callbacks import (
     OnEpoch,
     Patience,
     Progress,
+    RecordEpochs,
     checkpoint_path,
     last_epoch,
 )
 from spt.training.checkpoint import SafetensorsCheckpoint, load_state
 from spt.training.config import TrainingConfig
+from spt.training.history import History
 from spt.training.recipe import TrainingRecipe
 from spt.training.result import TrainingResult
 
@@ -61,6 +63,7 @@ def fit(
     seed: int,
     folder: Path,
     on_epoch: OnEpoch | None = None,
+    history: History | None = None,
 ) -> TrainingResult:
     """Train until the epochs are over or patience is, and leave the model at its best epoch.
 
@@ -80,7 +83,8 @@ def fit(
     last = last_epoch(folder)
     stop = Patience(DEV, mode="max", patience=config.patience)
     timer, count = Timer(), CountFlops()
-    callbacks: list[Callback] = [best, stop, count, timer, Progress(on_epoch), last]
+    record = [RecordEpochs(history)] if history else []
+    callbacks: list[Callback] = [best, stop, count, timer, *record, Progress(on_epoch), last]
     trainer = pl.Trainer(
         **trainer_arguments(config, config.epochs, folder, callbacks),
         gradient_clip_val=config.gradient_clip,

@@ -10,7 +10,7 @@ from spt.errors import InputError
 from spt.files import write_text
 from spt.json_files import read_json_lines
 
-ADVICE = "Delete it: only the curves of the report are drawn from it."
+ADVICE = "Delete it: only the curves and warnings of the report come from it."
 
 
 class History:

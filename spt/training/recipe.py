@@ -60,9 +60,10 @@ class TrainingRecipe(pl.LightningModule):
             TrialFailed: if the loss is not finite.
         """
         if (batch_idx % 20 == 0 or not loss.is_cuda) and not torch.isfinite(loss):
+            other = ", or set training.precision to 32" if self.config.precision == "bf16" else ""
             raise TrialFailed(
                 f"The loss is {loss.item()} in epoch {self.current_epoch}, step {batch_idx}. "
-                f"Lower training.learning_rate (now {self.config.learning_rate})."
+                f"Lower training.learning_rate (now {self.config.learning_rate}){other}."
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -86,6 +86,7 @@ METRICS = {
     "date": str,
     "versions": dict,
     "machine": dict,
+    "warnings": list,
 }
 TIMES = {"search_seconds", "train_seconds", "total_seconds"}
 
@@ -190,7 +191,7 @@ def test_a_finished_run_is_read_back(whole: Whole, home: Path, monkeypatch: pyte
         raise AssertionError("a finished stage was repeated")
 
     monkeypatch.setattr(training, "fit", never)
-    monkeypatch.setattr(pipeline, "evaluate", never)
+    monkeypatch.setattr(pipeline, "predicted_classes", never)
     monkeypatch.setattr(searching, "search", never)
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*") if path.name != ".lock"}
     assert run(config(home), whole[0]) == whole[1]
@@ -220,7 +221,7 @@ MOMENTS: dict[str, tuple[Any, str]] = {
     "after search.json": (pipeline.PromptLayers, "of"),
     "after the search": (training, "fit"),
     "after the training, before it is saved": (PromptClassifier, "save_pretrained"),
-    "after the training": (pipeline, "evaluate"),
+    "after the training": (pipeline, "predicted_classes"),
 }
 
 

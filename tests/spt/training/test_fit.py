@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,10 +20,11 @@ from spt.errors import TrialFailed
 from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained
 from spt.training import recipe
-from spt.training.callbacks import OnEpoch, checkpoint_path
+from spt.training.callbacks import OnEpoch, RecordEpochs, checkpoint_path
 from spt.training.checkpoint import load_state
 from spt.training.config import TrainingConfig
 from spt.training.fit import fit
+from spt.training.history import History
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 from tests.support.tiny import tiny_workbench
@@ -207,6 +210,26 @@ def test_a_loss_that_is_not_a_number_fails_the_trial(tiny: Tiny, tmp_path: Path)
         TrialFailed, match=r"loss is (nan|inf) in epoch 0, step \d+\..*learning_rate \(now 1e\+30\)"
     ):
         tiny.fit(tmp_path, learning_rate=1e30)
+
+
+def test_an_overflow_in_bf16_says_that_the_precision_may_be_raised(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(TrialFailed, match=r"Lower training\.learning_rate .*set training\.precision to 32"):
+        tiny.fit(tmp_path, learning_rate=1e30, precision="bf16")
+
+
+def test_a_loss_that_no_step_looked_at_is_noticed_when_the_epoch_ends(tmp_path: Path) -> None:
+    epochs = RecordEpochs(History(tmp_path / "history.jsonl"))
+    trainer: Any = SimpleNamespace(current_epoch=3, callback_metrics={"dev": torch.tensor(0.5)})
+    for losses in ([1.0, 0.5], [1.0, float("nan")]):
+        epochs.on_train_epoch_start(trainer, None)
+        for step, loss in enumerate(losses):
+            epochs.on_train_batch_end(trainer, None, {"loss": torch.tensor(loss)}, None, step)
+        if losses[1] == 0.5:
+            epochs.on_validation_end(trainer, None)
+    with pytest.raises(TrialFailed, match=r"loss of epoch 3 is nan\. Lower training\.learning_rate"):
+        epochs.on_validation_end(trainer, None)
+    (line,) = epochs.history.path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line) == {"epoch": 3, "dev": 0.5, "loss": 0.75}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""Signs that a search or a training collapsed: each is one line that says what was seen and what to try."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from experiments.config import RunConfig
+from experiments.run.training import Stage, epoch_history
+from spt.json_files import read_json_lines
+from spt.training.history import ADVICE
+from strategies.options import GateOptions
+
+# gates within this of 0 or 1 are closed or open
+SATURATED = 0.01
+# a loss that fell by less than this share of the first epoch's has not fallen
+LEAST_FALL = 0.01
+
+log = logging.getLogger(__name__)
+
+
+def warn(signs: Iterable[str]) -> None:
+    """Log each sign as a warning."""
+    for sign in signs:
+        log.warning("%s", sign)
+
+
+def search_signs(gates: Mapping[int, float] | None, folder: Path, config: RunConfig) -> list[str]:
+    """Return what is wrong with a search: gates that all ended at 0 or at 1, a loss that did not fall.
+
+    Args:
+        gates: layer -> its learned gate in [0, 1]; None where none is learned.
+        folder: of the search, which holds the history of a hyper-network.
+        config: of the run.
+    """
+    return [*_gate_signs(gates or {}, config), *_loss_signs("search", folder, config)]
+
+
+def training_signs(folder: Path, config: RunConfig) -> list[str]:
+    """Return what is wrong with a training, by the history in its folder: a loss that did not fall."""
+    return _loss_signs("train", folder, config)
+
+
+def dev_signs(
+    labels: NDArray[Any], predictions: NDArray[Any], names: Sequence[str], config: RunConfig
+) -> list[str]:
+    """Return what is wrong with the predictions of dev: one class for all rows, where there are several.
+
+    Args:
+        labels: class indices of the rows.
+        predictions: class indices, as many.
+        names: of the classes.
+        config: of the run.
+    """
+    counts = Counter(labels.tolist())
+    predicted = set(predictions.tolist())
+    if len(predicted) != 1 or len(counts) == 1:
+        return []
+    (only,) = predicted
+    return [
+        f"all {len(labels)} rows of dev were given the label '{names[only]}', which {counts[only]} of them "
+        f"have; try another training.learning_rate (now {config.training.learning_rate}), more "
+        f"training.epochs (now {config.training.epochs}), another seed, or more rows of the other classes"
+    ]
+
+
+def _gate_signs(gates: Mapping[int, float], config: RunConfig) -> list[str]:
+    # a dropped candidate's gate is exactly 0
+    learned = [gate for gate in gates.values() if gate > 0]
+    options = config.search
+    if len(learned) < 2 or not isinstance(options, GateOptions):
+        return []
+    for end in (0, 1):
+        if all(abs(gate - end) <= SATURATED for gate in learned):
+            return [
+                f"all {len(learned)} gates of the search ended at {end} (from {min(learned):.4f} to "
+                f"{max(learned):.4f}), so that they do not tell layers apart; try a lower "
+                f"search.gate_learning_rate (now {options.gate_learning_rate}), a larger "
+                f"search.gate_weight_decay (now {options.gate_weight_decay}), or fewer search.epochs (now "
+                f"{options.epochs})"
+            ]
+    return []
+
+
+def _loss_signs(stage: Stage, folder: Path, config: RunConfig) -> list[str]:
+    losses = _losses(folder)
+    if len(losses) < 2 or min(losses[1:]) < losses[0] * (1 - LEAST_FALL):
+        return []
+    section = "search" if stage == "search" else "training"
+    change = "lower" if losses[-1] > losses[0] * (1 + LEAST_FALL) else "higher"
+    return [
+        f"the loss of the {section} did not fall: its mean was {losses[0]:.4g} in the first of {len(losses)} "
+        f"epochs and {losses[-1]:.4g} in the last; try a {change} training.learning_rate (now "
+        f"{config.training.learning_rate}), more {section}.epochs, or another seed"
+    ]
+
+
+def _losses(folder: Path) -> list[float]:
+    """Return the mean loss of each epoch; none of runs from before it was noted."""
+    losses = [record.get("loss") for record in read_json_lines(epoch_history(folder).path, ADVICE)]
+    return [loss for loss in losses if isinstance(loss, float)]
