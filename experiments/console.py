@@ -1,13 +1,15 @@
 """What commands share: arguments, one message an error, an exit code."""
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from spt.errors import InputError, TrialFailed
+from spt.errors import InputError, MachineFault, TrialFailed
 
 GOES_ON = "Stopped. The same command goes on from the last finished epoch."
 
@@ -22,20 +24,69 @@ Overrides = Annotated[
 Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
 
 
+class Terminated(KeyboardInterrupt):
+    """Report that this process was asked to end by SIGTERM."""
+
+
 @contextmanager
 def exit_codes(stopped: str) -> Iterator[None]:
-    """Exit with 2 for bad input, 1 for a failed training, 130 for Ctrl-C: one message each, no traceback."""
+    """Exit with one message, no traceback, and a code that says whose failure it is.
+
+    2 is for bad input, 1 for a failed training or a fault of the machine, 130 for Ctrl-C, 143 for SIGTERM.
+
+    Args:
+        stopped: what is said after Ctrl-C and SIGTERM.
+    """
     try:
-        yield
+        with terminable():
+            yield
     except InputError as error:
         raise _exit(f"Error: {error}", 2) from error
     except TrialFailed as error:
         raise _exit(f"The training failed: {error}", 1) from error
-    except (KeyboardInterrupt, SystemExit) as error:
-        # Lightning turns Ctrl-C into an exit with code 1
-        if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
-            raise _exit(stopped, 130) from error
+    except BrokenPipeError:
+        # whoever read the output has enough
         raise
+    except (OSError, MemoryError, MachineFault) as error:
+        reason = str(error) or "it is out of memory"
+        raise _exit(
+            f"The machine failed: {reason}. Nothing of that was recorded: the same command repeats it.", 1
+        ) from error
+    except (KeyboardInterrupt, SystemExit) as error:
+        if (code := _stop_code(error)) is None:
+            raise
+        raise _exit(stopped, code) from error
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Raise Terminated on SIGTERM, so that a scheduler's word ends all as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _terminate(*_: Any) -> None:
+    # the second one would interrupt the end of children
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
+
+
+def _stop_code(error: BaseException) -> int | None:
+    """Return the exit code of a person's stop; None for another exit."""
+    # Lightning turns an interruption into an exit with code 1
+    for cause in (error, error.__context__):
+        if isinstance(cause, KeyboardInterrupt):
+            return 128 + (signal.SIGTERM if isinstance(cause, Terminated) else signal.SIGINT)
+    # Ray has a handler of its own, which exits with the signal's number
+    if isinstance(error, SystemExit) and error.code == signal.SIGTERM:
+        return 128 + signal.SIGTERM
+    return None
 
 
 def _exit(message: str, code: int) -> typer.Exit:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from experiments.console import Terminated, terminable
 from experiments.logs import quiet_libraries
 from experiments.nni_trials.experiment import ExperimentError, NniExperiment, Trial
 from experiments.run.results import RunMetrics
@@ -40,20 +41,23 @@ def main() -> int:
     """Run the demo in the working directory.
 
     Returns:
-        The exit code: 1 if the experiment or all its trials failed, 2 for bad input.
+        The exit code: 1 if the experiment or all its trials failed, 2 for bad input, 130 after Ctrl-C and
+        143 after SIGTERM.
     """
-    # leave no process behind when this one is asked to end
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     quiet_libraries(quiet=False)
     console = Console(highlight=False)
     try:
-        return run_demo(console, RUNS / "demo")
+        with terminable():
+            return run_demo(console, RUNS / "demo")
     except InputError as error:
         console.print(f"Error: {error}", style="red", markup=False)
         return 2
     except (ExperimentError, TrialFailed) as error:
         console.print(f"Error: {error}", style="red", markup=False)
         return 1
+    except KeyboardInterrupt as error:
+        console.print("Stopped. The same command begins anew.", style="red")
+        return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
 
 
 def run_demo(console: Console, folder: Path) -> int:

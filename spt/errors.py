@@ -1,4 +1,8 @@
-"""Errors a user can mend: what was wrong, the value, what is allowed, what to do."""
+"""Whose failure it is: InputError is the input's, TrialFailed the training's, MachineFault the machine's.
+
+What is the machine's, an OSError and a MemoryError among it, is recorded nowhere and repeated by the same
+command. What is none of them is a bug, and nothing here catches it.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -16,6 +20,10 @@ class TrialFailed(RuntimeError):
     """
 
     flops = 0
+
+
+class MachineFault(RuntimeError):
+    """Report what a machine failed at, as in the death of a worker, and no training can help."""
 
 
 def unknown(what: str, value: str, allowed: Iterable[str], advice: str = "") -> InputError:

@@ -52,17 +52,16 @@ class LayersEvaluator(Evaluator):  # type: ignore[misc]
     def evaluate(self, layers: PromptLayers) -> float:
         """Train layers, and return their dev score.
 
-        A failure is reported to NNI as an intermediate result, not a number with its reason, and raised.
+        A training's own failure is reported to NNI as an intermediate result, not a number with its reason,
+        and raised; anything else that is raised says nothing of the candidate.
         """
         try:
             fit = self.score(layers)
-        except Exception as error:
-            reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {error}"
-            flops = error.flops if isinstance(error, TrialFailed) else 0
-            nni.report_intermediate_result({"default": nan, "failure": reason, "flops": flops})
+        except TrialFailed as error:
+            nni.report_intermediate_result({"default": nan, "failure": str(error), "flops": error.flops})
             raise
         except BaseException:
-            # a kill ends the search, not the candidate
+            # a kill, bad input or a full disk ends the search, and the candidate is trained again
             nni.report_intermediate_result({"default": nan, "killed": True})
             raise
         nni.report_final_result(
@@ -152,7 +151,7 @@ class Candidates(Middleware):  # type: ignore[misc]
     def _begin(self, model: ExecutableModelSpace) -> None:
         try:
             self.engine.submit_models(model)
-        except Exception:
+        except TrialFailed:
             # an engine in this process tells of the candidate's end, and raises what the candidate raised
             if not model.status.completed():
                 raise
@@ -236,7 +235,8 @@ def explore(
     Args:
         strategy: new; it runs once.
         budget: which subsets of layers are valid.
-        score: PromptLayers -> TrainingResult; what it raises is the candidate's failure.
+        score: PromptLayers -> TrainingResult; a TrialFailed is the candidate's failure, all
+            else ends the search.
         evaluations: most candidates, >= 1.
         engine: runs the candidates; in this process, one after the other, by default.
         options: ledger, max_candidate_flops and record, as of Candidates.
@@ -259,6 +259,8 @@ def explore(
             f"{candidates.max_candidate_flops:.3g}. Raise it."
         )
     strategy(LayerSubsets(budget, LayersEvaluator(score)), candidates)
+    # an engine with workers tells here what ended it while the strategy waited
+    candidates.idle_worker_available()
     return candidates
 
 

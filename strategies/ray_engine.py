@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from math import floor, nan
+from math import floor
 from typing import Any, Literal
 
 import nni
@@ -19,7 +19,7 @@ from nni.runtime.trial_command_channel import (
 )
 
 from spt.devices import use_threads
-from spt.errors import InputError
+from spt.errors import InputError, MachineFault, TrialFailed
 
 LOOK_SECONDS = 0.2
 
@@ -54,15 +54,16 @@ class Recorder(TrialCommandChannel):  # type: ignore[misc]
 
 
 def execute(model: ExecutableModelSpace, threads: int) -> CandidateOutcome:
-    """Run one candidate in this process; an error of its own is part of the outcome."""
+    """Run one candidate in this process; a failure of its own training is part of the outcome."""
     use_threads(threads)
     outcome = CandidateOutcome()
     set_default_trial_command_channel(Recorder(model, outcome))
     nni.get_next_parameter()
     try:
         model.execute()
-    except Exception as error:
-        return outcome if outcome.reports else _failed(f"{type(error).__name__}: {error}")
+    except TrialFailed:
+        # the evaluator has reported why
+        return outcome
     outcome.trained = True
     return outcome
 
@@ -172,6 +173,8 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
         self._running.clear()
 
     def _check(self) -> None:
+        if isinstance(self._error, InputError | MachineFault):
+            raise self._error
         if self._error is not None:
             raise RuntimeError("The strategy's callback ended with an error.") from self._error
 
@@ -184,15 +187,19 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
 
 
 def _outcome(task: Any) -> CandidateOutcome:
+    """Return what a candidate reported.
+
+    Raises:
+        InputError: as the candidate raised it.
+        MachineFault: if the candidate raised anything else, or its worker died.
+    """
     try:
         outcome: CandidateOutcome = ray.get(task)
-        return outcome
     except ray.exceptions.RayTaskError as error:
-        return _failed(f"{type(error.cause).__name__}: {error.cause}")
+        if isinstance(error.cause, InputError):
+            raise error.cause from error
+        reason = f"{type(error.cause).__name__}: {error.cause}"
+        raise MachineFault(f"A candidate's worker ended with {reason}") from error
     except ray.exceptions.RayError as error:
-        return _failed(f"its worker died ({str(error).strip().splitlines()[0]})")
-
-
-def _failed(reason: str) -> CandidateOutcome:
-    """Report a failure in the way that candidates do."""
-    return CandidateOutcome(reports=[("PERIODICAL", {"default": nan, "failure": reason})])
+        raise MachineFault(f"A candidate's worker died ({str(error).strip().splitlines()[0]})") from error
+    return outcome

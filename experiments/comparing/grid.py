@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from experiments.logs import quiet_libraries
 from experiments.run.folder import RunFolder, same_numbers, stored_config
 from experiments.run.inputs import check_files
 from experiments.run.results import RunMetrics, SearchResult
-from spt.errors import InputError, TrialFailed
+from spt.errors import TrialFailed
 
 ATTEMPTS = 2
 
@@ -155,8 +157,7 @@ def _in_processes(
     with ProcessPool(
         workers,
         max_tasks=int(fresh),
-        initializer=quiet_libraries,
-        initargs=(True,),
+        initializer=_begin_worker,
         context=get_context("spawn"),
     ) as pool:
         names: dict[Future[RunOutcome], str] = {
@@ -171,16 +172,25 @@ def _in_processes(
             raise
 
 
+def _begin_worker() -> None:
+    """Prepare a worker, which ends when its parent does, however that ends: a run's folder is free then."""
+    quiet_libraries(quiet=True)
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
 def outcome_of(job: Job, folder: Path) -> RunOutcome:
-    """Do a job in this process; only bad input is raised."""
+    """Do a job in this process; a training that failed is an outcome, and all else is raised."""
     try:
         return RunOutcome(job(folder))
     except TrialFailed as error:
         return RunOutcome(failure=str(error))
-    except InputError:
-        raise
-    except Exception as error:
-        return RunOutcome(failure=f"{type(error).__name__}: {error}")
 
 
 def run_config(config: RunConfig, folder: Path, search_only: bool = False) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from spt.errors import InputError
 from spt.files import write_text
 from spt.provenance import Provenance
 
+# workers of a command that was killed take a moment to end
+GRACE_SECONDS = 3.0
 # keys that a run may go on with changed, because they do not change its numbers
 CHANGEABLE = ("name", "threads", "cache", "cache_gb", "search.engine")
 
@@ -109,7 +111,7 @@ class RunFolder:
         Raises:
             InputError: if the folder cannot be made, is in use, or holds a run of another configuration.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
+        lock = FileLock(self.path / ".lock", timeout=GRACE_SECONDS)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             held = lock.acquire()

@@ -20,6 +20,7 @@ from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.tensor_files import write_tensors
+from spt.training.failures import device_memory
 from spt.workbench import Workbench
 from strategies.candidates import TrainCandidate, explore
 from strategies.derivation import check_derivation, most_evaluations
@@ -162,7 +163,8 @@ def train_hyper_network(
         epochs_of("search", on_epoch),
         epoch_history(folder),
     )
-    strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
+    with device_memory():
+        strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
     flops = train.flops + dev.flops + strategy.training_flops
     return TrainedHyperNetwork(space, strategy, evaluator.trainer.global_step, flops)
 

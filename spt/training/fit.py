@@ -28,6 +28,7 @@ from spt.training.callbacks import (
 )
 from spt.training.checkpoint import SafetensorsCheckpoint, load_state
 from spt.training.config import TrainingConfig
+from spt.training.failures import device_memory
 from spt.training.history import History
 from spt.training.recipe import TrainingRecipe
 from spt.training.result import TrainingResult
@@ -71,7 +72,7 @@ def fit(
     A model without anything to train, such as a verbalizer head alone, is only scored.
 
     Raises:
-        TrialFailed: if the loss is not finite.
+        TrialFailed: if the loss is not finite, or the device is out of memory.
     """
     if next(trained(model), None) is None:
         return TrainingResult(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0, flops=0)
@@ -91,7 +92,8 @@ def fit(
     )
     path = checkpoint_path(folder)
     try:
-        trainer.fit(module, train, dev, ckpt_path=path if path.exists() else None)
+        with device_memory():
+            trainer.fit(module, train, dev, ckpt_path=path if path.exists() else None)
     except TrialFailed as error:
         error.flops = count.total
         raise

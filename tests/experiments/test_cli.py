@@ -1,7 +1,11 @@
 import csv
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +176,42 @@ def failed(*_: Any) -> None:
     raise TrialFailed("The loss is nan.")
 
 
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", "runs/a/ledger.json")
+
+
+def out_of_memory(*_: Any) -> None:
+    raise MemoryError
+
+
+def asked_to_end(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+
+
+def asked_to_end_in_lightning(*_: Any) -> None:
+    try:
+        asked_to_end()
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+def asked_to_end_in_ray(*_: Any) -> None:
+    sys.exit(signal.SIGTERM)
+
+
 @pytest.mark.parametrize(
     ("stage", "code", "said"),
-    [(stopped, 130, "goes on"), (stopped_by_lightning, 130, "goes on"), (failed, 1, "The loss is nan.")],
+    [
+        (stopped, 130, "goes on"),
+        (stopped_by_lightning, 130, "goes on"),
+        (asked_to_end, 143, "goes on"),
+        (asked_to_end_in_lightning, 143, "goes on"),
+        (asked_to_end_in_ray, 143, "goes on"),
+        (failed, 1, "The loss is nan."),
+        (full, 1, "The machine failed: [Errno 28] No space left on device: 'runs/a/ledger.json'."),
+        (out_of_memory, 1, "The machine failed: it is out of memory."),
+    ],
 )
 def test_what_ends_a_training_gives_its_code(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Any, code: int, said: str

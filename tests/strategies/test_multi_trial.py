@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -179,10 +180,9 @@ def test_a_search_killed_after_its_last_candidate_is_read_back(name: str, tmp_pa
 
 
 @every
-@pytest.mark.parametrize("error", [TrialFailed("the loss is nan"), ZeroDivisionError("division by zero")])
-def test_a_failing_candidate_is_reported_and_survived(name: str, error: Exception, tmp_path: Path) -> None:
-    if isinstance(error, TrialFailed):
-        error.flops = 7
+def test_a_failing_candidate_is_reported_and_survived(name: str, tmp_path: Path) -> None:
+    error = TrialFailed("the loss is nan")
+    error.flops = 7
 
     def failing(layers: PromptLayers) -> TrainingResult:
         if 5 in layers.layers:
@@ -194,14 +194,39 @@ def test_a_failing_candidate_is_reported_and_survived(name: str, error: Exceptio
     assert len(found.tried) == 15
     failed = [candidate for candidate in found.tried if candidate.failure]
     assert {candidate.layers for candidate in failed} == {(layer, 5) for layer in range(5)}
-    reason = "the loss is nan" if isinstance(error, TrialFailed) else "ZeroDivisionError: division by zero"
+    reason = "the loss is nan"
     assert all((c.failure, c.dev) == (reason, None) for c in failed)
-    assert {c.flops for c in failed} == {7 if isinstance(error, TrialFailed) else 0}
+    assert {c.flops for c in failed} == {7}
     assert found.best().layers == (3, 4)
     lines = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
     assert sum(line["failure"] == reason for line in lines) == 5
     again = explore(MAKE[name](0), budget, score, 15, record=record)
     assert again.tried == found.tried
+
+
+@every
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.ENOSPC, "No space left on device"), MemoryError(), ZeroDivisionError(), Killed()]
+)
+def test_what_is_no_failure_of_a_training_ends_the_search_and_the_candidate_is_repeated(
+    name: str, fault: BaseException, tmp_path: Path
+) -> None:
+    expected = explore(MAKE[name](0), Budget(6, 2), score, 8)
+    calls: list[Layers] = []
+
+    def failing(layers: PromptLayers) -> TrainingResult:
+        calls.append(layers.layers)
+        if len(calls) == 4:
+            raise fault
+        return score(layers)
+
+    record = tmp_path / "record.jsonl"
+    with pytest.raises(type(fault)):
+        explore(MAKE[name](0), Budget(6, 2), failing, 8, record=record)
+    assert len(calls) == 4
+    assert len(record.read_text("utf-8").splitlines()) == 3
+    assert explore(MAKE[name](0), Budget(6, 2), failing, 8, record=record).tried == expected.tried
+    assert calls[3] == calls[4]
 
 
 def test_nothing_is_found_where_every_candidate_fails() -> None:

@@ -12,10 +12,12 @@ from spt.errors import TrialFailed
 from spt.training.result import TrainingResult
 
 
-def score(layers: PromptLayers, folder: Path | None = None, seconds: float = 0.0) -> TrainingResult:
+def score(
+    layers: PromptLayers, folder: Path | None = None, seconds: float = 0.0, deaths: int = 1
+) -> TrainingResult:
     """Higher layers are better; with a folder, each training is noted there, and some end badly.
 
-    (0, 5) fells its worker, (0, 4) the first time only, and (1, 2) raises.
+    (0, 4) fells its worker as often as `deaths` says, and (1, 2) raises.
     """
     began = time.time()
     time.sleep(seconds)
@@ -24,8 +26,7 @@ def score(layers: PromptLayers, folder: Path | None = None, seconds: float = 0.0
         (folder / f"{name}_{len(list(folder.glob(f'{name}_*')))}").write_text(
             f"{os.getpid()} {began} {time.time()}"
         )
-        first = len(list(folder.glob(f"{name}_*"))) == 1
-        if layers.layers == (0, 5) or (layers.layers == (0, 4) and first):
+        if layers.layers == (0, 4) and len(list(folder.glob(f"{name}_*"))) <= deaths:
             os.kill(os.getpid(), signal.SIGKILL)
         if layers.layers == (1, 2):
             raise TrialFailed("the loss is nan")
