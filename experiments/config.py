@@ -25,14 +25,18 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field("run", pattern=r"^\w[\w.-]*$", description="Name of the run and of its folder.")
-    seed: int = Field(0, ge=0, description="Of initial weights, batch order, masks and few-shot samples.")
-    threads: int = Field(0, ge=0, description="Torch threads; 0 leaves torch's own choice.")
+    seed: int = Field(
+        0, ge=0, le=10**12, description="Of initial weights, batch order, masks and few-shot samples."
+    )
+    threads: int = Field(0, ge=0, le=4096, description="Torch threads; 0 leaves torch's own choice.")
     cache: CacheMode = Field(
         "auto",
         description="Where hidden states below the first prompt are kept, to be computed only once: auto is "
         "disk for splits that fit into cache_gb and off for others, which disk refuses.",
     )
-    cache_gb: float = Field(8, gt=0, description="Size of all cached files together; the oldest go first.")
+    cache_gb: float = Field(
+        8, gt=0, le=10**6, description="Size of all cached files together; the oldest go first."
+    )
     task: Task = Field(
         default_factory=lambda: get_task("trec"),
         description="A task's name, or its name and the fields to change.",

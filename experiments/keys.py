@@ -175,7 +175,8 @@ def as_arguments(overrides: Mapping[str, Any]) -> str:
 def _value(key: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, IndexError, RecursionError) as error:
+        # PyYAML lets errors of dates, long numbers and deep nesting through
         raise InputError(f"The value of '{key}' is not YAML: {text}. Put quotes around it.") from error
 
 
@@ -189,6 +190,13 @@ def read_tree(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"The config '{path}' cannot be read: {error}") from error
+    except (ValueError, IndexError, RecursionError) as error:
+        # PyYAML lets errors of dates, long numbers and deep nesting through
+        raise InputError(
+            f"The config '{path}' cannot be read: a value is no date or number, or is nested "
+            f"too deep ({error}). "
+            "Put text in quotes."
+        ) from error
     if not isinstance(tree, dict):
         raise InputError(f"The config '{path}' must be a mapping of keys to values, as `spt config` shows.")
     return tree

@@ -13,8 +13,10 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(10, ge=1, description="Passes over the training split.")
-    batch_size: int = Field(32, ge=1, description="Examples a step.")
-    eval_batch_size: int = Field(64, ge=1, description="Examples a batch in evaluation and prediction.")
+    batch_size: int = Field(32, ge=1, le=10**6, description="Examples a step.")
+    eval_batch_size: int = Field(
+        64, ge=1, le=10**6, description="Examples a batch in evaluation and prediction."
+    )
     learning_rate: float = Field(0.01, gt=0, description="Peak rate of AdamW for prompts and head.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     warmup: float = Field(

@@ -406,3 +406,23 @@ def test_any_config_survives_yaml(
     config = checked(tree, "x")
     assert checked(yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json"))), "x") == config
     assert config.search.gate_learning_rate == rate
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "9" * 5000, '!!int ""', "[" * 20_000])
+def test_what_yaml_cannot_make_a_value_of_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(f"seed: {value}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"config\.yml' cannot be read"):
+        load_config(path)
+    with pytest.raises(InputError, match=r"'seed' is not YAML.* Put quotes around it"):
+        parse_overrides([f"seed={value}"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [{"seed": 10**14}, {"threads": 10**20}, {"cache_gb": float("inf")}, {"training.batch_size": 10**20}],
+    ids=str,
+)
+def test_numbers_that_no_machine_has_are_refused(override: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="less than or equal to"):
+        load_config(None, override)
