@@ -8,6 +8,7 @@ import yaml
 
 from spt.architecture import PromptLayers
 from spt.prompts.config import PromptConfig
+from spt.reports import page
 from spt.reports.run_page import write_model_card, write_report
 from spt.spec import BackboneConfig, HeadConfig, ModelSpec
 from spt.tasks import get_task
@@ -156,3 +157,10 @@ def test_the_card_adds_the_score_that_selects(tmp_path: Path) -> None:
     assert "86.2 %" not in card(tmp_path)
     assert "| Matthews correlation |" in card(tmp_path, "cola")
     assert "86.2 %" in card(tmp_path, "cola")
+
+
+def test_a_model_card_shows_labels_as_they_are_and_runs_none_of_them() -> None:
+    assert page.markdown("<script>a|b\n# c</script>") == r"\<script\>a\|b # c\</script\>"
+    assert page.markdown("[x](y) & `z`") == r"\[x\](y) \& \`z\`"
+    source = (Path(page.__file__).parent / "templates" / "model_card.md").read_text(encoding="utf-8")
+    assert 'spec.task.labels or ()) | map("markdown")' in source
