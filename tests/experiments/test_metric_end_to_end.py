@@ -66,7 +66,7 @@ def config_of(home: Path, metric: str, **search: Any) -> Path:
     task = {"name": "custom", "metric": metric, "label_words": ["terrible", "great"]}
     training = {"epochs": 2, "batch_size": 32, "learning_rate": 0.005}
     path = home / f"{metric}.yml"
-    tree = tiny_tree(home, name=metric, task=task, search={"layers": 1, **search}, training=training)
+    tree = tiny_tree(home, name=metric, task=task, search={"k": 1, **search}, training=training)
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return path
 
