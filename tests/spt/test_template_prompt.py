@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def test_a_prompt_saved_under_the_vectors_former_name_is_read(tmp_path: Path) ->
     weights = load_file(path)
     weights["words.vectors"] = weights.pop("template_prompt.vectors")
     save_file(weights, path)
+    # the format of that time, which has no digest of the tensors
+    config = json.loads(path.with_name("prompt.json").read_text(encoding="utf-8"))
+    older = {**config, "format": 1, "backbone": config["backbone"]["weights"]}
+    del older["tensors"]
+    path.with_name("prompt.json").write_text(json.dumps(older), encoding="utf-8")
     loaded = PromptClassifier.from_pretrained(tmp_path / "prompt", made.backbone)
     assert torch.equal(loaded.model.template_prompt.vectors, model.template_prompt.vectors)
 
