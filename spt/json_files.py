@@ -87,7 +87,7 @@ def _object(text: bytes, what: str, advice: str) -> dict[str, Any]:
         content = json.loads(text.decode("utf-8"))
         if not isinstance(content, dict):
             raise ValueError(f"it holds no JSON object but {type(content).__name__}")
-        if _is_deeper(content, MAX_NESTING):
+        if is_deeper(content, MAX_NESTING):
             raise ValueError(f"it is nested deeper than {MAX_NESTING} levels")
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
@@ -95,15 +95,16 @@ def _object(text: bytes, what: str, advice: str) -> dict[str, Any]:
     return content
 
 
-def _is_deeper(content: Any, levels: int) -> bool:
+def is_deeper(content: Any, levels: int) -> bool:
     """Say whether containers are nested in more levels, without recursion of as many."""
     layer = [content]
     for _ in range(levels):
-        layer = [inner for outer in layer for inner in _members(outer)]
+        layer = [inner for outer in layer for inner in members(outer)]
     return any(isinstance(inner, dict | list) for inner in layer)
 
 
-def _members(outer: Any) -> list[Any]:
+def members(outer: Any) -> list[Any]:
+    """Return what a list or an object of JSON holds; nothing for a value that is neither."""
     if isinstance(outer, dict):
         return list(outer.values())
     return outer if isinstance(outer, list) else []

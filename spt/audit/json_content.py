@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spt.errors import InputError
+from spt.json_files import is_deeper, members
 
 # the largest tokenizers have 35 MB
 MAX_BYTES = 64 * 2**20
@@ -43,7 +44,7 @@ def read_json(path: Path) -> Any:
         raise InputError(f"is nested deeper than {MAX_DEPTH} levels") from error
     except ValueError as error:
         raise InputError(f"is not JSON: {error}") from error
-    if _depth(content) > MAX_DEPTH:
+    if is_deeper(content, MAX_DEPTH):
         raise InputError(f"is nested deeper than {MAX_DEPTH} levels")
     return content
 
@@ -95,20 +96,6 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
 
 
-def _inside(content: Any) -> list[Any]:
-    if isinstance(content, dict):
-        return list(content.values())
-    return content if isinstance(content, list) else []
-
-
-def _depth(content: Any) -> int:
-    """Return how deep lists and objects are in each other, at most one more than is allowed."""
-    depth, level = 0, [content]
-    while (level := [each for each in level if isinstance(each, dict | list)]) and depth <= MAX_DEPTH:
-        depth, level = depth + 1, [inner for outer in level for inner in _inside(outer)]
-    return depth
-
-
 def _pairs(content: Any) -> Iterator[tuple[str, Any]]:
     """Return every key with its value, of objects at any depth."""
     level = [content]
@@ -116,4 +103,4 @@ def _pairs(content: Any) -> Iterator[tuple[str, Any]]:
         for outer in level:
             if isinstance(outer, dict):
                 yield from outer.items()
-        level = [inner for outer in level for inner in _inside(outer)]
+        level = [inner for outer in level for inner in members(outer)]
