@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks import CHECKOUT
-from experiments.console import GOES_ON, Overrides, Workers, exit_codes
+from experiments.commands.options import Overrides, Workers
+from experiments.console import GOES_ON, exit_codes
 from experiments.logs import quiet_libraries
 from spt.extras import need
 

@@ -1,27 +1,17 @@
-"""What commands share: arguments, one message an error, an exit code."""
+"""What commands share: one message an error, and an exit code."""
 
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from spt.errors import InputError, MachineFault, TrialFailed
 
 GOES_ON = "Stopped. The same command goes on from the last finished epoch."
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Dotted keys over those of the file, as search.k=3.",
-        show_default=False,
-    ),
-]
-Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
 
 
 class Terminated(KeyboardInterrupt):

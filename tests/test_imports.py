@@ -31,7 +31,7 @@ FRAMEWORKS = {
     ],
     "ray": ["strategies.ray_engine", "experiments.cluster", "experiments.tuning", "benchmarks.tuning"],
     "optuna": ["experiments.tuning", "experiments.nni_trials.tuner", "benchmarks.tuning"],
-    "typer": ["experiments.cli", "experiments.console", "benchmarks.cli"],
+    "typer": ["experiments.cli", "experiments.commands", "experiments.console", "benchmarks.cli"],
     "rich": ["experiments"],
     "transformers": ["spt", "benchmarks.cost"],
     "datasets": ["spt.data"],

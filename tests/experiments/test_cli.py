@@ -56,6 +56,12 @@ def test_help_is_there_for_every_command() -> None:
     assert spt("--help").exit_code == 0
 
 
+def test_a_shell_completes_commands() -> None:
+    asked = {"_SPT_COMPLETE": "complete_bash", "COMP_WORDS": "spt pre", "COMP_CWORD": "1"}
+    result = CliRunner().invoke(app, [], prog_name="spt", env=asked)
+    assert result.stdout.split() == ["predict"]
+
+
 @pytest.mark.slow
 def test_the_command_line_itself_imports_nothing_heavy() -> None:
     code = "import sys, experiments.cli; sys.exit('torch' in sys.modules or 'nni' in sys.modules)"

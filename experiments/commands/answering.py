@@ -1,0 +1,71 @@
+"""What a saved prompt answers: predict, neighbours."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import print as show
+
+from experiments.commands.options import Model
+from experiments.console import exit_codes
+from experiments.logs import quiet_libraries
+
+
+def predict(
+    model: Model,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV, TSV, JSON lines, parquet or text, by its ending; - reads text from standard input.",
+        ),
+    ] = Path("-"),
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MODEL_FOLDER",
+            help="Another prompt of the same task that votes; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Label the texts of a file: writes {"label", "probability"} as JSON, one line for each record.
+
+    CSV, TSV, JSON and parquet files are read by the task's columns, or by "text" (pairs: and "text_pair").
+
+    Other files have a text a line, or two texts with a tab between them where the task has pairs; if the
+    first line is a JSON object, all are, with the same columns.
+
+    The input is UTF-8, and read and answered in parts, so it may be of any length.
+
+    With --ensemble the label with the most votes is given, and its share of the votes.
+    """
+    quiet_libraries(quiet=False)
+    with exit_codes("Stopped."):
+        from experiments.predict import predict_file
+
+        for predictions in predict_file([model, *(ensemble or [])], file):
+            for answer in predictions:
+                print(json.dumps({"label": answer.label, "probability": answer.probability}))
+            sys.stdout.flush()
+
+
+def neighbours(
+    model: Model,
+    text: Annotated[
+        str | None, typer.Option(help="Read the prompts for this text; needed where they are generated.")
+    ] = None,
+    pair: Annotated[str | None, typer.Option(help="Its second text, where the task has pairs.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Words a vector.")] = 5,
+) -> None:
+    """Read a prompt by the words nearest to its vectors, beside those of random vectors."""
+    quiet_libraries(quiet=False)
+    with exit_codes("Stopped."):
+        from experiments.neighbours import neighbour_table
+        from spt.serving.classifier import PromptClassifier
+        from spt.serving.neighbours import read_prompts
+
+        classifier = PromptClassifier.from_pretrained(model)
+        show(neighbour_table(read_prompts(classifier, text, pair, count)))

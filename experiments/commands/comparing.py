@@ -1,0 +1,78 @@
+"""Many runs side by side: compare, transfer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.commands.options import Config, Folder, Overrides, Quiet, Workers
+from experiments.console import GOES_ON, exit_codes
+from experiments.logs import quiet_libraries
+
+
+def compare(
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT", help="nnictl file with choices: experiments/compare.yml.")
+    ],
+    overrides: Overrides = None,
+    folder: Folder = None,
+    workers: Workers = 0,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Table of `python -m benchmarks table` that judges layers.", show_default=False),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Group to test the others against.", show_default="the first")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Run every combination of an experiment's choices, and compare them over seeds and tasks.
+
+    A key with choices takes others by KEY=VALUE or KEY=[VALUE, ...].
+
+    What the folder already holds is not repeated, be it by this command or by nnictl.
+    """
+    quiet_libraries(quiet)
+    with exit_codes(GOES_ON):
+        from experiments.comparing.compare import compare_experiment
+        from experiments.keys import parse_overrides
+
+        failed = compare_experiment(
+            experiment, parse_overrides(overrides or []), folder, workers, truth, reference, quiet
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def transfer(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder or architecture.json with the layers.")
+    ],
+    config: Config,
+    overrides: Overrides = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each.")] = 5,
+    folder: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs/transfer"),
+    workers: Workers = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Train layers found elsewhere on CONFIG's task and backbone, beside a search there, over seeds.
+
+    A backbone of another depth gets them at the same relative depths.
+    """
+    quiet_libraries(quiet)
+    with exit_codes(GOES_ON):
+        from experiments.comparing.compare import compare_and_show
+        from experiments.comparing.transfer import transfer_cells
+        from experiments.keys import parse_overrides
+
+        cells = transfer_cells(source, config, parse_overrides(overrides or []), seeds)
+        failed = compare_and_show(
+            cells,
+            folder,
+            f"Layers of {source.name}",
+            f"spt transfer {source} {config}",
+            quiet,
+            workers=workers,
+        )
+    if failed:
+        raise typer.Exit(1)

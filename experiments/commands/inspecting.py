@@ -1,0 +1,56 @@
+"""What files say, without training: config, audit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.commands.options import Overrides
+from experiments.console import exit_codes
+
+
+def show_config(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="YAML file to resolve.", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Print every key with its default and what it does; with a file, the configuration it resolves to.
+
+    Both are YAML that `spt run` accepts.
+    """
+    with exit_codes("Stopped."):
+        import yaml
+
+        from experiments.config import RunConfig, load_config
+        from experiments.keys import parse_overrides, schema_lines
+
+        if config is None:
+            print("\n".join(schema_lines(RunConfig)))
+            return
+        resolved = load_config(config, parse_overrides(overrides or []))
+        print(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False, allow_unicode=True), end="")
+
+
+def audit(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of a saved prompt or of a backbone.")
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write JSON, with every tensor's name, type and shape.")
+    ] = False,
+) -> None:
+    """Say what a folder that others made holds, and what is wrong with it, without loading it.
+
+    Looks for pickles, code, links that lead outside, damaged files, wrong digests, and sizes that cannot be.
+
+    Ends with 2 if anything is wrong.
+    """
+    with exit_codes("Stopped."):
+        from experiments.audit import audit_json, audit_lines
+        from spt.audit.report import audit as audit_folder
+
+        result = audit_folder(folder)
+        print(audit_json(folder, result) if as_json else "\n".join(audit_lines(folder, result)))
+    if result.problems:
+        raise typer.Exit(2)

@@ -1,0 +1,27 @@
+"""Arguments and options that several commands take: each is written once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="YAML file; `spt config` prints one with every key.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Dotted keys over those of the file, as search.k=3.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL_FOLDER", help="Folder of a saved prompt, as runs/NAME/model.")
+]
+Folder = Annotated[
+    Path | None, typer.Option(help="Where the run is kept; runs/NAME by default.", show_default=False)
+]
+Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table: errors only.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON in place of text.")]

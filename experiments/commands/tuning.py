@@ -1,0 +1,49 @@
+"""Hyper-parameters: tune."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.commands.options import Overrides, Quiet
+from experiments.console import exit_codes
+from experiments.logs import quiet_libraries
+
+
+def tune(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="YAML file of a study: experiments/tune.yml.")
+    ],
+    overrides: Overrides = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the study is kept; runs/NAME by default.", show_default=False)
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="host:port of a Ray cluster, or auto on one of its machines; RAY_ADDRESS, or this machine "
+            "alone, by default.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in the folder.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tune hyper-parameters: Ray Tune runs the trials, Optuna chooses their values.
+
+    Writes best.yml, which `spt run` takes, best/ with its run, optuna.journal and report.html.
+    """
+    quiet_libraries(quiet)
+    with exit_codes("Stopped. The same command with --resume goes on."):
+        from experiments.keys import parse_overrides
+        from experiments.tuning.config import load_tune_config
+        from experiments.tuning.session import summary
+        from experiments.tuning.session import tune as run_study
+        from experiments.tuning.table import LiveTable
+
+        study = load_tune_config(config, parse_overrides(overrides or []))
+        folder = folder or Path("runs") / study.name
+        watch = None if quiet else LiveTable(study)
+        result = run_study(study, folder, address=address, resume=resume, watch=watch)
+        if not quiet:
+            print(summary(study, folder, result))
