@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.data.batches import make_loader
 from spt.data.encoding import encode_texts
-from spt.data.values import as_list
+from spt.data.values import as_list, clean_labels, rows_shown, some
+from spt.errors import InputError
 from spt.evaluation import probabilities
+from spt.metrics import score
 from spt.model import PromptedModel, trained
 from spt.serving.saved_prompt import SavedPrompt
 from spt.spec import ModelSpec
@@ -44,6 +50,11 @@ class PromptClassifier:
     spec: ModelSpec
     architecture: PromptLayers
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the names of the classes, in the order of `predict_proba`'s columns."""
+        return self.spec.task.labels or ()
+
     def predict(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
     ) -> list[Prediction]:
@@ -58,16 +69,82 @@ class PromptClassifier:
             InputError: naming the rows, for what is no text; or if the task needs pairs and there are none,
                 or the other way round.
         """
+        chances = self.predict_proba(texts, pairs, batch_size)
+        best = chances.argmax(-1)
+        return [Prediction(self.labels[i], float(row[i])) for i, row in zip(best, chances, strict=True)]
+
+    def predict_proba(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
+    ) -> NDArray[Any]:
+        """Return the probability of each class for each text, [N, C] with columns in the order of `labels`.
+
+        Args:
+            texts: as `predict` takes them.
+            pairs: the second texts, where the task has pairs.
+            batch_size: texts that are read together.
+
+        Raises:
+            InputError: as `predict`.
+        """
         texts = as_list(texts, "The list of texts")
         if not texts:
-            return []
+            return np.zeros((0, len(self.labels)), dtype=np.float32)
         examples = encode_texts(
             texts, pairs, self.tokenizer, self.spec.task, self.spec.max_length, self.spec.verbalizes
         )
         chances, _ = probabilities(self.model, make_loader(examples, self.tokenizer, batch_size))
-        best = chances.argmax(-1)
-        labels = self.spec.task.labels or ()
-        return [Prediction(labels[i], float(row[i])) for i, row in zip(best, chances, strict=True)]
+        return chances
+
+    def evaluate(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        pairs: Sequence[str] | None = None,
+        batch_size: int = 128,
+    ) -> dict[str, Any]:
+        """Score the answers to labelled texts, by the names that metrics.json has.
+
+        Args:
+            texts: as `predict` takes them.
+            labels: the name of each text's class; whole numbers are read as names.
+            pairs: the second texts, where the task has pairs.
+            batch_size: texts that are read together.
+
+        Returns:
+            `metric`, the name of the task's metric; `test_metric`, its value; `test_accuracy`, `test_f1` and
+            what else the metric reports, in fractions; `test_size`, the number of rows.
+
+        Raises:
+            InputError: as `predict`; or for no rows, another number of labels than of texts, or labels that
+                the prompt was not trained on, with their rows.
+        """
+        texts = as_list(texts, "The list of texts")
+        classes = self._class_indices(labels, len(texts))
+        metric = self.spec.task.metric
+        predicted = self.predict_proba(texts, pairs, batch_size).argmax(-1)
+        scores = {f"test_{name}": value for name, value in score(metric, classes, predicted).items()}
+        return {"metric": metric, **scores, "test_size": len(texts)}
+
+    def _class_indices(self, labels: Sequence[Any], rows: int) -> list[int]:
+        """Return the class of each label, of which there must be one for each of some rows."""
+        names = clean_labels(as_list(labels, "The list of labels"), "The list of labels")
+        if len(names) != rows or not rows:
+            raise InputError(
+                f"Got {rows} texts and {len(names)} labels, but as many of both are needed, at least one."
+            )
+        index = {name: position for position, name in enumerate(self.labels)}
+        if unknown := [row for row, name in enumerate(names) if name not in index]:
+            foreign = some(dict.fromkeys(repr(names[row]) for row in unknown))
+            raise InputError(
+                f"The prompt was not trained on the label {foreign} ({rows_shown(unknown)}). "
+                f"Its labels: {', '.join(self.labels)}. Mend or remove these rows."
+            )
+        return [index[name] for name in names]
+
+    def to(self, device: str | torch.device) -> PromptClassifier:
+        """Move the model to a device, such as 'cuda' or 'cpu', and return this classifier."""
+        self.model.to(device)
+        return self
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write prompt.safetensors and prompt.json, all or nothing; the backbone stays a reference.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -355,3 +356,56 @@ def test_predict_is_the_evaluations_answer(made: PromptClassifier) -> None:
     examples = encode_texts(TEXTS, None, made.tokenizer, made.spec.task, 32, template=False)
     chances, _ = probabilities(made.model, make_loader(examples, made.tokenizer, 2))
     assert [answer.probability for answer in made.predict(TEXTS, batch_size=2)] == chances.max(-1).tolist()
+
+
+def test_probabilities_of_all_classes_stand_in_the_order_of_the_labels(made: PromptClassifier) -> None:
+    chances = made.predict_proba(TEXTS)
+    assert made.labels == ("bad", "good")
+    assert chances == pytest.approx(logits(made).softmax(-1).numpy(), abs=1e-6)
+    answers = made.predict(TEXTS)
+    assert [made.labels[i] for i in chances.argmax(-1)] == [answer.label for answer in answers]
+    assert chances.max(-1).tolist() == [answer.probability for answer in answers]
+    assert made.predict_proba([]).shape == (0, 2)
+    assert made.predict_proba("great film").shape == (1, 2)
+
+
+def test_labelled_texts_are_scored_by_the_names_of_the_metrics(made: PromptClassifier) -> None:
+    right = [answer.label for answer in made.predict(TEXTS)]
+    wrong = ["good" if label == "bad" else "bad" for label in right]
+    scores = made.evaluate(TEXTS, right)
+    assert scores == {
+        "metric": "accuracy",
+        "test_accuracy": 1.0,
+        "test_f1": 1.0,
+        "test_metric": 1.0,
+        "test_size": len(TEXTS),
+    }
+    half = made.evaluate(pd.Series(TEXTS), np.array([*right[:2], *wrong[2:]]))
+    assert half["test_metric"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["good"], "4 texts and 1 labels, but as many"),
+        (["good", None, "bad", float("nan")], "list of labels is empty in 2 rows: 2, 4"),
+        (["good", "fair", "bad", "poor"], r"not trained on the label 'fair', 'poor' \(2 rows: 2, 4\)"),
+        ([0, 1, 0, 1], "not trained on the label '0', '1'"),
+    ],
+    ids=str,
+)
+def test_labels_that_cannot_be_scored_are_refused_by_row(
+    labels: Any, message: str, made: PromptClassifier
+) -> None:
+    with pytest.raises(InputError, match=message):
+        made.evaluate(TEXTS, labels)
+    with pytest.raises(InputError, match="0 texts and 0 labels"):
+        made.evaluate([], [])
+
+
+def test_a_classifier_moves_to_a_device(made: PromptClassifier) -> None:
+    # a copy, as the meta device forgets the weights
+    moved = replace(made, model=copy.deepcopy(made.model)).to("meta")
+    assert {parameter.device.type for parameter in moved.model.parameters()} == {"meta"}
+    assert made.to(torch.device("cpu")) is made
+    assert made.predict(TEXTS)
