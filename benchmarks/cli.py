@@ -266,6 +266,23 @@ def say(name: str, outcome: "RunOutcome") -> None:
 
 
 @app.command()
+def gpu(
+    minutes: Annotated[float, typer.Option(min=0.1, help="After which no further part begins.")] = 10,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "gpu",
+) -> None:
+    """Measure on the GPU at hand: its tests, steps in bf16, the largest batch, several trials on one card.
+
+    Needs no network, and neither NNI, Ray nor Optuna.
+    """
+    with measuring("Stopped; finished parts are in the result.", ("peft",)):
+        from benchmarks.gpu.measure import measure_gpu
+
+        print(measure_gpu(minutes, result))
+
+
+@app.command()
 def tables() -> None:
     """Write docs/results.md and the table of the README from benchmarks/results."""
     with measuring():

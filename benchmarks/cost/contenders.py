@@ -25,8 +25,6 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel
 
 from benchmarks.baselines.methods import baseline_model
 from benchmarks.cost.measure import Step
-from search_spaces.budget import Budget
-from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
 from spt.backbones.bert import BertBackbone
 from spt.build import ModelFactory
@@ -34,9 +32,6 @@ from spt.heads import ClassificationHead
 from spt.model import PromptedModel
 from spt.prompts.config import PromptConfig
 from spt.start import Start
-from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
-from strategies.options import SptDartsOptions
-from strategies.spt_darts import SptDarts
 
 CLASSES = 2
 VOCABULARY = 1000
@@ -86,13 +81,9 @@ Maker = Callable[[], Contender]
 def contenders(shape: Shape, device: torch.device) -> dict[str, Maker]:
     """Return what makes each method, all on the same rows; ours share one backbone, made when first used."""
     rows = shape.rows(device)
-    backbone = cache(lambda: BertBackbone(BertModel(shape.backbone())).to(device))
+    backbone = cache(lambda: random_backbone(shape, device))
     makers: dict[str, Maker] = {
         **prompted(shape, rows, device, backbone),
-        **{
-            name: partial(search, name, every, shape, backbone, rows, device)
-            for name, every in SEARCHES.items()
-        },
         "frozen_forward": lambda: _frozen_forward(model_of(shape, backbone(), ()).to(device), rows),
     }
     for name, config in peft_configs(shape).items():
@@ -128,56 +119,21 @@ def prompted(
     return {name: partial(make, name) for name, make in makers.items()}
 
 
+def random_backbone(shape: Shape, device: torch.device) -> BertBackbone:
+    """Make a frozen BERT of a shape, its random weights drawn where it is to stand."""
+    with device:
+        return BertBackbone(BertModel(shape.backbone()))
+
+
+def random_classifier(shape: Shape, device: torch.device) -> Any:
+    """Make transformers' own BERT with a head, its random weights drawn where it is to stand."""
+    with device:
+        return BertForSequenceClassification(shape.backbone())
+
+
 def late_layers(total: int) -> tuple[int, ...]:
     """Return four layers of the upper two thirds: 4, 7, 9 and 11 of 12."""
     return (total // 3, 7 * total // 12, 3 * total // 4, total - 1)
-
-
-def search(
-    name: str,
-    gate_every: int,
-    shape: Shape,
-    backbone: Callable[[], Any],
-    rows: Mapping[str, Any],
-    device: torch.device,
-) -> Contender:
-    """Make an average search step with every layer a candidate, at SPT-DARTS's defaults.
-
-    The clean and the pruned pass of a weight step, and a gate step every `gate_every` weight steps; masks
-    are drawn anew. A measured step is a cycle of `CYCLE` of them, so that masks average out.
-    """
-    options = SptDartsOptions(gate_every=gate_every)
-    space = PromptLayerSpace(_factory(shape, backbone()), Budget(shape.layers, 2))
-    model: PromptedModel = SptDarts(options).mutate_model(space).to(device)
-    gates = [p for name, p in model.named_parameters() if name.endswith("alpha")]
-    others = [p for p in model.parameters() if p.requires_grad and all(p is not gate for gate in gates)]
-    gate_optimizer, optimizer = AdamW(gates, lr=1e-3), AdamW(others, lr=1e-3, fused=True)
-    generator = torch.Generator().manual_seed(0)
-
-    def gate_step() -> None:
-        _toggle(others, False)
-        _descend(gate_optimizer, nn.functional.cross_entropy(model(rows).logits, rows["labels"]))
-        _toggle(others, True)
-
-    def weight_step() -> None:
-        _toggle(gates, False)
-        mask = pruned_layers(range(shape.layers), options.mask_probability, generator)
-        batch: Any = rows
-        _descend(optimizer, consistent_loss(model, batch, options.consistency, DISTANCES["mse"], mask))
-        _toggle(gates, True)
-
-    def cycle() -> None:
-        for step in range(CYCLE):
-            if step % options.gate_every == 0:
-                gate_step()
-            weight_step()
-
-    return Contender(name, cycle, list(model.parameters()))
-
-
-CYCLE = 4
-# name -> weight steps for a gate step
-SEARCHES = {"search_step": SptDartsOptions().gate_every, "search_step_gates_every_step": 1}
 
 
 def peft_configs(shape: Shape) -> dict[str, PeftConfig]:
@@ -196,32 +152,31 @@ def peft_method(
     name: str, config: PeftConfig, shape: Shape, rows: Mapping[str, Tensor], device: torch.device
 ) -> Contender:
     """Make a method of peft as its users train it, dropout included."""
-    model = get_peft_model(BertForSequenceClassification(shape.backbone()), config).to(device).train()
+    model = get_peft_model(random_classifier(shape, device), config).to(device).train()
     return _supervised(name, model, rows)
 
 
 def prefix_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Contender:
     """Make peft's Prefix-Tuning in the baseline's model: BERT may not have the name that peft uses."""
-    factory = _factory(shape, BertBackbone(BertModel(shape.backbone())).to(device))
+    factory = factory_of(shape, random_backbone(shape, device))
     model = baseline_model("prefix_tuning", factory, shape.prompt).to(device)
     return _training("peft_prefix_tuning", model, rows)
 
 
 def full_fine_tuning(shape: Shape, rows: Mapping[str, Tensor], device: torch.device) -> Contender:
     """Make the training of every weight."""
-    model: nn.Module = BertForSequenceClassification(shape.backbone())
-    model.to(device).train()
-    return _supervised("full_fine_tuning", model, rows)
+    return _supervised("full_fine_tuning", random_classifier(shape, device).train(), rows)
 
 
-def _factory(shape: Shape, backbone: Any, **changes: Any) -> ModelFactory:
+def factory_of(shape: Shape, backbone: Any, **changes: Any) -> ModelFactory:
+    """Return what makes models of a shape; `changes` go over the prompt's configuration."""
     prompt = PromptConfig(length=shape.prompt, **changes)
     return ModelFactory(backbone, prompt, lambda: ClassificationHead(shape.hidden, CLASSES), seed=0)
 
 
 def model_of(shape: Shape, backbone: Any, layers: Sequence[int], **changes: Any) -> PromptedModel:
     """Make a model with prompts at `layers`; `changes` go over the prompt's configuration."""
-    return _factory(shape, backbone, **changes).model(PromptLayers.of(layers, shape.layers))
+    return factory_of(shape, backbone, **changes).model(PromptLayers.of(layers, shape.layers))
 
 
 def _training(
@@ -243,7 +198,7 @@ def _supervised(name: str, model: nn.Module, rows: Mapping[str, Tensor]) -> Cont
 
 def _contender(name: str, model: nn.Module, loss: Callable[[], Tensor]) -> Contender:
     optimizer = AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3, fused=True)
-    return Contender(name, lambda: _descend(optimizer, loss()), list(model.parameters()))
+    return Contender(name, lambda: descend(optimizer, loss()), list(model.parameters()))
 
 
 def _frozen_forward(model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
@@ -256,12 +211,8 @@ def _frozen_forward(model: PromptedModel, rows: Mapping[str, Any]) -> Contender:
     return Contender("frozen_forward", step, list(model.parameters()))
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Take one step of an optimiser."""
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-
-
-def _toggle(parameters: list[nn.Parameter], trains: bool) -> None:
-    for parameter in parameters:
-        parameter.requires_grad_(trains)

@@ -12,11 +12,16 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
-from transformers import BertModel
 
-from benchmarks.cost.contenders import Contender, Shape, model_of, peft_configs, peft_method
+from benchmarks.cost.contenders import (
+    Contender,
+    Shape,
+    model_of,
+    peft_configs,
+    peft_method,
+    random_backbone,
+)
 from benchmarks.cost.measure import interleaved_seconds, saved_bytes
-from spt.backbones.bert import BertBackbone
 from spt.flops import flops
 from spt.reports.charts import STYLE
 
@@ -63,7 +68,7 @@ def growth(device: torch.device, repeats: int, shape: Shape = SHAPE) -> list[dic
 def compared(shape: Shape, prompt_layers: int, device: torch.device) -> list[Contender]:
     """Make prompts in the first K layers of the upper half, an input prompt, and peft's."""
     rows, unit = shape.rows(device), "peft_prompt_tuning"
-    backbone = BertBackbone(BertModel(shape.backbone())).to(device)
+    backbone = random_backbone(shape, device)
     first = shape.layers // 2
 
     def ours(name: str, layers: Sequence[int], generator: str) -> Contender:

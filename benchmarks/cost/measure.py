@@ -69,9 +69,9 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def matmul_rate(device: torch.device, size: int = 2048) -> float:
+def matmul_rate(device: torch.device, size: int = 2048, dtype: torch.dtype = torch.float32) -> float:
     """Return the operations a second of a product of two square matrices, the best of five."""
-    a, b = torch.randn(2, size, size, device=device)
+    a, b = torch.randn(2, size, size, device=device, dtype=dtype)
 
     def seconds() -> float:
         return interleaved_seconds({"product": lambda: a @ b}, 1)["product"]

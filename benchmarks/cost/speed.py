@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import BertModel
 
-from benchmarks.cost.contenders import CYCLE, SEARCHES, Contender, Shape, contenders, late_layers, model_of
+from benchmarks.cost.contenders import Contender, Shape, late_layers, model_of, random_backbone
 from benchmarks.cost.growth import chart, growth
 from benchmarks.cost.measure import in_own_process, interleaved_seconds, matmul_rate, peak_bytes, saved_bytes
+from benchmarks.cost.search_step import CYCLE, SEARCHES, contenders_and_searches
 from benchmarks.record import command_of, write_result
-from spt.backbones.bert import BertBackbone
 from spt.files import write_text
 from spt.flops import flops
 
@@ -49,7 +48,7 @@ def measure_speed(folder: Path, repeats: int, result: str, shape: Shape | None =
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     every = torch.get_num_threads()
     peaks = part(folder, "peaks", lambda: {name: in_own_process(peak, name, shape) for name in names(shape)})
-    makers = contenders(shape, device)
+    makers = contenders_and_searches(shape, device)
     counted = part(folder, "counts", lambda: {name: counts(make()) for name, make in makers.items()})
     records, latencies, rates = [], [], {}
     for threads in sorted({every} if device.type == "cuda" else {1, every}):
@@ -98,12 +97,14 @@ def part(folder: Path, name: str, measured: Callable[[], Any]) -> Any:
 
 def names(shape: Shape) -> list[str]:
     """Return the names of all methods."""
-    return list(contenders(shape, torch.device("cpu")))
+    return list(contenders_and_searches(shape, torch.device("cpu")))
 
 
 def peak(name: str, shape: Shape) -> int:
     """Return the peak memory of two steps of a method; to be called in a process of its own."""
-    method = contenders(shape, torch.device("cuda" if torch.cuda.is_available() else "cpu"))[name]()
+    method = contenders_and_searches(shape, torch.device("cuda" if torch.cuda.is_available() else "cpu"))[
+        name
+    ]()
     for _ in range(2):
         method.step()
     return peak_bytes()
@@ -122,7 +123,7 @@ def timings(shape: Shape, device: torch.device, repeats: int, threads: int) -> d
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        steps = {name: make().step for name, make in contenders(shape, device).items()}
+        steps = {name: make().step for name, make in contenders_and_searches(shape, device).items()}
         seconds = interleaved_seconds(steps, repeats)
         for name in SEARCHES.keys() & seconds.keys():
             seconds[name] /= CYCLE
@@ -146,7 +147,7 @@ def ratios(figures: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
 
 def latency(shape: Shape, device: torch.device, repeats: int) -> list[dict[str, Any]]:
     """Time answering a batch with prompts, and return the ratio to the same without any."""
-    backbone = BertBackbone(BertModel(shape.backbone())).to(device)
+    backbone = random_backbone(shape, device)
     rows = shape.rows(device)
     layers: dict[str, Sequence[int]] = {
         "unprompted": (),
@@ -166,7 +167,7 @@ def latency(shape: Shape, device: torch.device, repeats: int) -> list[dict[str, 
 
 def generation(shape: Shape, device: torch.device, repeats: int) -> dict[str, float]:
     """Return the share that making the prompts has, forward and backward, in a step of four late layers."""
-    backbone = BertBackbone(BertModel(shape.backbone())).to(device)
+    backbone = random_backbone(shape, device)
     layers, rows = late_layers(shape.layers), shape.rows(device)
     model = model_of(shape, backbone, layers).to(device)
     generators: list[Any] = [model.choices[layer].generator for layer in layers]

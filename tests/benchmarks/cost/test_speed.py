@@ -12,8 +12,9 @@ import torch
 from benchmarks import record
 from benchmarks.cost import growth as growing
 from benchmarks.cost import speed
-from benchmarks.cost.contenders import Shape, contenders
+from benchmarks.cost.contenders import Shape
 from benchmarks.cost.growth import chart, growth
+from benchmarks.cost.search_step import contenders_and_searches
 from benchmarks.cost.speed import UNIT, counts, measure_speed, ratios
 
 # largest FLOPs and saved bytes of a step, in units of one peft PromptTuning step
@@ -29,7 +30,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, float]]:
-    makers = contenders(Shape(), CPU)
+    makers = contenders_and_searches(Shape(), CPU)
     names = (UNIT, "search_step", *LIMITS)
     return {r["name"]: r for r in ratios({name: counts(makers[name]()) for name in names})}
 
@@ -44,9 +45,11 @@ def test_a_step_costs_no_more_than_the_layers_that_learn(
     assert found[name]["ratio_saved_bytes"] <= saved
 
 
-@pytest.mark.parametrize("name", [n for n in contenders(SMALL, CPU) if not n.endswith("compiled")])
+@pytest.mark.parametrize(
+    "name", [n for n in contenders_and_searches(SMALL, CPU) if not n.endswith("compiled")]
+)
 def test_a_step_of_each_method_does_work(name: str) -> None:
-    assert counts(contenders(SMALL, CPU)[name]())["flops"] > 0
+    assert counts(contenders_and_searches(SMALL, CPU)[name]())["flops"] > 0
 
 
 @pytest.mark.slow
@@ -93,9 +96,11 @@ def test_a_stopped_measurement_goes_on_and_a_finished_one_is_read_back(
         def watched(name: str, maker: Any) -> Any:
             return lambda: (asked.append(name), maker())[1]
 
-        return {n: watched(n, make) for n, make in contenders(shape, device).items() if n in kept}
+        return {
+            n: watched(n, make) for n, make in contenders_and_searches(shape, device).items() if n in kept
+        }
 
-    monkeypatch.setattr(speed, "contenders", few)
+    monkeypatch.setattr(speed, "contenders_and_searches", few)
     monkeypatch.setattr(speed, "in_own_process", lambda *_: 10**9)
     monkeypatch.setattr(speed, "growth", lambda *_: [])
     drawn = iter([RuntimeError("stopped"), "", ""])
