@@ -26,7 +26,7 @@ def _root(
 _GROUPS = {
     "One run": (stages.run, stages.search, stages.train, stages.evaluate),
     "A trained prompt": (answering.predict, answering.neighbours, inspecting.audit),
-    "Many runs": (comparing.compare, comparing.transfer, tuning.tune),
+    "Many runs": (comparing.compare, comparing.transfer, tuning.tune, inspecting.runs),
 }
 
 for group, commands in _GROUPS.items():

@@ -1,12 +1,39 @@
-"""What files say, without training: config, audit."""
+"""What files say, without training: runs, config, audit."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from experiments.commands.options import Overrides
+from experiments.commands.options import AsJson, Overrides
 from experiments.console import exit_codes
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the runs are.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List runs, the one that changed last first: state, layers, scores in percent, and age.
+
+    States: running, finished, stopped (the same command goes on), failed, damaged; searched and trained
+    where that was all that was asked for.
+    """
+    with exit_codes("Stopped."):
+        import json
+        import time
+        from dataclasses import asdict
+
+        from rich import print as show
+
+        from experiments.run.listing import list_runs, runs_table
+
+        found = list_runs(folder)
+        if as_json:
+            print(json.dumps([asdict(run) for run in found], indent=2))
+        elif found:
+            show(runs_table(found, time.time()))
+        else:
+            print(f"There are no runs in '{folder}'.")
 
 
 def show_config(
@@ -36,9 +63,7 @@ def audit(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Folder of a saved prompt or of a backbone.")
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write JSON, with every tensor's name, type and shape.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a folder that others made holds, and what is wrong with it, without loading it.
 

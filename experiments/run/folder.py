@@ -13,10 +13,11 @@ from filelock import FileLock, Timeout
 
 from experiments.config import RunConfig, from_stored
 from experiments.paths import is_moved
-from spt.errors import InputError
+from spt.errors import InputError, TrialFailed
 from spt.files import write_text
 from spt.provenance import Provenance
 
+LOCK = ".lock"
 # workers of a command that was killed take a moment to end
 GRACE_SECONDS = 3.0
 # keys that a run may go on with changed, because they do not change its numbers
@@ -83,6 +84,25 @@ class RunFolder:
         """Return the file of the scores, which is written last."""
         return self.path / "metrics.json"
 
+    @property
+    def failure(self) -> Path:
+        """Return the file of why the training failed, which the next attempt removes."""
+        return self.path / "failure.txt"
+
+    @property
+    def in_use(self) -> bool:
+        """Say whether a process holds the folder now."""
+        path = self.path / LOCK
+        try:
+            if path.exists():
+                FileLock(path).acquire(timeout=0).lock.release()
+        except Timeout:
+            return True
+        except OSError:
+            # whoever may not write there cannot know
+            return False
+        return False
+
     def check(self, config: RunConfig) -> None:
         """Refuse a folder that holds a run of another configuration.
 
@@ -108,10 +128,12 @@ class RunFolder:
     def claimed(self, config: RunConfig) -> Iterator[None]:
         """Hold the folder against other processes, and write config.yml if it is not there.
 
+        What a failed training says is left in failure.txt, for those who list runs.
+
         Raises:
             InputError: if the folder cannot be made, is in use, or holds a run of another configuration.
         """
-        lock = FileLock(self.path / ".lock", timeout=GRACE_SECONDS)
+        lock = FileLock(self.path / LOCK, timeout=GRACE_SECONDS)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             held = lock.acquire()
@@ -129,7 +151,12 @@ class RunFolder:
             if not path.exists():
                 content = {"run": config.model_dump(mode="json"), **Provenance.now().as_json()}
                 write_text(path, yaml.safe_dump(content, sort_keys=False))
-            yield
+            self.failure.unlink(missing_ok=True)
+            try:
+                yield
+            except TrialFailed as error:
+                write_text(self.failure, f"{error}\n")
+                raise
 
 
 def stored_config(folder: Path) -> RunConfig | None:
