@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,14 +25,13 @@ from transformers import PreTrainedTokenizerBase
 from spt.assets import cache_folder
 from spt.backbones.base import Backbone
 from spt.data.batches import make_loader, to_device
-from spt.data.encoding import Example
+from spt.data.examples import Example, Examples
 from spt.errors import InputError
 from spt.files import sweep, temporaries
 from spt.flops import FlopCounter
 from spt.model import PromptedModel
 from spt.modes import CacheMode, Precision
 from spt.precision import autocast
-from spt.start import Start
 from spt.tensor_files import write_tensors
 
 DIGEST = "states_digest"
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class StartedExamples(NamedTuple):
     """Hold examples with hidden states to start from, and the FLOPs that those took, whenever that was."""
 
-    examples: list[Example]
+    examples: Examples
     flops: int
 
 
@@ -93,24 +93,20 @@ class PrefixCache:
         Raises:
             InputError: as `check_room`.
         """
+        examples = Examples.of(examples)
         self.check_room(examples, model.backbone)
         layer = model.first_prompt_layer
         if not self._keeps(examples, model.backbone) or layer == 0 or not examples:
-            return StartedExamples(list(examples), 0)
+            return StartedExamples(examples, 0)
 
         def compute() -> States:
             with autocast(precision, model.backbone.device):
                 return _compute(examples, model, tokenizer, batch_size)
 
         states, flops = self._read_or_compute(key(examples, model, precision), compute)
-        parts = torch.split(states, [len(example["input_ids"]) for example in examples])
-        extended = [
-            Example(**example, start=Start(layer, part))
-            for example, part in zip(examples, parts, strict=True)
-        ]
-        return StartedExamples(extended, flops)
+        return StartedExamples(examples.starting(layer, states), flops)
 
-    def check_room(self, examples: Sequence[Example], backbone: Backbone) -> None:
+    def check_room(self, examples: Examples, backbone: Backbone) -> None:
         """Refuse a split whose states could not be kept, before any work has gone into it.
 
         Raises:
@@ -123,7 +119,7 @@ class PrefixCache:
                 f"but cache_gb is {self.limit / 2**30:.2g}. Raise cache_gb, or set cache to auto or off."
             )
 
-    def _keeps(self, examples: Sequence[Example], backbone: Backbone) -> bool:
+    def _keeps(self, examples: Examples, backbone: Backbone) -> bool:
         return self.mode != "off" and _bytes(examples, backbone) <= self.limit
 
     def _read_or_compute(self, name: str, compute: Callable[[], States]) -> States:
@@ -150,32 +146,31 @@ class PrefixCache:
         return states
 
 
-def key(examples: Sequence[Example], model: PromptedModel, precision: Precision = "32") -> str:
+def key(examples: Examples, model: PromptedModel, precision: Precision = "32") -> str:
     """Name states by all they depend on: tokens, layer, precision, the backbone's weights and settings."""
     digest = hashlib.blake2b(digest_size=20)
     backbone = model.backbone
     settings = backbone.model.config.to_json_string()
     digest.update(f"{model.first_prompt_layer} {precision} {backbone.fingerprint} {settings}".encode())
-    for example in examples:
-        digest.update(np.asarray(example["input_ids"], dtype=np.int64).tobytes() + b";")
-        digest.update(np.asarray(example.get("token_type_ids", []), dtype=np.int64).tobytes() + b".")
+    types = examples.token_type_ids
+    for start, end in pairwise(examples.offsets.tolist()):
+        digest.update(examples.input_ids[start:end].astype(np.int64).tobytes() + b";")
+        digest.update((b"" if types is None else types[start:end].astype(np.int64).tobytes()) + b".")
     return digest.hexdigest()
 
 
-def _bytes(examples: Sequence[Example], backbone: Backbone) -> int:
-    tokens = sum(len(example["input_ids"]) for example in examples)
-    return tokens * backbone.hidden_size * backbone.dtype.itemsize
+def _bytes(examples: Examples, backbone: Backbone) -> int:
+    return len(examples.input_ids) * backbone.hidden_size * backbone.dtype.itemsize
 
 
 def _compute(
-    examples: Sequence[Example], model: PromptedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int
+    examples: Examples, model: PromptedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int
 ) -> States:
-    lengths = [len(example["input_ids"]) for example in examples]
-    starts = np.cumsum([0, *lengths])
-    states = torch.empty(sum(lengths), model.backbone.hidden_size, dtype=model.backbone.dtype)
-    position = {example["row"]: index for index, example in enumerate(examples)}
+    starts = examples.offsets
+    states = torch.empty(len(examples.input_ids), model.backbone.hidden_size, dtype=model.backbone.dtype)
+    position = {row: index for index, row in enumerate(examples.rows.tolist())}
     counter = FlopCounter()
-    for batch in make_loader(list(examples), tokenizer, batch_size):
+    for batch in make_loader(examples, tokenizer, batch_size):
         with counter:
             hidden = model.prefix(to_device(batch, model.backbone.device)).hidden.cpu()
         for row, state, mask in zip(batch["rows"].tolist(), hidden, batch["attention_mask"], strict=True):

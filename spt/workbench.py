@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ from spt.backbones.identity import BackboneIdentity
 from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
 from spt.data.batches import make_loader
 from spt.data.config import DataConfig
-from spt.data.encoding import Example, encode
+from spt.data.encoding import encode
+from spt.data.examples import Examples
 from spt.data.loading import load_splits
 from spt.data.tables import Rows, to_tables
 from spt.devices import best_device
@@ -57,7 +58,7 @@ class Workbench:
     spec: ModelSpec
     tokenizer: Any
     backbone: Backbone
-    examples: Mapping[str, Sequence[Example]]
+    examples: Mapping[str, Examples]
     training: TrainingConfig
     seed: int
     cache: PrefixCache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from experiments.config import RunConfig
 from experiments.run.training import prefix_cache
 from spt.backbones.base import Backbone
-from spt.data.encoding import Example
+from spt.data.examples import Examples
 from spt.spec import ModelSpec
 from spt.workbench import Workbench
 
@@ -41,7 +41,7 @@ class SharedWorkbench:
     weights: Mapping[str, NDArray[np.uint8]]
     shapes: Mapping[str, torch.Size]
     tokenizer: Any
-    examples: Mapping[str, Sequence[Example]]
+    examples: Mapping[str, Examples]
 
     def serves(self, config: RunConfig) -> bool:
         """Say whether a run of that config would load the very same data and backbone."""

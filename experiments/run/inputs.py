@@ -21,7 +21,7 @@ from spt.json_files import checked, read_json
 
 if TYPE_CHECKING:
     # takes seconds to load, for which a comparison that is done need not wait
-    from spt.data.encoding import Example
+    from spt.data.examples import Example
     from spt.workbench import Workbench
 
 DAMAGED = "If data and backbone are still those of the run, delete it, and the same command writes it again."

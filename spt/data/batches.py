@@ -5,14 +5,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypedDict, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
 
-from spt.data.encoding import Example
+from spt.data.examples import Example, Examples
 from spt.start import Start
 
 # batches that are sorted by length together: enough for little padding, few enough to stay random
@@ -42,10 +43,10 @@ class BucketedBatches(Sampler[list[int]]):
         ValueError: batch_size is below 1.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int | None) -> None:
+    def __init__(self, lengths: Sequence[int] | NDArray[np.int64], batch_size: int, seed: int | None) -> None:
         if batch_size < 1:
             raise ValueError(f"The value of batch_size is {batch_size}, but must be >= 1.")
-        self.lengths = torch.tensor(lengths, dtype=torch.int64)
+        self.lengths = torch.from_numpy(np.array(lengths, dtype=np.int64))
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -83,27 +84,28 @@ class BucketedBatches(Sampler[list[int]]):
         return rows[torch.argsort(self.lengths[rows], stable=True)]
 
 
-def collate(examples: Sequence[Example], pad_id: int) -> Batch:
+def collate(examples: Examples, pad_id: int) -> Batch:
     """One batch, padded on the right to its longest example."""
-    size, longest = len(examples), max(len(example["input_ids"]) for example in examples)
+    lengths = torch.from_numpy(examples.lengths)
+    real = torch.arange(int(lengths.max())) < lengths[:, None]
     batch = Batch(
-        input_ids=torch.full((size, longest), pad_id),
-        attention_mask=torch.zeros(size, longest, dtype=torch.int64),
-        labels=torch.tensor([example["label"] for example in examples]),
-        rows=torch.tensor([example["row"] for example in examples]),
+        input_ids=_padded(torch.from_numpy(examples.input_ids).long(), real, pad_id),
+        attention_mask=real.long(),
+        labels=torch.from_numpy(examples.labels),
+        rows=torch.from_numpy(examples.rows),
     )
-    if "token_type_ids" in examples[0]:
-        batch["token_type_ids"] = torch.zeros(size, longest, dtype=torch.int64)
-    if "start" in examples[0]:
-        states = [example["start"].hidden for example in examples]
-        batch["start"] = Start(examples[0]["start"].layer, pad_sequence(states, batch_first=True))
-    for index, example in enumerate(examples):
-        length = len(example["input_ids"])
-        batch["input_ids"][index, :length] = torch.tensor(example["input_ids"])
-        batch["attention_mask"][index, :length] = 1
-        if "token_type_ids" in example:
-            batch["token_type_ids"][index, :length] = torch.tensor(example["token_type_ids"])
+    if examples.token_type_ids is not None:
+        batch["token_type_ids"] = _padded(torch.from_numpy(examples.token_type_ids).long(), real, 0)
+    if examples.start is not None:
+        batch["start"] = Start(examples.start.layer, _padded(examples.start.hidden, real, 0))
     return batch
+
+
+def _padded(values: Tensor, real: Tensor, padding: int) -> Tensor:
+    """Spread values [M, ...] of all real tokens over a batch [B, T, ...], padding elsewhere."""
+    padded = torch.full((*real.shape, *values.shape[1:]), padding, dtype=values.dtype)
+    padded[real] = values
+    return padded
 
 
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def _to_device(value: Any, device: torch.device) -> Any:
 def make_loader(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, batch_size: int, seed: int | None = None
 ) -> "DataLoader[Batch]":
-    """Length-bucketed batches of all examples.
+    """Make length-bucketed batches of all examples.
 
     Args:
         examples: encoded rows.
@@ -131,19 +133,21 @@ def make_loader(
     Returns:
         A loader whose `batch_sampler.set_epoch(epoch)` chooses the order.
     """
-    return bucketed_loader(examples, batch_size, seed, partial(collate, pad_id=_pad_id(tokenizer)))
+    return bucketed_loader(
+        Examples.of(examples), batch_size, seed, partial(collate, pad_id=_pad_id(tokenizer))
+    )
 
 
 def bucketed_loader(
-    examples: Sequence[Example],
+    examples: Examples,
     batch_size: int,
     seed: int | None,
-    collate_fn: Callable[[Sequence[Example]], Batch],
+    collate_fn: Callable[[Examples], Batch],
 ) -> "DataLoader[Batch]":
     """As `make_loader`, with the function that makes a batch of examples."""
     return DataLoader(
         cast(Any, examples),
-        batch_sampler=BucketedBatches([len(example["input_ids"]) for example in examples], batch_size, seed),
+        batch_sampler=BucketedBatches(examples.lengths, batch_size, seed),
         collate_fn=cast(Any, collate_fn),
         # without its own generator an epoch would draw from the global one
         generator=torch.Generator(),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
-from typing_extensions import NotRequired
 
+from spt.data.examples import Examples
 from spt.data.values import as_list, clean_texts
 from spt.errors import InputError
-from spt.start import Start
 from spt.tasks import PROMPT, Task
 
 MAX_CUTS = 8
-UNLABELLED = -1
+# rows whose tokens are Python objects together: many for the tokenizer's threads, few for the memory
+CHUNK = 1024
 
 Tokens = dict[str, Any]
 
@@ -27,29 +29,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Example(TypedDict):
-    """One encoded row; all lists have its T tokens."""
-
-    input_ids: list[int]
-    token_type_ids: NotRequired[list[int]]
-    label: int
-    row: int
-    start: NotRequired[Start]  # hidden states [T, H] that a model may begin with
-
-
 def encode(
     split: Dataset, tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int, template: bool
-) -> list[Example]:
-    """The rows of a split as token ids; see `encode_texts`.
+) -> Examples:
+    """Encode the rows of a split as token ids; see `encode_texts`.
 
     Args:
         split: rows with text, text_pair (pair tasks only) and label.
     """
-    pairs = split["text_pair"][:] if "text_pair" in split.column_names else None
-    examples = encode_texts(split["text"][:], pairs, tokenizer, task, max_length, template)
-    for example, label in zip(examples, split["label"][:], strict=True):
-        example["label"] = label
-    return examples
+    chunks = (text_rows(part["text"], part.get("text_pair"), task) for part in split.iter(CHUNK))
+    examples = _encode_chunks(chunks, tokenizer, task, max_length, template)
+    return replace(examples, labels=np.array(split["label"][:], dtype=np.int64))
 
 
 def encode_texts(
@@ -59,7 +49,7 @@ def encode_texts(
     task: Task,
     max_length: int,
     template: bool,
-) -> list[Example]:
+) -> Examples:
     """Encode texts without labels as token ids.
 
     Args:
@@ -78,22 +68,40 @@ def encode_texts(
         InputError: texts and pairs are no texts or do not fit the task, max_length is over the tokenizer's
             limit, or the template alone is longer than max_length.
     """
+    rows = text_rows(texts, pairs, task)
+    chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
+    return _encode_chunks(chunks, tokenizer, task, max_length, template)
+
+
+def _encode_chunks(
+    chunks: Iterable[Sequence[tuple[str, ...]]],
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    max_length: int,
+    template: bool,
+) -> Examples:
+    """Encode the texts of rows a chunk at a time, as `encode_texts`."""
     if max_length > tokenizer.model_max_length:
         raise InputError(
             f"data.max_length is {max_length}, but this backbone reads at most {tokenizer.model_max_length} "
             f"tokens. Set data.max_length to {tokenizer.model_max_length} or less."
         )
-    cleaned = text_rows(texts, pairs, task)
-    rows = [tuple(_plain(text, tokenizer) for text in row) for row in cleaned]
     pattern = _pattern(task, tokenizer) if template else None
-    inputs = [_fill(pattern, row) for row in rows]
-    encoded = _tokenize_all(tokenizer, inputs)
-    long = [number for number, tokens in enumerate(encoded) if len(tokens["input_ids"]) > max_length]
-    for number in long:
-        encoded[number] = _cut(tokenizer, pattern, rows[number], max_length)
-    if long:
-        log.warning("%d of %d texts are longer than %d tokens and were cut", len(long), len(rows), max_length)
-    return [_example(tokens, row) for row, tokens in enumerate(encoded)]
+    parts: list[Examples] = []
+    count = cut = 0
+    for chunk in chunks:
+        rows = [tuple(_plain(text, tokenizer) for text in row) for row in chunk]
+        encoded = _tokenize_all(tokenizer, [_fill(pattern, row) for row in rows])
+        long = [number for number, tokens in enumerate(encoded) if len(tokens["input_ids"]) > max_length]
+        for number in long:
+            encoded[number] = _cut(tokenizer, pattern, rows[number], max_length)
+        _check_tokens(encoded, count)
+        parts.append(Examples.of_tokens(encoded, count))
+        count += len(rows)
+        cut += len(long)
+    if cut:
+        log.warning("%d of %d texts are longer than %d tokens and were cut", cut, count, max_length)
+    return Examples.concatenated(parts)
 
 
 def text_rows(texts: Sequence[str], pairs: Sequence[str] | None, task: Task) -> list[tuple[str, ...]]:
@@ -207,10 +215,7 @@ def _shortened(lengths: list[int], excess: int) -> list[int]:
     return lengths
 
 
-def _example(tokens: Tokens, row: int) -> Example:
-    if not tokens["input_ids"]:
-        raise InputError(f"The text of row {row + 1} has no token that this backbone knows. Remove the row.")
-    example = Example(input_ids=tokens["input_ids"], label=UNLABELLED, row=row)
-    if "token_type_ids" in tokens:
-        example["token_type_ids"] = tokens["token_type_ids"]
-    return example
+def _check_tokens(encoded: Sequence[Tokens], first_row: int) -> None:
+    for row, tokens in enumerate(encoded, start=first_row + 1):
+        if not tokens["input_ids"]:
+            raise InputError(f"The text of row {row} has no token that this backbone knows. Remove the row.")

@@ -6,6 +6,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from spt.data.batches import Batch, BucketedBatches, bucketed_loader
+from spt.data.examples import Examples
 from spt.data.splits import others, stratified
 
 
@@ -16,15 +17,12 @@ def split_in_halves(
 
     They are stratified by label; of an odd number the first has one more. Each shuffles on its own.
     """
-    examples, batches = cast(Any, loader.dataset), cast(BucketedBatches, loader.batch_sampler)
-    labels = [example["label"] for example in examples]
-    second = stratified(labels, len(examples) // 2, np.random.default_rng(seed))
+    examples, batches = cast(Examples, loader.dataset), cast(BucketedBatches, loader.batch_sampler)
+    second = stratified(examples.labels.tolist(), len(examples) // 2, np.random.default_rng(seed))
     first = others(len(examples), second)
 
     def part(rows: list[int], offset: int) -> "DataLoader[Batch]":
         shuffle = None if batches.seed is None else 2 * batches.seed + offset
-        return bucketed_loader(
-            [examples[row] for row in rows], batches.batch_size, shuffle, cast(Any, loader.collate_fn)
-        )
+        return bucketed_loader(examples.take(rows), batches.batch_size, shuffle, cast(Any, loader.collate_fn))
 
     return part(first, 0), part(second, 1)

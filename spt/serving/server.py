@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from spt.backbones.identity import BackboneIdentity
 from spt.data.batches import make_loader, to_device
-from spt.data.encoding import Example, encode_texts
+from spt.data.encoding import encode_texts
+from spt.data.examples import Examples
 from spt.data.values import as_list, clean_texts, rows_shown
 from spt.errors import InputError, unknown
 from spt.evaluation import evaluation_mode
@@ -110,15 +112,15 @@ class PromptServer:
         return [predictions[row] for row in range(len(requests))]
 
     def _loader(self, requests: Sequence[Request], batch_size: int) -> DataLoader[Any]:
-        examples: list[Example] = []
+        parts: list[Examples] = []
         for name in dict.fromkeys(request.task for request in requests):
             if name not in self.classifiers:
                 raise unknown("task of the server", str(name), self.classifiers)
             rows = [row for row, request in enumerate(requests) if request.task == name]
-            examples += self._encode(name, [requests[row] for row in rows], rows)
-        return make_loader(examples, self.tokenizer, batch_size)
+            parts.append(self._encode(name, [requests[row] for row in rows], rows))
+        return make_loader(Examples.concatenated(parts), self.tokenizer, batch_size)
 
-    def _encode(self, name: str, requests: Sequence[Request], rows: Sequence[int]) -> list[Example]:
+    def _encode(self, name: str, requests: Sequence[Request], rows: Sequence[int]) -> Examples:
         spec = self.classifiers[name].spec
         texts = clean_texts([request.text for request in requests], "The list of requests' texts", rows)
         paired = [number for number, request in enumerate(requests) if request.text_pair is not None]
@@ -130,7 +132,7 @@ class PromptServer:
         encoded = encode_texts(
             texts, pairs or None, self.tokenizer, spec.task, spec.max_length, spec.verbalizes
         )
-        return [Example(**{**example, "row": row}) for example, row in zip(encoded, rows, strict=True)]
+        return replace(encoded, rows=np.array(rows, dtype=np.int64))
 
     def _predict_batch(self, batch: Mapping[str, Any], tasks: Sequence[str]) -> dict[int, Prediction]:
         """Return the prediction of each row of a batch, by the row's number among the requests."""

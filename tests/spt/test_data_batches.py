@@ -11,6 +11,7 @@ from lightning_fabric.utilities import move_data_to_device
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from spt.data.batches import BucketedBatches, collate, make_loader, to_device
+from spt.data.examples import Examples
 from spt.data.halves import split_in_halves
 from spt.start import Start
 
@@ -25,7 +26,7 @@ def examples(lengths, types=True):
         rows.append({"input_ids": [row + 100] * length, "label": row % 2, "row": row})
         if types:
             rows[-1]["token_type_ids"] = [1] * length
-    return rows
+    return Examples.of(rows)
 
 
 @given(LENGTHS, st.integers(1, 40), st.none() | st.integers(0, 1000), st.integers(0, 20))
@@ -82,9 +83,8 @@ def test_a_batch_is_padded_on_the_right():
 
 def with_start(lengths, layer=2):
     """Rows that bring the hidden states of a layer, filled with the row's number."""
-    rows = examples(lengths)
     states = [torch.full((length, 4), float(row)) for row, length in enumerate(lengths)]
-    return [{**row, "start": Start(layer, hidden)} for row, hidden in zip(rows, states, strict=True)]
+    return examples(lengths).starting(layer, torch.cat(states))
 
 
 def test_a_start_is_batched_padded_and_moved_with_its_batch():

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from spt.data.batches import make_loader
-from spt.data.encoding import Example
+from spt.data.examples import Example
 from spt.evaluation import evaluate, probabilities
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel

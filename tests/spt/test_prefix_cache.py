@@ -34,7 +34,7 @@ def model(run: Workbench, *layers: int) -> PromptedModel:
 
 
 def examples(run: Workbench, split: str = "train") -> Any:
-    return list(run.examples[split])
+    return run.examples[split]
 
 
 def logits(run: Workbench, prompted: PromptedModel, rows: Any) -> Tensor:
@@ -88,12 +88,10 @@ def test_a_prefix_of_a_higher_layer_is_refused(run: Workbench, tmp_path: Path) -
 
 def test_nothing_is_kept_where_nothing_is_saved(run: Workbench, tmp_path: Path) -> None:
     rows = examples(run)
-    assert PrefixCache("disk", tmp_path).extend(rows, model(run, 0), run.tokenizer, 16).examples == rows
-    assert PrefixCache("off", tmp_path).extend(rows, model(run, 2), run.tokenizer, 16).examples == rows
-    assert (
-        PrefixCache("auto", tmp_path, limit=100).extend(rows, model(run, 2), run.tokenizer, 16).examples
-        == rows
-    )
+    assert PrefixCache("disk", tmp_path).extend(rows, model(run, 0), run.tokenizer, 16).examples is rows
+    assert PrefixCache("off", tmp_path).extend(rows, model(run, 2), run.tokenizer, 16).examples is rows
+    small = PrefixCache("auto", tmp_path, limit=100)
+    assert small.extend(rows, model(run, 2), run.tokenizer, 16).examples is rows
     assert not list(tmp_path.iterdir())
 
 
@@ -179,7 +177,7 @@ def test_disk_refuses_what_does_not_fit_and_auto_goes_without(run: Workbench, tm
     rows, prompted = examples(run), model(run, 2)
     with pytest.raises(InputError, match=r"rows take .* GB, but cache_gb is .* Raise cache_gb, or set cache"):
         PrefixCache("disk", tmp_path, limit=100).extend(rows, prompted, run.tokenizer, 16)
-    assert PrefixCache("auto", tmp_path, limit=100).extend(rows, prompted, run.tokenizer, 16).examples == rows
+    assert PrefixCache("auto", tmp_path, limit=100).extend(rows, prompted, run.tokenizer, 16).examples is rows
     assert not list(tmp_path.iterdir())
 
 

@@ -15,7 +15,7 @@ from spt.data.config import DataConfig
 from spt.errors import InputError
 from spt.prefix_cache import PrefixCache
 from spt.tasks import Task
-from spt.workbench import Workbench
+from spt.workbench import SPLITS, Workbench
 from tests.support.tiny import BAD, FILLER, GOOD, make_backbone, tiny_workbench
 
 TEXTS = ["lovely film", "awful plot", "superb", "dull", "great film", "poor plot"]
@@ -48,7 +48,10 @@ def test_rows_of_every_kind_give_the_examples_of_lists(train: Any, backbone: str
     assert bench.spec.task.labels == ("bad", "good")
     assert [bench.rows(split) for split in ("train", "dev", "test")] == [6, 2, 1]
     assert [example["label"] for example in bench.examples["train"]] == [1, 0] * 3
-    assert bench.examples == loaded(backbone, {"train": (TEXTS, LABELS), **OTHERS}).examples
+    same = loaded(backbone, {"train": (TEXTS, LABELS), **OTHERS})
+    assert {split: list(bench.examples[split]) for split in SPLITS} == {
+        split: list(same.examples[split]) for split in SPLITS
+    }
 
 
 def test_missing_splits_are_held_out_of_train(backbone: str) -> None:

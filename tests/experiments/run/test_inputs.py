@@ -18,7 +18,7 @@ from experiments.pipeline import run
 from experiments.run.folder import RunFolder
 from experiments.run.inputs import RunInputs, split_rows
 from experiments.run.training import load_workbench
-from spt.data.encoding import Example
+from spt.data.examples import Example
 from spt.errors import InputError
 from spt.training.callbacks import checkpoint_path
 from tests.support.runs import tiny_config

@@ -1,0 +1,156 @@
+"""Encoded rows in a few arrays, of which batches are taken: a dict a row took ten times the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypedDict, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import NotRequired
+
+from spt.start import Start
+
+UNLABELLED = -1
+
+
+class Example(TypedDict):
+    """One encoded row; all lists have its T tokens."""
+
+    input_ids: list[int]
+    token_type_ids: NotRequired[list[int]]
+    label: int
+    row: int
+    start: NotRequired[Start]  # hidden states [T, H] that a model may begin with
+
+
+@dataclass(frozen=True, eq=False)
+class Examples(Sequence[Example]):
+    """Hold N encoded rows of M tokens together.
+
+    Attributes:
+        input_ids: [M], row after row.
+        lengths: [N], tokens of each row.
+        labels: [N], class indices; -1 where there is none.
+        rows: [N], index of each row in its split.
+        token_type_ids: [M]; None where the tokenizer has none.
+        start: with hidden states [M, H] that a model may begin with; None where there are none.
+    """
+
+    input_ids: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    token_type_ids: NDArray[np.int8] | None = None
+    start: Start | None = None
+
+    @classmethod
+    def of_tokens(cls, tokens: Sequence[dict[str, Any]], first_row: int = 0) -> Examples:
+        """Take the tokens of rows without labels, as tokenizers give them.
+
+        Args:
+            tokens: input_ids and, in all of them or none, token_type_ids of each row.
+            first_row: index of the first one.
+        """
+        typed = bool(tokens) and "token_type_ids" in tokens[0]
+        return cls(
+            input_ids=_joined((row["input_ids"] for row in tokens), np.int32),
+            lengths=np.array([len(row["input_ids"]) for row in tokens], dtype=np.int64),
+            labels=np.full(len(tokens), UNLABELLED, dtype=np.int64),
+            rows=np.arange(first_row, first_row + len(tokens)),
+            token_type_ids=_joined((row["token_type_ids"] for row in tokens), np.int8) if typed else None,
+        )
+
+    @classmethod
+    def of(cls, rows: Sequence[Example]) -> Examples:
+        """Take rows that are encoded already; examples stay what they are."""
+        if isinstance(rows, Examples):
+            return rows
+        examples = replace(
+            cls.of_tokens(rows),  # type: ignore[arg-type]
+            labels=np.array([row["label"] for row in rows], dtype=np.int64),
+            rows=np.array([row["row"] for row in rows], dtype=np.int64),
+        )
+        if not rows or "start" not in rows[0]:
+            return examples
+        states = torch.cat([row["start"].hidden for row in rows])
+        return examples.starting(rows[0]["start"].layer, states)
+
+    @classmethod
+    def concatenated(cls, parts: Sequence[Examples]) -> Examples:
+        """Join parts of one tokenizer, none of which has hidden states, in order."""
+        filled = [part for part in parts if len(part)]
+        if not filled:
+            return cls.of_tokens([])
+        types = [part.token_type_ids for part in filled if part.token_type_ids is not None]
+        return cls(
+            np.concatenate([part.input_ids for part in filled]),
+            np.concatenate([part.lengths for part in filled]),
+            np.concatenate([part.labels for part in filled]),
+            np.concatenate([part.rows for part in filled]),
+            np.concatenate(types) if types else None,
+        )
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Return where the tokens of each row begin, and where the last one's end, [N + 1]."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    def starting(self, layer: int, states: Tensor) -> Examples:
+        """Return these examples with the hidden states [M, H] that a layer reads."""
+        return replace(self, start=Start(layer, states))
+
+    def take(self, numbers: Sequence[int]) -> Examples:
+        """Return some of the examples, by their places among these, in that order."""
+        places = np.asarray(numbers, dtype=np.int64)
+        lengths = self.lengths[places]
+        before = np.cumsum(lengths) - lengths
+        tokens = np.repeat(self.offsets[places] - before, lengths) + np.arange(lengths.sum())
+        types, start = self.token_type_ids, self.start
+        return Examples(
+            self.input_ids[tokens],
+            lengths,
+            self.labels[places],
+            self.rows[places],
+            None if types is None else types[tokens],
+            None if start is None else Start(start.layer, start.hidden[torch.from_numpy(tokens)]),
+        )
+
+    # what torch's loaders ask for a batch at once
+    __getitems__ = take
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.lengths)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Examples: ...
+
+    def __getitem__(self, index: int | slice) -> Example | Examples:
+        """Return one example, or those of a slice."""
+        if isinstance(index, slice):
+            return self.take(range(*index.indices(len(self))))
+        place = range(len(self))[index]
+        tokens = slice(*self.offsets[place : place + 2].tolist())
+        example = Example(
+            input_ids=self.input_ids[tokens].tolist(),
+            label=self.labels[place].tolist(),
+            row=int(self.rows[place]),
+        )
+        if self.token_type_ids is not None:
+            example["token_type_ids"] = self.token_type_ids[tokens].tolist()
+        if self.start is not None:
+            example["start"] = Start(self.start.layer, self.start.hidden[tokens])
+        return example
+
+
+def _joined(lists: Iterable[Sequence[int]], kind: type[Any]) -> NDArray[Any]:
+    arrays = [np.asarray(numbers, dtype=kind) for numbers in lists]
+    return np.concatenate(arrays) if arrays else np.zeros(0, dtype=kind)
