@@ -23,7 +23,7 @@ TEXTS = ["the film was lovely", "the plot was dull and very very poor ."]
     [
         {"generator": "free", "init": "vocabulary"},
         {"generator": "pooled", "shared": True, "combine": "add"},
-        {"generator": "naive", "position_bias": False},
+        {"generator": "naive", "position_bias": False, "zero_start": False},
     ],
     ids=["prompt_tuning", "idpg", "lpt"],
 )

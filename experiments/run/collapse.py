@@ -64,7 +64,7 @@ def dev_signs(
     (only,) = predicted
     return [
         f"all {len(labels)} rows of dev were given the label '{names[only]}', which {counts[only]} of them "
-        f"have; try another training.learning_rate (now {config.training.learning_rate}), more "
+        f"have; try another {config.training.named_rates}, more "
         f"training.epochs (now {config.training.epochs}), another seed, or more rows of the other classes"
     ]
 
@@ -95,8 +95,8 @@ def _loss_signs(stage: Stage, folder: Path, config: RunConfig) -> list[str]:
     change = "lower" if losses[-1] > losses[0] * (1 + LEAST_FALL) else "higher"
     return [
         f"the loss of the {section} did not fall: its mean was {losses[0]:.4g} in the first of {len(losses)} "
-        f"epochs and {losses[-1]:.4g} in the last; try a {change} training.learning_rate (now "
-        f"{config.training.learning_rate}), more {section}.epochs, or another seed"
+        f"epochs and {losses[-1]:.4g} in the last; try a {change} {config.training.named_rates}, more "
+        f"{section}.epochs, or another seed"
     ]
 
 

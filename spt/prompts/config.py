@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# whoever has these together has what a program wrote, or a copy of all options
+WRITTEN_TOGETHER = {"generator", "length", "bottleneck", "phm_order", "pooler", "activation", "dropout"}
 
 
 class PromptConfig(BaseModel):
@@ -34,6 +38,10 @@ class PromptConfig(BaseModel):
         "replace", description="What a new prompt does with the one from below: take its place, or join it."
     )
     position_bias: bool = Field(True, description="A learned [P, H] bias on what a generator gives.")
+    zero_start: bool = Field(
+        True,
+        description="Start a generator at its position bias: what it makes of the instance begins at zero.",
+    )
     place: Literal["front", "template"] = Field(
         "front",
         description="Before the tokens, or at the {prompt} places of the task's template (input only).",
@@ -42,6 +50,14 @@ class PromptConfig(BaseModel):
         False,
         description="One generator for all layers; a position bias stays each layer's own (as in IDPG).",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_before_zero_start(cls, options: Any) -> Any:
+        """Read what earlier versions wrote, with all options of theirs, as they meant it."""
+        if isinstance(options, Mapping) and options.keys() >= WRITTEN_TOGETHER:
+            return {"zero_start": False, **options}
+        return options
 
     @model_validator(mode="after")
     def _consistent(self) -> PromptConfig:
@@ -59,4 +75,9 @@ class PromptConfig(BaseModel):
         if free and (self.shared or not self.position_bias):
             option = "shared: true" if self.shared else "position_bias: false"
             raise ValueError(f"{option} is for generators, but generator is free; remove it")
+        if self.zero_start and not self.position_bias:
+            raise ValueError(
+                "position_bias is false, but zero_start is true, which starts a generator at that bias; set "
+                "zero_start to false, or position_bias to true"
+            )
         return self

@@ -8,14 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from spt.prompts.config import PromptConfig
-from spt.prompts.phm import linear
+from spt.prompts.phm import linear, start_at_zero
 from spt.prompts.pooling import POOLERS
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
-class PooledGenerator(nn.Module):
+class PromptSource(nn.Module):
+    """What prompt vectors come from; those that it learns as they are have a learning rate of their own."""
+
+    @property
+    def free_vectors(self) -> nn.Parameter | None:
+        """Return the parameter that is P vectors, the same for every instance, if there is one."""
+        raise NotImplementedError
+
+
+class PooledGenerator(PromptSource):
     """Generate a prompt: down to R -> pool T to P -> activation -> up to H -> dropout, plus a bias [P, H].
+
+    With `zero_start` the bias is all that it gives before training.
 
     Source: LPT's pooling generators (arXiv 2210.11292); PHM projections as in SPT (arXiv 2310.20127).
     The learned bias a position is ours: it lets pooled positions differ before the pooler has learned to.
@@ -28,7 +39,14 @@ class PooledGenerator(nn.Module):
         self.activation = ACTIVATIONS[config.activation]()
         self.up = linear(config.bottleneck, hidden_size, config.phm_order)
         self.dropout = nn.Dropout(config.dropout)
+        if config.zero_start:
+            start_at_zero(self.up)
         self.bias = random_vectors(hidden_size, config) if config.position_bias else None
+
+    @property
+    def free_vectors(self) -> nn.Parameter | None:
+        """Return the position bias [P, H]."""
+        return self.bias
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""
@@ -37,8 +55,12 @@ class PooledGenerator(nn.Module):
         return prompt if self.bias is None else prompt + self.bias
 
 
-class NaiveGenerator(nn.Module):
-    """Generate a prompt from the first real token: R -> P * H at once (LPT's NPG, arXiv 2210.11292)."""
+class NaiveGenerator(PromptSource):
+    """Generate a prompt from the first real token: R -> P * H at once (LPT's NPG, arXiv 2210.11292).
+
+    With `zero_start`, which is ours, the projection's bias is all that it gives before training, and starts
+    as a free prompt does.
+    """
 
     def __init__(self, hidden_size: int, config: PromptConfig) -> None:
         super().__init__()
@@ -48,7 +70,16 @@ class NaiveGenerator(nn.Module):
         self.activation = ACTIVATIONS[config.activation]()
         size = config.length * hidden_size
         self.up = linear(config.bottleneck, size, config.phm_order, bias=config.position_bias)
+        if config.zero_start:
+            start_at_zero(self.up)
+            if self.up.bias is not None:
+                nn.init.normal_(self.up.bias, std=config.init_std)
         self.dropout = nn.Dropout(config.dropout)
+
+    @property
+    def free_vectors(self) -> nn.Parameter | None:
+        """Return the bias [P * H] of the projection."""
+        return self.up.bias
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""
@@ -57,7 +88,7 @@ class NaiveGenerator(nn.Module):
         return prompt.view(len(prompt), self.length, -1)
 
 
-class FreePrompt(nn.Module):
+class FreePrompt(PromptSource):
     """Learn P vectors, the same for every instance (Prompt Tuning, arXiv 2104.08691)."""
 
     def __init__(self, hidden_size: int, config: PromptConfig) -> None:
@@ -65,13 +96,18 @@ class FreePrompt(nn.Module):
         self.vectors = random_vectors(hidden_size, config)
         self.dropout = nn.Dropout(config.dropout)
 
+    @property
+    def free_vectors(self) -> nn.Parameter:
+        """Return the prompt itself, [P, H]."""
+        return self.vectors
+
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Repeat the prompt for each row: hidden [B, T, H] gives B only -> [B, P, H]."""
         prompt: Tensor = self.dropout(self.vectors)
         return prompt.expand(len(hidden), -1, -1)
 
 
-class LayersOwnBias(nn.Module):
+class LayersOwnBias(PromptSource):
     """Add a bias [P, H] of this layer's own to a generator that several layers share.
 
     Source: IDPG's generator for several layers (arXiv 2204.04497).
@@ -81,6 +117,11 @@ class LayersOwnBias(nn.Module):
         super().__init__()
         self.shared = shared
         self.bias = random_vectors(hidden_size, config)
+
+    @property
+    def free_vectors(self) -> nn.Parameter:
+        """Return the layer's own bias [P, H]."""
+        return self.bias
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""

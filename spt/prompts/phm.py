@@ -48,8 +48,16 @@ class PHMLinear(nn.Module):
         return nn.functional.linear(x, self.weight().T, self.bias)
 
 
-def linear(in_features: int, out_features: int, order: int, bias: bool = True) -> nn.Module:
+def linear(in_features: int, out_features: int, order: int, bias: bool = True) -> PHMLinear | nn.Linear:
     """Make a projection: PHM of the given order, or dense for order 1."""
     if order == 1:
         return nn.Linear(in_features, out_features, bias)
     return PHMLinear(in_features, out_features, order, bias)
+
+
+def start_at_zero(projection: PHMLinear | nn.Linear) -> None:
+    """Let a projection give 0 whatever it reads, with a gradient for its weights."""
+    # the A_i keep their start: with these at zero too nothing would ever have a gradient
+    nn.init.zeros_(projection.weights if isinstance(projection, PHMLinear) else projection.weight)
+    if projection.bias is not None:
+        nn.init.zeros_(projection.bias)

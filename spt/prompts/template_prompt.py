@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from spt.prompts.config import PromptConfig
-from spt.prompts.generators import random_vectors
+from spt.prompts.generators import PromptSource, random_vectors
 
 
-class TemplatePrompt(nn.Module):
+class TemplatePrompt(PromptSource):
     """Add a learned vector to each place that the template keeps for one.
 
     A padding token that the mask calls real keeps a place: texts cannot bring one. What it embeds to says
@@ -27,6 +27,11 @@ class TemplatePrompt(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.vectors = random_vectors(hidden_size, config)
+
+    @property
+    def free_vectors(self) -> nn.Parameter:
+        """Return the vectors at the places, [P, H]."""
+        return self.vectors
 
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return what layer 0 reads, [B, T, H], with vectors added at the P places of each row."""

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spt.modes import Precision
+
+# whoever has these together has what a program wrote, or a copy of all options
+WRITTEN_TOGETHER = {
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "warmup",
+    "gradient_clip",
+    "patience",
+}
 
 
 class TrainingConfig(BaseModel):
@@ -17,7 +31,17 @@ class TrainingConfig(BaseModel):
     eval_batch_size: int = Field(
         64, ge=1, le=10**6, description="Examples a batch in evaluation and prediction."
     )
-    learning_rate: float = Field(0.01, gt=0, description="Peak rate of AdamW for prompts and head.")
+    learning_rate: float = Field(
+        0.01, gt=0, description="Peak rate of AdamW for the head, and for all that has no rate of its own."
+    )
+    prompt_rate: float | None = Field(
+        0.05,
+        gt=0,
+        description="Peak rate for free prompts and generators' position biases; null for learning_rate.",
+    )
+    generator_rate: float | None = Field(
+        0.003, gt=0, description="Peak rate for the rest of the generators; null for learning_rate."
+    )
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     warmup: float = Field(
         0.06, ge=0, lt=1, description="Share of the steps with a rising rate; linear decay after."
@@ -31,3 +55,18 @@ class TrainingConfig(BaseModel):
     compile: bool = Field(
         False, description="torch.compile the layers above the first prompt, outside of searches."
     )
+
+    @property
+    def named_rates(self) -> str:
+        """Name the learning rates and their values, for messages."""
+        others = {"prompt_rate": self.prompt_rate, "generator_rate": self.generator_rate}
+        named = {"learning_rate": self.learning_rate, **{k: v for k, v in others.items() if v is not None}}
+        return ", ".join(f"training.{name} (now {value})" for name, value in named.items())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_with_one_rate(cls, options: Any) -> Any:
+        """Read what earlier versions wrote, with all options of theirs, as they meant it."""
+        if isinstance(options, Mapping) and options.keys() >= WRITTEN_TOGETHER:
+            return {"prompt_rate": None, "generator_rate": None, **options}
+        return options

@@ -15,6 +15,7 @@ from spt.model import PromptedModel, trained
 from spt.tasks import Task
 from spt.training.callbacks import DEV
 from spt.training.config import TrainingConfig
+from spt.training.rates import parameter_groups
 
 
 class TrainingRecipe(pl.LightningModule):
@@ -63,7 +64,7 @@ class TrainingRecipe(pl.LightningModule):
             other = ", or set training.precision to 32" if self.config.precision == "bf16" else ""
             raise TrialFailed(
                 f"The loss is {loss.item()} in epoch {self.current_epoch}, step {batch_idx}. "
-                f"Lower training.learning_rate (now {self.config.learning_rate}){other}."
+                f"Lower {self.config.named_rates}{other}."
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -76,10 +77,8 @@ class TrainingRecipe(pl.LightningModule):
         self.log(DEV, score(self.task.metric, labels, predictions)["metric"], prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        parameters = [p for _, p in trained(self.model) if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            parameters,
-            lr=self.config.learning_rate,
+            parameter_groups(self.model, self.config),
             weight_decay=self.config.weight_decay,
             # Lightning refuses to clip gradients for a fused one under autocast
             fused=self.config.precision == "32",

@@ -19,7 +19,7 @@ KINDS = list(GENERATORS)
 
 
 def config(**changes: Any) -> PromptConfig:
-    return PromptConfig(**{"length": 3, "bottleneck": 8, "phm_order": 2, **changes})
+    return PromptConfig(**{"length": 3, "bottleneck": 8, "phm_order": 2, "zero_start": False, **changes})
 
 
 def inputs(side: str = "right") -> tuple[Tensor, Tensor]:
@@ -122,6 +122,38 @@ def test_gradient_reaches_every_parameter(kind: Any) -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in made.parameters())
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("kind", ["pooled", "naive"])
+def test_from_a_zero_start_a_generated_prompt_begins_as_its_bias(kind: Any, order: int, shared: bool) -> None:
+    zero = config(generator=kind, phm_order=order, zero_start=True)
+    common = new_generator(HIDDEN, zero.model_copy(update={"position_bias": False}), 1) if shared else None
+    made = new_generator(HIDDEN, zero, 0, common)
+    prompt = made(*inputs())
+    assert torch.equal(prompt, made.free_vectors.view(1, 3, HIDDEN).expand(2, -1, -1))
+    assert prompt.std().item() == pytest.approx(0.5, rel=0.3)
+    (up,) = (module.up for module in made.modules() if hasattr(module, "up"))
+    weights = up.weight if order == 1 else up.weights
+    prompt.square().sum().backward()
+    assert weights.grad.abs().sum() > 0
+    with torch.no_grad():
+        weights -= 0.1 * weights.grad
+    assert not torch.allclose(*made(*inputs()))
+
+
+def test_a_zero_start_changes_nothing_else_that_is_drawn() -> None:
+    zero, random = (new_generator(HIDDEN, config(zero_start=start), seed=0) for start in (True, False))
+    assert torch.equal(zero.bias, random.bias)
+    assert torch.equal(zero.down.weights, random.down.weights)
+
+
+def test_what_a_program_wrote_before_there_was_a_zero_start_starts_at_random() -> None:
+    written = PromptConfig().model_dump(exclude={"zero_start"})
+    assert not PromptConfig.model_validate(written).zero_start
+    assert PromptConfig.model_validate({**written, "zero_start": True}).zero_start
+    assert PromptConfig(length=5).zero_start
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_gives_the_same_weights_and_leaves_the_global_state_alone(kind: Any) -> None:
     torch.manual_seed(11)
@@ -173,6 +205,7 @@ def test_an_order_that_does_not_fit_is_refused(kind: Any) -> None:
         {"init": "vocabulary"},
         {"init": "labels", "generator": "free", "place": "template"},
         {"position_bias": False, "generator": "free"},
+        {"zero_start": True, "position_bias": False},
         {"shared": True, "generator": "free"},
         {"place": "template"},
         {"place": "template", "generator": "free", "combine": "add"},

@@ -84,6 +84,17 @@ def test_gates_move_away_from_one_half(default: tuple[dict[int, float], Tensor])
     assert all(abs(gate - 0.5) > 1e-3 for gate in default[0].values())
 
 
+def test_the_weight_step_has_the_rates_of_vectors_generators_and_head(tmp_path: Path) -> None:
+    strategy, space = new_search(tmp_path, epochs=1)(**DEFAULT)
+    weights, _ = strategy.oneshot_module.trainer.optimizers
+    rates = {id(p): group["initial_lr"] for group in weights.param_groups for p in group["params"]}
+    named = {name: rates.get(id(p)) for name, p in trained(space)}
+    assert named["head.linear.weight"] == 0.01
+    assert named["choices.1.gated.insert.generator.bias"] == 0.05
+    assert named["choices.1.gated.insert.generator.down.weights"] == 0.003
+    assert named["choices.1.gated.alpha"] is None
+
+
 @pytest.mark.parametrize(
     "argument",
     [

@@ -170,7 +170,8 @@ class TokenLogits(nn.Module):
 
 def generator(layer: int, length: int = 3, kind: str = "pooled") -> nn.Module:
     """A small generator; the same layer always gives the same weights."""
-    config = PromptConfig(generator=kind, length=length, bottleneck=8, phm_order=4)
+    # from a zero start prompts would not depend on the instance
+    config = PromptConfig(generator=kind, length=length, bottleneck=8, phm_order=4, zero_start=False)
     return new_generator(HIDDEN, config, seed=layer)
 
 

@@ -70,6 +70,8 @@ def test_the_shipped_study_is_valid_and_covers_the_regularisation() -> None:
         "search.warmup_epochs",
         "prompt.dropout",
         "training.learning_rate",
+        "training.prompt_rate",
+        "training.generator_rate",
         "training.weight_decay",
         "training.warmup",
     } == set(config.search_space)

@@ -47,7 +47,8 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_loss_that_stands_still_is_told_once_everywhere(
     home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    metrics = run(tiny_config(home, search=MANUAL, training={"learning_rate": 1e-9}), tmp_path)
+    still = {"learning_rate": 1e-9, "prompt_rate": None, "generator_rate": None}
+    metrics = run(tiny_config(home, search=MANUAL, training=still), tmp_path)
     told = [line for line in metrics.warnings if "did not fall" in line]
     assert len(told) == 1
     assert "try a higher training.learning_rate (now 1e-09), more training.epochs" in told[0]

@@ -25,6 +25,7 @@ from spt.training.checkpoint import load_state
 from spt.training.config import TrainingConfig
 from spt.training.fit import fit
 from spt.training.history import History
+from spt.training.rates import parameter_groups
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 from tests.support.tiny import tiny_workbench
@@ -75,12 +76,16 @@ def numbers(result: TrainingResult) -> tuple[float, int, int]:
 
 
 @pytest.mark.slow
+def one_rate(rate: float) -> dict[str, Any]:
+    return {"learning_rate": rate, "prompt_rate": None, "generator_rate": None}
+
+
 def test_it_learns_the_tiny_data(tiny: Tiny, tmp_path: Path) -> None:
     scores: list[float] = []
     model = tiny.model()
     before = evaluate(model, tiny.dev(TrainingConfig()), tiny.run.spec.task)["accuracy"]
     result, _ = tiny.fit(
-        tmp_path, model, lambda _, dev: scores.append(dev), epochs=10, learning_rate=0.05, patience=10
+        tmp_path, model, lambda _, dev: scores.append(dev), epochs=10, patience=10, **one_rate(0.05)
     )
     assert before < 0.75
     assert result.dev == max(scores) >= 0.9
@@ -276,7 +281,7 @@ def test_the_learning_rate_rises_and_falls(
         real(self, loss, batch_idx)
 
     monkeypatch.setattr(recipe.TrainingRecipe, "check_finite", watch)
-    tiny.fit(tmp_path, warmup=0.2, learning_rate=0.01)
+    tiny.fit(tmp_path, warmup=0.2, **one_rate(0.01))
     top = rates.index(max(rates))
     assert len(rates) == 2 * STEPS
     assert top == pytest.approx(0.2 * 2 * STEPS, abs=1)
@@ -284,6 +289,59 @@ def test_the_learning_rate_rises_and_falls(
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert max(rates) == pytest.approx(0.01, rel=0.05)
     assert rates[-1] < 0.001
+
+
+@pytest.mark.parametrize(
+    ("prompt", "layers", "vectors"),
+    [
+        ({"generator": "pooled"}, [1, 2], {"choices.1.generator.bias", "choices.2.generator.bias"}),
+        ({"generator": "naive"}, [1], {"choices.1.generator.up.bias"}),
+        ({"generator": "free"}, [0, 3], {"choices.0.generator.vectors", "choices.3.generator.vectors"}),
+        ({"shared": True}, [1, 2], {"choices.1.generator.bias", "choices.2.generator.bias"}),
+    ],
+    ids=["pooled", "naive", "free", "shared"],
+)
+def test_vectors_generators_and_head_have_rates_of_their_own(
+    prompt: dict[str, Any], layers: list[int], vectors: set[str], tmp_path: Path
+) -> None:
+    model = tiny_workbench(tmp_path, prompt=prompt).factory.model(PromptLayers.of(layers, 4))
+    rates = {
+        parameter: group["lr"]
+        for group in parameter_groups(model, TrainingConfig(learning_rate=1, prompt_rate=2, generator_rate=3))
+        for parameter in group["params"]
+    }
+    by_rate: dict[float, set[str]] = {1: set(), 2: set(), 3: set()}
+    for name, parameter in trained(model):
+        by_rate[rates[parameter]].add(name)
+    assert by_rate[1] == {"head.linear.weight", "head.linear.bias"}
+    assert by_rate[2] == vectors
+    assert all(name.startswith("choices.") for name in by_rate[3])
+    assert bool(by_rate[3]) == (prompt.get("generator") != "free")
+    # one group, which checkpoints of earlier versions fit
+    (group,) = parameter_groups(model, TrainingConfig(**one_rate(0.5)))
+    assert group["lr"] == 0.5
+    assert all(a is b for a, (_, b) in zip(group["params"], trained(model), strict=True))
+
+
+@pytest.mark.parametrize("option", ["learning_rate", "prompt_rate", "generator_rate"])
+def test_each_rate_moves_what_it_is_of_alone(option: str, tiny: Tiny, tmp_path: Path) -> None:
+    still = {name: 1e-30 for name in ("learning_rate", "prompt_rate", "generator_rate")}
+    model = tiny.model()
+    before = {name: p.detach().clone() for name, p in trained(model)}
+    tiny.fit(tmp_path, model, epochs=1, **{**still, option: 0.1})
+    moved = {name for name, p in trained(model) if (p - before[name]).abs().max() > 1e-4}
+    heads = {name for name in before if name.startswith("head.")}
+    vectors = {name for name in before if name.endswith("generator.bias")}
+    parts = {"learning_rate": heads, "prompt_rate": vectors, "generator_rate": {*before} - heads - vectors}
+    assert moved == parts[option]
+
+
+def test_what_a_program_wrote_before_there_were_several_rates_has_one() -> None:
+    written = TrainingConfig().model_dump(exclude={"prompt_rate", "generator_rate"})
+    config = TrainingConfig.model_validate(written)
+    assert (config.prompt_rate, config.generator_rate) == (None, None)
+    assert TrainingConfig.model_validate({**written, "prompt_rate": 0.2}).prompt_rate == 0.2
+    assert TrainingConfig(learning_rate=0.02).prompt_rate == 0.05
 
 
 def test_only_prompts_and_head_move(tiny: Tiny, tmp_path: Path) -> None:
