@@ -41,18 +41,43 @@ def measuring(stopped: str = GOES_ON, packages: tuple[str, ...] = ()) -> Iterato
 
 @app.command()
 def table(
-    folder: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = Path("runs/truth"),
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG",
+            help="YAML file of a run whose search.k is the size of the subsets.",
+            show_default="experiments/configs/truth_trec_l6_k2.yml",
+        ),
+    ] = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml",
+    overrides: Overrides = None,
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the configuration's backbone.")] = 6,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the trainings are kept; runs/NAME by default.", show_default=False),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of every subset.")] = 6,
     workers: Workers = 0,
 ) -> None:
-    """Train every pair of layers of MiniLM-L6 on 2,000 TREC questions: the truth that judges a search.
+    """Train every subset of K layers over seeds: the truth that judges a search.
 
-    Half an hour of one core a seed. Resumable: the same command goes on where it was stopped.
+    Writes experiments/comparing/NAME.json, NAME being the configuration's file. By default every pair of
+    MiniLM-L6 on 2,000 TREC questions, half an hour of one core a seed. Resumable: the same command goes on
+    where it was stopped.
     """
     with measuring():
         from benchmarks.layers.make_table import make_table
+        from experiments.keys import parse_overrides
 
-        failed = make_table(folder, seeds=range(seeds), workers=workers, on_done=say)
+        failed = make_table(
+            folder or Path("runs") / config.stem,
+            CHECKOUT / "experiments" / "comparing" / f"{config.stem}.json",
+            seeds=range(seeds),
+            workers=workers,
+            on_done=say_dev,
+            config=config,
+            overrides=parse_overrides(overrides or []),
+            layers=layers,
+        )
     end(failed, "trainings")
 
 
@@ -126,6 +151,13 @@ def end(failed: int, what: str) -> None:
     if failed:
         print(f"{failed} {what} failed; the same command tries them again.")
         raise typer.Exit(1)
+
+
+def say_dev(name: str, outcome: "RunOutcome") -> None:
+    """Print one line as a training of given layers ends."""
+    metrics = outcome.metrics
+    outcome_text = f"failed: {outcome.failure}" if metrics is None else f"dev {metrics['dev_metric']:.3f}"
+    print(f"{name}: {outcome_text}", flush=True)
 
 
 def say_layers(name: str, outcome: "RunOutcome") -> None:

@@ -41,7 +41,6 @@ from spt.serving.neighbours import read_input
 from spt.training.callbacks import checkpoint_path
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
-from strategies.candidates import name_of
 from strategies.ledger import Ledger
 from strategies.options import MultiTrialOptions
 
@@ -109,7 +108,7 @@ class Pipeline:
             candidate.rename(folder.train)
         on_epoch = epochs_of("train", self.on_epoch)
         model, result = train_layers(workbench, layers, folder.train, on_epoch, folder.inherited)
-        if f"candidate {name_of(layers.layers)}" not in self.ledger:
+        if f"candidate {layers.name}" not in self.ledger:
             self.ledger.charge("retraining", result.flops, result.steps)
         classifier = PromptClassifier(model, workbench.tokenizer, workbench.spec, layers)
         classifier.save_pretrained(folder.model)

@@ -88,5 +88,10 @@ class PromptLayers(BaseModel):
         advice = "Name a run's architecture.json; a run searches again where its own is deleted."
         return checked(cls, read_json(path, advice), f"'{path}'", advice)
 
+    @property
+    def name(self) -> str:
+        """Return the layers as a folder's name: 1+4."""
+        return "+".join(map(str, self.layers))
+
     def __str__(self) -> str:
         return f"{list(self.layers)} of {self.total}"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import CHECKOUT
+from benchmarks.layers.trainings import run_trainings
 from benchmarks.record import command_of
-from experiments.comparing.grid import OnDone, RunOutcome, run_grid
+from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config
 from search_spaces.budget import Budget, Layers
 from spt.errors import InputError
 from spt.files import write_text
 from spt.provenance import Provenance
+from spt.workbench import SPLITS
 from strategies.options import ManualOptions, SpaceOptions
 
 TABLE_CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
@@ -40,35 +42,54 @@ def make_table(
     workers: int = 0,
     on_done: OnDone | None = None,
     config: Path = TABLE_CONFIG,
+    overrides: Mapping[str, Any] | None = None,
     layers: int = LAYERS,
 ) -> int:
     """Train what is missing below `folder` and write the table; returns how many trainings failed.
 
     Seeds are done one after the other, so that a table of fewer seeds is whole early: it is written again
     after each.
+
+    Args:
+        folder: of the trainings.
+        path: of the table.
+        seeds: of every subset.
+        workers: trainings at a time; 0 for one a core.
+        on_done: told each training as it ends.
+        config: what every training is of; its search.k is the size of the subsets.
+        overrides: dotted keys over the configuration.
+        layers: L, of the configuration's backbone.
+
+    Raises:
+        InputError: if the configuration has no search.k, or data and backbone do not fit.
     """
-    base = load_config(config)
+    base = load_config(config, overrides)
     if not isinstance(base.search, SpaceOptions):
         raise InputError(f"'{config}' has search.strategy=manual. Leave it out: its search.k is the table's.")
     budget = Budget(layers, base.search.k)
     done: dict[str, RunOutcome] = {}
     for index, seed in enumerate(seeds):
         configs = {name_of(subset, seed): fixed(base, subset, seed) for subset in budget}
-        done |= run_grid(configs, folder, workers, on_done)
+        done |= run_trainings(configs, folder, workers, on_done)
         if any(outcome.failure for outcome in done.values()):
             break
-        write_table(path, budget, list(seeds)[: index + 1], done, base)
+        write_table(path, budget, list(seeds)[: index + 1], done, base, command_of("table", config))
     return sum(outcome.failure is not None for outcome in done.values())
 
 
 def write_table(
-    path: Path, budget: Budget, seeds: Sequence[int], done: dict[str, RunOutcome], config: RunConfig
+    path: Path,
+    budget: Budget,
+    seeds: Sequence[int],
+    done: dict[str, RunOutcome],
+    config: RunConfig,
+    command: str,
 ) -> None:
     """Write one record a subset, its figures in the order of the seeds."""
 
     def record(subset: Layers) -> dict[str, Any]:
         runs = [done[name_of(subset, seed)].metrics or {} for seed in seeds]
-        keys = ("dev_metric", "test_metric", "train_flops", "train_seconds")
+        keys = ("dev_metric", "test_metric", "train_flops", "train_seconds", "tunable_parameters")
         return {
             "layers": subset,
             "seeds": list(seeds),
@@ -76,9 +97,16 @@ def write_table(
         }
 
     content = {
-        **Provenance.now(command_of("table")).as_json(),
+        **Provenance.now(command).as_json(),
         "layers_total": budget.total,
-        "run": config.model_dump(mode="json"),
+        "run": without_folders(config),
         "records": [record(subset) for subset in budget],
     }
     write_text(path, json.dumps(content) + "\n")
+
+
+def without_folders(config: RunConfig) -> dict[str, Any]:
+    """Return a configuration as JSON has it, its data files by their names alone."""
+    tree = config.model_dump(mode="json")
+    files = {key: Path(value).name for key in SPLITS if isinstance(value := tree["data"].get(key), str)}
+    return {**tree, "data": {**tree["data"], **files}}

@@ -18,7 +18,6 @@ from spt.training.fit import fit
 from spt.training.history import History
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
-from strategies.candidates import name_of
 
 Stage = Literal["search", "train"]
 # stage, epoch from 0, dev score
@@ -105,7 +104,7 @@ def train_candidate(
 
 def candidate_folder(search: Path, layers: PromptLayers) -> Path:
     """Return where a search keeps the training of a candidate."""
-    return search / "candidates" / name_of(layers.layers)
+    return search / "candidates" / layers.name
 
 
 def epochs_of(stage: Stage, on_epoch: OnStageEpoch | None) -> OnEpoch | None:
