@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import CHECKOUT
 from experiments.comparing.statistics import spread
 from spt.files import write_text
+from spt.json_files import read_json
 from spt.provenance import Provenance
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
@@ -47,8 +48,7 @@ def save(name: str, content: Mapping[str, Any]) -> Path:
 
 def load(name: str) -> dict[str, Any]:
     """Read benchmarks/results/<name>.json."""
-    content: dict[str, Any] = json.loads(path_of(name).read_text(encoding="utf-8"))
-    return content
+    return read_json(path_of(name), "Take it from the repository again, or measure it again.")
 
 
 def path_of(name: str) -> Path:

@@ -24,6 +24,7 @@ from experiments.tuning.session import best_trials, metrics_of, tune
 from experiments.tuning.trial import ATTEMPT_SECONDS
 from spt.errors import TrialFailed
 from spt.files import write_text
+from spt.json_files import read_json
 
 SHIPPED = CHECKOUT / "experiments" / "tune.yml"
 SLOTS = 2
@@ -117,8 +118,7 @@ def measure_tuning(
 def read_or_make(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Read a JSON file that was written before, or make its content and write it."""
     if path.exists():
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return stored
+        return read_json(path, "Delete it to measure it again.")
     made = make()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(made, indent=1) + "\n")

@@ -6,23 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from experiments.keys import bad_config, override, read_tree
 from experiments.paths import anchored
 from spt.data.config import DataConfig
 from spt.modes import CacheMode, without_memory_mode
 from spt.prompts.config import PromptConfig
+from spt.sections import ConfigSection
 from spt.spec import BackboneConfig, HeadConfig
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig
 from strategies.options import ManualOptions, Options, SptDartsOptions, stored_options
 
 
-class RunConfig(BaseModel):
+class RunConfig(ConfigSection):
     """Search, retrain and evaluate: everything a run depends on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field("run", pattern=r"^\w[\w.-]*$", description="Name of the run and of its folder.")
     seed: int = Field(
@@ -35,7 +34,11 @@ class RunConfig(BaseModel):
         "disk for splits that fit into cache_gb and off for others, which disk refuses.",
     )
     cache_gb: float = Field(
-        8, gt=0, le=10**6, description="Size of all cached files together; the oldest go first."
+        8,
+        gt=0,
+        le=10**6,
+        allow_inf_nan=True,
+        description="Size of all cached files together; the oldest go first.",
     )
     task: Task = Field(
         default_factory=lambda: get_task("trec"),

@@ -24,6 +24,7 @@ from spt.assets import fetch
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
 from spt.metrics import TITLES
+from spt.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from experiments.baselines import Baseline
@@ -107,7 +108,7 @@ def make_room(folder: Path) -> None:
 
 def write_experiment(folder: Path) -> Path:
     """Write the shipped experiment for trials of the code here, with their runs in the working directory."""
-    settings = yaml.safe_load(EXPERIMENT.read_text(encoding="utf-8"))
+    settings = read_yaml(EXPERIMENT, "experiment")
     settings["trialCommand"] += f" --runs {shlex.quote(str(RUNS.absolute()))}"
     settings["trialCodeDirectory"] = settings["tuner"]["codeDirectory"] = str(HERE.parent)
     path = folder / "experiment.yml"

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from spt.errors import InputError
 from spt.tasks import TASKS, Task
+from spt.yaml_files import SHOWN, parse_yaml, read_yaml
 from strategies.options import OLD_NAMES, OPTIONS, StrategyOptions, for_another_strategy, readers
 
 
@@ -25,8 +26,9 @@ def explain(error: Mapping[str, Any], model: type[BaseModel]) -> str:
     path = ".".join(keys)
     if error["type"] == "extra_forbidden":
         return f"{path}: {_unread(keys[-1], section)}"
-    given = "" if isinstance(error["input"], dict | BaseModel) else f" (given: {error['input']!r})"
-    return f"{path or 'config'}: {error['msg'].removeprefix('Value error, ')}{given}"
+    given = "" if isinstance(error["input"], dict | BaseModel) else f" (given: {error['input']!r:.200})"
+    advice = "; put it in quotes" if error["type"] == "string_type" else ""
+    return f"{path or 'config'}: {error['msg'].removeprefix('Value error, ')}{given}{advice}"
 
 
 def _located(parts: Iterable[Any], model: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:
@@ -174,10 +176,13 @@ def as_arguments(overrides: Mapping[str, Any]) -> str:
 
 def _value(key: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, IndexError, RecursionError) as error:
-        # PyYAML lets errors of dates, long numbers and deep nesting through
-        raise InputError(f"The value of '{key}' is not YAML: {text}. Put quotes around it.") from error
+        return parse_yaml(text)
+    except InputError as error:
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"The value of '{key}' is not YAML: {shown}. Put quotes around it. ({reason})"
+        ) from error
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -186,17 +191,9 @@ def read_tree(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if the file cannot be read, or is not a mapping.
     """
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"The config '{path}' cannot be read: {error}") from error
-    except (ValueError, IndexError, RecursionError) as error:
-        # PyYAML lets errors of dates, long numbers and deep nesting through
-        raise InputError(
-            f"The config '{path}' cannot be read: a value is no date or number, or is nested "
-            f"too deep ({error}). "
-            "Put text in quotes."
-        ) from error
+    tree = read_yaml(path, "config")
+    if tree is None:
+        return {}
     if not isinstance(tree, dict):
         raise InputError(f"The config '{path}' must be a mapping of keys to values, as `spt config` shows.")
     return tree

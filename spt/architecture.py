@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic import ValidationError as _ValidationError
 
 from spt.errors import InputError
 from spt.files import write_text
 from spt.json_files import checked, read_json
+
+# several times what the deepest models have
+MAX_LAYERS = 1000
 
 
 class PromptLayers(BaseModel):
@@ -19,7 +22,7 @@ class PromptLayers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layers: tuple[int, ...]
-    total: int
+    total: int = Field(le=MAX_LAYERS)
 
     @field_validator("layers")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -84,7 +85,7 @@ def _read(path: Path, advice: str) -> bytes:
 
 def _object(text: bytes, what: str, advice: str) -> dict[str, Any]:
     try:
-        content = json.loads(text.decode("utf-8"))
+        content = json.loads(text.decode("utf-8"), object_pairs_hook=unique_keys)
         if not isinstance(content, dict):
             raise ValueError(f"it holds no JSON object but {type(content).__name__}")
         if is_deeper(content, MAX_NESTING):
@@ -92,6 +93,19 @@ def _object(text: bytes, what: str, advice: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise InputError(f"{what} is damaged: {reason}. {advice}") from error
+    return content
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, of whose keys none may stand there twice; for `object_pairs_hook`.
+
+    Raises:
+        ValueError: naming the key that does most often.
+    """
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"an object has the key '{twice[:40]}' twice")
     return content
 
 

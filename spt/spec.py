@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
+from spt.sections import ConfigSection
 from spt.tasks import Task
 
 
-class BackboneConfig(BaseModel):
+class BackboneConfig(ConfigSection):
     """Say which model is frozen, and how it is run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
         "minilm-l6",
@@ -24,10 +23,8 @@ class BackboneConfig(BaseModel):
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel of the layers.")
 
 
-class HeadConfig(BaseModel):
+class HeadConfig(ConfigSection):
     """Say how classes are read off the last hidden states."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["classification", "verbalizer", "label_vectors", "text_to_text"] = Field(
         "classification",
@@ -39,16 +36,14 @@ class HeadConfig(BaseModel):
     )
 
 
-class ModelSpec(BaseModel):
+class ModelSpec(ConfigSection):
     """Describe a prompted model: its backbone, head, prompt shape and task."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     backbone: BackboneConfig
     head: HeadConfig
     prompt: PromptConfig
     task: Task
-    max_length: int
+    max_length: int = Field(ge=1, le=2**24, description="Tokens of the longest input.")
 
     @property
     def classes(self) -> int:

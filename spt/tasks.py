@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from spt.errors import InputError, unknown
 from spt.metrics import Metric
+from spt.sections import ConfigSection
 
 PLACEHOLDERS = ("text", "text_pair", "mask")
 PROMPT = "{prompt}"
@@ -29,10 +30,8 @@ def _default_causal_template(task: dict[str, Any]) -> str:
     return before + mask if all(text in before for text in texts) else " ? ".join([*texts, "{mask}"])
 
 
-class HubData(BaseModel):
+class HubData(ConfigSection):
     """Say where a task's data set is on the hub, and what its splits are used for here."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="name of the data set on the hub")
     config: str | None = Field(default=None, description="configuration of the data set, as in glue's 'sst2'")
@@ -44,10 +43,8 @@ class HubData(BaseModel):
     )
 
 
-class Task(BaseModel):
+class Task(ConfigSection):
     """Describe a classification task."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="name of the task")
     text: str = Field(default="text", description="column of the text")

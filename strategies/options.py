@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from spt.errors import unknown
+from spt.sections import ConfigSection
 
 DEFAULT = "spt_darts"
 CHOICE = (
@@ -27,23 +28,21 @@ REMOVED = {"compare_derivations"}
 WRITTEN_TOGETHER = {"manual_layers", "population", "compare_derivations"}
 
 
-class EngineOptions(BaseModel):
+class EngineOptions(ConfigSection):
     """Where candidates are trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["sequential", "ray"] = Field(
         "sequential", description="One after the other in this process, or side by side on a Ray cluster."
     )
-    cpus: int = Field(1, ge=1, description="CPUs and torch threads of a candidate, of ray.")
+    cpus: int = Field(1, ge=1, le=10**6, description="CPUs and torch threads of a candidate, of ray.")
     gpus: float = Field(0, ge=0, description="GPUs of a candidate, of ray; a fraction shares one.")
-    retries: int = Field(2, ge=0, description="Times a candidate whose worker died is run again, of ray.")
+    retries: int = Field(
+        2, ge=0, le=10**6, description="Times a candidate whose worker died is run again, of ray."
+    )
 
 
-class StrategyOptions(BaseModel):
+class StrategyOptions(ConfigSection):
     """What every strategy reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     strategy: str = Field(description=CHOICE)
     budget_flops: float | None = Field(
@@ -69,7 +68,7 @@ class StrategyOptions(BaseModel):
 class SpaceOptions(StrategyOptions):
     """What every strategy reads that chooses among subsets of layers."""
 
-    k: int = Field(2, ge=1, description="K, the number of layers that get a prompt.")
+    k: int = Field(2, ge=1, le=10**6, description="K, the number of layers that get a prompt.")
     exactly: bool = Field(True, description="False lets strategies take fewer than K layers.")
     candidates: tuple[int, ...] | None = Field(
         None, description="Layers that may get a prompt; all of them by default."
@@ -79,9 +78,12 @@ class SpaceOptions(StrategyOptions):
 class OneShotOptions(SpaceOptions):
     """What every strategy reads that trains one hyper-network."""
 
-    epochs: int = Field(4, ge=1, description="Search epochs, each over all of the training data.")
+    epochs: int = Field(4, ge=1, le=10**6, description="Search epochs, each over all of the training data.")
     derivation_evaluations: int = Field(
-        200, ge=1, description="Most subsets that pruned and one_shot_random score on the hyper-network."
+        200,
+        ge=1,
+        le=10**6,
+        description="Most subsets that pruned and one_shot_random score on the hyper-network.",
     )
     inherit: bool = Field(False, description="Start the retraining from the search's generators and head.")
 
@@ -91,8 +93,8 @@ class GateOptions(OneShotOptions):
 
     gate_learning_rate: float = Field(0.05, gt=0, description="Adam's rate for the gates' logits.")
     gate_weight_decay: float = Field(1e-3, ge=0, description="Adam's decay of the gates' logits.")
-    warmup_epochs: int = Field(1, ge=0, description="Search epochs before the gates move.")
-    gate_every: int = Field(2, ge=1, description="Weight steps for one gate step.")
+    warmup_epochs: int = Field(1, ge=0, le=10**6, description="Search epochs before the gates move.")
+    gate_every: int = Field(2, ge=1, le=10**6, description="Weight steps for one gate step.")
     bilevel: bool = Field(
         True, description="False moves the gates on the batches of the weights, not on a half of their own."
     )
@@ -120,9 +122,14 @@ class SptDartsOptions(GateOptions):
     consistency: float = Field(1.0, ge=0, description="lambda, the weight of the consistency term.")
     distance: Literal["mse", "kl"] = Field("mse", description="Distance of the clean and the pruned output.")
     mask_probability: float = Field(0.5, gt=0, lt=1, description="Chance of each gate to be pruned.")
-    shrink: int = Field(1, ge=0, description="Candidates of the lowest gates dropped an epoch, down to 2K.")
+    shrink: int = Field(
+        1, ge=0, le=10**6, description="Candidates of the lowest gates dropped an epoch, down to 2K."
+    )
     patience: int = Field(
-        0, ge=0, description="Epochs with the same K best layers before the search stops; 0 for never."
+        0,
+        ge=0,
+        le=10**6,
+        description="Epochs with the same K best layers before the search stops; 0 for never.",
     )
 
 
@@ -160,7 +167,7 @@ class OneShotRandomOptions(OneShotOptions):
 class MultiTrialOptions(SpaceOptions):
     """What every strategy reads that trains candidates."""
 
-    evaluations: int = Field(16, ge=1, description="Most candidates that are trained.")
+    evaluations: int = Field(16, ge=1, le=10**6, description="Most candidates that are trained.")
     engine: EngineOptions = Field(default_factory=EngineOptions)
 
 
@@ -174,8 +181,8 @@ class EvolutionOptions(MultiTrialOptions):
     """What evolution reads."""
 
     strategy: Literal["evolution"] = Field("evolution", description=CHOICE)
-    population: int = Field(6, ge=2, description="Candidates that live at a time.")
-    tournament: int = Field(3, ge=1, description="Of them, those that compete to be a parent.")
+    population: int = Field(6, ge=2, le=10**6, description="Candidates that live at a time.")
+    tournament: int = Field(3, ge=1, le=10**6, description="Of them, those that compete to be a parent.")
     crossover: bool = Field(False, description="Two parents in place of one.")
 
     @model_validator(mode="after")

@@ -19,10 +19,13 @@ from benchmarks.cost.growth import chart, growth
 from benchmarks.cost.measure import in_own_process, interleaved_seconds, matmul_rate, peak_bytes, saved_bytes
 from benchmarks.cost.search_step import CYCLE, SEARCHES, contenders_and_searches
 from benchmarks.record import command_of, write_result
+from spt.errors import InputError
 from spt.files import write_text
 from spt.flops import flops
+from spt.json_files import read_json
 
 UNIT = "peft_prompt_tuning"
+AGAIN = "Delete it to measure it again."
 RATIOS = {
     "flops": "ratio_flops",
     "saved_bytes": "ratio_saved_bytes",
@@ -90,9 +93,12 @@ def part(folder: Path, name: str, measured: Callable[[], Any]) -> Any:
     path = folder / f"{name}.json"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(measured()) + "\n")
+        write_text(path, json.dumps({name: measured()}) + "\n")
         print(f"measured: {name}", flush=True)
-    return json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path, AGAIN)
+    if name not in content:
+        raise InputError(f"'{path}' does not hold the part '{name}'. {AGAIN}")
+    return content[name]
 
 
 def names(shape: Shape) -> list[str]:

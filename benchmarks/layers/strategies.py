@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
@@ -10,18 +9,18 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
-
 from benchmarks.layers.derivations import every_derivation
 from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, RunOutcome, cores, run_grid, run_jobs
 from experiments.comparing.statistics import stability
 from experiments.comparing.table_search import search_table
-from experiments.comparing.truth import TREC, TruthTable
+from experiments.comparing.truth import ADVICE, TREC, TruthTable
 from experiments.config import RunConfig, checked
 from experiments.keys import override
 from search_spaces.budget import Layers
 from spt.errors import InputError, TrialFailed
+from spt.json_files import read_json
+from spt.yaml_files import read_yaml
 from strategies.options import MultiTrialOptions, OneShotOptions
 from strategies.registry import new_strategy
 
@@ -95,12 +94,10 @@ def measure_strategies(
 
 def _changes(variants: Path) -> dict[str, dict[str, Any]]:
     """Read the dotted keys and values of each variant from their file."""
-    try:
-        return dict(yaml.safe_load(variants.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"'{variants}' cannot be read ({error}). It must map names to keys, as {VARIANTS.name} does."
-        ) from error
+    changes = read_yaml(variants, "file of variants")
+    if not isinstance(changes, dict) or not all(isinstance(keys, dict) for keys in changes.values()):
+        raise InputError(f"'{variants}' must map names to keys, as {VARIANTS.name} does.")
+    return changes
 
 
 def _configs(
@@ -112,7 +109,7 @@ def _configs(
     k: int,
 ) -> dict[str, RunConfig]:
     """Return what to run as variant/seed<n>: the table's trainings, and a search as the variant sets it."""
-    run = json.loads(path.read_text(encoding="utf-8"))["run"]
+    run = read_json(path, ADVICE)["run"]
     # a default that has changed since the table was made is today's
     run["search"] = {"k": k, "budget_flops": budget}
     configs = {}

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -23,15 +20,15 @@ from experiments.config import RunConfig, load_config, run_tree
 from experiments.keys import bad_config, for_strategy
 from experiments.paths import anchored
 from spt.errors import InputError
+from spt.sections import ConfigSection
+from spt.yaml_files import read_yaml
 from strategies.options import chosen_strategy
 
 RATE = "training.learning_rate"
 
 
-class Method(BaseModel):
+class Method(ConfigSection):
     """How a method is run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     config: Path | None = Field(None, description="Run configuration, beside the bench's file.")
     baseline: str | None = Field(None, description="Name of a baseline, in place of prompts of our own.")
@@ -56,19 +53,15 @@ class Method(BaseModel):
         return self.baseline, None if self.baseline is None else size_of(self.baseline, self.size)
 
 
-class Condition(BaseModel):
+class Condition(ConfigSection):
     """What methods are run on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     methods: tuple[str, ...] | None = Field(None, min_length=1, description="Run on it; all by default.")
     set: dict[str, Any] = Field(default_factory=dict, description="Dotted keys over every method's.")
 
 
-class MethodBench(BaseModel):
+class MethodBench(ConfigSection):
     """What is compared, on what, over which seeds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(description="Of the bench, its folder and its result.")
     config: Path = Field(description="Of methods that name none, beside the bench's file.")
@@ -99,9 +92,7 @@ class MethodBench(BaseModel):
             InputError: naming every problem together.
         """
         try:
-            bench = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"The bench '{path}' cannot be read: {error}") from error
+            bench = cls.model_validate(read_yaml(path, "bench"))
         except ValidationError as error:
             raise bad_config(error, str(path), cls) from error
         sections: list[Condition | Method] = [*bench.conditions.values(), *bench.methods.values()]

@@ -10,7 +10,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
 from nni import NoMoreTrialError
 from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 
@@ -18,6 +17,7 @@ from experiments.config import RunConfig, load_config
 from experiments.keys import search_option
 from experiments.paths import anchored
 from spt.errors import InputError
+from spt.yaml_files import read_yaml
 from strategies.options import for_another_strategy, readers
 
 SEED = "seed"
@@ -66,14 +66,12 @@ class Experiment:
         Raises:
             InputError: if it cannot be read, has no --config in its trialCommand, or no search space.
         """
+        content = read_yaml(path, "experiment")
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
             command = shlex.split(content["trialCommand"])
             folder = path.parent / content.get("trialCodeDirectory", ".")
             config = folder / command[command.index("--config") + 1]
             return cls(content.get("experimentName", path.stem), folder, config, dict(content["searchSpace"]))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"The experiment '{path}' cannot be read: {error}") from error
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise InputError(
                 f"'{path}' is not an experiment to compare. It must be an nnictl file with a searchSpace and "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,9 @@ from scipy.stats import kendalltau
 
 from search_spaces.budget import Budget, Layers
 from spt.errors import InputError
+from spt.json_files import read_json
 
+ADVICE = "Make one: python -m benchmarks table."
 TREC = Path(__file__).with_name("truth_trec_l6_k2.json")
 
 
@@ -54,7 +55,7 @@ class TruthTable:
             InputError: if the file is missing, something else, or lacks a seed of a subset.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path, ADVICE)
             run = content["run"]
             metric = run["task"]["metric"]
             entries = {
@@ -78,10 +79,10 @@ class TruthTable:
                 "layers_total": content["layers_total"],
             }
             table = cls(entries, content["layers_total"], setting)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"'{path}' is not a truth table ({error}). Make one: python -m benchmarks table."
-            ) from error
+        except InputError as error:
+            raise InputError(f"'{path}' is not a truth table. {error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"'{path}' is not a truth table ({error}). {ADVICE}") from error
         if len({tuple(seeds) for seeds in entries.values()}) != 1 or len(table.seeds) < 2:
             raise InputError(f"'{path}' must hold the same two or more seeds for every subset.")
         return table

@@ -16,6 +16,7 @@ from experiments.paths import is_moved
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
 from spt.provenance import Provenance
+from spt.yaml_files import read_yaml
 
 LOCK = ".lock"
 # workers of a command that was killed take a moment to end
@@ -162,9 +163,8 @@ class RunFolder:
 def stored_config(folder: Path) -> RunConfig | None:
     """Return the configuration of the run in a folder; None where there is none that this version reads."""
     try:
-        content = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
-        return from_stored(content["run"])
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return from_stored(read_yaml(folder / "config.yml", "config")["run"])
+    except (ValueError, AttributeError, KeyError, TypeError):
         return None
 
 

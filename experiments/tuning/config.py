@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     ValidationError,
@@ -24,6 +23,7 @@ from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
 from spt.errors import InputError, unknown
 from spt.metrics import TITLES
+from spt.sections import ConfigSection
 from strategies.options import MultiTrialOptions
 
 # what a trial can be judged by, all of it known without the test split; dev_accuracy is another name of
@@ -40,12 +40,10 @@ OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = MappingProxyType(
 STRATEGY = "search.strategy"
 
 
-class Resources(BaseModel):
+class Resources(ConfigSection):
     """What one trial gets."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cpus: int = Field(1, ge=1, description="CPUs, and torch threads.")
+    cpus: int = Field(1, ge=1, le=10**6, description="CPUs, and torch threads.")
     gpus: float = Field(0, ge=0, description="GPUs; a fraction shares one, above 1 whole ones only.")
 
     @field_validator("gpus")
@@ -56,24 +54,24 @@ class Resources(BaseModel):
         return gpus
 
 
-class Asha(BaseModel):
+class Asha(ConfigSection):
     """Asynchronous successive halving (arXiv 1810.05934) on the dev score of the retraining's epochs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    grace_epochs: int = Field(1, ge=1, description="Epochs before a trial may be stopped.")
+    grace_epochs: int = Field(1, ge=1, le=10**6, description="Epochs before a trial may be stopped.")
     reduction_factor: float = Field(3, gt=1, description="One in so many trials goes on at each rung.")
 
 
-class TuneConfig(BaseModel):
+class TuneConfig(ConfigSection):
     """Trials of a base run, each with values from the search space as overrides."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     name: str = Field("tune", pattern=r"^\w[\w.-]*$", description="Name of the study and of its folder.")
-    trials: int = Field(20, ge=1, description="Trials in all, failed and stopped ones included.")
-    concurrency: int = Field(1, ge=1, description="Trials at a time; 1 makes a study repeatable.")
-    seed: int = Field(0, ge=0, description="Of the sampler; run.seed is that of every trial's run.")
+    trials: int = Field(20, ge=1, le=10**6, description="Trials in all, failed and stopped ones included.")
+    concurrency: int = Field(1, ge=1, le=10**6, description="Trials at a time; 1 makes a study repeatable.")
+    seed: int = Field(
+        0, ge=0, le=2**32 - 1, description="Of the sampler; run.seed is that of every trial's run."
+    )
     sampler: str = Field("tpe", description="tpe, random, gp or cmaes.")
     objectives: tuple[str, ...] = Field(
         ("dev_metric",),
@@ -85,7 +83,9 @@ class TuneConfig(BaseModel):
         description="Stops weak trials early; null for none, as several objectives need.",
     )
     resources: Resources = Field(default_factory=Resources)
-    max_failures: int = Field(2, ge=0, description="Times that a trial whose worker or node died goes on.")
+    max_failures: int = Field(
+        2, ge=0, le=10**6, description="Times that a trial whose worker or node died goes on."
+    )
     storage_path: str | None = Field(
         None,
         description="Absolute path or URI that all nodes reach; null: in the study's folder, one node only.",

@@ -21,6 +21,7 @@ from ray import tune as ray_tune
 from experiments.cluster.connect import check_feasible, cluster, nodes
 from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
+from experiments.keys import read_tree
 from experiments.run import searching
 from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
@@ -130,7 +131,7 @@ def check_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
 
 def _stored_config(path: Path) -> dict[str, Any]:
     """Read a study's tune.yml, with the defaults of the options that are newer than it."""
-    stored: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    stored = read_tree(path)
     try:
         return _dump(TuneConfig.model_validate(stored))
     except ValidationError:

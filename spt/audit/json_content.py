@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spt.errors import InputError
-from spt.json_files import is_deeper, members
+from spt.json_files import is_deeper, members, unique_keys
 
 # the largest tokenizers have 35 MB
 MAX_BYTES = 64 * 2**20
@@ -38,7 +38,7 @@ def read_json(path: Path) -> Any:
         raise InputError(f"has {size:,} bytes, but at most {MAX_BYTES:,} are read of JSON")
     try:
         content = json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=_object, parse_constant=_refuse
+            path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys, parse_constant=_refuse
         )
     except RecursionError as error:
         raise InputError(f"is nested deeper than {MAX_DEPTH} levels") from error
@@ -83,13 +83,6 @@ def proportion_problems(config: Any, numbers: int) -> Iterator[str]:
 def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> int:
     """Return the first of some sizes that the configuration has; 0 for none."""
     return next((config[name] for name in names if config.get(name) is not None), 0)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError("a key is there twice")
-    return content
 
 
 def _refuse(constant: str) -> None:

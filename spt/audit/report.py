@@ -13,7 +13,6 @@ from spt.architecture import PromptLayers
 from spt.assets import BACKBONES
 from spt.audit.folder import FoundFile, find_files
 from spt.audit.json_content import (
-    BACKBONE_LIMITS,
     code_problems,
     proportion_problems,
     read_json,
@@ -39,13 +38,6 @@ TOKENIZERS = (
     "tokenizer.model",
 )
 BESIDE_TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
-PROMPT_LIMITS: Mapping[str, int] = {
-    "total": BACKBONE_LIMITS["num_hidden_layers"],
-    "length": 512,
-    "bottleneck": BACKBONE_LIMITS["intermediate_size"],
-    "phm_order": 2**12,
-    "max_length": BACKBONE_LIMITS["max_position_embeddings"],
-}
 
 Content = Literal["saved prompt", "backbone", "neither"]
 
@@ -137,7 +129,7 @@ def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
             yield f"has format {config['format']!r:.80}, but this version reads {readable}"
             return
         spec = ModelSpec.model_validate(config["spec"])
-        architecture = PromptLayers.model_validate(config["architecture"])
+        PromptLayers.model_validate(config["architecture"])
     except (KeyError, TypeError, RecursionError) as error:
         yield f"is not of a saved prompt: {type(error).__name__} {error}"
         return
@@ -145,17 +137,6 @@ def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
         for each in error.errors()[:5]:
             yield f"is damaged: {'.'.join(map(str, each['loc']))}: {each['msg']}"
         return
-    sizes = {
-        "total": architecture.total,
-        "length": spec.prompt.length,
-        "bottleneck": spec.prompt.bottleneck,
-        "phm_order": spec.prompt.phm_order,
-        "max_length": spec.max_length,
-    }
-    for name, size in sizes.items():
-        if not 1 <= size <= PROMPT_LIMITS[name]:
-            yield f"has {name} {size:,}, but allowed is from 1 to {PROMPT_LIMITS[name]:,}"
-            return
     # a generator's PHM projection alone has more numbers
     if spec.prompt.generator != "free" and spec.prompt.bottleneck > numbers * spec.prompt.phm_order:
         yield f"has bottleneck {spec.prompt.bottleneck:,}, but the weights are {numbers:,} in all"

@@ -4,10 +4,13 @@ import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from spt.sections import ConfigSection
+
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Format = Literal["csv", "tsv", "json", "parquet", "lines"]
 ENDINGS: Mapping[str, Format] = MappingProxyType(
     {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
@@ -17,10 +20,8 @@ ENDINGS: Mapping[str, Format] = MappingProxyType(
 NOT_OF_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
 
 
-class DataConfig(BaseModel):
+class DataConfig(ConfigSection):
     """Where the rows of a task come from, and how many of them are used."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str | None = Field(
         default=None,
@@ -41,25 +42,21 @@ class DataConfig(BaseModel):
     quoting: bool | None = Field(
         default=None, description="whether fields may stand in double quotes; None: in CSV yes, in TSV no"
     )
-    shots_per_class: PositiveInt | None = Field(
+    shots_per_class: Count | None = Field(
         default=None, description="rows a class for training, and as many for dev (few-shot as in LM-BFF)"
     )
-    shots_total: PositiveInt | None = Field(
+    shots_total: Count | None = Field(
         default=None,
         description="rows in all for training, stratified, with a dev split of 1,000 (as in LPT)",
     )
-    train_size: PositiveInt | None = Field(
-        default=None, description="stratified sample of train; None: all rows"
-    )
-    dev_size: PositiveInt | None = Field(
+    train_size: Count | None = Field(default=None, description="stratified sample of train; None: all rows")
+    dev_size: Count | None = Field(
         default=None, description="rows of dev; None: all, or 500 (at most a tenth of train) where held out"
     )
-    test_size: PositiveInt | None = Field(
+    test_size: Count | None = Field(
         default=None, description="rows of test; None: all, or 500 (at most a tenth of train) where held out"
     )
-    max_length: PositiveInt = Field(
-        default=128, description="tokens of the longest input; longer texts are cut"
-    )
+    max_length: Count = Field(default=128, description="tokens of the longest input; longer texts are cut")
 
     @field_validator("encoding")
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spt.errors import InputError
+from spt.json_files import unique_keys
 
 # longer numbers are no labels, and Python may refuse to read them
 LONGEST_NUMBER = 400
@@ -46,21 +47,11 @@ def _values(lines: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
 
 def _decoded(text: str, path: Path, where: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_int=_number)
+        return json.loads(text, object_pairs_hook=unique_keys, parse_int=_number)
     except RecursionError:
         raise _refusal(path, f"{where} is nested too deeply") from None
     except ValueError as error:
         raise _refusal(path, f"{where} cannot be read ({error})") from error
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object, of whose keys none may stand there twice."""
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"an object has the key '{twice[:40]}' twice")
-    return row
 
 
 def _number(digits: str) -> int:

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from spt.sections import ConfigSection
 
 # whoever has these together has what a program wrote, or a copy of all options
 WRITTEN_TOGETHER = {"generator", "length", "bottleneck", "phm_order", "pooler", "activation", "dropout"}
 
 
-class PromptConfig(BaseModel):
+class PromptConfig(ConfigSection):
     """Say how each new prompt is made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     generator: Literal["pooled", "naive", "free"] = Field(
         "pooled", description="pooled: from all tokens; naive: from the first token; free: learned vectors."
     )
     length: int = Field(10, ge=1, le=512, description="P, prompt vectors per chosen layer.")
-    bottleneck: int = Field(64, ge=1, description="R, width inside a generator.")
-    phm_order: int = Field(4, ge=1, description="n of the PHM projections; 1 means dense projections.")
+    bottleneck: int = Field(64, ge=1, le=2**16, description="R, width inside a generator.")
+    phm_order: int = Field(
+        4, ge=1, le=256, description="n of the PHM projections; 1 means dense projections."
+    )
     pooler: Literal["average", "max", "first", "attention"] = Field(
         "average", description="How the pooled generator goes from T tokens to P positions."
     )

@@ -18,6 +18,7 @@ from spt.reports.page import templates
 from spt.serving.neighbours import Reading
 from spt.spec import ModelSpec
 from spt.training.history import ADVICE
+from spt.yaml_files import read_yaml
 
 STAGES = ("search", "train")
 
@@ -31,7 +32,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
         metrics: of the run, as in metrics.json.
         readings: of a free prompt at the input, as `read_input` gives them.
     """
-    config = yaml.safe_load((folder / "config.yml").read_text(encoding="utf-8"))
+    config = read_yaml(folder / "config.yml", "config")
     architecture = PromptLayers.load(folder / "architecture.json")
     gates = read_json_lines(folder / "search" / "gates.jsonl", ADVICE)
     curves = {stage: read_json_lines(folder / stage / "history.jsonl", ADVICE) for stage in STAGES}

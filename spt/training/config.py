@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from spt.modes import Precision
+from spt.sections import ConfigSection
 
 # whoever has these together has what a program wrote, or a copy of all options
 WRITTEN_TOGETHER = {
@@ -21,12 +22,10 @@ WRITTEN_TOGETHER = {
 }
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(ConfigSection):
     """Say how prompts and head are trained."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: int = Field(10, ge=1, description="Passes over the training split.")
+    epochs: int = Field(10, ge=1, le=10**6, description="Passes over the training split.")
     batch_size: int = Field(32, ge=1, le=10**6, description="Examples a step.")
     eval_batch_size: int = Field(
         64, ge=1, le=10**6, description="Examples a batch in evaluation and prediction."
@@ -47,7 +46,9 @@ class TrainingConfig(BaseModel):
         0.06, ge=0, lt=1, description="Share of the steps with a rising rate; linear decay after."
     )
     gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    patience: int = Field(5, ge=1, description="Epochs without a better dev score before training stops.")
+    patience: int = Field(
+        5, ge=1, le=10**6, description="Epochs without a better dev score before training stops."
+    )
     precision: Precision = Field("32", description="bf16 autocasts the forward pass.")
     checkpointing: bool = Field(
         False, description="Run layers twice instead of keeping their activations: less memory, more time."

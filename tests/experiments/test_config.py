@@ -426,3 +426,23 @@ def test_what_yaml_cannot_make_a_value_of_is_refused(tmp_path: Path, value: str)
 def test_numbers_that_no_machine_has_are_refused(override: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="less than or equal to"):
         load_config(None, override)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("task: {name: custom, labels: [no, yes]}", r"task\.labels: .*put it in quotes .given: .False, True"),
+        ("task: {name: custom, labels: [1, 2]}", r"task\.labels\.0: .*given: 1.; put it in quotes"),
+        ("training: {epochs: true}", r"training\.epochs: true and false are no number"),
+        ("name: run\nseed: 1\nname: b", "line 3: the key 'name' is there twice, first in line 1"),
+        ("task: {name: custom, text: on}", r"task\.text: .*put it in quotes"),
+    ],
+)
+def test_words_that_yaml_takes_for_something_else_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InputError, match=rf"(?s){said}"):
+        load_config(write(tmp_path, text))
+
+
+def test_labels_in_quotes_are_labels(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "task: {name: custom, labels: ['no', 'yes']}"))
+    assert config.task.labels == ("no", "yes")
