@@ -22,15 +22,20 @@ ATTEMPTS = "attempts"
 class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
     """Suggests a study's trials until there are enough of them, those that a killed driver left first.
 
-    What Optuna is told: COMPLETE with the objectives of a final report; FAIL without one, or where one of
-    them is not a finite number; PRUNED for a trial that was stopped before its final report. OptunaSearch
-    itself leaves the second kind running for ever, and tells the third as complete.
+    What Optuna is told: COMPLETE with the objectives of a final report; FAIL where that says why there are
+    none, or one of them is not a finite number; PRUNED for a trial that was stopped before its final report.
+    OptunaSearch itself leaves the second kind running for ever, and tells the third as complete. Of a trial
+    that the machine failed nothing is told: no other one is begun after it, and a later session goes on with
+    it.
 
     Args:
         study: with its sampler; in a journal, so that a later session goes on with it.
         space: name -> distribution.
         objectives: names in the final report, in the order of the study's directions.
         trials: how many the study is to have in all.
+
+    Attributes:
+        fault: what the machine failed at; None if it did not.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
         self._space = dict(space)
         self._ot_study = study
         self.trials = trials
+        self.fault: str | None = None
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         self._left = deque(optuna.Trial(study, trial._trial_id) for trial in running)
 
@@ -54,8 +60,13 @@ class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Suggest a trial: its Optuna number, its parameters, and where an earlier session's run of it is."""
+        if self.fault is not None:
+            return str(self.FINISHED)
         if self._left:
             trial = self._left.popleft()
+            for name, distribution in self._space.items():
+                # one that was drawn before its session was killed stays as it is
+                trial._suggest(name, distribution)
         elif len(self._ot_study.get_trials(deepcopy=False)) < self.trials:
             trial = self._ot_study.ask(self._space)
         else:
@@ -80,17 +91,18 @@ class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell Optuna how a trial ended, once."""
+        """Tell Optuna how a trial ended, once; not if the machine failed it."""
+        if error:
+            self.fault = self.fault or "a trial's worker died"
+            return
         if trial_id in self._completed_trials or trial_id not in self._ot_trials:
             return
         self._completed_trials.add(trial_id)
         trial = self._ot_trials[trial_id]
-        if result and not error:
+        if result:
             # Tune tells the result that stops a trial only here
             self.on_trial_result(trial_id, result)
-        if error:
-            self._ot_study.tell(trial, state=TrialState.FAIL)
-        elif not result or not result[FINAL]:
+        if not result or not result[FINAL]:
             self._ot_study.tell(trial, state=TrialState.PRUNED)
         else:
             self._tell_final(trial, result)
@@ -107,6 +119,10 @@ class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
         reason = result.get(FAILURE) or f"{', '.join(missing)}: not a finite number"
         note_failure(self._ot_study, trial.number, reason)
         self._ot_study.tell(trial, state=TrialState.FAIL)
+
+    def note_fault(self, number: int, reason: str) -> None:
+        """Remember what a trial was given up for."""
+        self.fault = f"trial {number} ended with {reason}"
 
     def note_checkpoint(self, trial_id: str, path: str) -> None:
         """Remember where a trial's run is saved."""

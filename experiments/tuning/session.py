@@ -26,11 +26,12 @@ from experiments.run import searching
 from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.config import TuneConfig
+from experiments.tuning.journal import ADVICE
 from experiments.tuning.report import write_study_report
-from experiments.tuning.searcher import CHECKPOINT, SafeOptunaSearch, failure, note_failure
+from experiments.tuning.searcher import CHECKPOINT, SafeOptunaSearch, failure
 from experiments.tuning.study import check_compatible, open_study
 from experiments.tuning.trial import METRICS, Runner, run_trial, trial
-from spt.errors import InputError, TrialFailed
+from spt.errors import InputError, MachineFault, TrialFailed
 from spt.files import write_text
 
 # keys of a study that may change as it goes on: none of them changes what a trial gives
@@ -70,7 +71,9 @@ def tune(
         The study; its journal can be opened with Optuna's own tools.
 
     Raises:
-        InputError: for bad input, an unusable cluster, or a folder that is in use or holds another study.
+        InputError: for bad input, an unusable cluster, or a folder that is in use, holds another study, or
+            whose journal is damaged.
+        MachineFault: the machine failed a trial more often than max_failures; the study goes on with it.
         TrialFailed: no trial was completed.
         KeyboardInterrupt: the study was stopped before its end.
     """
@@ -156,6 +159,8 @@ def _shared(config: RunConfig) -> SharedWorkbench:
 
 def _open(config: TuneConfig, folder: Path) -> optuna.Study:
     journal = folder / "optuna.journal"
+    if (folder / "tune.yml").exists() and not (journal.is_file() and journal.stat().st_size):
+        raise InputError(f"'{journal}' is missing or empty, but the study has begun. {ADVICE}")
     study = open_study(config.name, config.directions, config.sampler, config.seed, journal)
     with warnings.catch_warnings():
         # experimental in Optuna's terms
@@ -177,10 +182,13 @@ def _run_trials(
     ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
     if ended >= config.trials:
         return
+    storage = f"{config.storage_path or folder.resolve() / 'ray'}/{config.name}"
     # of its own, so that nothing a dying session still writes gets in the way of the next
     session = int(study.user_attrs.get(SESSIONS, 0))
+    while Path(f"{storage}/session_{session}").exists():
+        # the record of it was cut off with the journal's end
+        session += 1
     study.set_user_attr(SESSIONS, session + 1)
-    storage = f"{config.storage_path or folder.resolve() / 'ray'}/{config.name}"
     search = SafeOptunaSearch(study, config.distributions, config.objectives, config.trials)
     resources = {"cpu": config.resources.cpus, "gpu": config.resources.gpus}
     trainable = ray_tune.with_parameters(trial, tuning=config, run=run, shared=shared, home=str(Path.cwd()))
@@ -200,19 +208,20 @@ def _run_trials(
             failure_config=ray_tune.FailureConfig(max_failures=config.max_failures),
             # the one before the last is what the journal names while the last is being noted
             checkpoint_config=ray_tune.CheckpointConfig(num_to_keep=2),
-            callbacks=[Notes(search, study, storage), *([watch] if watch else [])],
+            callbacks=[Notes(search, storage), *([watch] if watch else [])],
             verbose=0,
         ),
     )
     tuner.fit()
+    if search.fault is not None:
+        raise MachineFault(f"{search.fault} (--resume goes on)")
 
 
 class Notes(ray_tune.Callback):  # type: ignore[misc]
-    """Notes in the study what its searcher is not told: checkpoints, and why a trial failed."""
+    """Tells a study's searcher what Tune does not: checkpoints, and what the machine failed at."""
 
-    def __init__(self, search: SafeOptunaSearch, study: optuna.Study, storage: str) -> None:
+    def __init__(self, search: SafeOptunaSearch, storage: str) -> None:
         self.search = search
-        self.study = study
         self.storage = storage
 
     def on_checkpoint(self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any) -> None:
@@ -223,7 +232,7 @@ class Notes(ray_tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         """Note the last of the errors that a trial was given up for."""
         lines = str(trial.get_error() or "its worker died").strip().splitlines()
-        note_failure(self.study, trial.config["number"], lines[-1])
+        self.search.note_fault(trial.config["number"], lines[-1])
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import optuna
 from optuna.distributions import BaseDistribution, check_distribution_compatibility
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
-from optuna.storages import InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 
+from experiments.tuning.journal import open_journal
+from experiments.tuning.sampler import RepeatableSampler
 from spt.errors import InputError, unknown
 
 SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
@@ -24,7 +25,7 @@ SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
 
 
 def make_sampler(name: str, seed: int | None) -> BaseSampler:
-    """Make a sampler; `seed` None draws differently each time.
+    """Make a sampler, which draws the same in a study that goes on; `seed` None draws differently each time.
 
     Raises:
         InputError: the name is unknown, or the sampler's package is missing.
@@ -33,7 +34,7 @@ def make_sampler(name: str, seed: int | None) -> BaseSampler:
         raise unknown("sampler", name, SAMPLERS)
     if name == "cmaes" and find_spec("cmaes") is None:
         raise InputError("Sampler 'cmaes' needs the package cmaes. Install it with `pip install cmaes`.")
-    return SAMPLERS[name](seed=seed)
+    return SAMPLERS[name]() if seed is None else RepeatableSampler(SAMPLERS[name], seed)
 
 
 def open_study(
@@ -45,13 +46,13 @@ def open_study(
         name: of the study in the journal.
         directions: 'maximize' or 'minimize', one an objective.
         sampler: one of SAMPLERS.
-        seed: of the sampler; a study that goes on draws anew.
-        journal: the file.
+        seed: of the sampler.
+        journal: the file, which no other process uses.
 
     Raises:
-        InputError: the sampler cannot be used, or the study in the journal goes another way.
+        InputError: the sampler cannot be used, the journal is damaged, or the study in it goes another way.
     """
-    storage = JournalStorage(JournalFileBackend(str(journal))) if journal else InMemoryStorage()
+    storage = open_journal(journal) if journal else InMemoryStorage()
     wanted = [StudyDirection[direction.upper()] for direction in directions]
     study = optuna.create_study(study_name=name, storage=storage, directions=wanted, load_if_exists=True)
     if study.directions != wanted:
@@ -60,8 +61,7 @@ def open_study(
             f"The study '{name}' in {journal} is there to {' and '.join(there)}, not to "
             f"{' and '.join(directions)}. Choose another study_name or journal."
         )
-    # the same seed again would repeat the first trials after a resume
-    study.sampler = make_sampler(sampler, None if seed is None else seed + len(study.trials))
+    study.sampler = make_sampler(sampler, seed)
     return study
 
 

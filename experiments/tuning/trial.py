@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from pyarrow.fs import FileType
 from ray import tune
 
 from experiments import pipeline
@@ -116,10 +117,15 @@ def _restore(folder: Path, earlier: str | None) -> int:
     Tune's own checkpoint is of this session; `earlier` is one of a session before, whose driver was killed.
     """
     checkpoint = tune.get_checkpoint() or (tune.Checkpoint(earlier) if earlier else None)
-    if checkpoint is None:
+    if checkpoint is None or not _exists(checkpoint):
         return 0
     checkpoint.to_directory(folder)
     return sum(_done_epochs(folder / stage) for stage in ("search", "train"))
+
+
+def _exists(checkpoint: tune.Checkpoint) -> bool:
+    """Tell whether a checkpoint is there; a journal that lost its end may name one that is gone."""
+    return bool(checkpoint.filesystem.get_file_info(checkpoint.path).type != FileType.NotFound)
 
 
 def _done_epochs(stage: Path) -> int:

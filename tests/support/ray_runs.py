@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -52,8 +53,8 @@ def fake_run(
             with history.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"epoch": epoch}) + "\n")
         on_epoch("train", epoch, score(config) * (epoch + 1) / EPOCHS)
-        if epoch == 2 and behaviour == "raise":
-            raise RuntimeError("the disk is full")
+        if epoch == 2 and behaviour == "full" and (plan / "full").exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if epoch == 2 and behaviour == "fail":
             raise TrialFailed("the loss is nan")
         if epoch == 2 and behaviour == "kill" and first:

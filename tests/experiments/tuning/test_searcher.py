@@ -52,8 +52,6 @@ def test_it_suggests_as_many_trials_as_there_are_to_be() -> None:
         (final(other=1.0), False, "FAIL", "dev: not a finite number"),
         (final(failed="the loss is nan"), False, "FAIL", "the loss is nan"),
         (report(1, 0.4), False, "PRUNED", None),
-        (report(1, 0.4), True, "FAIL", None),
-        (None, True, "FAIL", None),
         (None, False, "PRUNED", None),
     ],
 )
@@ -65,6 +63,26 @@ def test_every_end_is_told(result: Any, error: bool, state: str, reason: str | N
     search.on_trial_complete("a", final(dev=0.9), False)
     assert states(search) == [state]
     assert failure(search._ot_study, 0) == reason
+
+
+def test_a_trial_that_the_machine_failed_stays_open_and_no_other_begins() -> None:
+    search = new_search()
+    search.suggest("a")
+    search.on_trial_complete("a", report(1, 0.4), error=True)
+    assert states(search) == ["RUNNING"] and failure(search._ot_study, 0) is None
+    assert search.suggest("b") == SafeOptunaSearch.FINISHED
+    search.note_fault(0, "OSError: the disk is full")
+    assert search.fault == "trial 0 ended with OSError: the disk is full"
+
+
+def test_a_trial_whose_drawing_was_killed_is_drawn_to_its_end_as_it_would_have_been(tmp_path: Path) -> None:
+    two = {**SPACE, "y": FloatDistribution(0.0, 1.0)}
+    whole = open_study("s", ["maximize"], "tpe", 0, None).ask(two)
+    study = open_study("s", ["maximize"], "tpe", 0, tmp_path / "optuna.journal")
+    study.ask(SPACE)
+    again = open_study("s", ["maximize"], "tpe", 0, tmp_path / "optuna.journal")
+    suggestion = SafeOptunaSearch(again, two, ("dev",), 3).suggest("a")
+    assert suggestion == {"number": 0, "parameters": whole.params, "checkpoint": None}
 
 
 def test_the_curve_holds_each_epoch_once_and_the_one_that_stopped_it() -> None:
