@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from experiments.keys import bad_config, override, read_tree
 from experiments.paths import anchored
 from spt.data.config import DataConfig
-from spt.modes import CacheMode, without_memory_mode
+from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.prompts.config import PromptConfig
 from spt.sections import ConfigSection
 from spt.spec import BackboneConfig, HeadConfig
@@ -27,7 +27,18 @@ class RunConfig(ConfigSection):
     seed: int = Field(
         0, ge=0, le=10**12, description="Of initial weights, batch order, masks and few-shot samples."
     )
-    threads: int = Field(0, ge=0, le=4096, description="Torch threads; 0 leaves torch's own choice.")
+    threads: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="Torch threads; 0 leaves a run torch's own choice, and gives workers side by side their "
+        "part of the cores, or OMP_NUM_THREADS if less.",
+    )
+    device: DeviceName = Field(
+        AUTO,
+        description="Where torch computes: auto takes a GPU where there is one, else the CPU; or cpu, cuda, "
+        "cuda:1, mps.",
+    )
     cache: CacheMode = Field(
         "auto",
         description="Where hidden states below the first prompt are kept, to be computed only once: auto is "

@@ -27,7 +27,7 @@ from experiments.run.training import (
     train_layers,
 )
 from spt.architecture import PromptLayers
-from spt.devices import use_threads
+from spt.devices import use_device, use_threads
 from spt.errors import InputError
 from spt.evaluation import predicted_classes
 from spt.files import write_text
@@ -269,6 +269,7 @@ def claimed(
     folder.check(config)
     check_files(config, folder)
     use_threads(config.threads)
+    use_device(config.device)
     workbench = workbench or load_workbench(config)
     searching.check(workbench, config)
     with folder.claimed(config):

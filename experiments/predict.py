@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spt.data.text_lines import read_line_texts
 from spt.data.text_tables import has_columns, read_table_texts
-from spt.devices import best_device
+from spt.devices import chosen_device
 from spt.errors import InputError
 from spt.serving.classifier import Prediction, PromptClassifier
 from spt.serving.ensemble import PromptEnsemble
@@ -38,7 +38,7 @@ def predict_file(models: Sequence[Path], file: Path) -> Iterator[list[Prediction
     ensemble = PromptEnsemble.from_pretrained(models) if len(models) > 1 else None
     classifiers = ensemble.classifiers if ensemble else [PromptClassifier.from_pretrained(models[0])]
     for classifier in classifiers:
-        classifier.model.to(best_device())
+        classifier.model.to(chosen_device())
     predictor = ensemble or classifiers[0]
     rows = read_texts(file, classifiers[0].spec.task)
     while chunk := list(islice(rows, CHUNK)):

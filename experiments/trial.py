@@ -12,8 +12,10 @@ import nni
 
 from experiments import pipeline
 from experiments.comparing.experiment_file import flat
-from experiments.config import load_config
+from experiments.config import RunConfig, load_config
 from experiments.nni_trials.channel import use_recorded_parameters
+from experiments.nni_trials.concurrency import trials_at_a_time
+from spt.cores import share_of_cores
 from spt.errors import InputError, TrialFailed
 
 BY_HAND = "STANDALONE"
@@ -26,6 +28,14 @@ def parameters() -> dict[str, Any]:
     if os.environ.get("NNI_PLATFORM") == "local":
         use_recorded_parameters(os.environ["NNI_TRIAL_COMMAND_CHANNEL"], nni.get_trial_id())
     return flat(nni.get_next_parameter())
+
+
+def with_share_of_cores(config: RunConfig) -> RunConfig:
+    """Give a trial that leaves `threads` open its part of the cores, where others run beside it."""
+    if config.threads or os.environ.get("NNI_PLATFORM") != "local":
+        return config
+    trials = trials_at_a_time(os.environ["NNI_TRIAL_COMMAND_CHANNEL"])
+    return config.model_copy(update={"threads": share_of_cores(trials)})
 
 
 def trial_folder(runs: Path, name: str) -> Path:
@@ -64,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run's folder is made")
     options = parser.parse_args(arguments)
     try:
-        config = load_config(options.config, parameters())
+        config = with_share_of_cores(load_config(options.config, parameters()))
         metrics = pipeline.run(config, trial_folder(options.runs, config.name), report_epoch)
         nni.report_final_result(final_result(metrics.as_json()))
     except InputError as error:

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from spt.errors import InputError
+
 Precision = Literal["32", "bf16"]
+AUTO = "auto"
+
+
+def device_name(value: Any) -> str:
+    """Return the name of a device.
+
+    Raises:
+        InputError: for what is none.
+    """
+    if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", value):
+        raise InputError(f"The device is {value!r}, but must be auto, cpu, cuda, cuda:1 (or so), or mps.")
+    return value
+
+
+DeviceName = Annotated[str, BeforeValidator(device_name)]
 
 
 def _cache_mode(value: Any) -> Any:

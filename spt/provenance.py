@@ -66,5 +66,5 @@ def machine() -> dict[str, str | int]:
     import torch  # noqa: PLC0415
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
-    return {"processor": platform.machine(), "cores": cores, "threads": threads, "gpu": gpu}
+    threads = torch.get_num_threads()
+    return {"processor": platform.machine(), "cores": os.cpu_count() or 1, "threads": threads, "gpu": gpu}

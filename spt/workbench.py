@@ -16,7 +16,7 @@ from spt.data.encoding import encode
 from spt.data.examples import Examples
 from spt.data.loading import load_splits
 from spt.data.tables import Rows, to_tables
-from spt.devices import best_device
+from spt.devices import chosen_device
 from spt.model import PromptedModel
 from spt.modes import Precision
 from spt.prefix_cache import PrefixCache
@@ -143,7 +143,7 @@ class Workbench:
         """Return batches of a split: shuffled by the seed to train on, in large batches to evaluate on.
 
         They bring the hidden states at the model's first prompt layer, where the cache has room for them. The
-        model is moved to the best device of this machine.
+        model is moved to the chosen device.
 
         Args:
             split: train, dev or test.
@@ -151,7 +151,7 @@ class Workbench:
             shuffled: whether batches are of the training's size and in another order each epoch.
             precision: of the hidden states; the training's by default.
         """
-        model.to(best_device())
+        model.to(chosen_device())
         training = self.training
         examples, flops = self.cache.extend(
             self.examples[split],

@@ -11,13 +11,14 @@ from typing import Any
 
 from benchmarks.layers.derivations import every_derivation
 from benchmarks.record import command_of, mean_and_spread, write_result
-from experiments.comparing.grid import OnDone, RunOutcome, cores, run_grid, run_jobs
+from experiments.comparing.grid import OnDone, RunOutcome, run_grid, run_jobs
 from experiments.comparing.statistics import stability
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TREC, TruthTable
 from experiments.config import RunConfig, checked
 from experiments.keys import override
 from search_spaces.budget import Layers
+from spt.cores import cores
 from spt.errors import InputError, TrialFailed
 from spt.json_files import read_json
 from spt.yaml_files import read_yaml

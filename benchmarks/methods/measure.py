@@ -20,11 +20,12 @@ from benchmarks.methods.results import (
 )
 from benchmarks.methods.runs import Runs
 from benchmarks.record import command_of, made_with
-from experiments.comparing.grid import OnDone, RunOutcome, cores
+from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.comparing.groups import Comparison
 from experiments.comparing.page import write_results
 from experiments.config import RunConfig
 from experiments.keys import as_arguments
+from spt.cores import cores
 from spt.errors import InputError
 
 STEPS_BEYOND = 2

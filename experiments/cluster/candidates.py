@@ -15,6 +15,7 @@ from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
 from experiments.run.training import train_candidate
 from spt.architecture import PromptLayers
+from spt.devices import use_device
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 from strategies.options import EngineOptions
@@ -37,6 +38,7 @@ class SharedTraining:
 
     def __call__(self, layers: PromptLayers) -> TrainingResult:
         """Train in the candidate's folder, or go on there."""
+        use_device(self.config.device)
         shared: SharedWorkbench = ray.get(self.workbench)
         return train_candidate(shared.open(self.config), self.folder, None, layers)
 

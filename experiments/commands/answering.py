@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich import print as show
 
-from experiments.commands.options import Model
+from experiments.commands.options import Device, Model
 from experiments.console import exit_codes
 from experiments.logs import quiet_libraries
 
@@ -30,6 +30,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    device: Device = None,
 ) -> None:
     """Label the texts of a file: writes {"label", "probability"} as JSON, one line for each record.
 
@@ -45,7 +46,10 @@ def predict(
     quiet_libraries(quiet=False)
     with exit_codes("Stopped."):
         from experiments.predict import predict_file
+        from spt.devices import use_device
+        from spt.modes import AUTO
 
+        use_device(device or AUTO)
         for predictions in predict_file([model, *(ensemble or [])], file):
             for answer in predictions:
                 print(json.dumps({"label": answer.label, "probability": answer.probability}))

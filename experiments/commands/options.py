@@ -24,4 +24,12 @@ Folder = Annotated[
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes at a time; 0 for one a core.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no table: errors only.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|cpu|cuda|cuda:N|mps",
+        help="Where torch computes; a GPU where there is one by default.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON in place of text.")]

@@ -1,38 +1,63 @@
 """One run, whole or stage by stage: run, search, train, evaluate."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
 from rich import print as show
 
-from experiments.commands.options import Config, Folder, Overrides, Quiet
+from experiments.commands.options import AsJson, Config, Device, Folder, Overrides, Quiet
 from experiments.console import GOES_ON, exit_codes
 from experiments.logs import quiet_libraries
 
 
-def run(config: Config, overrides: Overrides = None, folder: Folder = None, quiet: Quiet = False) -> None:
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    folder: Folder = None,
+    device: Device = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
     """Search layers, train their prompts, score dev and test, and write the report.
 
     What the folder already holds is not repeated: the same command goes on where it was stopped.
     """
-    _stage("run", config, overrides, folder, quiet)
+    _stage("run", config, overrides, folder, device, quiet, as_json)
 
 
-def search(config: Config, overrides: Overrides = None, folder: Folder = None, quiet: Quiet = False) -> None:
+def search(
+    config: Config,
+    overrides: Overrides = None,
+    folder: Folder = None,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
     """Search the layers only: writes architecture.json and search/."""
-    _stage("search", config, overrides, folder, quiet)
+    _stage("search", config, overrides, folder, device, quiet)
 
 
-def train(config: Config, overrides: Overrides = None, folder: Folder = None, quiet: Quiet = False) -> None:
+def train(
+    config: Config,
+    overrides: Overrides = None,
+    folder: Folder = None,
+    device: Device = None,
+    quiet: Quiet = False,
+) -> None:
     """Train prompts at the layers of the search, after searching if need be: writes model/."""
-    _stage("train", config, overrides, folder, quiet)
+    _stage("train", config, overrides, folder, device, quiet)
 
 
 def evaluate(
-    config: Config, overrides: Overrides = None, folder: Folder = None, quiet: Quiet = False
+    config: Config,
+    overrides: Overrides = None,
+    folder: Folder = None,
+    device: Device = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score the trained model on dev and test, after training it if need be: writes metrics.json."""
-    _stage("run", config, overrides, folder, quiet)
+    _stage("run", config, overrides, folder, device, quiet, as_json)
 
 
 def _stage(
@@ -40,7 +65,9 @@ def _stage(
     path: Path,
     overrides: list[str] | None,
     folder: Path | None,
+    device: str | None,
     quiet: bool,
+    as_json: bool = False,
 ) -> None:
     """Run a stage and those before it in the run's folder, and show what the folder holds."""
     quiet_libraries(quiet)
@@ -48,12 +75,25 @@ def _stage(
         from experiments.config import load_config
         from experiments.keys import parse_overrides
 
-        config = load_config(path, parse_overrides(overrides or []))
-        # what is wrong with a config is said before what trains is loaded
+        changes = parse_overrides(overrides or []) | ({"device": device} if device else {})
+        config = load_config(path, changes)
+        folder = folder or Path("runs") / config.name
+        if not quiet:
+            # what is wrong with a config is said, and this too, before what takes seconds to load
+            _say(f"{folder}: {config.search.strategy} on {config.task.name} over {config.backbone.name}")
         from experiments import pipeline
+        from experiments.run.folder import RunFolder
         from experiments.run.summary import table
 
-        folder = folder or Path("runs") / config.name
         getattr(pipeline, stage)(config, folder)
-        if not quiet:
+        if as_json:
+            print(RunFolder(folder).metrics.read_text(encoding="utf-8"), end="")
+        elif not quiet:
             show(table(folder))
+            if stage == "run":
+                _say(f"Next: `spt predict {folder / 'model'} FILE`, or look at {folder / 'report.html'}")
+
+
+def _say(line: str) -> None:
+    """Tell people, and not the program that reads what the command gives."""
+    print(line, file=sys.stderr, flush=True)

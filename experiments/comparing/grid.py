@@ -21,6 +21,7 @@ from experiments.logs import quiet_libraries
 from experiments.run.folder import RunFolder, same_numbers, stored_config
 from experiments.run.inputs import check_files
 from experiments.run.results import RunMetrics, SearchResult
+from spt.cores import cores, share_of_cores
 from spt.errors import TrialFailed
 
 ATTEMPTS = 2
@@ -68,7 +69,7 @@ def run_grid(
             if on_done is not None:
                 on_done(name, outcomes[name])
     workers = workers or cores()
-    threads = max(1, cores() // workers)
+    threads = share_of_cores(workers)
     jobs = {
         name: partial(run_config, _with_threads(config, threads), search_only=search_only)
         for name, config in configs.items()
@@ -112,11 +113,6 @@ def run_jobs(
     return outcomes
 
 
-def cores() -> int:
-    """Count the cores of this machine."""
-    return os.cpu_count() or 1
-
-
 def is_finished(config: RunConfig, folder: Path, search_only: bool = False) -> bool:
     """Tell whether the run of a configuration, or its search, is done in a folder, without loading its data.
 
@@ -158,6 +154,7 @@ def _in_processes(
         workers,
         max_tasks=int(fresh),
         initializer=_begin_worker,
+        initargs=[share_of_cores(workers)],
         context=get_context("spawn"),
     ) as pool:
         names: dict[Future[RunOutcome], str] = {
@@ -172,8 +169,13 @@ def _in_processes(
             raise
 
 
-def _begin_worker() -> None:
-    """Prepare a worker, which ends when its parent does, however that ends: a run's folder is free then."""
+def _begin_worker(threads: int) -> None:
+    """Prepare a worker, which ends when its parent does, however that ends: a run's folder is free then.
+
+    Args:
+        threads: its share of the cores, for torch and other libraries that are loaded later.
+    """
+    os.environ |= {"OMP_NUM_THREADS": str(threads), "RAYON_NUM_THREADS": str(threads)}
     quiet_libraries(quiet=True)
     parent = parent_process()
     assert parent is not None

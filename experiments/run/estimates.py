@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from search_spaces.budget import Layers
 from spt.architecture import PromptLayers
 from spt.data.batches import make_loader, to_device
-from spt.devices import best_device
+from spt.devices import chosen_device
 from spt.flops import flops
 from spt.model import PromptedModel
 from spt.workbench import Workbench
@@ -49,7 +49,7 @@ def _pass(
 
     Prompts count as tokens. A long text costs more a token than a short one, so this is not too little.
     """
-    model.to(best_device())
+    model.to(chosen_device())
     length = workbench.spec.prompt.length
     loader = make_loader(workbench.examples[split], workbench.tokenizer, batch_size, workbench.seed)
     batches = list(loader)

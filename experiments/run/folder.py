@@ -22,7 +22,7 @@ LOCK = ".lock"
 # workers of a command that was killed take a moment to end
 GRACE_SECONDS = 3.0
 # keys that a run may go on with changed, because they do not change its numbers
-CHANGEABLE = ("name", "threads", "cache", "cache_gb", "search.engine")
+CHANGEABLE = ("name", "threads", "device", "cache", "cache_gb", "search.engine")
 
 
 @dataclass(frozen=True)

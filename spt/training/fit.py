@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Timer
 from torch.utils.data import DataLoader
 
+from spt.devices import chosen_device, lightning_device
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained
@@ -50,8 +51,7 @@ def trainer_arguments(
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
         "enable_progress_bar": sys.stderr.isatty() and logging.getLogger("spt").level < logging.ERROR,
-        "accelerator": "auto",
-        "devices": 1,
+        **lightning_device(chosen_device()),
     }
 
 

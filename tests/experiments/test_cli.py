@@ -250,7 +250,7 @@ def test_predict_runs_on_the_device_that_trains(finished: Path, monkeypatch: pyt
         devices.append(classifier.model.backbone.device.type)
         return [Prediction("good", 1.0) for _ in texts]
 
-    monkeypatch.setattr("experiments.predict.best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("experiments.predict.chosen_device", lambda: torch.device("meta"))
     monkeypatch.setattr(PromptClassifier, "predict", predict)
     assert spt("predict", finished / "model", given="fine").exit_code == 0
     assert devices == ["meta"]

@@ -15,6 +15,7 @@ from experiments import trial
 from experiments.config import RunConfig
 from experiments.nni_trials import channel as trial_channel
 from experiments.nni_trials.channel import RecordedParameters
+from experiments.nni_trials.concurrency import trials_at_a_time
 from spt.errors import TrialFailed
 
 METRICS = {
@@ -80,6 +81,26 @@ def test_in_nni_it_takes_the_parameters_as_overrides(
     assert reports.folder == Path("runs/E/T")
     assert reports.config is not None
     assert reports.config.search.consistency == 0.25
+
+
+@pytest.mark.parametrize(("told", "threads"), [("", 4), ("threads: 3\n", 3)])
+def test_in_nni_it_takes_its_part_of_the_cores(
+    config: Path, reports: Reports, monkeypatch: pytest.MonkeyPatch, told: str, threads: int
+) -> None:
+    config.write_text(f"name: small\n{told}", encoding="utf-8")
+    monkeypatch.setenv("NNI_PLATFORM", "local")
+    monkeypatch.setenv("NNI_TRIAL_COMMAND_CHANNEL", "ws://localhost:1/platform")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("spt.cores.cores", lambda: 8)
+    answers(monkeypatch, {"params": {"trialConcurrency": 2}})
+    assert trial.main(["--config", str(config)]) == 0
+    assert reports.config is not None
+    assert reports.config.threads == threads
+
+
+def test_where_nni_does_not_answer_a_trial_takes_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers(monkeypatch, {"error": "busy"})
+    assert trials_at_a_time("ws://localhost:1/platform") == 1
 
 
 def test_bad_input_ends_with_2_and_reports_nothing(

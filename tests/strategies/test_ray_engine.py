@@ -19,6 +19,7 @@ from strategies.options import EvolutionOptions, ExhaustiveOptions, RandomOption
 from strategies.ray_engine import RayEngine
 from tests.support.ray_processes import STORE, private_ray
 from tests.support.ray_scores import meet, score
+from tests.support.workers import threads_as_score
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -47,6 +48,13 @@ def test_the_same_candidates_and_results_as_in_one_process(strategy: Any, evalua
     )
     assert there.best() == here.best()
     assert there.ledger.flops == here.ledger.flops == 11 * evaluations
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_a_candidate_computes_with_the_threads_of_its_cpus(cpus: int) -> None:
+    search, engine = RandomSearch(RandomOptions(), seed=3), RayEngine(cpus=cpus)
+    found = explore(search, BUDGET, threads_as_score, 1, engine=engine)
+    assert [tried.dev for tried in found.tried] == [cpus]
 
 
 def test_nnis_evolution_runs_on_it() -> None:

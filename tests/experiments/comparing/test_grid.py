@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments.comparing.grid import RunOutcome, is_finished, read_result, run_config, run_grid
+from experiments.comparing.grid import RunOutcome, is_finished, read_result, run_config, run_grid, run_jobs
 from spt.errors import InputError
 from tests.support.runs import tiny_config
+from tests.support.workers import report_threads
 
 MANUAL = {"strategy": "manual", "manual_layers": [1]}
 
@@ -63,6 +64,18 @@ def test_bad_input_is_raised(tmp_path: Path) -> None:
         run_config(config, tmp_path / "run")
 
 
+@pytest.mark.parametrize(("omp", "threads"), [("", 2), ("1", 1)])
+def test_a_worker_has_its_part_of_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, omp: str, threads: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", omp)
+    monkeypatch.setattr("spt.cores.cores", lambda: 4)
+    outcomes = run_jobs({"a": report_threads}, tmp_path, workers=2)
+    # torch takes no more threads than there are cores
+    computing = min(threads, os.cpu_count() or 1)
+    assert outcomes["a"].metrics == {"torch": computing, "tokenizers": str(threads)}
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -70,6 +83,7 @@ from types import SimpleNamespace
 from experiments import pipeline
 from experiments.comparing.grid import run_grid
 from tests.support.runs import tiny_config
+from tests.support.workers import report_threads
 
 def run(config, folder, on_epoch=None):
     marker = folder.with_suffix(".marker")

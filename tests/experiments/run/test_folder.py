@@ -17,6 +17,7 @@ RANDOM = {"strategy": "random"}
 FREE: list[dict[str, Any]] = [
     {"name": "other"},
     {"threads": 2},
+    {"device": "cpu"},
     {"cache": "auto"},
     {"cache_gb": 1.5},
     {"search": {**RANDOM, "engine": {"kind": "ray", "cpus": 2}}},
