@@ -9,10 +9,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from experiments.comparing.grid import OnDone, RunOutcome, cores, run_jobs
+from experiments.comparing.grid import OnDone, RunOutcome, run_jobs
 from experiments.config import RunConfig
 from experiments.run.training import load_workbench, train_layers
 from search_spaces.named_layers import named_layers
+from spt.cores import cores
 from spt.devices import use_threads
 from spt.digests import json_digest
 from spt.evaluation import evaluate
