@@ -82,6 +82,51 @@ def table(
 
 
 @app.command()
+def recipe(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Dotted keys over those of a condition: sst2.data.train=FILE.",
+            show_default=False,
+        ),
+    ] = None,
+    bench: Annotated[
+        Path,
+        typer.Option(help="YAML file of what is varied.", show_default="benchmarks/layers/recipe.yml"),
+    ] = CHECKOUT / "benchmarks" / "layers" / "recipe.yml",
+    on: Annotated[
+        list[str] | None, typer.Option(help="A condition of the bench; repeat it.", show_default=False)
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = Path("runs/recipe"),
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every training.")] = 3,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "recipe",
+    workers: Workers = 0,
+) -> None:
+    """Measure on dev what each part of a training's recipe is worth, at given layers, over seeds.
+
+    Resumable.
+    """
+    with measuring():
+        from benchmarks.layers.recipe import measure_recipe
+        from experiments.keys import parse_overrides
+
+        failed = measure_recipe(
+            bench,
+            folder,
+            parse_overrides(overrides or []),
+            range(seeds),
+            workers,
+            say_dev,
+            on or (),
+            result,
+        )
+    end(failed, "trainings")
+
+
+@app.command()
 def strategies(
     folder: Annotated[Path, typer.Option(help="Where the searches are kept.")] = Path("runs/strategies"),
     variants: Annotated[

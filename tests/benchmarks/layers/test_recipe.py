@@ -1,0 +1,67 @@
+"""The recipe bench: cells of a bench, what they change, and the means of each variant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks import record
+from benchmarks.layers.recipe import measure_recipe, summary
+from spt.errors import InputError
+from tests.support.tiny import tiny_tree
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(tiny_tree(tmp_path)))
+    path = tmp_path / "bench.yml"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "config": "config.yml",
+                "conditions": {"small": {"data.dev_size": 20}, "other": {}},
+                "placements": {"middle": [1]},
+                "variants": {"default": {}, "free": {"prompt.generator": "free"}},
+            }
+        )
+    )
+    return path
+
+
+@pytest.mark.slow
+def test_every_variant_is_trained_on_the_conditions_asked_for(bench: Path, tmp_path: Path) -> None:
+    failed = measure_recipe(bench, tmp_path / "runs", {"small.seed": 7}, [0, 1], 1, only=["small"])
+    assert failed == 0
+    content = json.loads((tmp_path / "results" / "recipe.json").read_text())
+    records = content["records"]
+    assert [(r["variant"], r["seed"]) for r in records] == [
+        ("default", 0),
+        ("free", 0),
+        ("default", 1),
+        ("free", 1),
+    ]
+    assert {r["condition"] for r in records} == {"small"}
+    assert records[0]["tunable_parameters"] > records[1]["tunable_parameters"]
+    assert [line["variant"] for line in content["summary"]] == ["default", "free"]
+
+
+def test_a_condition_that_the_bench_lacks_is_refused(bench: Path, tmp_path: Path) -> None:
+    for overrides, only in (({"smal.seed": 1}, ()), ({}, ["smal"])):
+        with pytest.raises(InputError, match="'small'"):
+            measure_recipe(bench, tmp_path / "runs", overrides, [0], only=only)
+
+
+def test_a_failed_training_has_no_part_in_the_means() -> None:
+    cell = {"condition": "a", "placement": "b", "variant": "c", "train_flops": 2, "tunable_parameters": 3}
+    records = [
+        {**cell, "dev_metric": 0.5},
+        {**cell, "dev_metric": 0.7},
+        {"failure": "the loss is nan", **cell},
+    ]
+    (line,) = summary(records)
+    assert line["dev_metric"]["mean"] == pytest.approx(0.6)
+    assert line["dev_metric"]["n"] == 2
