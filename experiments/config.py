@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from experiments.keys import bad_config, override, read_tree
 from experiments.paths import anchored
+from spt.answers import AnswersConfig
 from spt.data.config import DataConfig
 from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.prompts.config import PromptConfig
@@ -62,6 +63,7 @@ class RunConfig(ConfigSection):
     prompt: PromptConfig = Field(default_factory=PromptConfig)
     search: Options = Field(default_factory=SptDartsOptions)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+    answers: AnswersConfig = Field(default_factory=AnswersConfig)
 
     @field_validator("task", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from experiments.config import RunConfig
 from experiments.run import searching
+from experiments.run.answers import AnswerMetrics, SplitAnswers, threshold_signs
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
 from experiments.run.inputs import RunInputs, check_files, check_inputs
@@ -26,10 +27,11 @@ from experiments.run.training import (
     train_candidate,
     train_layers,
 )
+from spt.answers import AnswerRule
 from spt.architecture import PromptLayers
 from spt.devices import use_device, use_threads
 from spt.errors import InputError
-from spt.evaluation import predicted_classes
+from spt.evaluation import probabilities
 from spt.files import write_text
 from spt.json_files import checked, read_json
 from spt.metrics import score
@@ -110,7 +112,9 @@ class Pipeline:
         model, result = train_layers(workbench, layers, folder.train, on_epoch, folder.inherited)
         if f"candidate {layers.name}" not in self.ledger:
             self.ledger.charge("retraining", result.flops, result.steps)
-        classifier = PromptClassifier(model, workbench.tokenizer, workbench.spec, layers)
+        rule = AnswerRule.fitted(self.config.answers, *self._probabilities("dev", model))
+        spec = workbench.spec.model_copy(update={"answers": rule})
+        classifier = PromptClassifier(model, workbench.tokenizer, spec, layers)
         classifier.save_pretrained(folder.model)
         write_text(folder.training_result, json.dumps(asdict(result), indent=2) + "\n")
         checkpoint_path(folder.train).unlink(missing_ok=True)
@@ -131,25 +135,36 @@ class Pipeline:
         if self.folder.metrics.exists():
             return RunMetrics.read(self.folder.metrics)
         classifier = self.train()
-        dev, test = (self._predicted(split, classifier.model) for split in ("dev", "test"))
-        signs = dev_signs(*dev, classifier.spec.task.labels or (), self.config)
+        dev, test = (self._probabilities(split, classifier.model) for split in ("dev", "test"))
+        rule = classifier.spec.answers
+        answers = AnswerMetrics(
+            rule.temperature, rule.threshold, SplitAnswers.of(rule, *dev), SplitAnswers.of(rule, *test)
+        )
+        signs = [
+            *dev_signs(dev[1], dev[0].argmax(-1), classifier.spec.task.labels or (), self.config),
+            *threshold_signs(answers, self.config.answers.min_accuracy),
+        ]
         warn(signs)
-        metric = self.config.task.metric
-        metrics = self._metrics(classifier, score(metric, *dev), score(metric, *test), signs)
+        metrics = self._metrics(classifier, self._score(*dev), self._score(*test), answers, signs)
         write_model_card(self.folder.model, metrics.as_json())
         write_report(self.folder.path, metrics.as_json(), read_input(classifier))
         metrics.write(self.folder.metrics)
         return metrics
 
-    def _predicted(self, split: str, model: PromptedModel) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the labels and the predicted classes of a split."""
-        return predicted_classes(model, self.workbench.batches(split, model, precision="32").loader)
+    def _probabilities(self, split: str, model: PromptedModel) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the class probabilities, at temperature 1, and the labels of a split."""
+        return probabilities(model, self.workbench.batches(split, model, precision="32").loader)
+
+    def _score(self, probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+        """Score a split by the task's metric."""
+        return score(self.config.task.metric, labels, probabilities.argmax(-1))
 
     def _metrics(
         self,
         classifier: PromptClassifier,
         dev: dict[str, float],
         test: dict[str, float],
+        answers: AnswerMetrics,
         signs: Sequence[str],
     ) -> RunMetrics:
         search = SearchResult.read(self.folder.search_result)
@@ -187,6 +202,7 @@ class Pipeline:
             train_size=workbench.rows("train"),
             dev_size=workbench.rows("dev"),
             test_size=workbench.rows("test"),
+            answers=answers,
             provenance=Provenance.now(),
             warnings=(
                 *search_signs(search.gates, self.folder.search, config),

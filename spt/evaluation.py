@@ -46,13 +46,7 @@ def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArra
     return np.asarray(torch.cat(chances)[order]), np.asarray(torch.cat(labels)[order])
 
 
-def predicted_classes(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return labels [N] and the likeliest classes [N], both in the order of the split's rows."""
-    chances, labels = probabilities(model, loader)
-    return labels, chances.argmax(-1)
-
-
 def evaluate(model: PromptedModel, loader: DataLoader[Any], task: Task) -> dict[str, float]:
     """Return accuracy, F1 and, under `metric`, the score that the task selects by."""
-    labels, predictions = predicted_classes(model, loader)
-    return score(task.metric, labels, predictions)
+    chances, labels = probabilities(model, loader)
+    return score(task.metric, labels, chances.argmax(-1))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from spt.answers import AnswerRule
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
 from spt.sections import ConfigSection
@@ -37,13 +38,14 @@ class HeadConfig(ConfigSection):
 
 
 class ModelSpec(ConfigSection):
-    """Describe a prompted model: its backbone, head, prompt shape and task."""
+    """Describe a prompted model: its backbone, head, prompt shape and task, and what its answers are."""
 
     backbone: BackboneConfig
     head: HeadConfig
     prompt: PromptConfig
     task: Task
     max_length: int = Field(ge=1, le=2**24, description="Tokens of the longest input.")
+    answers: AnswerRule = Field(default_factory=AnswerRule, description="Temperature and threshold.")
 
     @property
     def classes(self) -> int:

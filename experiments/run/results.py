@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from experiments.run.answers import AnswerMetrics
 from spt.files import write_text
 from spt.json_files import adapter, checked, read_json
 from spt.metrics import Metric
@@ -107,6 +108,7 @@ class RunMetrics:
         train_flops: operations; likewise `search_flops` and `total_flops`.
         train_size: rows; likewise `dev_size` and `test_size`.
         warnings: signs of a collapse, each with what to try; none in older files.
+        answers: calibration, and accuracy where the model is sure; None in older files.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS
@@ -143,6 +145,7 @@ class RunMetrics:
     test_size: int
     provenance: Provenance
     warnings: tuple[str, ...] = ()
+    answers: AnswerMetrics | None = None
 
     @classmethod
     def read(cls, path: Path) -> RunMetrics:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from experiments.run.answers import answer_lines
 from experiments.run.results import ADVICE, RunMetrics, SearchResult
 from spt.architecture import PromptLayers
 from spt.json_files import read_json
@@ -67,6 +68,8 @@ def _scores(metrics: RunMetrics) -> dict[str, str]:
         "test F1": percent(metrics.test_f1),
         "tunable parameters": f"{prompt + head:,} (prompt {prompt:,} + head {head:,})",
     }
+    if metrics.answers is not None:
+        lines |= answer_lines(metrics.answers)
     return {**lines, "warnings": "\n".join(metrics.warnings)} if metrics.warnings else lines
 
 

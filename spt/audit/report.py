@@ -25,8 +25,8 @@ from spt.spec import ModelSpec
 
 PROMPT_JSON, PROMPT_WEIGHTS = "prompt.json", "prompt.safetensors"
 # of saved prompts; format 2 has digests of the tensor files
-FORMATS = (1, 2)
-FORMATS_WITH_DIGESTS = (2,)
+FORMATS = (1, 2, 3)
+FORMATS_WITH_DIGESTS = (2, 3)
 CONFIG_JSON, BACKBONE_WEIGHTS = "config.json", "model.safetensors"
 INDEX = f"{BACKBONE_WEIGHTS}.index.json"
 TOKENIZERS = (
@@ -125,7 +125,7 @@ def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
     """Say what is wrong with prompt.json, beside which weights of so many numbers are."""
     try:
         if config["format"] not in FORMATS:
-            readable = " and ".join(map(str, FORMATS))
+            readable = f"{FORMATS[0]} to {FORMATS[-1]}"
             yield f"has format {config['format']!r:.80}, but this version reads {readable}"
             return
         spec = ModelSpec.model_validate(config["spec"])

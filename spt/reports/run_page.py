@@ -45,6 +45,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
         metrics=metrics,
         metric=TITLES[metrics["metric"]],
         warnings=metrics.get("warnings", ()),
+        answers=metrics.get("answers"),
         layers=_stack(architecture, metrics["gates"] or {}, metrics["scores"] or {}),
         gate_chart=gate_chart(gates, architecture.layers) if gates else None,
         learning_chart=learning_chart(curves) if any(curves.values()) else None,
@@ -73,6 +74,7 @@ def write_model_card(folder: Path, metrics: Mapping[str, Any]) -> Path:
         versions=saved["versions"],
         metrics=metrics,
         metric=TITLES[spec.task.metric],
+        answers=metrics.get("answers"),
         backbone_licence=embedded.licence if embedded else None,
     )
     write_text(path, text)

@@ -15,6 +15,7 @@ from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.build import load_backbone, load_tokenizer, new_factory
+from spt.calibration import expected_calibration_error
 from spt.data.batches import make_loader
 from spt.data.encoding import encode_texts
 from spt.data.values import as_list, clean_labels, rows_shown, some
@@ -22,16 +23,47 @@ from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.metrics import score
 from spt.model import PromptedModel, trained
+from spt.selective import answered
 from spt.serving.saved_prompt import SavedPrompt
 from spt.spec import ModelSpec
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Hold a label and its probability, in [0, 1]."""
+    """Hold a label and its probability, in [0, 1]; the label is None where that is below the threshold."""
 
-    label: str
+    label: str | None
     probability: float
+
+
+def predictions(
+    spec: ModelSpec, probabilities: NDArray[Any], threshold: float | None = None
+) -> list[Prediction]:
+    """Return the likeliest label of each row, or None where it does not reach the threshold.
+
+    Args:
+        spec: of the prompt, which has the labels and the default of the threshold.
+        probabilities: calibrated, [N, C].
+        threshold: least probability of an answer; the prompt's own by default.
+    """
+    least = spec.answers.threshold if threshold is None else threshold
+    labels = spec.task.labels or ()
+    answers = []
+    for best, chance in zip(probabilities.argmax(-1), probabilities.max(-1).tolist(), strict=True):
+        answers.append(Prediction(labels[best] if least is None or chance >= least else None, chance))
+    return answers
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Refuse a threshold that is no probability.
+
+    Raises:
+        InputError: with the value.
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InputError(
+            f"The threshold is {threshold}, but must be in [0, 1]: the least probability of an answer."
+        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +88,11 @@ class PromptClassifier:
         return self.spec.task.labels or ()
 
     def predict(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        batch_size: int = 128,
+        threshold: float | None = None,
     ) -> list[Prediction]:
         """Return the likeliest label of each text (with its pair, where the task has pairs), in order.
 
@@ -64,19 +100,20 @@ class PromptClassifier:
             texts: a list, an array or a Series; one text alone gets a list of one prediction.
             pairs: the second texts, where the task has pairs.
             batch_size: texts that are read together.
+            threshold: least probability of an answer, in [0, 1]: a text below it gets the label None. The
+                prompt's own by default; 0 answers every text.
 
         Raises:
-            InputError: naming the rows, for what is no text; or if the task needs pairs and there are none,
-                or the other way round.
+            InputError: naming the rows, for what is no text; if the task needs pairs and there are none,
+                or the other way round; or for a threshold out of range.
         """
-        chances = self.predict_proba(texts, pairs, batch_size)
-        best = chances.argmax(-1)
-        return [Prediction(self.labels[i], float(row[i])) for i, row in zip(best, chances, strict=True)]
+        check_threshold(threshold)
+        return predictions(self.spec, self.predict_proba(texts, pairs, batch_size), threshold)
 
     def predict_proba(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
     ) -> NDArray[Any]:
-        """Return the probability of each class for each text, [N, C] with columns in the order of `labels`.
+        """Return the calibrated probabilities of each text, [N, C], classes in the order of `labels`.
 
         Args:
             texts: as `predict` takes them.
@@ -93,7 +130,7 @@ class PromptClassifier:
             texts, pairs, self.tokenizer, self.spec.task, self.spec.max_length, self.spec.verbalizes
         )
         chances, _ = probabilities(self.model, make_loader(examples, self.tokenizer, batch_size))
-        return chances
+        return self.spec.answers.calibrated(chances)
 
     def evaluate(
         self,
@@ -101,6 +138,7 @@ class PromptClassifier:
         labels: Sequence[Any],
         pairs: Sequence[str] | None = None,
         batch_size: int = 128,
+        threshold: float | None = None,
     ) -> dict[str, Any]:
         """Score the answers to labelled texts, by the names that metrics.json has.
 
@@ -109,10 +147,13 @@ class PromptClassifier:
             labels: the name of each text's class; whole numbers are read as names.
             pairs: the second texts, where the task has pairs.
             batch_size: texts that are read together.
+            threshold: as of `predict`.
 
         Returns:
             `metric`, the name of the task's metric; `test_metric`, its value; `test_accuracy`, `test_f1` and
-            what else the metric reports, in fractions; `test_size`, the number of rows.
+            what else the metric reports, in fractions; `test_calibration_error`; `test_size`, the number of
+            rows. These are of the likeliest classes of all rows; where there is a threshold, `test_coverage`
+            is the share of rows that reach it, and `test_answered_accuracy` their accuracy, None without any.
 
         Raises:
             InputError: as `predict`; or for no rows, another number of labels than of texts, or labels that
@@ -120,12 +161,19 @@ class PromptClassifier:
         """
         texts = as_list(texts, "The list of texts")
         classes = self._class_indices(labels, len(texts))
+        check_threshold(threshold)
         metric = self.spec.task.metric
-        predicted = self.predict_proba(texts, pairs, batch_size).argmax(-1)
-        scores = {f"test_{name}": value for name, value in score(metric, classes, predicted).items()}
-        return {"metric": metric, **scores, "test_size": len(texts)}
+        chances = self.predict_proba(texts, pairs, batch_size)
+        scores: dict[str, Any] = {**score(metric, classes, chances.argmax(-1))}
+        scores["calibration_error"] = expected_calibration_error(chances, classes)
+        least = self.spec.answers.threshold if threshold is None else threshold
+        if least is not None:
+            rows = answered(chances, classes, least)
+            scores |= {"coverage": rows.coverage, "answered_accuracy": rows.accuracy}
+        prefixed = {f"test_{name}": value for name, value in scores.items()}
+        return {"metric": metric, **prefixed, "test_size": len(texts)}
 
-    def _class_indices(self, labels: Sequence[Any], rows: int) -> list[int]:
+    def _class_indices(self, labels: Sequence[Any], rows: int) -> NDArray[Any]:
         """Return the class of each label, of which there must be one for each of some rows."""
         names = clean_labels(as_list(labels, "The list of labels"), "The list of labels")
         if len(names) != rows or not rows:
@@ -139,7 +187,7 @@ class PromptClassifier:
                 f"The prompt was not trained on the label {foreign} ({rows_shown(unknown)}). "
                 f"Its labels: {', '.join(self.labels)}. Mend or remove these rows."
             )
-        return [index[name] for name in names]
+        return np.array([index[name] for name in names])
 
     def to(self, device: str | torch.device) -> PromptClassifier:
         """Move the model to a device, such as 'cuda' or 'cpu', and return this classifier."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from spt.data.encoding import text_rows
 from spt.data.values import as_list
 from spt.errors import InputError
-from spt.serving.classifier import Prediction, PromptClassifier
+from spt.serving.classifier import Prediction, PromptClassifier, check_threshold
 from spt.serving.server import PromptServer, Request
 
 
@@ -48,7 +48,11 @@ class PromptEnsemble:
         return cls(list(served.classifiers.values()))
 
     def predict(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        batch_size: int = 128,
+        threshold: float | None = None,
     ) -> list[Prediction]:
         """Return the label with the most votes for each text, and its share of the votes.
 
@@ -58,28 +62,38 @@ class PromptEnsemble:
             texts: a list, an array or a Series; one text alone gets a list of one prediction.
             pairs: the second texts, where the task has pairs.
             batch_size: votes that are taken together.
+            threshold: least share of the votes, in [0, 1]: a text below it gets the label None. Thresholds of
+                the prompts say nothing of shares and are not used.
 
         Raises:
-            InputError: naming the rows, for what is no text; or if the task needs pairs and there are none,
-                or the other way round.
+            InputError: naming the rows, for what is no text; if the task needs pairs and there are none,
+                or the other way round; or for a threshold out of range.
         """
+        check_threshold(threshold)
         texts = as_list(texts, "The list of texts")
         if not texts:
             return []
         names = list(self.server.classifiers)
         rows = text_rows(texts, pairs, self.classifiers[0].spec.task)
         requests = [Request(name, *row) for row in rows for name in names]
-        votes = self.server.predict(requests, batch_size)
-        return [vote(votes[start : start + len(names)]) for start in range(0, len(votes), len(names))]
+        votes = self.server.predict(requests, batch_size, threshold=0)
+        return [
+            vote(votes[start : start + len(names)], threshold or 0)
+            for start in range(0, len(votes), len(names))
+        ]
 
 
-def vote(predictions: Sequence[Prediction]) -> Prediction:
-    """Return the majority's label and its share of the votes; probabilities decide between equals."""
-    sure: defaultdict[str, list[float]] = defaultdict(list)
+def vote(predictions: Sequence[Prediction], threshold: float = 0) -> Prediction:
+    """Return the majority's label and its share of the votes; probabilities decide between equals.
+
+    The label is None where the share is below the threshold.
+    """
+    sure: defaultdict[str | None, list[float]] = defaultdict(list)
     for prediction in predictions:
         sure[prediction.label].append(prediction.probability)
     label = max(sure, key=lambda name: (len(sure[name]), sum(sure[name])))
-    return Prediction(label, len(sure[label]) / len(predictions))
+    share = len(sure[label]) / len(predictions)
+    return Prediction(label if share >= threshold else None, share)
 
 
 def _shown(task: tuple[tuple[str, ...] | None, bool]) -> str:

@@ -26,9 +26,9 @@ from spt.tensor_files import not_finite, write_tensors
 
 WEIGHTS = "prompt.safetensors"
 PROMPT_JSON = "prompt.json"
-FORMAT = 2
-# format 1 notes the weights of the backbone alone, and no digest of its own
-FORMATS = (1, 2)
+FORMAT = 3
+# format 1 notes the weights of the backbone alone, and no digest of its own; format 2 knows no temperature
+FORMATS = (1, 2, 3)
 # how the vectors of prompt.place=template were named before
 OLD_TEMPLATE_VECTORS, TEMPLATE_VECTORS = "words.vectors", "template_prompt.vectors"
 
@@ -145,7 +145,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         by = written.get("versions")
         raise InputError(
             f"'{folder / PROMPT_JSON}' has format {written.get('format')}, but this version reads "
-            f"{' and '.join(map(str, FORMATS))}. Use the version of spt-nas that wrote it: "
+            f"{FORMATS[0]} to {FORMATS[-1]}. Use the version of spt-nas that wrote it: "
             f"{by.get('spt-nas') if isinstance(by, dict) else None}."
         )
     return written

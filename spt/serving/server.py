@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,7 +23,7 @@ from spt.evaluation import evaluation_mode
 from spt.heads import Output
 from spt.layer_loop import run_layers
 from spt.prompts.state import PromptState
-from spt.serving.classifier import Prediction, PromptClassifier
+from spt.serving.classifier import Prediction, PromptClassifier, check_threshold, predictions
 from spt.serving.mixed_choice import MixedChoice, TaskChoice, rows_prompt
 from spt.start import Start
 
@@ -89,13 +90,22 @@ class PromptServer:
         return cls(classifiers)
 
     @torch.inference_mode()
-    def predict(self, requests: Sequence[Request], batch_size: int = 128) -> list[Prediction]:
+    def predict(
+        self, requests: Sequence[Request], batch_size: int = 128, threshold: float | None = None
+    ) -> list[Prediction]:
         """Return the likeliest label of each request, in order.
+
+        Args:
+            requests: of any tasks of this server.
+            batch_size: texts that are read together.
+            threshold: least probability of an answer, as of `PromptClassifier.predict`; each prompt's own by
+                default.
 
         Raises:
             InputError: naming the rows, for what is no request or no text; if a request names no task of this
-                server, or does not fit its task.
+                server, or does not fit its task; or for a threshold out of range.
         """
+        check_threshold(threshold)
         requests = as_list(requests, "The list of requests")
         if wrong := [row for row, request in enumerate(requests) if not isinstance(request, Request)]:
             raise InputError(
@@ -104,12 +114,16 @@ class PromptServer:
             )
         if not requests:
             return []
-        predictions: dict[int, Prediction] = {}
+        chances: dict[int, NDArray[Any]] = {}
         with evaluation_mode(*(classifier.model for classifier in self.classifiers.values())):
             for batch in self._loader(requests, batch_size):
                 tasks = [requests[row].task for row in batch["rows"].tolist()]
-                predictions |= self._predict_batch(to_device(batch, self.backbone.device), tasks)
-        return [predictions[row] for row in range(len(requests))]
+                chances |= self._probabilities(to_device(batch, self.backbone.device), tasks)
+        specs = [self.classifiers[request.task].spec for request in requests]
+        return [
+            predictions(spec, spec.answers.calibrated(chances[row][None]), threshold)[0]
+            for row, spec in enumerate(specs)
+        ]
 
     def _loader(self, requests: Sequence[Request], batch_size: int) -> DataLoader[Any]:
         parts: list[Examples] = []
@@ -134,26 +148,22 @@ class PromptServer:
         )
         return replace(encoded, rows=np.array(rows, dtype=np.int64))
 
-    def _predict_batch(self, batch: Mapping[str, Any], tasks: Sequence[str]) -> dict[int, Prediction]:
-        """Return the prediction of each row of a batch, by the row's number among the requests."""
+    def _probabilities(self, batch: Mapping[str, Any], tasks: Sequence[str]) -> dict[int, NDArray[Any]]:
+        """Return the class probabilities of each row of a batch, by the row's number among the requests."""
         rows_of = {
             name: torch.tensor([row for row, task in enumerate(tasks) if task == name])
             for name in dict.fromkeys(tasks)
         }
         prompt, hidden = self._run_layers(batch, rows_of)
         hidden = self.backbone.finish(hidden)
-        predictions = {}
+        chances: dict[int, NDArray[Any]] = {}
         for name, rows in rows_of.items():
             classifier = self.classifiers[name]
             task_batch = {field: value[rows] for field, value in batch.items()}
             output: Output = classifier.model.head(hidden[rows], task_batch, rows_prompt(prompt, rows))
-            probabilities, classes = output.logits.softmax(-1).max(-1)
-            labels = classifier.spec.task.labels or ()
-            for row, label, probability in zip(
-                task_batch["rows"].tolist(), classes, probabilities, strict=True
-            ):
-                predictions[row] = Prediction(labels[label], float(probability))
-        return predictions
+            probabilities = output.logits.float().softmax(-1).cpu().numpy()
+            chances |= dict(zip(task_batch["rows"].tolist(), probabilities, strict=True))
+        return chances
 
     def _run_layers(
         self, batch: Mapping[str, Any], rows_of: Mapping[str, Tensor]

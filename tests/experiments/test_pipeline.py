@@ -87,6 +87,7 @@ METRICS = {
     "versions": dict,
     "machine": dict,
     "warnings": list,
+    "answers": dict,
 }
 TIMES = {"search_seconds", "train_seconds", "total_seconds"}
 
@@ -191,7 +192,7 @@ def test_a_finished_run_is_read_back(whole: Whole, home: Path, monkeypatch: pyte
         raise AssertionError("a finished stage was repeated")
 
     monkeypatch.setattr(training, "fit", never)
-    monkeypatch.setattr(pipeline, "predicted_classes", never)
+    monkeypatch.setattr(pipeline, "probabilities", never)
     monkeypatch.setattr(searching, "search", never)
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*") if path.name != ".lock"}
     assert run(config(home), whole[0]) == whole[1]
@@ -220,8 +221,9 @@ MOMENTS: dict[str, tuple[Any, str]] = {
     "after the search, before it is written": (Ledger, "charge"),
     "after search.json": (pipeline.PromptLayers, "of"),
     "after the search": (training, "fit"),
+    "after the training, before it is calibrated": (pipeline, "probabilities"),
     "after the training, before it is saved": (PromptClassifier, "save_pretrained"),
-    "after the training": (pipeline, "predicted_classes"),
+    "after the training": (pipeline, "dev_signs"),
 }
 
 

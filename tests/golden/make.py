@@ -15,6 +15,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from spt.answers import AnswerRule
 from spt.architecture import PromptLayers
 from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.model import trained
@@ -62,6 +63,8 @@ def new_classifier() -> PromptClassifier:
         prompt=PromptConfig(length=2, bottleneck=4, phm_order=2),
         task=task,
         max_length=16,
+        # a part of the texts is answered by none
+        answers=AnswerRule(temperature=2.0, threshold=0.45),
     )
     tokenizer = load_tokenizer(spec)
     architecture = PromptLayers.of([0, 1], 2)

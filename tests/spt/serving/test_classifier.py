@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from spt.answers import AnswerRule
 from spt.architecture import PromptLayers
 from spt.data.batches import make_loader
 from spt.data.encoding import encode_texts
@@ -222,7 +223,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "not a number": lambda folder: retensor(folder, lambda t: {**t, BIAS: t[BIAS] * float("nan")}),
     "infinite": lambda folder: retensor(folder, lambda t: {**t, BIAS: t[BIAS] + float("inf")}),
     "other config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"[1, 2]"),
-    "newer": lambda folder: change(folder, format=3, versions={"spt-nas": "9.1"}),
+    "newer": lambda folder: change(folder, format=4, versions={"spt-nas": "9.1"}),
     "no spec": lambda folder: change(folder, spec={}),
     "no backbone": lambda folder: change(folder, backbone=...),
     "text for a backbone": lambda folder: change(folder, backbone="0123"),
@@ -249,8 +250,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("deep config", "is not a saved prompt"),
         ("no version", r"has format 9, but .* wrote it: None"),
         ("no digest", "is damaged.*prompt.safetensors"),
-        ("other config", "has format None, but this version reads 1 and 2"),
-        ("newer", r"has format 3, but this version reads 1 and 2\. Use the version .* wrote it: 9\.1"),
+        ("other config", "has format None, but this version reads 1 to 3"),
+        ("newer", r"has format 4, but this version reads 1 to 3\. Use the version .* wrote it: 9\.1"),
         ("no spec", "is damaged"),
         ("no backbone", "is damaged.*backbone"),
         ("text for a backbone", "is damaged"),
@@ -373,6 +374,7 @@ def test_labelled_texts_are_scored_by_the_names_of_the_metrics(made: PromptClass
     right = [answer.label for answer in made.predict(TEXTS)]
     wrong = ["good" if label == "bad" else "bad" for label in right]
     scores = made.evaluate(TEXTS, right)
+    assert 0 < scores.pop("test_calibration_error") < 1
     assert scores == {
         "metric": "accuracy",
         "test_accuracy": 1.0,
@@ -409,3 +411,45 @@ def test_a_classifier_moves_to_a_device(made: PromptClassifier) -> None:
     assert {parameter.device.type for parameter in moved.model.parameters()} == {"meta"}
     assert made.to(torch.device("cpu")) is made
     assert made.predict(TEXTS)
+
+
+def test_probabilities_are_calibrated_and_answers_stay(made: PromptClassifier) -> None:
+    rule = AnswerRule(temperature=3.0)
+    cooled = replace(made, spec=made.spec.model_copy(update={"answers": rule}))
+    plain, calibrated = made.predict(TEXTS), cooled.predict(TEXTS)
+    assert [answer.label for answer in calibrated] == [answer.label for answer in plain]
+    expected = logits(made).div(3).softmax(-1).max(-1).values
+    assert [answer.probability for answer in calibrated] == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+def test_below_the_threshold_there_is_no_label(made: PromptClassifier, tmp_path: Path) -> None:
+    plain = made.predict(TEXTS)
+    threshold = sorted(answer.probability for answer in plain)[2]
+    expected = [answer.label if answer.probability >= threshold else None for answer in plain]
+    assert expected.count(None) == 2
+    assert [answer.label for answer in made.predict(TEXTS, threshold=threshold)] == expected
+    assert [a.probability for a in made.predict(TEXTS, threshold=1)] == [a.probability for a in plain]
+    rule = AnswerRule(threshold=threshold)
+    replace(made, spec=made.spec.model_copy(update={"answers": rule})).save_pretrained(tmp_path / "model")
+    loaded = PromptClassifier.from_pretrained(tmp_path / "model")
+    assert [answer.label for answer in loaded.predict(TEXTS)] == expected
+    assert loaded.predict(TEXTS, threshold=0) == plain
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(made: PromptClassifier, threshold: float) -> None:
+    with pytest.raises(InputError, match=r"threshold is .*, but must be in \[0, 1\]"):
+        made.predict(TEXTS, threshold=threshold)
+
+
+def test_scores_say_how_much_a_threshold_answers_and_how_well(made: PromptClassifier) -> None:
+    plain = made.predict(TEXTS)
+    right = [answer.label for answer in plain]
+    assert "test_coverage" not in made.evaluate(TEXTS, right)
+    threshold = sorted(answer.probability for answer in plain)[2]
+    scores = made.evaluate(TEXTS, right, threshold=threshold)
+    assert (scores["test_coverage"], scores["test_answered_accuracy"]) == (0.5, 1.0)
+    assert scores["test_accuracy"] == 1.0
+    sure = sum(1 - answer.probability for answer in plain) / len(plain)
+    assert scores["test_calibration_error"] == pytest.approx(sure)
+    assert made.evaluate(TEXTS, right, threshold=1.0)["test_answered_accuracy"] is None

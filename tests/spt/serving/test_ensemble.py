@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from spt.answers import AnswerRule
 from spt.errors import InputError
 from spt.serving.classifier import Prediction, PromptClassifier
 from spt.serving.ensemble import PromptEnsemble, vote
@@ -107,3 +109,20 @@ def test_what_cannot_vote_is_refused(members: list[PromptClassifier], tmp_path: 
         InputError, match="Prompt 2 of the ensemble labels texts with good, bad, but the first"
     ):
         PromptEnsemble([members[0], classifier(tmp_path, (1,), task=three)])
+
+
+def test_below_a_share_of_the_votes_there_is_no_label() -> None:
+    votes = [Prediction("good", 0.6), Prediction("bad", 0.99), Prediction("good", 0.51)]
+    assert vote(votes, 0.6).label == "good"
+    assert vote(votes, 0.7) == Prediction(None, pytest.approx(2 / 3))
+
+
+def test_thresholds_of_the_members_do_not_take_their_votes(members: list[PromptClassifier]) -> None:
+    silent = [
+        replace(member, spec=member.spec.model_copy(update={"answers": AnswerRule(threshold=1.0)}))
+        for member in members
+    ]
+    assert PromptEnsemble(silent).predict(TEXTS) == PromptEnsemble(members).predict(TEXTS)
+    assert None in {answer.label for answer in PromptEnsemble(members).predict(TEXTS, threshold=1)}
+    with pytest.raises(InputError, match="threshold is 2"):
+        PromptEnsemble(members).predict(TEXTS, threshold=2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from spt.answers import AnswerRule
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
 from spt.serving import classifier as module
@@ -151,3 +153,18 @@ def test_spaces_around_a_requests_text_change_no_answer(classifiers: dict[str, P
     server = PromptServer(classifiers)
     spaced = [Request(request.task, f"  {request.text}\n") for request in mixed(["early", "late"])]
     assert server.predict(spaced) == server.predict(mixed(["early", "late"]))
+
+
+def test_each_prompt_has_its_own_temperature_and_threshold(classifiers: dict[str, PromptClassifier]) -> None:
+    rules = {"early": AnswerRule(temperature=4.0, threshold=0.51), "late": AnswerRule(temperature=0.5)}
+    ruled = {
+        name: replace(classifiers[name], spec=classifiers[name].spec.model_copy(update={"answers": rule}))
+        for name, rule in rules.items()
+    }
+    requests = mixed(list(ruled))
+    server = PromptServer(ruled)
+    for threshold in (None, 0.0, 1.0):
+        for request, answer in zip(requests, server.predict(requests, threshold=threshold), strict=True):
+            (alone,) = ruled[request.task].predict([request.text], threshold=threshold)
+            assert answer.label == alone.label
+            assert answer.probability == pytest.approx(alone.probability, abs=1e-5)
