@@ -71,8 +71,8 @@ class ModelFactory:
         if self.start is not None:
             for layer, generator in generators.items():
                 generator.load_state_dict({"vectors": self.start(self._seed(layer))})
-        adds = prompt.combine == "add"
-        return {layer: InsertPrompt(generator, adds) for layer, generator in generators.items()}
+        adds, offsets = prompt.combine == "add", prompt.token_offset
+        return {layer: InsertPrompt(generator, adds, offsets) for layer, generator in generators.items()}
 
     def _seed(self, layer: int) -> int:
         return self.seed * 10_007 + layer

@@ -51,7 +51,7 @@ def run_layers(
         prompt = choices[index](prompt, hidden, mask)
         if frame is None or not frame.fits(prompt):
             frame = backbone.frame(hidden, mask, prompt, padded)
-        prompt, hidden = run(backbone, index, prompt, hidden, frame)
+        prompt, hidden = run(backbone, index, prompt, prompt.shifted(hidden), frame)
     return prompt, hidden
 
 

@@ -24,9 +24,9 @@ from spt.errors import InputError
 from spt.spec import ModelSpec
 
 PROMPT_JSON, PROMPT_WEIGHTS = "prompt.json", "prompt.safetensors"
-# of saved prompts; format 2 has digests of the tensor files
-FORMATS = (1, 2, 3)
-FORMATS_WITH_DIGESTS = (2, 3)
+# of saved prompts; they have digests of the tensor files from format 2 on
+FORMATS = (1, 2, 3, 4)
+FORMATS_WITH_DIGESTS = (2, 3, 4)
 CONFIG_JSON, BACKBONE_WEIGHTS = "config.json", "model.safetensors"
 INDEX = f"{BACKBONE_WEIGHTS}.index.json"
 TOKENIZERS = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,14 @@ class Propagate(nn.Module):
         return prompt
 
 
+class OffsetSource(Protocol):
+    """A generator that makes an offset of the tokens beside the prompt."""
+
+    def with_offset(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Generate from hidden [B, T, H] and mask [B, T] a prompt [B, P, H] and an offset [B, T, H]."""
+        ...
+
+
 class InsertPrompt(nn.Module):
     """Put a new prompt in the place of the one from below, or add it to that one.
 
@@ -22,19 +32,26 @@ class InsertPrompt(nn.Module):
         generator: (hidden [B, T, H], mask [B, T]) -> prompt [B, P, H].
         adds: keep what comes from below, as much of it as is present, and add the new prompt to it. Where
             there is nothing below, both are the same.
+        offsets: shift the tokens too; the generator is an OffsetSource.
 
     Source: SPT (arXiv 2310.20127) replaces, IDPG (arXiv 2204.04497) adds. Adding what is present only is
     ours: it keeps the relaxed network at gates 0/1 equal to the discrete one.
     """
 
-    def __init__(self, generator: nn.Module, adds: bool = False) -> None:
+    def __init__(self, generator: nn.Module, adds: bool = False, offsets: bool = False) -> None:
         super().__init__()
         self.generator = generator
         self.adds = adds
+        self.offsets = offsets
 
     def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
-        new: Tensor = self.generator(hidden, mask)
-        return PromptState(new + prompt.present() if self.adds and prompt.length else new)
+        new, offset = self._generated(hidden, mask)
+        return PromptState(new + prompt.present() if self.adds and prompt.length else new, offset=offset)
+
+    def _generated(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.offsets:
+            return cast(OffsetSource, self.generator).with_offset(hidden, mask)
+        return self.generator(hidden, mask), None
 
 
 class GatedPrompt(nn.Module):

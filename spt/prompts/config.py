@@ -44,6 +44,11 @@ class PromptConfig(ConfigSection):
         True,
         description="Start a generator at its position bias: what it makes of the instance begins at zero.",
     )
+    token_offset: bool = Field(
+        False,
+        description="Shift the tokens of a chosen layer too, each by what the generator's first projection "
+        "and a second one of their own, which starts at zero, make of it.",
+    )
     place: Literal["front", "template"] = Field(
         "front",
         description="Before the tokens, or at the {prompt} places of the task's template (input only).",
@@ -74,8 +79,9 @@ class PromptConfig(ConfigSection):
                 f"place is template, but generator is {self.generator} and combine {self.combine}; "
                 "vectors among the words are free: set generator to free, and combine to replace"
             )
-        if free and (self.shared or not self.position_bias):
+        if free and (self.shared or self.token_offset or not self.position_bias):
             option = "shared: true" if self.shared else "position_bias: false"
+            option = "token_offset: true" if self.token_offset else option
             raise ValueError(f"{option} is for generators, but generator is free; remove it")
         if self.zero_start and not self.position_bias:
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,32 @@ class PromptSource(nn.Module):
         raise NotImplementedError
 
 
-class PooledGenerator(PromptSource):
+class BottleneckGenerator(PromptSource):
+    """A generator that goes through R features; it can offset the tokens by features of their own.
+
+    Source: ADePT (arXiv 2501.03291) adds to each token's embedding what a small network makes of it. Doing so
+    at a chosen layer, with the down-projection that its prompt is made by, and the start at zero are ours.
+    """
+
+    down: nn.Module
+    activation: nn.Module
+    dropout: nn.Module
+
+    up_tokens: nn.Module | None
+
+    def prompt_of(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Generate the prompt from what the tokens became: features [B, T, R], mask [B, T] -> [B, P, H]."""
+        raise NotImplementedError
+
+    def with_offset(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Generate from hidden [B, T, H] and mask [B, T] a prompt [B, P, H] and an offset [B, T, H]."""
+        assert self.up_tokens is not None
+        features = self.down(hidden)
+        offset: Tensor = self.dropout(self.up_tokens(self.activation(features)))
+        return self.prompt_of(features, mask), offset * mask[..., None]
+
+
+class PooledGenerator(BottleneckGenerator):
     """Generate a prompt: down to R -> pool T to P -> activation -> up to H -> dropout, plus a bias [P, H].
 
     With `zero_start` the bias is all that it gives before training.
@@ -42,6 +68,7 @@ class PooledGenerator(PromptSource):
         if config.zero_start:
             start_at_zero(self.up)
         self.bias = random_vectors(hidden_size, config) if config.position_bias else None
+        self.up_tokens = _token_projection(hidden_size, config)
 
     @property
     def free_vectors(self) -> nn.Parameter | None:
@@ -50,12 +77,16 @@ class PooledGenerator(PromptSource):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""
-        pooled: Tensor = self.pool(self.down(hidden), mask)
+        return self.prompt_of(self.down(hidden), mask)
+
+    def prompt_of(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Generate the prompt from what the tokens became: features [B, T, R], mask [B, T] -> [B, P, H]."""
+        pooled: Tensor = self.pool(features, mask)
         prompt: Tensor = self.dropout(self.up(self.activation(pooled)))
         return prompt if self.bias is None else prompt + self.bias
 
 
-class NaiveGenerator(PromptSource):
+class NaiveGenerator(BottleneckGenerator):
     """Generate a prompt from the first real token: R -> P * H at once (LPT's NPG, arXiv 2210.11292).
 
     With `zero_start`, which is ours, the projection's bias is all that it gives before training, and starts
@@ -75,6 +106,7 @@ class NaiveGenerator(PromptSource):
             if self.up.bias is not None:
                 nn.init.normal_(self.up.bias, std=config.init_std)
         self.dropout = nn.Dropout(config.dropout)
+        self.up_tokens = _token_projection(hidden_size, config)
 
     @property
     def free_vectors(self) -> nn.Parameter | None:
@@ -83,8 +115,14 @@ class NaiveGenerator(PromptSource):
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""
-        first = self.first(hidden, mask)[:, 0]
-        prompt: Tensor = self.dropout(self.up(self.activation(self.down(first))))
+        return self._up(self.down(self.first(hidden, mask)[:, 0]))
+
+    def prompt_of(self, features: Tensor, mask: Tensor) -> Tensor:
+        """Generate the prompt from what the tokens became: features [B, T, R], mask [B, T] -> [B, P, H]."""
+        return self._up(self.first(features, mask)[:, 0])
+
+    def _up(self, first: Tensor) -> Tensor:
+        prompt: Tensor = self.dropout(self.up(self.activation(first)))
         return prompt.view(len(prompt), self.length, -1)
 
 
@@ -127,6 +165,20 @@ class LayersOwnBias(PromptSource):
         """Generate the prompt: hidden [B, T, H], mask [B, T] -> [B, P, H]."""
         prompt: Tensor = self.shared(hidden, mask)
         return prompt + self.bias
+
+    def with_offset(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Generate from hidden [B, T, H] and mask [B, T] a prompt [B, P, H] and an offset [B, T, H]."""
+        prompt, offset = cast(BottleneckGenerator, self.shared).with_offset(hidden, mask)
+        return prompt + self.bias, offset
+
+
+def _token_projection(hidden_size: int, config: PromptConfig) -> nn.Module | None:
+    """Make the projection R -> H that offsets tokens, where they are offset; drawn after all else."""
+    if not config.token_offset:
+        return None
+    projection = linear(config.bottleneck, hidden_size, config.phm_order)
+    start_at_zero(projection)
+    return projection
 
 
 def random_vectors(hidden_size: int, config: PromptConfig) -> nn.Parameter:

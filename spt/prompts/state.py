@@ -18,6 +18,8 @@ class PromptState:
         vectors: prompt states, [B, P, H]; None where no layer so far has inserted a prompt.
         presence: how much the prompt exists, in [0, 1], shape [1], [B] or, where a batch mixes prompts of
             different lengths, [B, P]; None stands for exactly 1, the only value a discrete model needs.
+        offset: what is added to the tokens before they enter the layer whose choice gave it, [B, T, H]; None
+            for nothing.
 
     Source: ours. The paper's rule for layers below the first prompt is not public; presence makes the
     relaxed network at gates 0/1 equal the discrete one.
@@ -25,6 +27,7 @@ class PromptState:
 
     vectors: Tensor | None = None
     presence: Tensor | None = None
+    offset: Tensor | None = None
 
     @property
     def length(self) -> int:
@@ -44,20 +47,25 @@ class PromptState:
         """Return the same prompt after a layer has transformed its vectors."""
         return PromptState(vectors, self.presence) if self.length else self
 
+    def shifted(self, hidden: Tensor) -> Tensor:
+        """Add the offset to the tokens: hidden [B, T, H] -> [B, T, H]."""
+        return hidden if self.offset is None else hidden + self.offset.to(hidden.dtype)
+
     def mixed(self, new: PromptState, gate: Tensor) -> PromptState:
-        """Mix (1 - gate) * self + gate * new, presence included.
+        """Mix (1 - gate) * self + gate * new, presence included; nothing from below shifts the tokens.
 
         Args:
             new: a fully present prompt [B, P, H].
             gate: values in [0, 1], shape [1] or [B].
         """
         assert new.vectors is not None
-        if self.vectors is None:
-            return PromptState(gate_column(gate) * new.vectors, gate)
         column = gate_column(gate)
+        offset = None if new.offset is None else column * new.offset
+        if self.vectors is None:
+            return PromptState(column * new.vectors, gate, offset)
         old_presence = torch.ones_like(gate) if self.presence is None else self.presence
         return PromptState(
-            (1 - column) * self.vectors + column * new.vectors, (1 - gate) * old_presence + gate
+            (1 - column) * self.vectors + column * new.vectors, (1 - gate) * old_presence + gate, offset
         )
 
     def log_presence(self, smallest: float) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from spt.layer_loop import Choice
@@ -49,7 +50,18 @@ class MixedChoice:
             presence[rows] = 0
             presence[rows, first:] = 1
             vectors[rows, first:] = inserted.present()
-        return PromptState(vectors, presence)
+        return PromptState(vectors, presence, _joined_offsets(new, hidden))
+
+
+def _joined_offsets(new: Sequence[tuple[Tensor, PromptState]], hidden: Tensor) -> Tensor | None:
+    """Return what is added to the tokens of all rows, zero in those of tasks without an offset."""
+    offsets = [(rows, inserted.offset) for rows, inserted in new if inserted.offset is not None]
+    if not offsets:
+        return None
+    joined = torch.zeros_like(hidden)
+    for rows, offset in offsets:
+        joined[rows] = offset.to(hidden.dtype)
+    return joined
 
 
 def rows_prompt(prompt: PromptState, rows: Tensor) -> PromptState:

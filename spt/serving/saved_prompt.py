@@ -26,9 +26,10 @@ from spt.tensor_files import not_finite, write_tensors
 
 WEIGHTS = "prompt.safetensors"
 PROMPT_JSON = "prompt.json"
-FORMAT = 3
-# format 1 notes the weights of the backbone alone, and no digest of its own; format 2 knows no temperature
-FORMATS = (1, 2, 3)
+FORMAT = 4
+# format 1 notes the weights of the backbone alone, and no digest of its own; 2 knows no temperature, 3 no
+# offset of tokens
+FORMATS = (1, 2, 3, 4)
 # how the vectors of prompt.place=template were named before
 OLD_TEMPLATE_VECTORS, TEMPLATE_VECTORS = "words.vectors", "template_prompt.vectors"
 

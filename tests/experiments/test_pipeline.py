@@ -461,3 +461,13 @@ def test_a_disk_that_is_too_small_is_met_before_a_run_begins(tmp_path: Path) -> 
         with pytest.raises(InputError, match="cache_gb"):
             run(small, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_search_hands_its_token_offsets_on_and_the_saved_prompt_has_them(tmp_path: Path) -> None:
+    inherit = tiny_config(tmp_path, prompt={"token_offset": True}, search={"inherit": True})
+    metrics = run(inherit, tmp_path / "run")
+    inherited = load_file(tmp_path / "run" / "search" / "inherited.safetensors")
+    loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
+    for layer in metrics.layers:
+        assert inherited[f"choices.{layer}.generator.up_tokens.weights"].abs().max() > 0
+        assert loaded.model.choices[layer].generator.up_tokens.weights.abs().max() > 0

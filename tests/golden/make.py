@@ -60,7 +60,7 @@ def new_classifier() -> PromptClassifier:
     spec = ModelSpec(
         backbone=BackboneConfig(name=BACKBONE),
         head=HeadConfig(),
-        prompt=PromptConfig(length=2, bottleneck=4, phm_order=2),
+        prompt=PromptConfig(length=2, bottleneck=4, phm_order=2, token_offset=True),
         task=task,
         max_length=16,
         # a part of the texts is answered by none

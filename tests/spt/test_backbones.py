@@ -147,15 +147,21 @@ def test_prompts_change_logits_and_only_generators_train(name: str, attention: s
 def test_more_padding_changes_nothing(name: str, attention: str, side: str) -> None:
     backbone = shared_backbone(name, attention)
     tight, padded = batch(name, LENGTHS, side), batch(name, LENGTHS, side, extra=5)
-    for model in (prompted(backbone, [0, 2]), gated(backbone, [0.3, -1.0, 0.5])):
+    for model in (
+        prompted(backbone, [0, 2]),
+        prompted(backbone, [0, 2], kind="offset"),
+        gated(backbone, [0.3, -1.0, 0.5]),
+        gated(backbone, [0.3, -1.0, 0.5], kind="offset"),
+    ):
         torch.testing.assert_close(
             real(model(padded).features, padded), real(model(tight).features, tight), **close
         )
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_row_alone_equals_the_row_in_a_batch(name: str) -> None:
-    model = prompted(shared_backbone(name, attentions(name)[0]), [0, 1])
+@pytest.mark.parametrize("kind", ["pooled", "offset"])
+def test_a_row_alone_equals_the_row_in_a_batch(kind: str, name: str) -> None:
+    model = prompted(shared_backbone(name, attentions(name)[0]), [0, 1], kind=kind)
     for side in ("right", "left"):
         inputs = batch(name, LENGTHS, side)
         together = model(inputs).features

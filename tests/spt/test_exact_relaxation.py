@@ -20,7 +20,7 @@ LAYERS = 3
     lengths=st.lists(st.integers(1, 14), min_size=1, max_size=4),
     extra=st.integers(0, 3),
     side=st.sampled_from(["right", "left"]),
-    kind=st.sampled_from(["pooled", "naive", "free"]),
+    kind=st.sampled_from(["pooled", "naive", "free", "offset"]),
     adds=st.booleans(),
     seed=st.integers(0, 99),
 )
@@ -104,10 +104,10 @@ def test_fixed_gates_are_the_gates_they_stand_for(name: str, attention: str) -> 
     torch.testing.assert_close(fixed(inputs).logits[real], learned(inputs).logits[real], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("adds", [False, True])
+@pytest.mark.parametrize(("kind", "adds"), [("pooled", False), ("pooled", True), ("offset", False)])
 @pytest.mark.parametrize("name", FAMILIES)
 @torch.no_grad()
-def test_all_eight_subsets_of_three_layers(name: str, adds: bool) -> None:
+def test_all_eight_subsets_of_three_layers(name: str, kind: str, adds: bool) -> None:
     """The same without chance."""
     backbone = shared_backbone(name, attentions(name)[0])
     inputs = batch(name, [7, 3], "right", 1)
@@ -115,8 +115,8 @@ def test_all_eight_subsets_of_three_layers(name: str, adds: bool) -> None:
     for subset in range(2**LAYERS):
         layers = [layer for layer in range(LAYERS) if subset >> layer & 1]
         alphas = [200.0 if layer in layers else -200.0 for layer in range(LAYERS)]
-        relaxed = gated(backbone, alphas, adds=adds)(inputs).logits[real]
-        discrete = prompted(backbone, layers, adds=adds)(inputs).logits[real]
+        relaxed = gated(backbone, alphas, kind=kind, adds=adds)(inputs).logits[real]
+        discrete = prompted(backbone, layers, kind=kind, adds=adds)(inputs).logits[real]
         torch.testing.assert_close(relaxed, discrete, rtol=0, atol=1e-5)
 
 

@@ -206,6 +206,7 @@ def test_an_order_that_does_not_fit_is_refused(kind: Any) -> None:
         {"init": "labels", "generator": "free", "place": "template"},
         {"position_bias": False, "generator": "free"},
         {"zero_start": True, "position_bias": False},
+        {"token_offset": True, "generator": "free"},
         {"shared": True, "generator": "free"},
         {"place": "template"},
         {"place": "template", "generator": "free", "combine": "add"},

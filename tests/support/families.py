@@ -23,6 +23,7 @@ from spt.prompts.state import PromptState
 VOCABULARY = 60
 PAD = 1
 HIDDEN = 32
+OFFSET = "offset"
 
 _BERT = {"intermediate_size": 40, "max_position_embeddings": 48, "layer_norm_eps": 1e-7}
 _LLAMA = {"intermediate_size": 40, "num_key_value_heads": 2, "max_position_embeddings": 48}
@@ -169,10 +170,22 @@ class TokenLogits(nn.Module):
 
 
 def generator(layer: int, length: int = 3, kind: str = "pooled") -> nn.Module:
-    """A small generator; the same layer always gives the same weights."""
-    # from a zero start prompts would not depend on the instance
-    config = PromptConfig(generator=kind, length=length, bottleneck=8, phm_order=4, zero_start=False)
-    return new_generator(HIDDEN, config, seed=layer)
+    """A small generator, always the same for a layer; "offset" is pooled and shifts tokens."""
+    offset = kind == OFFSET
+    config = PromptConfig(
+        generator="pooled" if offset else kind,
+        length=length,
+        bottleneck=8,
+        phm_order=4,
+        # from a zero start prompts would not depend on the instance
+        zero_start=False,
+        token_offset=offset,
+    )
+    made = new_generator(HIDDEN, config, seed=layer)
+    if offset:
+        # from their start, zero, tokens would not move
+        made.up_tokens.weights.data.normal_(std=0.3, generator=torch.Generator().manual_seed(layer))
+    return made
 
 
 def prompted(
@@ -181,7 +194,7 @@ def prompted(
     """The discrete model with new prompts at `layers`."""
     chosen = set(layers)
     choices = [
-        InsertPrompt(generator(i, length, kind), adds) if i in chosen else Propagate()
+        InsertPrompt(generator(i, length, kind), adds, kind == OFFSET) if i in chosen else Propagate()
         for i in range(backbone.num_layers)
     ]
     return PromptedModel(backbone, choices, TokenLogits(backbone))
@@ -192,7 +205,8 @@ def gated(
 ) -> PromptedModel:
     """The hyper-network over the same generators, with the given gate parameters."""
     choices = [
-        GatedPrompt(InsertPrompt(generator(i, length, kind), adds)) for i in range(backbone.num_layers)
+        GatedPrompt(InsertPrompt(generator(i, length, kind), adds, kind == OFFSET))
+        for i in range(backbone.num_layers)
     ]
     for choice, alpha in zip(choices, alphas, strict=True):
         choice.alpha.data.fill_(alpha)

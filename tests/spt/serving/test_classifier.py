@@ -30,7 +30,7 @@ from spt.evaluation import probabilities
 from spt.model import trained
 from spt.serving import saved_prompt as module
 from spt.serving.classifier import PromptClassifier
-from spt.serving.saved_prompt import PROMPT_JSON, WEIGHTS
+from spt.serving.saved_prompt import FORMAT, PROMPT_JSON, WEIGHTS
 from spt.tasks import get_task
 from tests.support.tiny import make_backbone, tiny_workbench
 
@@ -223,7 +223,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "not a number": lambda folder: retensor(folder, lambda t: {**t, BIAS: t[BIAS] * float("nan")}),
     "infinite": lambda folder: retensor(folder, lambda t: {**t, BIAS: t[BIAS] + float("inf")}),
     "other config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"[1, 2]"),
-    "newer": lambda folder: change(folder, format=4, versions={"spt-nas": "9.1"}),
+    "newer": lambda folder: change(folder, format=FORMAT + 1, versions={"spt-nas": "9.1"}),
     "no spec": lambda folder: change(folder, spec={}),
     "no backbone": lambda folder: change(folder, backbone=...),
     "text for a backbone": lambda folder: change(folder, backbone="0123"),
@@ -250,8 +250,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("deep config", "is not a saved prompt"),
         ("no version", r"has format 9, but .* wrote it: None"),
         ("no digest", "is damaged.*prompt.safetensors"),
-        ("other config", "has format None, but this version reads 1 to 3"),
-        ("newer", r"has format 4, but this version reads 1 to 3\. Use the version .* wrote it: 9\.1"),
+        ("other config", f"has format None, but this version reads 1 to {FORMAT}"),
+        ("newer", rf"has format {FORMAT + 1}, but this version reads 1 to {FORMAT}\. Use .* wrote it: 9\.1"),
         ("no spec", "is damaged"),
         ("no backbone", "is damaged.*backbone"),
         ("text for a backbone", "is damaged"),

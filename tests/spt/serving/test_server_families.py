@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from spt.architecture import PromptLayers
 from spt.build import new_factory
+from spt.model import trained
 from spt.prompts.config import PromptConfig
 from spt.serving.classifier import PromptClassifier
 from spt.serving.server import PromptServer, Request
@@ -17,6 +19,7 @@ from tests.support.tiny import make_tokenizer
 
 PROMPTS = {
     "early": ((0, 2), PromptConfig(length=4, bottleneck=8)),
+    "offset": ((1, 2), PromptConfig(length=3, bottleneck=8, token_offset=True)),
     "late": ((2,), PromptConfig(length=2, bottleneck=8, generator="naive")),
     "free": ((1,), PromptConfig(length=3, generator="free")),
     "adding": ((0, 1, 2), PromptConfig(length=2, bottleneck=8, combine="add")),
@@ -35,7 +38,13 @@ def new_classifier(family: str, seed: int, layers: tuple[int, ...], prompt: Prom
     )
     factory = new_factory(spec, shared_backbone(family, attentions(family)[0]), tokenizer, seed)
     architecture = PromptLayers.of(layers, 3)
-    return PromptClassifier(factory.model(architecture), tokenizer, spec, architecture)
+    model = factory.model(architecture)
+    # where generators start, prompts do not depend on the text and tokens do not move
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for _, parameter in trained(model):
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.2)
+    return PromptClassifier(model, tokenizer, spec, architecture)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
