@@ -14,6 +14,7 @@ from spt.answers import AnswersConfig
 from spt.data.config import DataConfig
 from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.prompts.config import PromptConfig
+from spt.provenance import PROVENANCE
 from spt.sections import ConfigSection
 from spt.spec import BackboneConfig, HeadConfig
 from spt.tasks import Task, get_task
@@ -89,6 +90,8 @@ class RunConfig(ConfigSection):
 def load_config(path: Path | None, *overrides: Mapping[str, Any] | None) -> RunConfig:
     """Read a YAML file (or the defaults, for None) and put overrides with dotted keys over it.
 
+    The config.yml of a run's folder is read as any other, without what it says of versions and machine.
+
     A relative path in the file starts from the file's folder, one in an override from the working directory.
     The configuration has them absolute.
 
@@ -111,7 +114,7 @@ def run_tree(path: Path | None, *overrides: Mapping[str, Any] | None) -> dict[st
     Raises:
         InputError: if the file cannot be read, or has a path that exists from the working directory only.
     """
-    tree: dict[str, Any] = {} if path is None else anchored(read_tree(path), path.parent)
+    tree: dict[str, Any] = {} if path is None else anchored(_keys_of_file(path), path.parent)
     for place in overrides:
         override(tree, anchored(place or {}, Path.cwd()))
     return tree
@@ -132,10 +135,25 @@ def checked(tree: Mapping[str, Any], source: str) -> RunConfig:
 def from_stored(tree: Mapping[str, Any]) -> RunConfig:
     """Return the configuration that this version, or an earlier one, wrote as nested keys.
 
-    The one place that knows what earlier versions wrote, and this one does not.
-
     Raises:
         ValueError: for keys that neither wrote.
     """
+    return RunConfig.model_validate(_current_keys(tree))
+
+
+def _keys_of_file(path: Path) -> dict[str, Any]:
+    """Return the nested keys of a file, which may be one that a run wrote into its folder."""
+    tree = read_tree(path)
+    run = tree.get("run")
+    if isinstance(run, Mapping) and tree.keys() <= {"run", *PROVENANCE}:
+        return _current_keys(run)
+    return tree
+
+
+def _current_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nested keys that a version wrote as this one reads them.
+
+    The one place that knows what earlier versions wrote, and this one does not.
+    """
     search = stored_options(tree.get("search", {}))
-    return RunConfig.model_validate({**without_memory_mode(tree), "search": search})
+    return {**without_memory_mode(tree), "search": search}

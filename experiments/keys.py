@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, Tag, ValidationError
+from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from spt.errors import InputError
@@ -52,6 +52,38 @@ def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
     """Return tag -> section of a union whose options have tags."""
     options = [get_args(option) for option in get_args(annotation) if get_origin(option) is Annotated]
     return {mark.tag: section for section, *marks in options for mark in marks if isinstance(mark, Tag)}
+
+
+def is_value(model: type[BaseModel], dotted: str, value: Any) -> bool:
+    """Say whether a key of a config may have a value, whatever the other keys are.
+
+    Args:
+        model: of the config.
+        dotted: the key; one that does not exist may have no value.
+        value: as YAML has it.
+    """
+    fields = _fields(model, dotted.split("."))
+    return any(_validates(field, value) for field in fields)
+
+
+def _fields(section: Any, path: Sequence[str]) -> Iterator[FieldInfo]:
+    """Yield what a path of keys leads to, in each of the sections where there are several."""
+    name, *rest = path
+    for each in _tagged(section).values() or filter(None, [_section(section)]):
+        field = each.model_fields.get(name)
+        if field is not None and rest:
+            yield from _fields(field.annotation, rest)
+        elif field is not None:
+            yield field
+
+
+def _validates(field: FieldInfo, value: Any) -> bool:
+    annotation: Any = field.annotation
+    try:
+        TypeAdapter(annotation).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:

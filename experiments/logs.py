@@ -10,6 +10,8 @@ HARMLESS = (
     ".*is found to be not a nn.Module.*",
     ".*does not have many workers.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    # a candidate that is kept is not trained again, and its folder becomes that of the retraining
+    ".*The dirpath has changed.*",
     ".*The number of training batches .* is smaller than the logging interval.*",
     ".*LeafSpec.*is deprecated.*",
     r".*Found \d+ module\(s\) in eval mode.*",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -47,6 +47,10 @@ class Provenance:
     def as_json(self) -> dict[str, Any]:
         """Return the four keys as JSON has them."""
         return asdict(self)
+
+
+# the keys that stand beside those of a result
+PROVENANCE = tuple(field.name for field in fields(Provenance))
 
 
 def versions() -> dict[str, str]:

@@ -105,12 +105,19 @@ class GateOptions(OneShotOptions):
         0.5, gt=0, lt=1, description="Least gate of a layer, of derivation threshold (with exactly: false)."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_epoch_has_no_warmup(cls, options: Any) -> Any:
+        if isinstance(options, Mapping) and options.get("epochs") == 1:
+            return {"warmup_epochs": 0, **options}
+        return options
+
     @model_validator(mode="after")
     def _gates_move(self) -> GateOptions:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs is {self.warmup_epochs}, but must be less than epochs ({self.epochs}), or "
-                "the gates never move"
+                f"the gates never move; set search.warmup_epochs to {self.epochs - 1} or less"
             )
         return self
 

@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import Config, Folder, Overrides, Quiet, Workers
+from experiments.commands.options import AsJson, Config, Folder, Overrides, Quiet, Workers
 from experiments.console import GOES_ON, exit_codes
 from experiments.logs import quiet_libraries
 
 
 def compare(
     experiment: Annotated[
-        Path, typer.Argument(metavar="EXPERIMENT", help="nnictl file with choices: experiments/compare.yml.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="nnictl file with choices, as experiments/compare.yml, or a run's CONFIG."
+        ),
     ],
     overrides: Overrides = None,
     folder: Folder = None,
@@ -25,21 +28,26 @@ def compare(
         str | None, typer.Option(help="Group to test the others against.", show_default="the first")
     ] = None,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Run every combination of an experiment's choices, and compare them over seeds and tasks.
+    """Run every combination of choices, and compare them over seeds and tasks.
 
-    A key with choices takes others by KEY=VALUE or KEY=[VALUE, ...].
+    KEY=[VALUE, ...] gives a key choices, as "search.strategy=[spt_darts, random]" "seed=[0, 1, 2]"; those
+    that the file gives it are replaced.
 
     What the folder already holds is not repeated, be it by this command or by nnictl.
     """
     quiet_libraries(quiet)
     with exit_codes(GOES_ON):
         from experiments.comparing.compare import compare_experiment
+        from experiments.comparing.experiment_file import Experiment
         from experiments.keys import parse_overrides
 
-        failed = compare_experiment(
-            experiment, parse_overrides(overrides or []), folder, workers, truth, reference, quiet
-        )
+        changes = parse_overrides(overrides or [])
+        folder = folder or Path("runs") / Experiment.load(experiment).name
+        failed = compare_experiment(experiment, changes, folder, workers, truth, reference, quiet or as_json)
+        if as_json:
+            print((folder / "results.json").read_text(encoding="utf-8"), end="")
     if failed:
         raise typer.Exit(1)
 

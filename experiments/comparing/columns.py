@@ -13,6 +13,7 @@ from experiments.comparing.statistics import Spread
 from spt.metrics import TITLES
 
 ABSENT = "-"
+LAYERS_TITLE = "layers of each seed"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Table:
     def head(self, condition: str) -> list[str]:
         """Return the titles on a condition, in the order of `cells`."""
         metric = TITLES[self.comparison.metric_on(condition)]
-        layers = ["stability", "layers of each seed"] if self.comparison.chooses_layers else []
+        layers = ["stability", LAYERS_TITLE] if self.comparison.chooses_layers else []
         return ["", "runs", *(column.title.format(metric=metric) for column in self.shown), *layers]
 
     def cells(self, row: Row) -> list[str]:

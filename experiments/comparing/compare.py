@@ -15,9 +15,9 @@ from experiments.comparing.terminal import progress, show
 from experiments.comparing.truth import TREC, TruthTable
 from experiments.keys import as_arguments
 from experiments.run.folder import numbers_of, stored_config
-from experiments.run.results import PROVENANCE
 from spt.errors import TrialFailed
 from spt.json_files import read_json_lines
+from spt.provenance import PROVENANCE
 from spt.training.history import ADVICE
 
 COLUMNS = (

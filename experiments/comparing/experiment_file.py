@@ -1,4 +1,4 @@
-"""The grid of an nnictl experiment: the runs that NNI's grid search would try, as configurations."""
+"""The grid of an experiment, an nnictl file or choices over one run: all its runs, as configurations."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from nni import NoMoreTrialError
 from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 
 from experiments.config import RunConfig, load_config
-from experiments.keys import search_option
+from experiments.keys import is_value, search_option
 from experiments.paths import anchored
 from spt.errors import InputError
 from spt.yaml_files import read_yaml
 from strategies.options import for_another_strategy, readers
 
 SEED = "seed"
+# of an nnictl file, and of no run
+NNI_KEYS = {"searchSpace", "trialCommand"}
 # what a run is done on; every other key is what is compared
 CONDITIONS = ("task", "backbone.name")
 Parameters = dict[str, Any]
@@ -45,10 +47,10 @@ class GridCell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What `spt compare` and `nnictl create` both read from one file.
+    """What `spt compare` and `nnictl create` both read from one file, or a run that choices are put over.
 
     Args:
-        name: of the experiment.
+        name: of the experiment and of its folder.
         folder: in which NNI runs trials, from which relative paths in their command and choices start.
         config: the run's configuration that the trials start from.
         space: NNI's search space of choices, keys dotted.
@@ -61,12 +63,15 @@ class Experiment:
 
     @classmethod
     def load(cls, path: Path) -> Experiment:
-        """Read an nnictl file.
+        """Read an nnictl file, or a run's configuration, which has no choices of its own.
 
         Raises:
             InputError: if it cannot be read, has no --config in its trialCommand, or no search space.
         """
         content = read_yaml(path, "experiment")
+        if isinstance(content, Mapping) and not NNI_KEYS & content.keys():
+            # so that its report is not that of the run alone
+            return cls(f"{load_config(path).name}-compare", path.parent, path, {})
         try:
             command = shlex.split(content["trialCommand"])
             folder = path.parent / content.get("trialCodeDirectory", ".")
@@ -83,7 +88,7 @@ class Experiment:
 
         Args:
             overrides: dotted keys over those of the configuration. A varied key takes these values, a list
-                or a single one, in place of the file's.
+                or a single one, in place of the file's; a list for a key that takes none varies it.
 
         Raises:
             InputError: for a space that is not of choices, values that do not make a configuration, or runs
@@ -95,8 +100,15 @@ class Experiment:
             key: _narrowed(key, spec, changes.pop(key)) if key in changes else spec
             for key, spec in self.space.items()
         }
+        varied = [key for key, value in changes.items() if _varies(key, value)]
+        space |= {key: _choice(changes.pop(key)) for key in varied}
+        if not space:
+            raise InputError(
+                f"'{self.config}' is one run, and nothing of it is compared. Give a key several values, as "
+                "'search.strategy=[spt_darts, random]' and 'seed=[0, 1, 2]'."
+            )
         rows = list(grid(space))
-        replaced = self.space.keys() & (overrides or {}).keys()
+        replaced = (overrides or {}).keys()
         configs = [load_config(self.config, changes, self._values(row, replaced)) for row in rows]
         _check_read(changes, configs)
         groups = [_compared(row, nested=False) for row in rows]
@@ -197,16 +209,25 @@ def _check_read(changes: Mapping[str, Any], configs: Iterable[RunConfig]) -> Non
             )
 
 
+def _varies(key: str, value: Any) -> bool:
+    """Say whether the value of an override is a list of choices: a list that is not itself a value."""
+    return isinstance(value, list) and not is_value(RunConfig, key, value)
+
+
+def _choice(values: list[Any]) -> Parameters:
+    return {"_type": "choice", "_value": values}
+
+
 def _narrowed(key: str, spec: Any, wanted: Any) -> Any:
     """Cut the choices of a key down to those whose names are wanted, or replace them where they have none."""
     values = wanted if isinstance(wanted, list) else [wanted]
     options = spec["_value"]
     if not _has_name(options[0]):
-        return {"_type": "choice", "_value": values}
+        return _choice(values)
     names = [option["_name"] for option in options]
     if missing := [value for value in values if value not in names]:
         raise InputError(f"'{key}' is {missing}, but the experiment has {', '.join(map(repr, names))}.")
-    return {"_type": "choice", "_value": [options[names.index(value)] for value in values]}
+    return _choice([options[names.index(value)] for value in values])
 
 
 def _without(row: Mapping[str, Any], keys: Iterable[str]) -> Parameters:

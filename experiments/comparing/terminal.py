@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -11,8 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from experiments.comparing.columns import TEST_TITLES, Table, cells_of_test
+from experiments.comparing.columns import LAYERS_TITLE, TEST_TITLES, Table, cells_of_test
 from experiments.comparing.grid import OnDone, RunOutcome
+
+# longer names of groups are broken
+WIDEST = 30
+LEAST_OF_LAYERS = 10
 
 
 @contextmanager
@@ -38,23 +43,55 @@ def line(name: str, outcome: RunOutcome) -> str:
     return f"{name}: dev {metrics['dev_metric']:.3f}, test {metrics['test_metric']:.3f}"
 
 
-def show(table: Table) -> None:
-    """Print a table a condition, and one of the tests."""
-    console = Console()
+def show(table: Table, width: int | None = None) -> None:
+    """Print a table a condition, and one of the tests.
+
+    Args:
+        table: of which the last columns of numbers are left out where the terminal is too narrow for them.
+        width: of the terminal in characters; None for what it says, or 80.
+    """
+    console = Console(width=width)
     comparison = table.comparison
     for condition in comparison.conditions:
-        rows = [table.cells(row) for row in comparison.rows if row.condition == condition]
-        console.print(_rich_table(condition, table.head(condition), rows))
+        console.print(_narrowed(table, condition, console.width))
     if comparison.tests:
         rows = [cells_of_test(test) for test in comparison.tests]
         console.print(_rich_table(f"beside {comparison.reference}", TEST_TITLES, rows))
 
 
-def _rich_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> RichTable:
-    rich_table = RichTable(title=title, box=SIMPLE)
-    for column, heading in enumerate(head):
-        rich_table.add_column(heading, no_wrap=column < 2, overflow="fold")
-    for row in rows:
-        # brackets would be markup
-        rich_table.add_row(*map(Text, row))
+def _narrowed(table: Table, condition: str, width: int) -> RichTable:
+    """Make the table of a condition with as many columns of numbers as there is room for, at least two."""
+    columns = table.shown
+    for count in range(len(columns), 1, -1):
+        fewer = replace(table, columns=columns[:count])
+        rows = [fewer.cells(row) for row in table.comparison.rows if row.condition == condition]
+        rich_table = _rich_table(condition, fewer.head(condition), rows)
+        if count < len(columns):
+            left_out = ", ".join(column.title for column in columns[count:])
+            rich_table.caption = f"further columns in table.csv: {left_out}"
+        if _least_width(rich_table) <= width:
+            break
     return rich_table
+
+
+def _least_width(table: RichTable) -> int:
+    """Return the characters of a line, with one on both sides of each column, and of its border."""
+    return 1 + sum((column.width or column.min_width or 0) + 3 for column in table.columns)
+
+
+def _rich_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> RichTable:
+    """Make a table of columns as wide as their cells, whose titles may stand on several lines."""
+    table = RichTable(title=title, box=SIMPLE)
+    lines = list(rows)
+    for column, heading in enumerate(head):
+        cells = [line[column] for line in lines]
+        if heading == LAYERS_TITLE:
+            # those of many seeds may stand on several lines
+            table.add_column(heading, overflow="fold", min_width=LEAST_OF_LAYERS)
+        else:
+            widest = max(map(len, [*heading.split(), *cells]), default=0)
+            table.add_column(heading, overflow="fold", width=min(widest, WIDEST))
+    for line in lines:
+        # brackets would be markup
+        table.add_row(*map(Text, line))
+    return table

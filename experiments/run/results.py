@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,8 @@ from experiments.run.answers import AnswerMetrics
 from spt.files import write_text
 from spt.json_files import adapter, checked, read_json
 from spt.metrics import Metric
-from spt.provenance import Provenance
+from spt.provenance import PROVENANCE, Provenance
 
-PROVENANCE = tuple(field.name for field in fields(Provenance))
 # before metrics named the task's metric
 RENAMED_METRICS = {
     "f1": "test_f1",

@@ -16,9 +16,11 @@ from pydantic import BaseModel
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, checked, from_stored, load_config
 from experiments.keys import as_arguments, for_strategy, override, parse_overrides, schema_lines
+from experiments.run.folder import RunFolder
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
 from strategies.options import OPTIONS, EvolutionOptions, RandomOptions, SptDartsOptions
+from tests.support.runs import tiny_config
 
 
 def refusal(tree: dict[str, Any]) -> list[str]:
@@ -446,3 +448,27 @@ def test_words_that_yaml_takes_for_something_else_are_refused(tmp_path: Path, te
 def test_labels_in_quotes_are_labels(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, "task: {name: custom, labels: ['no', 'yes']}"))
     assert config.task.labels == ("no", "yes")
+
+
+@pytest.mark.parametrize("strategy", ["spt_darts", "darts", "gumbel_darts", "one_shot_random"])
+def test_a_search_of_one_epoch_needs_no_other_option(tmp_path: Path, strategy: str) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text("name: short\n", encoding="utf-8")
+    config = load_config(path, {"search.epochs": 1, "search.strategy": strategy})
+    assert config.search.epochs == 1
+    assert load_config(path).search.warmup_epochs == 1
+
+
+def test_a_warmup_that_was_asked_for_is_not_cut() -> None:
+    with pytest.raises(InputError, match=r"set search\.warmup_epochs to 0 or less"):
+        load_config(None, {"search.epochs": 1, "search.warmup_epochs": 1})
+
+
+def test_the_config_of_a_runs_folder_is_a_config(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    with RunFolder(tmp_path / "run").claimed(config):
+        pass
+    path = tmp_path / "run" / "config.yml"
+    assert {"run", "versions", "machine"} <= yaml.safe_load(path.read_text(encoding="utf-8")).keys()
+    assert load_config(path) == config
+    assert load_config(path, {"seed": 3}) == config.model_copy(update={"seed": 3})

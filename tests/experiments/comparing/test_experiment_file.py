@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from experiments.comparing.experiment_file import Experiment, flat, grid
+from experiments.config import checked
+from experiments.run.folder import RunFolder
 from spt.errors import InputError
 
 
@@ -186,12 +188,69 @@ def test_spaces_that_are_no_grid_are_refused(space: dict[str, Any], message: str
         list(grid(space))
 
 
+def run_file(folder: Path, **config: Any) -> Path:
+    path = folder / "my.yml"
+    path.write_text(yaml.safe_dump({"name": "my", **config}), encoding="utf-8")
+    return path
+
+
+def test_lists_over_a_run_are_choices(tmp_path: Path) -> None:
+    experiment = Experiment.load(run_file(tmp_path, search={"consistency": 2.0}))
+    assert experiment.name == "my-compare"
+    cells = experiment.cells(
+        {"search.strategy": ["spt_darts", "random"], "seed": [0, 1], "search.evaluations": 3}
+    )
+    assert [(cell.group, cell.config.seed) for cell in cells] == [
+        ("spt_darts", 0),
+        ("spt_darts", 1),
+        ("random", 0),
+        ("random", 1),
+    ]
+    assert cells[0].config.search.consistency == 2.0 and cells[-1].config.search.evaluations == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "groups"),
+    [
+        ("search.manual_layers", [0, 1], ["manual"]),
+        ("search.manual_layers", [[0, 1], [2]], ["0+1", "2"]),
+        ("search.manual_layers", ["input", "all"], ["input", "all"]),
+        ("task.labels", ["a", "b"], ["manual"]),
+    ],
+)
+def test_a_list_for_a_key_that_takes_lists_is_its_value(
+    tmp_path: Path, key: str, value: list[Any], groups: list[str]
+) -> None:
+    cells = Experiment.load(run_file(tmp_path, search={"strategy": "manual"})).cells(
+        {key: value, "seed": [0]}
+    )
+    assert [cell.group for cell in cells] == groups
+
+
+def test_a_list_varies_a_key_of_an_nnictl_file_too(tmp_path: Path) -> None:
+    cells = experiment(tmp_path, {"seed": choice(0)}).cells({"data.train_size": [10, 20]})
+    assert [cell.config.data.train_size for cell in cells] == [10, 20]
+
+
+def test_the_config_of_a_runs_folder_can_be_compared(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run").claimed(checked({"name": "my"}, "the test")):
+        pass
+    experiment = Experiment.load(tmp_path / "run" / "config.yml")
+    assert experiment.name == "my-compare"
+    assert len(experiment.cells({"seed": [0, 1]})) == 2
+
+
+def test_one_run_alone_compares_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is one run.*seed=\[0, 1, 2\]"):
+        Experiment.load(run_file(tmp_path)).cells({"seed": 3})
+
+
 def test_a_value_that_no_configuration_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"search\.k.*greater than or equal to 1"):
         experiment(tmp_path, {"search.k": choice(0)}).cells()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "name: x", "trialCommand: python3 x\nsearchSpace: {}", "{"])
+@pytest.mark.parametrize("text", ["", "[]", "nam: x", "trialCommand: python3 x\nsearchSpace: {}", "{"])
 def test_a_file_that_is_no_experiment_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "experiment.yml"
     path.write_text(text, encoding="utf-8")

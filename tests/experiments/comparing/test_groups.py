@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.comparing.columns import Column, Table, percent, points, tera, whole_number
+from experiments.comparing.compare import COLUMNS as COMPARED
 from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import read_records, write_results
 from experiments.comparing.statistics import Spread
@@ -233,6 +234,20 @@ def test_the_terminal_shows_the_table_and_the_tests(
         ["prompt", "3", "-12.0", "0.250", "0.500"],
         ["head", "3", "-22.0", "0.250", "0.500"],
     ]
+
+
+def test_a_narrow_terminal_gets_fewer_columns_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [column.key for column in COMPARED]
+    layers = {"metric": "accuracy", "layers": (3, 5), "layers_total": 12}
+    metrics = {**layers, **dict.fromkeys(keys, 0.9)}
+    found = [RunRecord("a group of a long name", "trec", seed, {}, metrics) for seed in range(5)]
+    show(Table(Comparison(found, keys), COMPARED), width=80)
+    shown = capsys.readouterr().out
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "further columns in table.csv: 10^12 FLOPs, seconds, parameters" in " ".join(shown.split())
+    (row,) = (line for line in lines if "a group of a long name" in line)
+    assert row.split()[6:12] == ["5", "90.0", "±", "0.0", "%", "90.0"]
 
 
 def test_each_condition_has_the_titles_of_its_metric() -> None:
