@@ -9,6 +9,7 @@ from typing import Any
 
 from spt.assets import BACKBONES, DATA_SETS
 from spt.errors import InputError
+from spt.files import expanded
 
 FILES = ("data.train", "data.dev", "data.test")
 LAYERS = "search.manual_layers"
@@ -53,7 +54,7 @@ def anchored_space(space: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def absolute(path: str | os.PathLike[str], folder: Path) -> Path:
     """Return a path, absolute; a link keeps its name, by whose ending a format is known."""
-    joined = folder / Path(path).expanduser()
+    joined = expanded(folder / expanded(path))
     return joined.parent.resolve() / joined.name
 
 

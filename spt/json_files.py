@@ -15,6 +15,7 @@ from spt.errors import InputError
 
 MAX_BYTES = 64 * 2**20
 MAX_NESTING = 32
+SHOWN = 5
 Kind = TypeVar("Kind")
 
 adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
@@ -64,11 +65,15 @@ def checked(kind: type[Kind], content: Mapping[str, Any], what: str, advice: str
     try:
         result: Kind = adapter(kind).validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
         raise InputError(
-            f"{what} is not what this version or an older one writes ({problems}). {advice}"
+            f"{what} is not what this version or an older one writes ({described(error)}). {advice}"
         ) from error
     return result
+
+
+def described(error: ValidationError) -> str:
+    """Return the first problems of content that was checked, each with its key."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:SHOWN])
 
 
 def _read(path: Path, advice: str) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from spt.assets import local_backbone
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
@@ -100,7 +101,7 @@ class Workbench:
         splits = load_splits(task, data, seed, None if rows is None else to_tables(rows, task))
         labels = tuple(splits["train"].features["label"].names)
         spec = ModelSpec(
-            backbone=BackboneConfig(name=backbone) if isinstance(backbone, str) else backbone,
+            backbone=_from_everywhere(backbone),
             head=head or HeadConfig(),
             prompt=prompt or PromptConfig(),
             task=task.model_copy(update={"labels": labels}),
@@ -162,3 +163,9 @@ class Workbench:
         )
         size = training.batch_size if shuffled else training.eval_batch_size
         return Batches(make_loader(examples, self.tokenizer, size, self.seed if shuffled else None), flops)
+
+
+def _from_everywhere(backbone: BackboneConfig | str) -> BackboneConfig:
+    """Name a folder by its absolute path, so that what is trained on it finds it from other folders."""
+    backbone = BackboneConfig(name=backbone) if isinstance(backbone, str) else backbone
+    return backbone.model_copy(update={"name": local_backbone(backbone.name)})

@@ -89,6 +89,12 @@ class Backbone(nn.Module, ABC):
         return int(self.model.config.max_position_embeddings)
 
     @property
+    def num_vectors(self) -> int:
+        """Return the number of tokens that have a vector."""
+        vectors: Tensor = self.model.get_input_embeddings().weight
+        return len(vectors)
+
+    @property
     def window(self) -> int | None:
         """Return how far away a token may look in layers with a sliding window; None without such layers."""
         return None

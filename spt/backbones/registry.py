@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -20,6 +21,7 @@ from spt.backbones.bert import BertBackbone, RobertaBackbone
 from spt.backbones.deberta import DebertaBackbone, DebertaV2Backbone
 from spt.backbones.distilbert import DistilBertBackbone
 from spt.backbones.electra import ElectraBackbone
+from spt.backbones.foreign import check_sizes, foreign_files
 from spt.backbones.gpt2 import Gpt2Backbone
 from spt.backbones.llama import LlamaBackbone, MistralBackbone, QwenBackbone
 from spt.backbones.modernbert import ModernBertBackbone
@@ -89,17 +91,20 @@ def load_backbone(
         InputError: if there is no such model, no family covers it, or it lacks the head that was asked for.
     """
     path = backbone_path(name)
-    try:
+    with foreign_files(
+        f"The backbone '{name}' is neither embedded, nor a local folder, nor a hub name that can be reached "
+        "now",
+        "Check the name, or give a folder with a config.json.",
+    ):
+        check_sizes(Path(path))
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"The backbone '{name}' is neither embedded, nor a local folder, nor a hub name that can be "
-            f"reached now ({str(error).splitlines()[0]}). "
-            "Check the name, or give a folder with a config.json."
-        ) from error
     backbone = family(config)
     model_class: Any = with_head(backbone) if language_model else AutoModel
-    try:
+    with foreign_files(
+        f"The backbone '{name}' has a config, but its weights cannot be read",
+        "Check the folder, or the network. Weights are read from safetensors files alone: convert others "
+        "with save_pretrained of transformers, if you trust them.",
+    ):
         model, report = model_class.from_pretrained(
             path,
             revision=revision,
@@ -110,12 +115,6 @@ def load_backbone(
             use_safetensors=True,
             trust_remote_code=False,
         )
-    except OSError as error:
-        raise InputError(
-            f"The backbone '{name}' has a config, but its weights cannot be read "
-            f"({str(error).splitlines()[0]}). Check the folder, or the network. Weights are read from "
-            "safetensors files alone: convert others with save_pretrained of transformers, if you trust them."
-        ) from error
     # Hugging Face would go on with random weights in their place; nothing here uses a pooler
     if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
         advice = "Use a classification head, or a checkpoint" if language_model else "Use a checkpoint"

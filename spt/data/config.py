@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from spt.sections import ConfigSection
 
-Count = Annotated[int, Field(ge=1, le=10**9)]
+Count = Annotated[int, Field(gt=0, le=10**9)]
 Format = Literal["csv", "tsv", "json", "parquet", "lines"]
 ENDINGS: Mapping[str, Format] = MappingProxyType(
     {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}

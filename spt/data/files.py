@@ -19,6 +19,7 @@ from spt.data.json_rows import read_json
 from spt.data.raw_table import RawTable
 from spt.data.values import some
 from spt.errors import InputError
+from spt.files import expanded
 from spt.tasks import Task
 
 BLOCK = 1 << 20
@@ -35,7 +36,7 @@ def read_file(path: Path, data: DataConfig, task: Task) -> RawTable:
     Raises:
         InputError: the file is missing, empty, not in the encoding, or not in the format.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise InputError(f"The data file {path} does not exist. Working directory: {Path.cwd()}.")
     if path.stat().st_size == 0:

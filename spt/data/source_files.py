@@ -5,6 +5,7 @@ from pathlib import Path
 from spt.assets import DATA_SETS
 from spt.data.config import ENDINGS, DataConfig
 from spt.errors import InputError
+from spt.files import expanded
 from spt.tasks import Task
 
 SPLIT_NAMES = {
@@ -34,7 +35,7 @@ def source_files(task: Task, data: DataConfig, seed: int) -> dict[str, Path]:
     source = task.source if data.source is None else data.source.replace("{seed}", str(seed))
     if source is None or source in DATA_SETS:
         return {}
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if not folder.is_dir() or (folder / SAVED_DATA_SET).is_file():
         return {}
     return folder_files(folder)
@@ -43,7 +44,7 @@ def source_files(task: Task, data: DataConfig, seed: int) -> dict[str, Path]:
 def given_files(data: DataConfig) -> dict[str, Path]:
     """Return the files that the options name, by split."""
     files = {"train": data.train, "dev": data.dev, "test": data.test}
-    return {split: path.expanduser() for split, path in files.items() if path is not None}
+    return {split: expanded(path) for split, path in files.items() if path is not None}
 
 
 def folder_files(folder: Path) -> dict[str, Path]:

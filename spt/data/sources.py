@@ -11,6 +11,7 @@ from spt.data.files import read_file
 from spt.data.raw_table import RawTable
 from spt.data.source_files import SAVED_DATA_SET, SPLIT_NAMES, folder_files, given_files
 from spt.errors import InputError, unknown
+from spt.files import expanded
 from spt.tasks import HubData, Task
 
 # before this row the file repeats the training questions in other orders and selections
@@ -35,7 +36,7 @@ def read_tables(task: Task, data: DataConfig) -> dict[str, RawTable]:
         )
     if source in DATA_SETS:
         return {"train": _read_embedded(source)}
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if folder.is_dir():
         return _read_folder(folder, data, task)
     if folder.exists() or source.startswith((".", "/", "~")):

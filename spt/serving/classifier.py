@@ -221,9 +221,15 @@ class PromptClassifier:
                 with another config or another tokenizer.
         """
         saved = SavedPrompt.read(Path(folder))
-        tokenizer = tokenizer or load_tokenizer(saved.spec)
-        backbone = backbone or load_backbone(saved.spec)
+        try:
+            tokenizer = tokenizer or load_tokenizer(saved.spec)
+            backbone = backbone or load_backbone(saved.spec)
+        except InputError as error:
+            raise InputError(
+                f"The prompt in '{folder}' was trained on the backbone '{saved.spec.backbone.name}'. {error}"
+            ) from error
         saved.check_backbone(BackboneIdentity.of(backbone, tokenizer), Path(folder))
+        saved.check_sizes(backbone)
         model = new_factory(saved.spec, backbone, tokenizer, seed=0).model(saved.architecture)
         saved.load_into(model)
         model.eval()

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from spt.architecture import PromptLayers
+from spt.audit.tensor_header import TensorEntry, read_header
+from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.digests import file_digest
 from spt.errors import InputError
 from spt.files import write_text
+from spt.json_files import described, read_json
 from spt.model import PromptedModel, trained
+from spt.prompts.generators import new_generator
 from spt.provenance import versions
 from spt.spec import ModelSpec
 from spt.tensor_files import not_finite, write_tensors
@@ -30,6 +34,11 @@ FORMAT = 4
 # format 1 notes the weights of the backbone alone, and no digest of its own; 2 knows no temperature, 3 no
 # offset of tokens
 FORMATS = (1, 2, 3, 4)
+# of the weights: many times what the largest prompts have
+MAX_BYTES = 4 * 2**30
+TYPES = {"F32", "F16", "BF16", "F64"}
+MUST_HOLD = f"It must hold {PROMPT_JSON} and {WEIGHTS}, as PromptClassifier.save_pretrained writes them."
+ADVICE = "Copy the folder again from where it was saved, or train the prompt again."
 # how the vectors of prompt.place=template were named before
 OLD_TEMPLATE_VECTORS, TEMPLATE_VECTORS = "words.vectors", "template_prompt.vectors"
 
@@ -91,16 +100,38 @@ class SavedPrompt:
         Raises:
             InputError: if the folder is not a saved prompt, is damaged, or is of a newer format.
         """
-        config = _read_config(folder)
-        try:
-            spec = ModelSpec.model_validate(config["spec"])
-            architecture = PromptLayers.model_validate(config["architecture"])
-            backbone, tensors = _digests(config)
-        except (KeyError, TypeError, ValidationError) as error:
+        content = _read_content(folder)
+        return cls(
+            content.spec, content.architecture, content.identity, _read_weights(folder, content.digest)
+        )
+
+    def check_sizes(self, backbone: Backbone) -> None:
+        """Refuse layers that the backbone has not, and sizes that the weights have not.
+
+        Nothing of such sizes is made: a model of them might fill the memory.
+
+        Raises:
+            InputError: naming both numbers.
+        """
+        if self.architecture.total != backbone.num_layers:
             raise InputError(
-                f"'{folder / PROMPT_JSON}' is damaged: {error}. Save the prompt again."
-            ) from error
-        return cls(spec, architecture, backbone, _read_weights(folder, tensors.get(WEIGHTS)))
+                f"{PROMPT_JSON} is of a backbone with {self.architecture.total} layers, but "
+                f"'{self.spec.backbone.name}' has {backbone.num_layers}. {ADVICE}"
+            )
+        there = sum(weight.numel() for weight in self.weights.values())
+        if (needed := self._least_numbers(backbone.hidden_size)) > there:
+            raise InputError(
+                f"{WEIGHTS} does not fit {PROMPT_JSON}: prompts and head of its sizes have at least "
+                f"{needed:,} numbers, but it holds {there:,}. {ADVICE}"
+            )
+
+    def _least_numbers(self, hidden_size: int) -> int:
+        """Count the numbers of generators and head over hidden states of that size."""
+        with torch.device("meta"):
+            generator = new_generator(hidden_size, self.spec.prompt, seed=0)
+        generators = 1 if self.spec.prompt.shared else len(self.architecture.layers)
+        head = 0 if self.spec.verbalizes else self.spec.classes * hidden_size
+        return head + generators * sum(parameter.numel() for parameter in generator.parameters())
 
     def check_backbone(self, backbone: BackboneIdentity, folder: Path) -> None:
         """Refuse a backbone that the prompt was not trained on.
@@ -135,43 +166,93 @@ class SavedPrompt:
         model.load_state_dict(self.weights, strict=False)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+class _Content(BaseModel):
+    """Hold what prompt.json of every format holds."""
+
+    spec: ModelSpec
+    architecture: PromptLayers
+
+
+class _Content1(_Content):
+    """Hold what prompt.json of format 1 holds: of the backbone the digest of the weights alone."""
+
+    backbone: str
+
+    @property
+    def identity(self) -> BackboneIdentity:
+        """Return the backbone that the prompt was trained on."""
+        return BackboneIdentity(self.backbone)
+
+    @property
+    def digest(self) -> str | None:
+        """Return the digest of the weights, of which there is none."""
+        return None
+
+
+class _TensorDigests(BaseModel):
+    """Hold the digests of tensor files by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weights: str = Field(alias=WEIGHTS)
+
+
+class _Content2(_Content):
+    """Hold what prompt.json holds from format 2 on."""
+
+    backbone: BackboneIdentity
+    tensors: _TensorDigests
+
+    @property
+    def identity(self) -> BackboneIdentity:
+        """Return the backbone that the prompt was trained on."""
+        return self.backbone
+
+    @property
+    def digest(self) -> str | None:
+        """Return the digest of the weights."""
+        return self.tensors.weights
+
+
+def _read_content(folder: Path) -> _Content1 | _Content2:
     """Read prompt.json, of a format that this version knows."""
+    path = folder / PROMPT_JSON
     try:
-        config = json.loads((folder / PROMPT_JSON).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _no_prompt(folder, error) from error
-    written = config if isinstance(config, dict) else {}
-    if written.get("format") not in FORMATS:
-        by = written.get("versions")
+        config = read_json(path, MUST_HOLD)
+    except InputError as error:
+        raise InputError(f"'{folder}' is not a saved prompt. {error}") from error
+    written = config.get("format")
+    if type(written) is not int or written not in FORMATS:
+        packages = config.get("versions")
+        by = packages.get("spt-nas") if isinstance(packages, dict) else None
         raise InputError(
-            f"'{folder / PROMPT_JSON}' has format {written.get('format')}, but this version reads "
-            f"{FORMATS[0]} to {FORMATS[-1]}. Use the version of spt-nas that wrote it: "
-            f"{by.get('spt-nas') if isinstance(by, dict) else None}."
+            f"'{path}' has format {written!r:.80}, but this version reads {FORMATS[0]} to {FORMATS[-1]}. "
+            f"Use the version of spt-nas that wrote it: {by}."
         )
-    return written
-
-
-def _digests(config: Mapping[str, Any]) -> tuple[BackboneIdentity, dict[str, str]]:
-    """Return the backbone that prompt.json names, and the digests of tensor files."""
-    if config["format"] == 1:
-        return BackboneIdentity(str(config["backbone"])), {}
-    return BackboneIdentity(**config["backbone"]), {WEIGHTS: config["tensors"][WEIGHTS]}
+    try:
+        return (_Content1 if written == 1 else _Content2).model_validate(config)
+    except (InputError, ValidationError) as error:
+        reason = described(error) if isinstance(error, ValidationError) else error
+        raise InputError(f"'{path}' is damaged: {reason}. {ADVICE}") from error
 
 
 def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
     """Read the trained weights, which must have the digest, if there is one, and be finite."""
     path = folder / WEIGHTS
     try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise InputError(f"it has {size:,} bytes, but at most {MAX_BYTES:,} are read")
         now = file_digest(path)
-        if digest is not None and digest != now:
-            raise InputError(
-                f"'{path}' is damaged: its SHA-256 is {now}, but it was saved with {digest}. Copy the folder "
-                "again from where it was saved, or train the prompt again."
-            )
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise _no_prompt(folder, error) from error
+        if digest in (None, now):
+            _check_types(read_header(path))
+            weights = load_file(path)
+    except (InputError, OSError, SafetensorError) as error:
+        raise InputError(f"'{folder}' is not a saved prompt: {WEIGHTS}: {error}. {MUST_HOLD}") from error
+    if digest not in (None, now):
+        raise InputError(
+            f"'{path}' is damaged: its SHA-256 is {now}, but it was saved with {digest:.80}. Copy the "
+            "folder again from where it was saved, or train the prompt again."
+        )
     if wrong := not_finite(weights):
         raise InputError(
             f"'{path}' holds weights that are not finite: {', '.join(wrong)}. Train the prompt again, with "
@@ -182,11 +263,9 @@ def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
     return weights
 
 
-def _no_prompt(folder: Path, error: Exception) -> InputError:
-    return InputError(
-        f"'{folder}' is not a saved prompt: {error}. It must hold {PROMPT_JSON} and {WEIGHTS}, "
-        f"as PromptClassifier.save_pretrained writes them."
-    )
+def _check_types(tensors: Sequence[TensorEntry]) -> None:
+    if other := sorted({tensor.dtype for tensor in tensors} - TYPES):
+        raise InputError(f"it holds {', '.join(other)}, but weights are {', '.join(sorted(TYPES))}")
 
 
 def _replaceable(folder: Path) -> bool:

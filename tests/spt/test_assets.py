@@ -161,3 +161,36 @@ def test_the_real_assets_are_what_is_pinned(name):
     pins = {} if ASSETS[name].convert else ASSETS[name].members
     for member, pin in pins.items():
         assert hashlib.sha256((folder / Path(member).name).read_bytes()).hexdigest() == pin
+
+
+PATHS = ["./minilm", "models/a/b", "/nowhere", "~/nowhere/at/all", "a\\b", "a/", "my model", "../x"]
+
+
+@pytest.mark.parametrize("name", [*PATHS, "~nosuchuser/x", "\\0", "x" * 300])
+def test_what_looks_like_a_path_is_never_asked_of_the_hub(name, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", forbidden)
+    with pytest.raises(InputError, match=r"path"):
+        backbone_path(name)
+
+
+def test_a_name_below_a_folder_that_is_here_is_a_path(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"'models/minilm' is a path that does not exist"):
+        backbone_path("models/minilm")
+    with pytest.raises(InputError, match=r"'file' is a path that is a file"):
+        backbone_path("file")
+    assert backbone_path("owner/name-1.5") == "owner/name-1.5"
+
+
+@pytest.mark.parametrize("name", ["minilm", "mini-lm-l6", "splade", "e5", "smollm2-135"])
+def test_a_misspelt_embedded_name_is_told_the_closest(name, monkeypatch):
+    with pytest.raises(InputError, match=r"Unknown backbone .* owner/name, is a backbone too"):
+        backbone_path(name)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: "/cache/config.json")
+    assert backbone_path(name) == name
+
+
+def forbidden(*_):
+    raise AssertionError

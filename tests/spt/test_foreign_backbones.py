@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from spt.backbones.registry import load_backbone
-from spt.build import load_tokenizer
+from spt.build import load_tokenizer, new_factory
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig, ModelSpec
@@ -73,3 +73,51 @@ def test_pickled_weights_are_not_read(folder: Path) -> None:
     weights.unlink()
     with pytest.raises(InputError, match="Weights are read from safetensors files alone"):
         load_backbone(str(folder))
+
+
+def spec_of(folder: Path) -> ModelSpec:
+    return ModelSpec(
+        backbone=BackboneConfig(name=str(folder)),
+        head=HeadConfig(),
+        prompt=PromptConfig(),
+        task=get_task("custom").model_copy(update={"labels": ("a", "b")}),
+        max_length=32,
+    )
+
+
+def test_tokens_without_a_vector_are_refused_with_both_counts(folder: Path) -> None:
+    tokenizer = make_tokenizer()
+    count = len(tokenizer)
+    tokenizer.add_tokens(["unheard"])
+    tokenizer.save_pretrained(folder)
+    said = rf"has {count + 1} tokens, .* has {count} vectors.*embeddings\({count + 1}\)"
+    with pytest.raises(InputError, match=said):
+        new_factory(spec_of(folder), load_backbone(str(folder)), load_tokenizer(spec_of(folder)), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("config.json", {"hidden_size": 10**9}, "has hidden_size 1000000000, but allowed"),
+        ("config.json", {"num_hidden_layers": 900}, "has 900 layers of width 32, but the weights are"),
+        ("config.json", {"vocab_size": 4_000_000}, "words of 32 numbers, but the weights are"),
+        ("config.json", {"num_attention_heads": -1}, "has num_attention_heads -1"),
+        ("config.json", {"intermediate_size": "many"}, "has intermediate_size 'many'"),
+        ("config.json", "[" * 100_000, "nested deeper"),
+        ("config.json", "null", "can be reached now"),
+        ("config.json", {"model_type": None}, "can be reached now"),
+        ("config.json", {"hidden_act": "nothing"}, "weights cannot be read"),
+        ("tokenizer.json", "[" * 100_000, "no tokenizer that can be read"),
+        ("tokenizer.json", {"model": {"type": "Nothing"}}, "no tokenizer that can be read"),
+        ("tokenizer_config.json", "[]", "no tokenizer that can be read"),
+        ("model.safetensors", "nothing", "ends inside its header"),
+    ],
+)
+def test_a_hostile_file_gets_one_error(folder: Path, name: str, damage: Any, said: str) -> None:
+    path = folder / name
+    if isinstance(damage, dict):
+        damage = json.dumps({**json.loads(path.read_text(encoding="utf-8")), **damage})
+    path.write_text(damage, encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        load_backbone(str(folder))
+        load_tokenizer(spec_of(folder))

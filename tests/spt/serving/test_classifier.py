@@ -199,6 +199,15 @@ def retensor(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tenso
     as_saved(folder)
 
 
+def respecify(folder: Path, **keys: Any) -> None:
+    change(folder, spec=json.loads((folder / PROMPT_JSON).read_text(encoding="utf-8"))["spec"] | keys)
+
+
+def reshape(folder: Path, **keys: Any) -> None:
+    spec = json.loads((folder / PROMPT_JSON).read_text(encoding="utf-8"))["spec"]
+    respecify(folder, prompt=spec["prompt"] | keys)
+
+
 def as_saved(folder: Path) -> None:
     digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     change(folder, tensors={WEIGHTS: digest})
@@ -231,6 +240,19 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "layer outside": lambda folder: change(folder, architecture={"layers": [1, 9], "total": 4}),
     "a layer less": lambda folder: change(folder, architecture={"layers": [1], "total": 4}),
     "a tensor less": lambda folder: retensor(folder, lambda t: {k: t[k] for k in t.keys() - {BIAS}}),
+    "format true": lambda folder: change(folder, format=True),
+    "more layers": lambda folder: change(folder, architecture={"layers": [1, 3], "total": 5}),
+    "layers for ever": lambda folder: change(folder, architecture={"layers": [1], "total": 10**6}),
+    "a wide prompt": lambda folder: reshape(folder, bottleneck=2**16),
+    "a wider prompt": lambda folder: reshape(folder, bottleneck=10**9),
+    "a long prompt": lambda folder: reshape(folder, length=512),
+    "order": lambda folder: reshape(folder, phm_order=256),
+    "negative length": lambda folder: respecify(folder, max_length=-1),
+    "endless length": lambda folder: respecify(folder, max_length=10**12),
+    "longer length": lambda folder: respecify(folder, max_length=2**20),
+    "nobody's home": lambda folder: respecify(folder, backbone={"name": "~nosuchuser/model"}),
+    "numbers for a backbone": lambda folder: change(folder, backbone={"weights": 5}),
+    "whole numbers": lambda folder: retensor(folder, lambda t: {**t, BIAS: t[BIAS].long()}),
     "other shape": lambda folder: retensor(folder, lambda t: {**t, BIAS: torch.zeros(3)}),
 }
 
@@ -250,7 +272,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("deep config", "is not a saved prompt"),
         ("no version", r"has format 9, but .* wrote it: None"),
         ("no digest", "is damaged.*prompt.safetensors"),
-        ("other config", f"has format None, but this version reads 1 to {FORMAT}"),
+        ("other config", "is not a saved prompt.*holds no JSON object but list"),
         ("newer", rf"has format {FORMAT + 1}, but this version reads 1 to {FORMAT}\. Use .* wrote it: 9\.1"),
         ("no spec", "is damaged"),
         ("no backbone", "is damaged.*backbone"),
@@ -259,6 +281,19 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("layer outside", r"is damaged[\s\S]*not among 0 to 3"),
         ("a layer less", r"does not fit prompt.json .*choices\.3\.generator"),
         ("a tensor less", r"does not fit prompt.json .*head\.linear\.bias"),
+        ("format true", "has format True, but"),
+        ("more layers", r"is of a backbone with 5 layers, but '.*backbone' has 4\."),
+        ("layers for ever", r"is damaged: architecture\.total: .* less than or equal to 1000"),
+        ("a wide prompt", r"does not fit prompt.json: .* at least [\d,]{9,} numbers, but it holds \d,?\d+\."),
+        ("a wider prompt", r"is damaged: spec\.prompt\.bottleneck: .* less than or equal to 65536"),
+        ("a long prompt", r"does not fit prompt.json: .* numbers, but it holds"),
+        ("order", "The PHM order is 256"),
+        ("negative length", r"is damaged: spec\.max_length: .* greater than or equal to 1"),
+        ("endless length", r"is damaged: spec\.max_length: .* less than or equal to 16777216"),
+        ("longer length", "max_length is 1048576, but the backbone .* reads at most 32 tokens"),
+        ("nobody's home", r"trained on the backbone '~nosuchuser/model'\. '~nosuchuser/model' is no path"),
+        ("numbers for a backbone", r"is damaged: backbone\.weights: .* valid string"),
+        ("whole numbers", r"is not a saved prompt: .*it holds I64, but weights are BF16"),
         ("other shape", r"does not fit prompt.json .*head\.linear\.bias"),
     ],
 )

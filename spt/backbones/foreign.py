@@ -1,0 +1,58 @@
+"""Files of backbones, which others made: whatever a library says of them becomes one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spt.audit.json_content import proportion_problems, read_json, size_problems
+from spt.audit.tensor_header import read_header
+from spt.errors import InputError
+
+CONFIG = "config.json"
+
+
+@contextmanager
+def foreign_files(problem: str, advice: str) -> Iterator[None]:
+    """Raise an InputError for all that a library raises about files that others made.
+
+    Args:
+        problem: what is wrong, before the first line of what the library said.
+        advice: what to do, after it.
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{problem} ({lines[0]}). {advice}") from error
+
+
+def check_sizes(folder: Path) -> None:
+    """Refuse a backbone's folder whose config.json speaks of sizes that its weights cannot have.
+
+    Such a model would fill the memory before anybody compared it with its weights.
+
+    Raises:
+        InputError: naming the sizes.
+        OSError: if a file cannot be read.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return
+    try:
+        config = read_json(path)
+        problems = list(size_problems(config))
+        weights = list(folder.glob("*.safetensors"))
+        if not problems and weights:
+            numbers = sum(tensor.numbers for file in weights for tensor in read_header(file))
+            problems = list(proportion_problems(config, numbers))
+    except InputError as error:
+        problems = [str(error)]
+    if problems:
+        raise InputError(
+            f"The backbone in '{folder}' cannot be read: {CONFIG} or its weights {'; '.join(problems)}. "
+            "`spt audit` says more; get the folder again from where it is from."
+        )
