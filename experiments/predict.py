@@ -1,63 +1,181 @@
-"""Labels for the texts of a file, answered in parts: a file may be of any length."""
+"""Labels for the records of a file, answered and written in parts: a file may be of any length."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from spt.data.text_lines import read_line_texts
-from spt.data.text_tables import has_columns, read_table_texts
+from spt.data.config import ENDINGS
+from spt.data.table_writers import Records, WriteRecords, output_ending, writing_table
+from spt.data.text_lines import read_lines
+from spt.data.text_record import TextRecord
+from spt.data.text_tables import delimiter_of, has_columns, read_table
 from spt.devices import chosen_device
 from spt.errors import InputError
-from spt.serving.classifier import Prediction, PromptClassifier
+from spt.serving.classifier import PromptClassifier, check_threshold, predictions
 from spt.serving.ensemble import PromptEnsemble
 from spt.tasks import Task
 
 STANDARD_INPUT = Path("-")
-# texts that are read and answered together
-CHUNK = 1024
+# records that are read and answered together, batches of similar length: more are no faster
+CHUNK = 4096
+
+Answers = list[dict[str, Any]]
+# from the (texts, second texts) of records to the columns of their answers
+AnswerTexts = Callable[[Sequence[str], Sequence[str] | None], Answers]
 
 
-def predict_file(models: Sequence[Path], file: Path) -> Iterator[list[Prediction]]:
-    """Label the texts of a file, on the accelerator where there is one.
+@dataclass(frozen=True)
+class Throughput:
+    """Hold how many records were answered, and in how many seconds, reading and writing included."""
+
+    records: int
+    seconds: float
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        rate = self.records / max(self.seconds, 1e-9)
+        return f"{self.records:,} records in {self.seconds:.1f} s: {rate:,.0f} a second"
+
+
+def predict_file(
+    models: Sequence[Path],
+    file: Path,
+    output: Path | None = None,
+    every_class: bool = False,
+    prefix: str = "",
+    threshold: float | None = None,
+) -> Throughput:
+    """Label the records of a file, on the accelerator where there is one.
 
     Args:
         models: folders of saved prompts; several of the same task vote.
-        file: a table with the columns of the task, or a text (or pair) a line, as `read_texts` tells them
+        file: a table with the columns of the task, or a text (or pair) a line, as `read_records` tells them
             apart; '-' is standard input.
-
-    Returns:
-        The predictions of a chunk of texts at a time, one a record, in order.
+        output: a file to write the records to with the columns of their answers, in the format of its ending;
+            None prints the answers alone, a JSON object a line.
+        every_class: add the probability of each class.
+        prefix: of the names of the added columns.
+        threshold: least probability, or share of votes, of an answer; below it the label is None. That of the
+            prompt by default.
 
     Raises:
-        InputError: for a folder that is no saved prompt, prompts that do not fit together, or a record that
-            cannot be read.
+        InputError: for a folder that is no saved prompt, prompts that do not fit together, a record that
+            cannot be read or written, or an output that has a column of an added name already.
     """
-    ensemble = PromptEnsemble.from_pretrained(models) if len(models) > 1 else None
-    classifiers = ensemble.classifiers if ensemble else [PromptClassifier.from_pretrained(models[0])]
-    for classifier in classifiers:
-        classifier.model.to(chosen_device())
-    predictor = ensemble or classifiers[0]
-    rows = read_texts(file, classifiers[0].spec.task)
-    while chunk := list(islice(rows, CHUNK)):
-        texts, *pairs = zip(*chunk, strict=True)
-        yield predictor.predict(texts, pairs[0] if pairs else None)
+    _check_files(file, output)
+    check_threshold(threshold)
+    if every_class and len(models) > 1:
+        raise InputError(
+            "The votes of several prompts are for labels, and give no probability of each class. Leave out "
+            "--all, or --ensemble."
+        )
+    answer, task = _answerer(models, every_class, threshold)
+    begin, count = time.perf_counter(), 0
+    rows = read_records(file, task, all_columns=output is not None)
+    with _writer(file, output, task) as write:
+        while chunk := list(islice(rows, CHUNK)):
+            texts, *pairs = zip(*(record.texts for record in chunk), strict=True)
+            answers = [_named(columns, prefix) for columns in answer(texts, pairs[0] if pairs else None)]
+            write(answers if output is None else _joined(chunk, answers, file, count))
+            count += len(chunk)
+    return Throughput(count, time.perf_counter() - begin)
 
 
-def read_texts(file: Path, task: Task) -> Iterator[tuple[str, ...]]:
-    """Yield the (text,) or (text, text_pair) of each record: of tables by their columns, else of each line.
+def read_records(file: Path, task: Task, all_columns: bool = True) -> Iterator[TextRecord]:
+    """Yield the records of a file: of tables by their columns, else of each line.
+
+    Args:
+        file: to read; '-' is standard input.
+        task: names the columns of the texts.
+        all_columns: whether other columns are of use.
 
     Raises:
-        InputError: if there is no such file, or at the first record that cannot be read, naming it.
+        InputError: at the first record that cannot be read, naming it.
     """
     if file == STANDARD_INPUT:
-        yield from read_line_texts(sys.stdin.buffer, task)
-    elif not file.exists() or file.is_dir():
-        raise InputError(f"There is no file '{file}'. Working directory: {Path.cwd()}.")
+        yield from read_lines(sys.stdin.buffer, task)
     elif has_columns(file):
-        yield from read_table_texts(file, task)
+        yield from read_table(file, task, all_columns)
     else:
         with file.open("rb") as lines:
-            yield from read_line_texts(lines, task)
+            yield from read_lines(lines, task)
+
+
+def _check_files(file: Path, output: Path | None) -> None:
+    """Refuse a file that is not there, or an output that cannot be written, before models are loaded."""
+    if file != STANDARD_INPUT and not file.is_file():
+        raise InputError(f"There is no file '{file}'. Working directory: {Path.cwd()}.")
+    if output is None:
+        return
+    output_ending(output)
+    if not output.parent.is_dir():
+        raise InputError(f"There is no folder '{output.parent}' to write '{output.name}' into.")
+    if output.exists() and file != STANDARD_INPUT and output.samefile(file):
+        raise InputError(f"'{output}' is the file that is read. Write the answers to another file.")
+
+
+def _answerer(models: Sequence[Path], every_class: bool, threshold: float | None) -> tuple[AnswerTexts, Task]:
+    """Load models, and return what answers texts, and the task of the models."""
+    if len(models) > 1:
+        ensemble = PromptEnsemble.from_pretrained(models)
+        for member in ensemble.classifiers:
+            member.to(chosen_device())
+
+        def vote(texts: Sequence[str], pairs: Sequence[str] | None) -> Answers:
+            return [_columns(answer) for answer in ensemble.predict(texts, pairs, threshold=threshold)]
+
+        return vote, ensemble.classifiers[0].spec.task
+    classifier = PromptClassifier.from_pretrained(models[0]).to(chosen_device())
+
+    def answer(texts: Sequence[str], pairs: Sequence[str] | None) -> Answers:
+        chances = classifier.predict_proba(texts, pairs)
+        answers = [_columns(answer) for answer in predictions(classifier.spec, chances, threshold)]
+        if every_class:
+            names = [f"probability_{label}" for label in classifier.labels]
+            for columns, row in zip(answers, chances.tolist(), strict=True):
+                columns |= dict(zip(names, row, strict=True))
+        return answers
+
+    return answer, classifier.spec.task
+
+
+def _columns(answer: Any) -> dict[str, Any]:
+    return {"label": answer.label, "probability": answer.probability}
+
+
+def _named(columns: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {prefix + name: value for name, value in columns.items()}
+
+
+def _joined(chunk: Sequence[TextRecord], answers: Records, file: Path, before: int) -> Answers:
+    """Return records with their answers behind their own columns, which must have other names."""
+    for row, (record, answer) in enumerate(zip(chunk, answers, strict=True), start=before + 1):
+        if clash := [name for name in answer if name in record.columns]:
+            raise InputError(
+                f"Row {row} of {file} has {', '.join(map(repr, clash))} already, which the answers are to be "
+                "written under. Give --prefix for their names, as --prefix predicted_."
+            )
+    return [{**record.columns, **answer} for record, answer in zip(chunk, answers, strict=True)]
+
+
+def _writer(file: Path, output: Path | None, task: Task) -> AbstractContextManager[WriteRecords]:
+    """Return what takes the records of the output as they come."""
+    if output is None:
+        return nullcontext(_print)
+    kind = ENDINGS.get(file.suffix.lower())
+    delimiter = delimiter_of(file, task) if kind == "csv" and output_ending(output) == ".csv" else ","
+    return writing_table(output, delimiter, file if kind == "parquet" else None)
+
+
+def _print(answers: Records) -> None:
+    for answer in answers:
+        print(json.dumps(answer))
+    sys.stdout.flush()

@@ -1,6 +1,5 @@
 """What a saved prompt answers: predict, neighbours."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,29 +30,57 @@ def predict(
         ),
     ] = None,
     device: Device = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Write the records with the columns of their answers to a .csv, .tsv, .jsonl or .parquet "
+            "file, instead of printing the answers.",
+            show_default=False,
+        ),
+    ] = None,
+    every_class: Annotated[bool, typer.Option("--all", help="Add the probability of each class.")] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Give no label to texts whose probability is below this.",
+            show_default="what the prompt was saved with",
+        ),
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option(help="Before the names of the added columns, as predicted_.", show_default=False)
+    ] = "",
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Do not say how many records were answered a second.")
+    ] = False,
 ) -> None:
-    """Label the texts of a file: writes {"label", "probability"} as JSON, one line for each record.
+    """Label the texts of a file: prints {"label", "probability"} as JSON, one line for each record.
 
     CSV, TSV, JSON and parquet files are read by the task's columns, or by "text" (pairs: and "text_pair").
+    A CSV file may have ; a tab or | in place of commas.
 
     Other files have a text a line, or two texts with a tab between them where the task has pairs; if the
     first line is a JSON object, all are, with the same columns.
 
     The input is UTF-8, and read and answered in parts, so it may be of any length.
 
+    With --output the columns of the file are kept, and label and probability follow them; with --all also
+    probability_CLASS for each class. OUT is there whole or not at all.
+
     With --ensemble the label with the most votes is given, and its share of the votes.
     """
-    quiet_libraries(quiet=False)
+    quiet_libraries(quiet)
     with exit_codes("Stopped."):
         from experiments.predict import predict_file
         from spt.devices import use_device
         from spt.modes import AUTO
 
         use_device(device or AUTO)
-        for predictions in predict_file([model, *(ensemble or [])], file):
-            for answer in predictions:
-                print(json.dumps({"label": answer.label, "probability": answer.probability}))
-            sys.stdout.flush()
+        throughput = predict_file([model, *(ensemble or [])], file, output, every_class, prefix, threshold)
+        if not quiet:
+            print(throughput, file=sys.stderr)
 
 
 def neighbours(

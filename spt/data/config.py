@@ -12,6 +12,7 @@ from spt.sections import ConfigSection
 
 Count = Annotated[int, Field(gt=0, le=10**9)]
 Format = Literal["csv", "tsv", "json", "parquet", "lines"]
+Delimiter = Literal[",", ";", "tab", "|"]
 ENDINGS: Mapping[str, Format] = MappingProxyType(
     {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 )
@@ -38,6 +39,11 @@ class DataConfig(ConfigSection):
     encoding: str = Field(default="utf-8", description="encoding of files, for example latin-1")
     columns: tuple[str, ...] | None = Field(
         default=None, description="column names of CSV and TSV files without a header, in order"
+    )
+    delimiter: Delimiter | None = Field(
+        default=None,
+        description="what stands between the fields of CSV and TSV files; None: a tab in TSV; in CSV a "
+        "comma, or else what separates the task's columns in the first line",
     )
     quoting: bool | None = Field(
         default=None, description="whether fields may stand in double quotes; None: in CSV yes, in TSV no"

@@ -1,26 +1,86 @@
-"""The rules by which a CSV or TSV file is read: its quotes, its header, the lines that are no rows."""
+"""The rules by which a CSV or TSV file is read: delimiter, quotes, header, and the lines that are no rows."""
 
 from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from spt.data.config import Format
+from spt.data.config import Delimiter, Format
+
+# by their names in a configuration; where several fit a header, the first is taken
+DELIMITERS: Mapping[Delimiter, str] = MappingProxyType({",": ",", ";": ";", "tab": "\t", "|": "|"})
+LONGEST_HEADER = 2**20
+
+log = logging.getLogger(__name__)
 
 
-def csv_options(kind: Format, quoting: bool | None = None) -> dict[str, Any]:
+def csv_options(delimiter: str, quoted: bool) -> dict[str, Any]:
     """Return the options of `csv.reader` for a file.
 
     Args:
-        kind: csv or tsv.
-        quoting: whether fields may stand in double quotes; None: in CSV yes, in TSV no.
+        delimiter: that stands between fields.
+        quoted: whether fields may stand in double quotes.
     """
-    quoted = kind == "csv" if quoting is None else quoting
+    return {"delimiter": delimiter, "quoting": csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE}
+
+
+def is_quoted(kind: Format, quoting: bool | None = None) -> bool:
+    """Say whether fields of a file may stand in double quotes: by default in CSV yes, in TSV no."""
+    return kind == "csv" if quoting is None else quoting
+
+
+def find_delimiter(
+    path: Path, encoding: str, kind: Format, quoted: bool, fits: Callable[[Sequence[str]], bool]
+) -> str:
+    """Find what stands between the fields of a file: a tab in TSV, in CSV what its first line shows.
+
+    Args:
+        path: of the file.
+        encoding: of its text.
+        kind: csv or tsv.
+        quoted: whether fields may stand in double quotes.
+        fits: says whether these are fields of the header, or of the first row.
+
+    Raises:
+        csv.Error: for a field that is too long.
+    """
+    if kind == "tsv":
+        return "\t"
+    fields = _first_fields(path, encoding, quoted)
+    fitting = [delimiter for delimiter, values in fields.items() if fits(values)]
+    # of a header that is not what is looked for, an error should name the columns
+    likely = "," if len(fields[","]) > 1 else max(fields, key=lambda delimiter: len(fields[delimiter]))
+    return fitting[0] if fitting else likely
+
+
+def warn_of_delimiter(path: Path, kind: Format, delimiter: str, advice: str = "") -> None:
+    """Say which delimiter was found in a CSV file, if it is no comma.
+
+    Args:
+        path: of the file.
+        kind: csv or tsv.
+        delimiter: that was found.
+        advice: ends the line.
+    """
+    if kind == "csv" and delimiter != ",":
+        log.warning("%s has %r between its fields, by its first line%s", path, delimiter, advice)
+
+
+def _first_fields(path: Path, encoding: str, quoted: bool) -> dict[str, list[str]]:
+    """Return the fields of the first line that is not blank, by each delimiter."""
+    line = ""
+    # what is not in the encoding is told where all is read
+    with path.open(encoding=text_encoding(encoding), newline="", errors="replace") as stream:
+        while not line.strip() and (part := stream.readline(LONGEST_HEADER)):
+            line = part
     return {
-        "delimiter": "," if kind == "csv" else "\t",
-        "quoting": csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        delimiter: next(csv.reader([line], **csv_options(delimiter, quoted)), [])
+        for delimiter in DELIMITERS.values()
     }
 
 

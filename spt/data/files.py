@@ -5,7 +5,7 @@ import csv
 import logging
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,16 @@ import datasets
 from datasets import Dataset
 
 from spt.data.config import ENDINGS, DataConfig, Format
-from spt.data.csv_rows import column_names, csv_options, is_blank, text_encoding
+from spt.data.csv_rows import (
+    DELIMITERS,
+    column_names,
+    csv_options,
+    find_delimiter,
+    is_blank,
+    is_quoted,
+    text_encoding,
+    warn_of_delimiter,
+)
 from spt.data.json_rows import read_json
 from spt.data.raw_table import RawTable
 from spt.data.values import some
@@ -52,12 +61,13 @@ def read_file(path: Path, data: DataConfig, task: Task) -> RawTable:
             return read_json(path, text_encoding(data.encoding), columns)
         if kind == "lines":
             return _read_lines(path, data, task)
-        return _read_csv(path, data, kind)
+        return _read_csv(path, data, task, kind)
     except InputError:
         raise
     except Exception as error:
         raise InputError(
-            f"Cannot read {path} as {kind}: {_root(error)}. Check data.format, data.quoting and data.columns."
+            f"Cannot read {path} as {kind}: {_root(error)}. "
+            "Check data.format, data.delimiter, data.quoting and data.columns."
         ) from error
 
 
@@ -100,8 +110,8 @@ def _read_parquet(path: Path) -> RawTable:
         return RawTable.of(Dataset.from_parquet(str(path), **options))
 
 
-def _read_csv(path: Path, data: DataConfig, kind: Format) -> RawTable:
-    options = csv_options(kind, data.quoting)
+def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTable:
+    options = csv_options(_delimiter(path, data, task, kind), is_quoted(kind, data.quoting))
     encoding = text_encoding(data.encoding)
     with path.open(encoding=encoding, newline="") as stream:
         rows = (row for row in csv.reader(stream, **options) if not is_blank(row))
@@ -114,7 +124,7 @@ def _read_csv(path: Path, data: DataConfig, kind: Format) -> RawTable:
     if len(first) != len(columns):
         raise InputError(
             f"The first row of {path} has {len(first)} fields, but there are {len(columns)} columns: "
-            f"{', '.join(columns)}. Check data.columns, data.format and data.quoting."
+            f"{', '.join(columns)}. Check data.columns, data.format, data.delimiter and data.quoting."
         )
     with _in_memory() as memory:
         table = Dataset.from_csv(
@@ -131,6 +141,19 @@ def _read_csv(path: Path, data: DataConfig, kind: Format) -> RawTable:
     if options["quoting"] != csv.QUOTE_NONE:
         _warn_of_swallowed_lines(table, path)
     return RawTable.of(table)
+
+
+def _delimiter(path: Path, data: DataConfig, task: Task, kind: Format) -> str:
+    if data.delimiter is not None:
+        return DELIMITERS[data.delimiter]
+    needed = {task.text, task.text_pair or task.text, task.label}
+
+    def fits(fields: Sequence[str]) -> bool:
+        return len(fields) == len(data.columns) if data.columns else needed <= set(fields)
+
+    delimiter = find_delimiter(path, data.encoding, kind, is_quoted(kind, data.quoting), fits)
+    warn_of_delimiter(path, kind, delimiter, "; set data.delimiter if that is wrong")
+    return delimiter
 
 
 def _warn_of_swallowed_lines(table: Dataset, path: Path) -> None:

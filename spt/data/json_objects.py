@@ -30,6 +30,16 @@ def json_objects(lines: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
         yield value
 
 
+def parse_json(text: str) -> Any:
+    """Return the value of JSON text, in which every value stays what was written.
+
+    Raises:
+        ValueError: for what is not JSON, a key that an object has twice, or a number of too many digits.
+        RecursionError: for what is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=unique_keys, parse_int=_number)
+
+
 def _values(lines: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
     """Give what each line holds, or each item of a list, and how to call its place."""
     first = True
@@ -47,7 +57,7 @@ def _values(lines: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
 
 def _decoded(text: str, path: Path, where: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=unique_keys, parse_int=_number)
+        return parse_json(text)
     except RecursionError:
         raise _refusal(path, f"{where} is nested too deeply") from None
     except ValueError as error:

@@ -13,6 +13,17 @@ SHOWN_NAMES = 20
 LONGEST_NAME = 40
 
 
+def own_columns(task: Task) -> tuple[str, ...]:
+    """Return what a task calls the columns of a row's texts."""
+    return (task.text,) if task.text_pair is None else (task.text, task.text_pair)
+
+
+def possible_columns(task: Task) -> tuple[tuple[str, ...], ...]:
+    """Return what the columns of a row's texts may be called, the task's own names first."""
+    own = own_columns(task)
+    return own, GENERAL[: len(own)]
+
+
 def text_columns(names: Collection[str], task: Task, source: str) -> tuple[str, ...]:
     """Return the columns of a row's texts: those of the task, or else 'text' (and 'text_pair').
 
@@ -24,14 +35,14 @@ def text_columns(names: Collection[str], task: Task, source: str) -> tuple[str, 
     Raises:
         InputError: naming the columns, if neither are there.
     """
-    own = (task.text,) if task.text_pair is None else (task.text, task.text_pair)
-    for columns in (own, GENERAL[: len(own)]):
+    own, general = possible_columns(task)
+    for columns in (own, general):
         if all(column in names for column in columns):
             return columns
     needed = " and ".join(map(repr, own))
     raise InputError(
         f"{source} has the columns {_shown(names)}, but the model's task '{task.name}' reads {needed}. "
-        f"Name the columns of the texts so, or {' and '.join(map(repr, GENERAL[: len(own)]))}."
+        f"Name the columns of the texts so, or {' and '.join(map(repr, general))}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The texts of lines: plain, with a tab between the two texts of a pair, or JSON."""
+"""The records of lines: plain texts, with a tab between the two texts of a pair, or JSON."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from spt.data.text_columns import GENERAL, text_columns
+from spt.data.csv_rows import DELIMITERS
+from spt.data.json_objects import parse_json
+from spt.data.text_columns import GENERAL, own_columns, text_columns
+from spt.data.text_record import TextRecord
 from spt.data.values import is_utf8
 from spt.errors import InputError
 from spt.tasks import Task
 
-Row = tuple[str, ...]
 
-
-def read_line_texts(lines: Iterable[bytes], task: Task) -> Iterator[Row]:
-    """Yield one (text,) or (text, text_pair) a line, as the lines come.
+def read_lines(lines: Iterable[bytes], task: Task) -> Iterator[TextRecord]:
+    """Yield the record of each line, as the lines come; the columns of a plain text are those of the task.
 
     Args:
         lines: UTF-8; JSON throughout if the first line is an object.
@@ -23,20 +24,21 @@ def read_line_texts(lines: Iterable[bytes], task: Task) -> Iterator[Row]:
             be called.
 
     Raises:
-        InputError: at the first line that cannot be read, naming it.
+        InputError: at the first line that cannot be read, or that is the header of a table, naming it.
     """
-    keys: Row | None = None
+    keys: tuple[str, ...] | None = None
     for number, raw in enumerate(lines, start=1):
         where = f"Line {number}"
         line = _decoded(raw, where)
         if number == 1:
             keys = _json_keys(line, task, where)
-        row = _from_text(line, task, where) if keys is None else _from_json(line, keys, where)
-        if not all(text.strip() for text in row):
+            _check_no_header(line, task, where)
+        record = _from_text(line, task, where) if keys is None else _from_json(line, keys, where)
+        if not all(record.texts):
             raise InputError(f"{where}: the text is empty. Give each line a text.")
-        if not all(map(is_utf8, row)):
+        if not all(map(is_utf8, record.texts)):
             raise InputError(f"{where}: the text holds half of a surrogate pair. Mend or remove the line.")
-        yield row
+        yield record
 
 
 def _decoded(raw: bytes, where: str) -> str:
@@ -46,7 +48,7 @@ def _decoded(raw: bytes, where: str) -> str:
         raise InputError(f"{where}: not UTF-8 ({error}). Convert the input to UTF-8.") from error
 
 
-def _json_keys(line: str, task: Task, where: str) -> Row | None:
+def _json_keys(line: str, task: Task, where: str) -> tuple[str, ...] | None:
     """Return the keys of the texts if the first line is an object; None where lines are texts themselves."""
     try:
         row = _parsed(line, where)
@@ -55,17 +57,31 @@ def _json_keys(line: str, task: Task, where: str) -> Row | None:
     return text_columns(row, task, f"{where} is a JSON object: it") if isinstance(row, dict) else None
 
 
+def _check_no_header(line: str, task: Task, where: str) -> None:
+    """Refuse the header of a labelled table, which would get an answer as every row below it would."""
+    for delimiter in DELIMITERS.values():
+        fields = [field.strip().strip('"') for field in line.split(delimiter)]
+        if {*own_columns(task), task.label} <= set(fields):
+            raise InputError(
+                f"{where} is the header of a table, with the columns {', '.join(fields)}. Give it as a file "
+                "that ends in .csv or .tsv, which is read by its columns."
+            )
+
+
 def _parsed(line: str, where: str) -> Any:
     try:
-        # no number is needed, and Python refuses to read very long ones as whole ones
-        return json.loads(line, parse_int=float)
+        return parse_json(line)
     except RecursionError:
         raise InputError(
             f"{where}: nested too deeply. Give one text a line, or a JSON object with it."
         ) from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{where}: {error}. Mend or remove the line.") from error
 
 
-def _from_json(line: str, keys: Row, where: str) -> Row:
+def _from_json(line: str, keys: tuple[str, ...], where: str) -> TextRecord:
     try:
         row = _parsed(line, where)
     except json.JSONDecodeError as error:
@@ -74,16 +90,15 @@ def _from_json(line: str, keys: Row, where: str) -> Row:
         raise InputError(f"{where}: must be a JSON object with text under {' and '.join(map(repr, keys))}.")
     if keys == GENERAL[:1] and row.get(GENERAL[1]) is not None:
         raise InputError(f"{where}: has a '{GENERAL[1]}', but the model's task has one text a row.")
-    return tuple(row[key] for key in keys)
+    return TextRecord(tuple(row[key].strip() for key in keys), row)
 
 
-def _from_text(line: str, task: Task, where: str) -> Row:
-    if task.text_pair is None:
-        return (line,)
-    row = tuple(line.split("\t"))
-    if len(row) != 2:
+def _from_text(line: str, task: Task, where: str) -> TextRecord:
+    texts = (line,) if task.text_pair is None else tuple(line.split("\t"))
+    columns = own_columns(task)
+    if len(texts) != len(columns):
         raise InputError(
             f"{where}: the model's task has two texts a row, with one tab between them, "
-            f"but this line has {len(row) - 1} tabs."
+            f"but this line has {len(texts) - 1} tabs."
         )
-    return row
+    return TextRecord(tuple(text.strip() for text in texts), dict(zip(columns, texts, strict=True)))

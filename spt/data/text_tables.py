@@ -1,17 +1,26 @@
-"""The texts of a file with columns, without its labels, read in parts: a file may be of any length."""
+"""The records of a file with columns, read in parts: a file may be of any length."""
 
 from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from spt.data.config import ENDINGS, Format
-from spt.data.csv_rows import column_names, csv_options, is_blank, text_encoding
+from spt.data.csv_rows import (
+    column_names,
+    csv_options,
+    find_delimiter,
+    is_blank,
+    is_quoted,
+    text_encoding,
+    warn_of_delimiter,
+)
 from spt.data.json_objects import json_objects
-from spt.data.text_columns import text_columns
+from spt.data.text_columns import possible_columns, text_columns
+from spt.data.text_record import TextRecord
 from spt.data.values import SHOWN, clean_texts
 from spt.errors import InputError
 from spt.tasks import Task
@@ -27,42 +36,64 @@ def has_columns(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
-def read_table_texts(path: Path, task: Task) -> Iterator[tuple[str, ...]]:
-    """Yield the (text,) or (text, text_pair) of each record of a CSV, TSV, JSON or parquet file, in order.
+def read_table(path: Path, task: Task, all_columns: bool = True) -> Iterator[TextRecord]:
+    """Yield the records of a CSV, TSV, JSON or parquet file, in order.
 
     Args:
         path: in UTF-8, or parquet; its ending says which format.
         task: names the columns of the texts; `text_columns` says what else they may be called.
+        all_columns: whether other columns are of use; those of parquet are not read otherwise.
 
     Raises:
         InputError: if the file cannot be read or has no rows, the columns are not there, or a row has no
             text, naming the row.
     """
     number = 0
-    for number, record in enumerate(_records(path, ENDINGS[path.suffix.lower()], task), start=1):
+    rows = _rows(path, ENDINGS[path.suffix.lower()], task, all_columns)
+    for number, columns in enumerate(rows, start=1):
         if number == 1:
-            columns = text_columns(record, task, str(path))
-        yield tuple(
-            clean_texts([record.get(column)], f"The text column '{column}' of {path}", rows=[number - 1])[0]
-            for column in columns
+            names = text_columns(columns, task, str(path))
+        texts = (
+            clean_texts([columns.get(name)], f"The text column '{name}' of {path}", rows=[number - 1])[0]
+            for name in names
         )
+        yield TextRecord(tuple(texts), columns)
     if number == 0:
         raise InputError(f"The file {path} has no rows.")
 
 
-def _records(path: Path, kind: Format, task: Task) -> Iterator[Mapping[str, Any]]:
+def delimiter_of(path: Path, task: Task) -> str:
+    """Return what stands between the fields of a CSV or TSV file, as `read_table` takes it.
+
+    Raises:
+        InputError: if a field of the first line is too long.
+    """
+    kind = ENDINGS[path.suffix.lower()]
+
+    def fits(fields: Sequence[str]) -> bool:
+        return any(set(columns) <= set(fields) for columns in possible_columns(task))
+
+    try:
+        return find_delimiter(path, "utf-8", kind, is_quoted(kind), fits)
+    except csv.Error as error:
+        raise InputError(f"The first line of {path} is no header of {kind}: {error}.") from error
+
+
+def _rows(path: Path, kind: Format, task: Task, all_columns: bool) -> Iterator[Mapping[str, Any]]:
     if kind == "parquet":
-        return _parquet_records(path, task)
-    return _json_records(path) if kind == "json" else _csv_records(path, kind)
+        return _parquet_rows(path, task, all_columns)
+    return _json_rows(path) if kind == "json" else _csv_rows(path, kind, task)
 
 
-def _csv_records(path: Path, kind: Format) -> Iterator[dict[str, str]]:
+def _csv_rows(path: Path, kind: Format, task: Task) -> Iterator[dict[str, str]]:
     """Yield each row under the names of the header; one that is too short lacks its last columns."""
     row = long_rows = 0
     first_long_rows: list[int] = []
     with path.open(encoding=text_encoding("utf-8"), newline="") as stream:
         try:
-            reader = csv.reader(stream, **csv_options(kind))
+            delimiter = delimiter_of(path, task)
+            warn_of_delimiter(path, kind, delimiter)
+            reader = csv.reader(stream, **csv_options(delimiter, is_quoted(kind)))
             names = column_names(next((fields for fields in reader if not is_blank(fields)), []))
             end = reader.line_num
             for fields in reader:
@@ -99,7 +130,7 @@ def _csv_records(path: Path, kind: Format) -> Iterator[dict[str, str]]:
         )
 
 
-def _json_records(path: Path) -> Iterator[dict[str, Any]]:
+def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding=text_encoding("utf-8"), newline="\n") as stream:
         try:
             yield from json_objects(stream, path)
@@ -107,16 +138,15 @@ def _json_records(path: Path) -> Iterator[dict[str, Any]]:
             raise InputError(f"{path} is not UTF-8 ({error}). Save the file as UTF-8.") from error
 
 
-def _parquet_records(path: Path, task: Task) -> Iterator[dict[str, Any]]:
-    """Yield the columns of the texts alone."""
+def _parquet_rows(path: Path, task: Task, all_columns: bool) -> Iterator[dict[str, Any]]:
     # takes a while to load, and few files are of this kind
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415
 
     try:
         with ParquetFile(path) as file:
-            columns = text_columns(file.schema_arrow.names, task, str(path))
-            for batch in file.iter_batches(BATCH, columns=list(columns)):
+            texts = list(text_columns(file.schema_arrow.names, task, str(path)))
+            for batch in file.iter_batches(BATCH, columns=None if all_columns else texts):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"Cannot read {path} as parquet: {error}. Check the ending of the file.") from error

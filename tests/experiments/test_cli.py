@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from datasets import Dataset
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from experiments import pipeline
@@ -20,7 +22,7 @@ from experiments.cli import app
 from experiments.config import load_config
 from experiments.run.results import SearchResult
 from spt.errors import TrialFailed
-from spt.serving.classifier import Prediction, PromptClassifier
+from spt.serving.classifier import PromptClassifier
 from tests.support.tiny import tiny_tree
 
 COMMANDS = tuple(command.name or command.callback.__name__ for command in app.registered_commands)
@@ -246,12 +248,12 @@ def test_predict_answers_line_by_line(finished: Path, tmp_path: Path) -> None:
 def test_predict_runs_on_the_device_that_trains(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     devices = []
 
-    def predict(classifier: PromptClassifier, texts: list[str], _pairs: None) -> list[Prediction]:
+    def predict_proba(classifier: PromptClassifier, texts: list[str], _pairs: None) -> NDArray[Any]:
         devices.append(classifier.model.backbone.device.type)
-        return [Prediction("good", 1.0) for _ in texts]
+        return np.full((len(texts), 2), 0.5)
 
     monkeypatch.setattr("experiments.predict.chosen_device", lambda: torch.device("meta"))
-    monkeypatch.setattr(PromptClassifier, "predict", predict)
+    monkeypatch.setattr(PromptClassifier, "predict_proba", predict_proba)
     assert spt("predict", finished / "model", given="fine").exit_code == 0
     assert devices == ["meta"]
 

@@ -44,6 +44,35 @@ def texts(split):
     return set(split["text"])
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_another_delimiter_is_found_and_told(write, caplog, delimiter):
+    content = rows_csv(40).replace("text ", "text, ").replace("\n", "\r\n")
+    plain = load(train=write("commas.csv", content.replace("text, ", "text ")))
+    caplog.clear()
+    path = write(
+        "data.csv", "\ufeff" + content.replace(",label", f"{delimiter}label").replace(",cl", delimiter + "cl")
+    )
+    splits = load(train=path)
+    assert splits["train"]["text"][0].startswith("text, ")
+    assert splits["train"]["label"][:] == plain["train"]["label"][:]
+    (line,) = [message for message in caplog.messages if "between its fields" in message]
+    said = f"{path} has {delimiter!r} between its fields, by its first line"
+    assert line == f"{said}; set data.delimiter if that is wrong"
+
+
+def test_a_delimiter_that_is_set_is_taken_and_not_told(write, caplog):
+    path = write("data.csv", rows_csv(40).replace(",", "\t"))
+    assert len(load(train=path, delimiter="tab")["train"]) > 30
+    assert "between its fields" not in caplog.text
+    with pytest.raises(InputError, match="Unknown column"):
+        load(train=path, delimiter=";")
+
+
+def test_a_delimiter_without_a_header_is_found_by_the_number_of_columns(write):
+    path = write("data.csv", rows_csv(40).partition("\n")[2].replace(",", ";"))
+    assert load(train=path, columns=("text", "label"))["train"]["text"][0].startswith("text ")
+
+
 def test_splits_have_exactly_these_columns(write):
     pair = get_task("custom", text="a", text_pair="b", label="y")
     path = write("train.csv", "y,extra,b,a\n" + "".join(f"{i % 2},x,B{i},A{i}\n" for i in range(40)))
@@ -369,7 +398,7 @@ def test_missing_files_and_sources_are_named(tmp_path, write):
         ({"source": "trec", "train": "a.csv"}, "set only one of them"),
         ({"dev": "a.csv"}, "train is not set"),
         ({"encoding": "utf8000"}, "unknown encoding 'utf8000'"),
-        ({"train_size": 0}, "greater than 0"),
+        ({"train_size": 0}, "greater than or equal to 1"),
         ({"colour": "red"}, "Extra inputs"),
     ],
 )

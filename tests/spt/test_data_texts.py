@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Iterator
 from itertools import islice
@@ -12,10 +13,16 @@ import pytest
 from datasets import Dataset
 
 from spt.data.text_columns import text_columns
-from spt.data.text_lines import read_line_texts
-from spt.data.text_tables import read_table_texts
+from spt.data.text_lines import read_lines
+from spt.data.text_record import TextRecord
+from spt.data.text_tables import read_table
 from spt.errors import InputError
 from spt.tasks import Task
+
+
+def texts(records: Iterator[TextRecord]) -> list[tuple[str, ...]]:
+    return [record.texts for record in records]
+
 
 TEXT = Task(name="tickets", text="message")
 PAIR = Task(name="claims", text="premise", text_pair="hypothesis")
@@ -31,15 +38,14 @@ def test_lines_are_read_as_they_come() -> None:
         yield b"first\n"
         pytest.fail("read ahead")
 
-    assert next(read_line_texts(lines(), TEXT)) == ("first",)
+    assert next(read_lines(lines(), TEXT)) == TextRecord(("first",), {"message": "first"})
 
 
 def test_pairs_are_read_from_tabs_and_from_json() -> None:
-    assert list(read_line_texts([b"\xef\xbb\xbfa b\tc\r\n"], PAIR)) == [("a b", "c")]
-    long_number = b"1" * 5000
-    for keys in ((b"text", b"text_pair"), (b"premise", b"hypothesis")):
-        given = [b'{"%s": "a b", "%s": "c", "label": %s}' % (*keys, long_number)]
-        assert list(read_line_texts(given, PAIR)) == [("a b", "c")]
+    assert texts(read_lines([b"\xef\xbb\xbfa b\tc\r\n"], PAIR)) == [("a b", "c")]
+    for keys in (("text", "text_pair"), ("premise", "hypothesis")):
+        row = {keys[0]: "a b", keys[1]: " c ", "label": 12345678901234567890}
+        assert list(read_lines([json.dumps(row).encode()], PAIR)) == [TextRecord(("a b", "c"), row)]
 
 
 def test_the_tasks_own_columns_go_before_the_general_ones() -> None:
@@ -70,39 +76,48 @@ def test_the_tasks_own_columns_go_before_the_general_ones() -> None:
             "Line 2: the text holds half of a surrogate pair",
         ),
         ([b'{"text": "\\ud83d"}'], TEXT, "Line 1: the text holds half of a surrogate pair"),
+        (
+            [b'{"text": "a"}', b'{"text": "b", "n": %s}' % (b"1" * 5000)],
+            TEXT,
+            "Line 2: a number has 5000 digits, but may have 400",
+        ),
+        ([b'{"text": "a"}', b'{"text": "a", "text": "b"}'], TEXT, "Line 2: .* key 'text' twice"),
+        ([b"message,label\n"], TEXT, "Line 1 is the header of a table, with the columns message, label"),
+        ([b'id;"message";label'], TEXT, "Line 1 is the header of a table"),
+        ([b"hypothesis\tpremise\tlabel"], PAIR, "Line 1 is the header of a table"),
         ([b"[" * 100_000], TEXT, "Line 1: nested too deeply"),
         ([b'{"text": "a"}', b'{"text": ' + b"[" * 100_000], TEXT, "Line 2: nested too deeply"),
     ],
 )
 def test_unreadable_lines_are_named(lines: list[bytes], task: Task, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        list(read_line_texts(lines, task))
+        list(read_lines(lines, task))
 
 
 def test_quoted_line_breaks_and_blank_lines_make_no_records(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = written(tmp_path / "tickets.CSV", '\ufeffmessage,id\n"a, ""b""\n\nc",1\n\n d ,2\n')
-    assert list(read_table_texts(path, TEXT)) == [('a, "b"\n\nc',), ("d",)]
+    assert texts(read_table(path, TEXT)) == [('a, "b"\n\nc',), ("d",)]
     (warning,) = caplog.messages
     assert "line breaks in 1 rows (row 1)" in warning
 
 
 def test_a_tsv_has_no_quotes(tmp_path: Path) -> None:
     path = written(tmp_path / "tickets.tsv", 'id\tmessage\n1\t"a\n2\tb\n')
-    assert list(read_table_texts(path, TEXT)) == [('"a',), ("b",)]
+    assert texts(read_table(path, TEXT)) == [('"a',), ("b",)]
 
 
 def test_pairs_come_from_two_columns(tmp_path: Path) -> None:
     path = written(tmp_path / "pairs.csv", "hypothesis,premise,label\nb,a,x\n")
-    assert list(read_table_texts(path, PAIR)) == [("a", "b")]
+    assert texts(read_table(path, PAIR)) == [("a", "b")]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("a.csv", "id,body\n1,a\n", "a.csv has the columns 'id', 'body', but .* reads 'message'. Name the"),
-        ("a.csv", "id;message\n1;a\n", "has the columns 'id;message'"),
+        ("a.csv", "id;body\n1;a\n", "has the columns 'id', 'body'"),
         ("a.csv", "", "has no rows"),
         ("a.csv", "message\n", "has no rows"),
         ("a.csv", "id,message\n1,a\n2,\n", "'message' of .*a.csv is empty in row 2"),
@@ -122,7 +137,7 @@ def test_what_is_no_text_is_named_by_its_row(
     name: str, content: str | bytes, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=said):
-        list(read_table_texts(written(tmp_path / name, content), TEXT))
+        list(read_table(written(tmp_path / name, content), TEXT))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +147,32 @@ def test_a_parquet_column_is_checked(column: dict[str, Any], said: str, tmp_path
     path = tmp_path / "a.parquet"
     Dataset.from_dict(column).to_parquet(path)
     with pytest.raises(InputError, match=said):
-        list(read_table_texts(path, TEXT))
+        list(read_table(path, TEXT))
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_another_delimiter_is_found_and_told(
+    delimiter: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    header, row = ["id, of us", "message"], ["1", "a, b, c"]
+    path = written(tmp_path / "a.csv", f"\n{delimiter.join(header)}\n{delimiter.join(row)}\n")
+    assert list(read_table(path, TEXT)) == [TextRecord(("a, b, c",), dict(zip(header, row, strict=True)))]
+    assert caplog.messages == [f"{path} has {delimiter!r} between its fields, by its first line"]
+
+
+def test_a_comma_is_no_matter_for_words(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for content in ("id;x,message\n1;2,a\n", "message\na\n", '"message;","message"\nb,a\n'):
+        assert texts(read_table(written(tmp_path / "a.csv", content), TEXT)) == [("a",)]
+    assert caplog.messages == []
+
+
+def test_columns_stay_what_was_written(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"message": " a ", "n": 2**60, "list": [1, {"b": None}], "odd": 1e400},
+        {"message": "b"},
+    ]
+    path = written(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert [record.columns for record in read_table(path, TEXT)] == rows
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
@@ -142,7 +182,7 @@ def test_a_table_is_read_as_it_is_answered(ending: str, tmp_path: Path) -> None:
     path = written(tmp_path / f"a.{ending}", ("message\n" if ending == "csv" else "") + line * 50_000)
     tracemalloc.start()
     try:
-        assert sum(1 for _ in islice(read_table_texts(path, TEXT), 40_000)) == 40_000
+        assert sum(1 for _ in islice(read_table(path, TEXT), 40_000)) == 40_000
         assert tracemalloc.get_traced_memory()[1] < 500_000
     finally:
         tracemalloc.stop()
