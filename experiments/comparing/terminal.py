@@ -15,9 +15,8 @@ from rich.text import Text
 from experiments.comparing.columns import LAYERS_TITLE, TEST_TITLES, Table, cells_of_test
 from experiments.comparing.grid import OnDone, RunOutcome
 
-# longer names of groups are broken
-WIDEST = 30
-LEAST_OF_LAYERS = 10
+# characters that a column of text has at least
+LEAST_OF_TEXT = 10
 
 
 @contextmanager
@@ -85,12 +84,11 @@ def _rich_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) 
     lines = list(rows)
     for column, heading in enumerate(head):
         cells = [line[column] for line in lines]
-        if heading == LAYERS_TITLE:
-            # those of many seeds may stand on several lines
-            table.add_column(heading, overflow="fold", min_width=LEAST_OF_LAYERS)
+        if column == 0 or heading == LAYERS_TITLE:
+            # long names of groups, and the layers of many seeds, may stand on several lines
+            table.add_column(heading, overflow="fold", min_width=LEAST_OF_TEXT)
         else:
-            widest = max(map(len, [*heading.split(), *cells]), default=0)
-            table.add_column(heading, overflow="fold", width=min(widest, WIDEST))
+            table.add_column(heading, width=max(map(len, [*heading.split(), *cells]), default=0))
     for line in lines:
         # brackets would be markup
         table.add_row(*map(Text, line))
