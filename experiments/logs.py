@@ -4,6 +4,10 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from spt.quiet import quiet_hugging_face
 
 # each is about something done on purpose here, or about NNI 3.0 beside a newer torch
 HARMLESS = (
@@ -16,6 +20,8 @@ HARMLESS = (
     ".*LeafSpec.*is deprecated.*",
     r".*Found \d+ module\(s\) in eval mode.*",
 )
+# of libraries that a search and a training use
+TRAINING_LOGGERS = ("nni", "pytorch_lightning", "lightning", "lightning_fabric", "lightning.pytorch")
 
 
 def quiet_libraries(quiet: bool) -> None:
@@ -37,3 +43,26 @@ def quiet_libraries(quiet: bool) -> None:
     if quiet or not sys.stderr.isatty():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
         os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+
+
+@contextmanager
+def quiet_training() -> Iterator[None]:
+    """Keep other libraries' words about a search and a training from the output for a while.
+
+    What `spt` and `experiments` log stays, and afterwards all is as it was, for a user's program goes on. NNI
+    and Lightning set the levels of their loggers when they are imported, so import them before, in a block of
+    its own.
+    """
+    with warnings.catch_warnings():
+        for message in HARMLESS:
+            warnings.filterwarnings("ignore", message)
+        loggers = [logging.getLogger(name) for name in TRAINING_LOGGERS]
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            with quiet_hugging_face():
+                yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

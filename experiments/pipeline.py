@@ -232,6 +232,11 @@ def run(
             data or a backbone that are not those the run began with.
         TrialFailed: if the loss is not finite, or every candidate fails.
     """
+    if config.data.test_size == 0:
+        raise InputError(
+            "data.test_size is 0, but a run ends with a score of test. Set it to a number of rows or to "
+            "null, or train without a score by `spt train`."
+        )
     place = RunFolder(folder)
     place.check(config)
     if place.metrics.exists():

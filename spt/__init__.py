@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from spt.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
+    from experiments.estimator import SPTClassifier
     from spt.architecture import PromptLayers
     from spt.errors import InputError
     from spt.serving.classifier import PromptClassifier
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 # before Hugging Face's libraries, which read this when they are imported
 switch_off_telemetry()
 
-# torch takes seconds to load, for which `import spt` need not wait
+# torch takes seconds to load, for which `import spt` need not wait; the estimator searches, so it lives on
+# the top floor, and this is the one way up
 _MODULES = {
     "InputError": "spt.errors",
     "PromptClassifier": "spt.serving.classifier",
@@ -26,6 +28,7 @@ _MODULES = {
     "PromptLayers": "spt.architecture",
     "PromptServer": "spt.serving.server",
     "Request": "spt.serving.server",
+    "SPTClassifier": "experiments.estimator",
     "Workbench": "spt.workbench",
 }
 
@@ -36,6 +39,7 @@ __all__ = [
     "PromptLayers",
     "PromptServer",
     "Request",
+    "SPTClassifier",
     "Workbench",
     "__version__",
 ]

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.imports import (
     ROOMS,
+    WAY_UP,
     Modules,
     all_circles,
     imported_modules,
@@ -59,6 +60,12 @@ def external(modules: Modules) -> set[tuple[str, str]]:
 
 def test_a_room_imports_only_those_before_it(modules: Modules) -> None:
     assert wrong_ways(modules) == []
+
+
+def test_the_front_door_is_the_one_way_up(modules: Modules) -> None:
+    assert WAY_UP == ("spt", "experiments.estimator")
+    upwards = {name for name in imported_modules(modules)["spt"] if not name.startswith("spt.")}
+    assert upwards == {"experiments.estimator"}
 
 
 def test_no_modules_and_no_folders_of_a_room_import_each_other_in_a_circle(modules: Modules) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from experiments.config import RunConfig
 from spt.architecture import PromptLayers
+from spt.data.tables import Rows
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache
 from spt.tensor_files import read_tensors
@@ -31,14 +32,20 @@ class TrainedLayers(NamedTuple):
     result: TrainingResult
 
 
-def load_workbench(config: RunConfig) -> Workbench:
+def load_workbench(config: RunConfig, rows: Mapping[str, Rows] | None = None) -> Workbench:
     """Load what a configuration's models are trained on.
+
+    Args:
+        config: of the run.
+        rows: of train and, where there are some, dev and test, as `Workbench.load` takes them; None: from
+            where the configuration's data say.
 
     Raises:
         InputError: if data, backbone, head and prompt do not fit together.
     """
     return Workbench.load(
         config.task,
+        rows=rows,
         data=config.data,
         backbone=config.backbone,
         head=config.head,

@@ -59,8 +59,10 @@ class DataConfig(ConfigSection):
     dev_size: Count | None = Field(
         default=None, description="rows of dev; None: all, or 500 (at most a tenth of train) where held out"
     )
-    test_size: Count | None = Field(
-        default=None, description="rows of test; None: all, or 500 (at most a tenth of train) where held out"
+    test_size: Annotated[int, Field(ge=0, le=10**9)] | None = Field(
+        default=None,
+        description="rows of test; None: all, or 500 (at most a tenth of train) where held out; 0: no test, "
+        "for a search or a training that is not scored",
     )
     max_length: Count = Field(default=128, description="tokens of the longest input; longer texts are cut")
 
@@ -90,6 +92,8 @@ class DataConfig(ConfigSection):
             raise ValueError(
                 f"{' and '.join(given)} each say how many rows to train on; set only one of them"
             )
+        if self.test_size == 0 and self.test is not None:
+            raise ValueError(f"test_size is 0, but test is a file ({self.test}); remove one of them")
         if self.shots_per_class and self.dev_size:
             raise ValueError(
                 f"dev_size is {self.dev_size}, but shots_per_class = {self.shots_per_class} takes as many "

@@ -37,6 +37,7 @@ def load_splits(
     * A given split keeps its order. A missing one is held out of train, stratified, after repeated rows have
       left train. Rows of train whose texts occur in a given split leave train first, so that what is held out
       is in no other split; texts that given splits share are told in a warning.
+    * With data.test_size 0 there are no rows of test, and none are held out for it.
     * `{seed}` in the source is the seed: ready splits of several seeds may lie in a folder each.
     * Few-shot rows, for training and for dev, and a sample of train depend on the seed; few-shot dev rows
       come from the given dev split, or from train. All else is the same for every seed.
@@ -57,6 +58,8 @@ def load_splits(
         data = data.model_copy(update={"source": data.source.replace("{seed}", str(seed))})
     rows = to_rows(task, tables or read_tables(task, data))
     train = rows.pop("train")
+    if data.test_size == 0:
+        rows["test"] = train.select([])
     if len(rows) < len(HELD_OUT_SPLITS):
         train = _without_repeats(train)
     default = max(1, min(HELD_OUT, len(train) // 10))
@@ -119,6 +122,8 @@ def _warn_of_overlap(given: Mapping[str, Dataset]) -> None:
 
 
 def _draw_test(pool: Dataset, keep: int, data: DataConfig, default: int) -> list[int]:
+    if data.test_size == 0:
+        return []
     size = data.test_size or (default if keep else len(pool))
     return _draw(pool, size, "test_size", np.random.default_rng([SPLIT_SEED, 0]), keep)
 
@@ -191,7 +196,7 @@ def _check_classes(splits: DatasetDict) -> None:
                 f"its texts are also in dev or test. Add training rows, or remove the class from {split}."
             )
     for split in ("dev", "test"):
-        if missing := sorted(seen - set(splits[split]["label"])):
+        if len(splits[split]) and (missing := sorted(seen - set(splits[split]["label"]))):
             log.warning(
                 "%s has no row of the class %s, which its score says nothing of; add rows of that class",
                 split,

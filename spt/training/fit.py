@@ -50,9 +50,16 @@ def trainer_arguments(
         "logger": False,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
-        "enable_progress_bar": sys.stderr.isatty() and logging.getLogger("spt").level < logging.ERROR,
+        "enable_progress_bar": sys.stderr.isatty()
+        and logging.getLogger("spt").level < logging.ERROR
+        and not _is_followed(callbacks),
         **lightning_device(chosen_device()),
     }
+
+
+def _is_followed(callbacks: list[Callback]) -> bool:
+    """Say whether the epochs are told to someone, who shows them in a way of their own."""
+    return any(isinstance(callback, Progress) and callback.on_epoch for callback in callbacks)
 
 
 def fit(

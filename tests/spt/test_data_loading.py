@@ -159,6 +159,20 @@ def test_held_out_splits_are_the_same_for_every_seed(write):
     assert [len(first[name]) for name in ("train", "dev", "test")] == [100, 40, 40]
 
 
+def test_a_test_that_nobody_wants_takes_no_rows(write, caplog):
+    path = write("a.csv", rows_csv(200))
+    splits = load(train=path, dev_size=30, test_size=0)
+    assert [len(splits[split]) for split in ("train", "dev", "test")] == [170, 30, 0]
+    assert splits["test"].features == splits["train"].features
+    tables = {
+        split: RawTable({"text": [f"{split} {i}" for i in range(20)], "label": [i % 2 for i in range(20)]})
+        for split in ("train", "dev", "test")
+    }
+    given = load_splits(CUSTOM, DataConfig(test_size=0), 0, tables)
+    assert [len(given[split]) for split in ("train", "dev", "test")] == [20, 20, 0]
+    assert not caplog.records
+
+
 def test_sizes_are_as_asked_whether_held_out_or_given(write):
     path = write("t.csv", rows_csv(400))
     assert len(load(train=path, dev_size=30, test_size=50)["test"]) == 50
@@ -399,6 +413,7 @@ def test_missing_files_and_sources_are_named(tmp_path, write):
         ({"dev": "a.csv"}, "train is not set"),
         ({"encoding": "utf8000"}, "unknown encoding 'utf8000'"),
         ({"train_size": 0}, "greater than or equal to 1"),
+        ({"train": "a.csv", "test": "b.csv", "test_size": 0}, "test_size is 0, but test is a file"),
         ({"colour": "red"}, "Extra inputs"),
     ],
 )

@@ -1,0 +1,424 @@
+"""A selective prompt as a scikit-learn classifier: from texts and labels in memory to a trained prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from experiments.config import RunConfig
+from experiments.fitting.class_values import ClassValues
+from experiments.fitting.parameters import SECTIONS, plain, run_config, unknown_parameters
+from experiments.fitting.rows import (
+    LabelledRows,
+    TextColumns,
+    column_names,
+    fitting_task,
+    label_column,
+    text_columns,
+)
+from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
+from experiments.logs import quiet_training
+from spt.errors import InputError
+from spt.modes import AUTO, CacheMode
+from spt.problems import Problems
+from spt.tasks import Task
+
+if TYPE_CHECKING:
+    # takes seconds to load, for which an estimator that is not fitted need not wait
+    from spt.serving.classifier import PromptClassifier
+
+Section = Mapping[str, Any]
+
+
+class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classify texts by soft prompts at the layers of a frozen transformer that a search chose.
+
+    `fit` takes texts and labels, or pairs of texts; nothing is written unless `folder` is given. A parameter
+    that is None has the default that `spt config` prints. One that is a mapping holds keys of the section of
+    that name, as in YAML, and a grid names each as `training__weight_decay`.
+
+    Args:
+        backbone: an embedded name (minilm-l6, splade-tiny, ...), a local folder, or a hub name; or a mapping
+            with name, revision and attention.
+        k: K, the number of layers that get a prompt.
+        strategy: how layers are chosen: spt_darts, darts, gumbel_darts, one_shot_random, random, evolution,
+            exhaustive, or manual.
+        layers: that get a prompt, from 0, without a search; or input, all, middle or every_2.
+        epochs: of the training.
+        learning_rate: of the training.
+        batch_size: of the training.
+        max_length: tokens of the longest text; longer ones are cut.
+        task: a task's name, or its fields, such as the columns of a DataFrame, the metric or label words.
+        data: sizes of splits and samples.
+        head: how classes are read off.
+        prompt: shape of the prompts.
+        search: further options of the strategy.
+        training: further options of the training.
+        answers: calibration, and when a text is answered by None.
+        seed: of initial weights, batch order and samples.
+        threads: of torch; 0 leaves its own choice.
+        device: where torch computes: auto, cpu, cuda, cuda:1 or mps.
+        cache: where hidden states below the first prompt are kept: auto, disk or off.
+        cache_gb: size of all cached files together.
+        folder: of the run, which is kept there with its report: the same call goes on where it was stopped.
+            None runs in a folder that is cleaned.
+        verbose: whether a terminal shows the progress.
+
+    Attributes:
+        classes_: sorted, of the type of the labels, [C].
+        layers_: that have a prompt.
+        gates_: of each layer in [0, 1], NaN of a layer that was no candidate, [L]; None where the strategy
+            learns none.
+        metrics_: of the run, by the names of metrics.json; without test rows those of dev alone.
+        run_: folder of the run; None where it was cleaned.
+        classifier_: the trained prompt as a `PromptClassifier`.
+        n_features_in_: texts a row, 1 or 2.
+        feature_names_in_: names of their columns, where they had names.
+    """
+
+    # the trained prompt, or where the estimator was unpickled the files that it is read from
+    _classifier: PromptClassifier | None
+    _files: dict[str, bytes]
+    _classes: ClassValues
+
+    def __init__(
+        self,
+        backbone: str | Path | Section = "minilm-l6",
+        *,
+        k: int | None = None,
+        strategy: str | None = None,
+        layers: Sequence[int] | str | None = None,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        max_length: int | None = None,
+        task: str | Task | Section = "custom",
+        data: Section | None = None,
+        head: Section | None = None,
+        prompt: Section | None = None,
+        search: Section | None = None,
+        training: Section | None = None,
+        answers: Section | None = None,
+        seed: int = 0,
+        threads: int = 0,
+        device: str = AUTO,
+        cache: CacheMode = "auto",
+        cache_gb: float = 8,
+        folder: str | Path | None = None,
+        verbose: bool = True,
+        **misspelt: Any,
+    ) -> None:
+        if misspelt:
+            raise unknown_parameters(misspelt, self._get_param_names())
+        self.backbone = backbone
+        self.k = k
+        self.strategy = strategy
+        self.layers = layers
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_length = max_length
+        self.task = task
+        self.data = data
+        self.head = head
+        self.prompt = prompt
+        self.search = search
+        self.training = training
+        self.answers = answers
+        self.seed = seed
+        self.threads = threads
+        self.device = device
+        self.cache = cache
+        self.cache_gb = cache_gb
+        self.folder = folder
+        self.verbose = verbose
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name; with `deep` the keys of sections too, as section__key."""
+        parameters: dict[str, Any] = super().get_params(deep=False)
+        sections = {name: parameters[name] for name in SECTIONS} if deep else {}
+        keys = {
+            f"{name}__{key}": value
+            for name, section in sections.items()
+            if isinstance(section, Mapping)
+            for key, value in section.items()
+        }
+        return {**parameters, **keys}
+
+    def set_params(self, **params: Any) -> SPTClassifier:
+        """Set parameters, and keys of sections as section__key; returns the estimator.
+
+        Raises:
+            InputError: for a parameter that there is not, naming the closest.
+        """
+        known = self._get_param_names()
+        split = {name: name.partition("__") for name in params}
+        unknown = [
+            name
+            for name, (parameter, _, key) in split.items()
+            if parameter not in known or (key and parameter not in SECTIONS)
+        ]
+        if unknown:
+            raise unknown_parameters(unknown, known)
+        # a section that is given whole goes before its keys
+        for name, (parameter, _, key) in sorted(split.items(), key=lambda item: bool(item[1][2])):
+            section = getattr(self, parameter)
+            value = {**(section or {}), key: params[name]} if key else params[name]
+            setattr(self, parameter, value)
+        return self
+
+    def fit(
+        self, X: Any, y: Any = None, *, pairs: Any = None, dev: Any = None, test: Any = None
+    ) -> SPTClassifier:
+        """Search layers, and train prompts there.
+
+        Args:
+            X: texts as a list, a tuple, an array or a Series; pairs of texts as a list of (first, second) or
+                an array of two columns; or a DataFrame, a `datasets.Dataset` or a mapping with the task's
+                columns, or with one or two of any name.
+            y: a label for each row: texts, whole numbers or truth values; None reads the task's column of X.
+            pairs: the second text of each row, where X has the first.
+            dev: rows that choose layers and epoch, as (X, y) or a table with both; drawn from the training
+                rows by default.
+            test: rows that are scored once, in `metrics_`, likewise; none by default.
+
+        Raises:
+            InputError: naming all that is wrong with the parameters, or with the rows.
+            TrialFailed: if no training gives finite numbers.
+        """
+        config = run_config(self._run_parameters())
+        splits, config = _read_splits(config, {"train": (X, y, pairs), **_held_out(dev=dev, test=test)})
+        rows = {split: given.by_column(config.task) for split, given in splits.items()}
+        with quiet_training():
+            # loads NNI and Lightning, which warn then
+            from experiments.fitting.progress import epoch_bars  # noqa: PLC0415
+            from experiments.fitting.session import fit_rows  # noqa: PLC0415
+        with quiet_training(), self._run_folder() as folder, epoch_bars(config, self.verbose) as on_epoch:
+            run = fit_rows(config, rows, folder, on_epoch)
+        labels = splits["train"].labels
+        self._remember(
+            run.classifier,
+            ClassValues.of(labels, run.classifier.labels, _dtype(y)),
+            run.metrics,
+            splits["train"].columns.names,
+        )
+        self.run_ = None if self.folder is None else Path(self.folder)
+        return self
+
+    def predict(self, X: Any, pairs: Any = None) -> NDArray[Any]:
+        """Return the class of each row, of the type of the labels that were fitted, [N].
+
+        Args:
+            X: as of `fit`, or one text.
+            pairs: the second text of each row, where X has the first.
+
+        Raises:
+            InputError: naming the rows, for what is no text, or for another number of texts a row than was
+                fitted.
+        """
+        columns = self._text_columns(X, pairs)
+        answers = self.classifier_.predict(columns.texts, columns.pairs)
+        return self._classes.values_of([answer.label for answer in answers])
+
+    def predict_proba(self, X: Any, pairs: Any = None) -> NDArray[Any]:
+        """Return the probability of each class for each row, [N, C] with columns as in `classes_`.
+
+        Args:
+            X: as of `predict`.
+            pairs: likewise.
+
+        Raises:
+            InputError: as `predict`.
+        """
+        columns = self._text_columns(X, pairs)
+        chances = self.classifier_.predict_proba(columns.texts, columns.pairs)
+        return chances[:, self._classes.order]
+
+    def score(self, X: Any, y: Any = None, pairs: Any = None) -> float:
+        """Return the task's metric of the answers: accuracy, unless `task` names another.
+
+        Args:
+            X: as of `predict`, or a table with the labels too.
+            y: a label for each row; None reads the task's column of X.
+            pairs: the second text of each row, where X has the first.
+
+        Raises:
+            InputError: as `predict`; or for labels that are no classes, with their rows.
+        """
+        columns = self._text_columns(X, pairs)
+        names = self._classes.names_of(label_column(y, X, self.classifier_.spec.task, "X"))
+        scores = self.classifier_.evaluate(columns.texts, names, columns.pairs)
+        return float(scores["test_metric"])
+
+    @property
+    def classifier_(self) -> PromptClassifier:
+        """Return the trained prompt over its backbone, which is loaded now where the estimator was unpickled.
+
+        Raises:
+            NotFittedError: if the estimator is not fitted.
+        """
+        check_is_fitted(self)
+        if self._classifier is None:
+            with quiet_training():
+                self._classifier = unpacked(self._files)
+        return self._classifier
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the saved prompt, which `spt predict` reads too, and estimator.json beside it.
+
+        Raises:
+            InputError: if there is something else than a saved prompt or an empty folder.
+            NotFittedError: if the estimator is not fitted.
+        """
+        self.classifier_.save_pretrained(folder)
+        defaults = SPTClassifier().get_params(deep=False)
+        changed = {
+            name: value for name, value in self.get_params(deep=False).items() if value != defaults[name]
+        }
+        changed.pop("folder", None)
+        names = getattr(self, "feature_names_in_", None)
+        SavedEstimator(
+            parameters=plain(changed),
+            classes=self._classes,
+            metrics=self.metrics_,
+            feature_names=None if names is None else tuple(names),
+        ).write(Path(folder))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> SPTClassifier:
+        """Return the fitted estimator that `save_pretrained` wrote, or one around the prompt of a run.
+
+        Raises:
+            InputError: as `PromptClassifier.from_pretrained`, or if estimator.json is damaged.
+        """
+        saved = SavedEstimator.read(Path(folder))
+        with quiet_training():
+            # loads torch, for which an estimator that is not fitted need not wait
+            from spt.serving.classifier import PromptClassifier  # noqa: PLC0415
+
+            classifier = PromptClassifier.from_pretrained(folder)
+        if saved is None:
+            labels = classifier.labels
+            backbone = classifier.spec.backbone.model_dump(exclude_defaults=True)
+            saved = SavedEstimator(
+                parameters={"backbone": backbone}, classes=ClassValues(labels, labels), metrics={}
+            )
+        estimator = cls(**saved.parameters)
+        estimator._remember(classifier, saved.classes, dict(saved.metrics), saved.feature_names)
+        estimator.run_ = None
+        return estimator
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the model as the files of a saved prompt."""
+        state = dict(super().__getstate__())
+        if state.get("_classifier") is not None:
+            state["_files"] = packed(state["_classifier"])
+            state["_classifier"] = None
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that rows are texts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        return tags
+
+    def _run_parameters(self) -> dict[str, Any]:
+        """Return the parameters that describe a run."""
+        names = set(self._get_param_names()) - {"folder", "verbose"}
+        return {name: getattr(self, name) for name in sorted(names)}
+
+    @contextmanager
+    def _run_folder(self) -> Iterator[Path]:
+        """Hand out the folder of the run; one that nobody asked for is cleaned."""
+        if self.folder is not None:
+            yield Path(self.folder).expanduser()
+            return
+        with TemporaryDirectory(prefix="spt-fit-") as folder:
+            yield Path(folder)
+
+    def _remember(
+        self,
+        classifier: PromptClassifier,
+        classes: ClassValues,
+        metrics: dict[str, Any],
+        names: tuple[str, ...] | None,
+    ) -> None:
+        """Set what a fitted estimator has."""
+        layers = classifier.architecture
+        self._classifier, self._files = classifier, {}
+        self._classes = classes
+        self.classes_ = classes.sorted
+        self.layers_ = layers.layers
+        self.gates_ = _gates(metrics.get("gates"), layers.total)
+        self.metrics_ = metrics
+        self.n_features_in_ = len(column_names(classifier.spec.task))
+        if names is not None:
+            self.feature_names_in_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _text_columns(self, X: Any, pairs: Any) -> TextColumns:
+        """Read the rows that are to be answered."""
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", None)
+        task = self.classifier_.spec.task
+        columns = text_columns(X, pairs, column_names(task) if names is None else list(names), "X")
+        if columns.width != self.n_features_in_:
+            raise InputError(
+                f"X has {columns.width} texts a row, but the estimator was fitted on {self.n_features_in_}."
+            )
+        return columns
+
+
+def _held_out(**splits: Any) -> dict[str, tuple[Any, Any, Any]]:
+    """Return rows, labels and second texts of the splits that are given."""
+    return {
+        split: (*rows, None) if isinstance(rows, tuple) and len(rows) == 2 else (rows, None, None)
+        for split, rows in splits.items()
+        if rows is not None
+    }
+
+
+def _read_splits(
+    config: RunConfig, given: Mapping[str, tuple[Any, Any, Any]]
+) -> tuple[dict[str, LabelledRows], RunConfig]:
+    """Read the rows of each split, and fit the task to them.
+
+    Raises:
+        InputError: naming everything that is wrong with the rows.
+    """
+    problems = Problems("the rows")
+    splits: dict[str, LabelledRows] = {}
+    for split, (rows, labels, pairs) in given.items():
+        with problems.collecting():
+            splits[split] = LabelledRows.read(rows, labels, pairs, config.task, split)
+    task = fitting_task(config.task, splits, problems)
+    for split, read in splits.items():
+        read.find_problems(split, problems)
+    problems.refuse()
+    data = config.data if "test" in splits else config.data.model_copy(update={"test_size": 0})
+    return splits, config.model_copy(update={"task": task, "data": data})
+
+
+def _gates(gates: Mapping[Any, float] | None, layers: int) -> NDArray[np.float64] | None:
+    """Return the gates of all layers, NaN of those that have none."""
+    if not gates:
+        return None
+    values = {int(layer): gate for layer, gate in gates.items()}
+    return np.array([values.get(layer, np.nan) for layer in range(layers)])
+
+
+def _dtype(labels: Any) -> str | None:
+    """Return the type of an array's labels, as numpy writes it; None for text, whose length is in it."""
+    dtype = getattr(labels, "dtype", None)
+    return dtype.str if isinstance(dtype, np.dtype) and dtype.kind in "biuf" else None

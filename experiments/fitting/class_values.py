@@ -1,0 +1,111 @@
+"""The classes of a prompt, and what the user calls each: numbers and truth values stay what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spt.data.values import clean_labels, rows_shown, some
+from spt.errors import InputError
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class ClassValues:
+    """Hold the classes of a prompt in the order of its probabilities.
+
+    Attributes:
+        names: of the classes.
+        values: what the user calls them, all of one type.
+        dtype: of the user's labels, where they were an array; None leaves it to numpy.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Value, ...]
+    dtype: str | None = None
+
+    @classmethod
+    def of(cls, labels: Sequence[Any], names: Sequence[str], dtype: str | None = None) -> ClassValues:
+        """Find out what the user calls each class.
+
+        Args:
+            labels: of the training rows: names of classes, or positions where no name is a number.
+            names: of the classes, in the prompt's order.
+            dtype: of the labels.
+
+        Raises:
+            InputError: for labels of several types, or numbers that are no classes.
+        """
+        kind = label_type(labels)
+        value_of = dict(zip(clean_labels(labels, "The list of labels"), labels, strict=True))
+        if not value_of.keys() <= set(names):
+            return cls(tuple(names), tuple(kind(position) for position in range(len(names))), dtype)
+        values = (name if kind is str else kind(value_of.get(name, name)) for name in names)
+        return cls(tuple(names), tuple(values), dtype)
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """Return the positions of the classes when their values are sorted, as in scikit-learn."""
+        return np.argsort(np.asarray(self.values), kind="stable")
+
+    @property
+    def sorted(self) -> NDArray[Any]:
+        """Return the values in their order, [C]."""
+        return np.asarray(self.values, dtype=self.dtype)[self.order]
+
+    def values_of(self, names: Sequence[str | None]) -> NDArray[Any]:
+        """Return what the user calls the classes of some answers; None where a text has none."""
+        value_of = dict(zip(self.names, self.values, strict=True))
+        values = [None if name is None else value_of[name] for name in names]
+        return np.array(values, dtype=object if None in values else np.asarray(self.values, self.dtype).dtype)
+
+    def names_of(self, labels: Sequence[Any]) -> list[str]:
+        """Return the names of labels to score answers by.
+
+        Raises:
+            InputError: naming the rows, for labels that are no classes, or of another type than the classes.
+        """
+        name_of = dict(zip(self.values, self.names, strict=True))
+        stripped = [label.strip() if isinstance(label, str) else label for label in labels]
+        if unknown := [row for row, label in enumerate(stripped) if label not in name_of]:
+            foreign = some(dict.fromkeys(repr(stripped[row]) for row in unknown))
+            raise InputError(
+                f"The label {foreign} ({rows_shown(unknown)}) is none of the classes that were fitted: "
+                f"{some(map(repr, self.values))}. Mend or remove these rows."
+            )
+        return [name_of[label] for label in stripped]
+
+
+def label_type(labels: Sequence[Any]) -> type[Value]:
+    """Return the one type that labels have, whole numbers among fractions being fractions.
+
+    Raises:
+        InputError: for labels of several types, or fractions, which a regression has.
+    """
+    types = {_type_of(label): row for row, label in reversed(list(enumerate(labels)))}
+    if len(types) > 1 and types.keys() != {int, float}:
+        shown = ", ".join(f"{kind.__name__} (row {row + 1})" for kind, row in types.items())
+        raise InputError(
+            f"The labels are of several types: {shown}. Write all of them as text, or as numbers."
+        )
+    if fractions := [row for row, label in enumerate(labels) if isinstance(label, float) and label % 1]:
+        raise InputError(
+            f"Unknown label type: continuous. Labels are classes, but there are numbers with a fraction in "
+            f"{rows_shown(fractions)}. Write classes as text or whole numbers."
+        )
+    return float if float in types else next(iter(types))
+
+
+def _type_of(label: Any) -> type[Value]:
+    if isinstance(label, str):
+        return str
+    if isinstance(label, bool | np.bool_):
+        return bool
+    return int if isinstance(label, Integral) else float

@@ -1,0 +1,200 @@
+"""Texts and labels that are Python objects -> the columns of a run's splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.fitting.class_values import label_type
+from spt.data.values import as_list, clean_labels, clean_texts, rows_shown, some
+from spt.errors import InputError
+from spt.problems import Problems
+from spt.tasks import Task
+
+# the column of second texts, of a task that names none
+SECOND_TEXT = "text_pair"
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """Hold the texts of some rows.
+
+    Attributes:
+        texts: one a row.
+        pairs: the second text of each row; None where rows have one.
+        names: of the columns, where they have names.
+    """
+
+    texts: list[Any]
+    pairs: list[Any] | None = None
+    names: tuple[str, ...] | None = None
+
+    @property
+    def width(self) -> int:
+        """Count the texts of a row."""
+        return 1 if self.pairs is None else 2
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Hold the texts and labels of a split."""
+
+    columns: TextColumns
+    labels: list[Any]
+
+    @classmethod
+    def read(cls, rows: Any, labels: Any, pairs: Any, task: Task, split: str) -> LabelledRows:
+        """Read the rows of a split as `text_columns` and `label_column` do.
+
+        Raises:
+            InputError: as they do; or for no rows, or another number of labels than of texts.
+        """
+        columns = text_columns(rows, pairs, column_names(task), split)
+        labels = label_column(labels, rows, task, split)
+        if len(labels) != len(columns.texts):
+            raise InputError(f"There are {len(columns.texts)} texts of {split}, but {len(labels)} labels.")
+        if not labels:
+            raise InputError(f"There are no rows of {split}. Give at least two of each class.")
+        return cls(columns, labels)
+
+    def find_problems(self, split: str, problems: Problems) -> None:
+        """Note the rows whose texts or labels are missing or something else, and a single class of train."""
+        columns = {"texts": self.columns.texts, "second texts": self.columns.pairs or []}
+        for name, texts in columns.items():
+            with problems.collecting():
+                clean_texts(texts, f"The list of {name} of {split}")
+        with problems.collecting():
+            names = clean_labels(self.labels, f"The list of labels of {split}")
+            label_type(self.labels)
+            if split == "train" and len(set(names)) < 2:
+                problems.add(
+                    f"The rows of train have one class only, {names[0]!r}. A classifier needs at least two."
+                )
+
+    def by_column(self, task: Task) -> dict[str, list[Any]]:
+        """Return the values by the task's columns."""
+        given = (self.columns.texts, *([self.columns.pairs] if self.columns.pairs is not None else []))
+        return {**dict(zip(column_names(task), given, strict=True)), task.label: self.labels}
+
+
+def column_names(task: Task) -> tuple[str, ...]:
+    """Return the names of a task's columns of texts."""
+    return (task.text, *([task.text_pair] if task.text_pair else []))
+
+
+def fitting_task(task: Task, splits: Mapping[str, LabelledRows], problems: Problems) -> Task:
+    """Return the task with a second column of texts where rows have pairs and it names none."""
+    widths = {split: rows.columns.width for split, rows in splits.items()}
+    width = 2 if task.text_pair else widths.get("train", 1)
+    for split, given in widths.items():
+        if given != width:
+            whose = f"task '{task.name}' has" if task.text_pair else "those of train have"
+            problems.add(f"The rows of {split} have {given} texts each, but {whose} {width}.")
+    if width == 1 or task.text_pair:
+        return task
+    return Task.model_validate({**task.model_dump(exclude_unset=True), "text_pair": SECOND_TEXT})
+
+
+def text_columns(rows: Any, pairs: Any, names: Sequence[str], split: str) -> TextColumns:
+    """Read the texts of some rows.
+
+    Args:
+        rows: texts as a list, an array or a Series; pairs of texts as a list of tuples or an array of two
+            columns; or a DataFrame, a `datasets.Dataset` or a mapping of columns: those with the names, or,
+            if it has others, its only one or two.
+        pairs: the second texts, where `rows` has one a row; None where it has both.
+        names: of the columns of texts.
+        split: names the rows in errors.
+
+    Raises:
+        InputError: for rows of another kind, columns that are not there, or another number of pairs.
+    """
+    columns = _columns(rows)
+    if columns is None:
+        read = _unnamed_columns(rows, split)
+    else:
+        read = _named_columns(columns, names if pairs is None else names[:1], split)
+    if pairs is None:
+        return read
+    if read.pairs is not None:
+        raise InputError(
+            f"The rows of {split} are pairs of texts, but pairs are given too. Give one of them."
+        )
+    seconds = as_list(pairs, f"The list of second texts of {split}")
+    if len(seconds) != len(read.texts):
+        raise InputError(f"There are {len(read.texts)} texts of {split}, but {len(seconds)} second texts.")
+    return TextColumns(read.texts, seconds, read.names)
+
+
+def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
+    """Read the labels of some rows.
+
+    Args:
+        labels: as many as rows, as a list, an array or a Series; None for the task's column of `rows`.
+        rows: as of `text_columns`.
+        task: names the column.
+        split: names the rows in errors.
+
+    Raises:
+        InputError: if there are none, or they are of another kind.
+    """
+    if labels is None:
+        columns = _columns(rows)
+        if columns is None:
+            raise InputError(f"There are no labels of {split}. Give one for each text.")
+        if task.label not in columns:
+            raise InputError(
+                f"There are no labels of {split}, nor a column '{task.label}' among {some(columns)}. Give "
+                "labels, or name their column by task={'label': NAME}."
+            )
+        labels = columns[task.label]
+    columns = _columns(labels)
+    if columns is not None and len(columns) == 1:
+        (labels,) = columns.values()
+    if getattr(labels, "ndim", 1) == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    return as_list(labels, f"The list of labels of {split}")
+
+
+def _columns(rows: Any) -> dict[str, Any] | None:
+    """Return the columns of rows that have some; None for others."""
+    if isinstance(rows, Mapping):
+        return {str(name): values for name, values in rows.items()}
+    names = getattr(rows, "column_names", None)
+    if names is None and hasattr(rows, "to_dict"):
+        names = getattr(rows, "columns", None)
+    return None if names is None else {str(name): rows[name] for name in names}
+
+
+def _named_columns(columns: Mapping[str, Any], names: Sequence[str], split: str) -> TextColumns:
+    if not all(name in columns for name in names):
+        if len(columns) > 2:
+            missing = some(repr(name) for name in names if name not in columns)
+            raise InputError(
+                f"The rows of {split} have no column {missing}, only {some(columns)}. Name the column of the "
+                "texts by task={'text': NAME}, or give that column alone."
+            )
+        names = list(columns)
+    texts, *seconds = (as_list(columns[name], f"The column '{name}' of {split}") for name in names)
+    return TextColumns(texts, seconds[0] if seconds else None, tuple(names))
+
+
+def _unnamed_columns(rows: Any, split: str) -> TextColumns:
+    if getattr(rows, "ndim", 1) != 1:
+        if rows.ndim != 2 or rows.shape[1] not in (1, 2):
+            raise InputError(
+                f"The rows of {split} are an array of the shape {tuple(rows.shape)}, but must be texts [N], "
+                "or texts in one or two columns [N, 1] or [N, 2]."
+            )
+        texts, *seconds = (as_list(column, f"The rows of {split}") for column in rows.T)
+        return TextColumns(texts, seconds[0] if seconds else None)
+    values = as_list(rows, f"The list of texts of {split}")
+    if not any(isinstance(value, tuple) for value in values):
+        return TextColumns(values)
+    if wrong := [row for row, value in enumerate(values) if not isinstance(value, tuple) or len(value) != 2]:
+        raise InputError(
+            f"The rows of {split} must all be pairs (first text, second text), but are not in "
+            f"{rows_shown(wrong)}."
+        )
+    return TextColumns([first for first, _ in values], [second for _, second in values])

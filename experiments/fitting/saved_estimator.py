@@ -1,0 +1,76 @@
+"""What an estimator keeps beside its saved prompt, and how it travels between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from experiments.fitting.class_values import ClassValues
+from spt.files import write_bytes, write_text
+from spt.json_files import checked, read_json
+
+if TYPE_CHECKING:
+    # takes seconds to load, for which an estimator that is not fitted need not wait
+    from spt.serving.classifier import PromptClassifier
+
+ESTIMATOR_JSON = "estimator.json"
+ADVICE = "Delete it to load the prompt without the parameters and labels of its estimator, or save it again."
+
+
+class SavedEstimator(BaseModel):
+    """Hold what estimator.json holds.
+
+    Attributes:
+        format: of the file.
+        parameters: that are not the defaults, as JSON has them.
+        classes: what the user calls them.
+        metrics: of the run, by the names of metrics.json.
+        feature_names: of the columns of texts, where they had names.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    parameters: Mapping[str, Any]
+    classes: ClassValues
+    metrics: Mapping[str, Any]
+    feature_names: tuple[str, ...] | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> SavedEstimator | None:
+        """Read the file beside a saved prompt; None where a run alone saved it.
+
+        Raises:
+            InputError: if it is damaged.
+        """
+        path = folder / ESTIMATOR_JSON
+        return checked(cls, read_json(path, ADVICE), f"'{path}'", ADVICE) if path.exists() else None
+
+    def write(self, folder: Path) -> None:
+        """Write the file beside a saved prompt."""
+        write_text(folder / ESTIMATOR_JSON, self.model_dump_json(indent=2) + "\n")
+
+
+def packed(classifier: PromptClassifier) -> dict[str, bytes]:
+    """Return the files of a saved prompt by name, as JSON and safetensors and no pickle."""
+    with TemporaryDirectory() as folder:
+        classifier.save_pretrained(folder)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def unpacked(files: Mapping[str, bytes]) -> PromptClassifier:
+    """Return the classifier of packed files over its backbone, which is loaded by its name.
+
+    Raises:
+        InputError: as `PromptClassifier.from_pretrained`.
+    """
+    from spt.serving.classifier import PromptClassifier  # noqa: PLC0415
+
+    with TemporaryDirectory() as folder:
+        for name, content in files.items():
+            write_bytes(Path(folder) / name, content)
+        return PromptClassifier.from_pretrained(folder)

@@ -1,0 +1,64 @@
+"""A run on rows that are Python objects, in a folder that stays or in one that is cleaned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.config import RunConfig
+from experiments.pipeline import claimed, read_training
+from experiments.run.folder import RunFolder
+from experiments.run.results import SearchResult
+from experiments.run.training import OnStageEpoch, load_workbench
+from spt.data.tables import Rows
+from spt.serving.classifier import PromptClassifier
+
+
+class FittedRun(NamedTuple):
+    """Hold what a run on rows ended with: its classifier, and its numbers by the names of metrics.json."""
+
+    classifier: PromptClassifier
+    metrics: dict[str, Any]
+
+
+def fit_rows(
+    config: RunConfig, rows: Mapping[str, Rows], folder: Path, on_epoch: OnStageEpoch | None = None
+) -> FittedRun:
+    """Search and train on rows, and score them where there are rows of test; go on where that was stopped.
+
+    Args:
+        config: of the run, without a source of rows.
+        rows: of train and, where there are some, dev and test, as `Workbench.load` takes them.
+        folder: of the run.
+        on_epoch: called with stage, epoch and dev score after each epoch.
+
+    Raises:
+        InputError: as `experiments.pipeline.run`; so for a folder whose run began with other rows.
+        TrialFailed: if the loss is not finite, or every candidate fails.
+    """
+    place = RunFolder(folder)
+    place.check(config)
+    with claimed(config, place, on_epoch, load_workbench(config, rows)) as pipeline:
+        classifier = pipeline.train()
+        metrics = pipeline.evaluate().as_json() if "test" in rows else _untested(config, place, classifier)
+    return FittedRun(classifier, metrics)
+
+
+def _untested(config: RunConfig, folder: RunFolder, classifier: PromptClassifier) -> dict[str, Any]:
+    """Return the numbers of a run that has no rows of test."""
+    search, training = SearchResult.read(folder.search_result), read_training(folder.training_result)
+    return {
+        "task": config.task.name,
+        "backbone": config.backbone.name,
+        "strategy": config.search.strategy,
+        "seed": config.seed,
+        "layers": list(classifier.architecture.layers),
+        "layers_total": classifier.architecture.total,
+        "metric": config.task.metric,
+        "dev_metric": training.dev,
+        "gates": search.as_json()["gates"],
+        "search_seconds": search.search_seconds,
+        "train_seconds": training.seconds,
+        "train_epochs": training.epochs,
+    }

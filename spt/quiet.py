@@ -1,0 +1,25 @@
+"""What Hugging Face says while a backbone is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def quiet_hugging_face() -> Iterator[None]:
+    """Keep bars, advice and lists of unused weights from the output for a while; errors stay."""
+    # takes seconds to load, for which what is imported with this need not wait
+    from transformers.utils import logging as untyped  # noqa: PLC0415
+
+    logging: Any = untyped
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
