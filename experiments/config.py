@@ -12,6 +12,7 @@ from experiments.keys import bad_config, override, read_tree
 from experiments.paths import anchored
 from spt.answers import AnswersConfig
 from spt.data.config import DataConfig
+from spt.data.windows import check_windows
 from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.prompts.config import PromptConfig
 from spt.provenance import PROVENANCE
@@ -75,6 +76,11 @@ class RunConfig(ConfigSection):
             name = str(value.get("name", "custom"))
             return {**get_task(name).model_dump(exclude_unset=True), **value, "name": name}
         return value
+
+    @model_validator(mode="after")
+    def _windows_of_one_text(self) -> RunConfig:
+        check_windows(self.task, self.data.windows)
+        return self
 
     @model_validator(mode="after")
     def _among_words(self) -> RunConfig:

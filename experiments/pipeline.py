@@ -29,6 +29,7 @@ from experiments.run.training import (
 )
 from spt.answers import AnswerRule
 from spt.architecture import PromptLayers
+from spt.data.cuts import cut_shares
 from spt.devices import use_device, use_threads
 from spt.errors import InputError
 from spt.evaluation import probabilities
@@ -203,8 +204,10 @@ class Pipeline:
             dev_size=workbench.rows("dev"),
             test_size=workbench.rows("test"),
             answers=answers,
+            cut_texts=cut_shares(workbench.examples),
             provenance=Provenance.now(),
             warnings=(
+                *workbench.cut_signs(),
                 *search_signs(search.gates, self.folder.search, config),
                 *training_signs(self.folder.train, config),
                 *signs,

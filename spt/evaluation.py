@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from spt.data.batches import to_device
@@ -33,7 +33,10 @@ def evaluation_mode(*models: nn.Module) -> Iterator[None]:
 
 @torch.inference_mode()
 def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return class probabilities [N, C] and labels [N], both in the order of the split's rows."""
+    """Return class probabilities [N, C] and labels [N], both in the order of the split's rows.
+
+    Those of a text's windows are pooled: their mean.
+    """
     rows, labels, chances = [], [], []
     with evaluation_mode(model):
         for cpu_batch in loader:
@@ -42,8 +45,32 @@ def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArra
             chances.append(logits.float().softmax(-1).cpu())
             rows.append(cpu_batch["rows"])
             labels.append(cpu_batch["labels"])
-    order = torch.cat(rows).argsort()
-    return np.asarray(torch.cat(chances)[order]), np.asarray(torch.cat(labels)[order])
+    answers = pool_windows(torch.cat(rows), torch.cat(chances), torch.cat(labels))
+    return np.asarray(answers.probabilities), np.asarray(answers.labels)
+
+
+class RowAnswers(NamedTuple):
+    """Hold the class probabilities [N, C] and the labels [N] of rows, in their order."""
+
+    probabilities: Tensor
+    labels: Tensor
+
+
+def pool_windows(rows: Tensor, probabilities: Tensor, labels: Tensor) -> RowAnswers:
+    """Give each row one answer: the mean of its windows' probabilities.
+
+    Args:
+        rows: of the windows, [W], in any order.
+        probabilities: [W, C].
+        labels: [W], the same in all windows of a row.
+    """
+    numbers, row_of = rows.unique(return_inverse=True)
+    sums = probabilities.new_zeros(len(numbers), *probabilities.shape[1:]).index_add_(
+        0, row_of, probabilities
+    )
+    row_labels = labels.new_empty(len(numbers), *labels.shape[1:])
+    row_labels[row_of] = labels
+    return RowAnswers(sums / row_of.bincount()[:, None], row_labels)
 
 
 def evaluate(model: PromptedModel, loader: DataLoader[Any], task: Task) -> dict[str, float]:

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -168,13 +168,13 @@ def _compute(
 ) -> States:
     starts = examples.offsets
     states = torch.empty(len(examples.input_ids), model.backbone.hidden_size, dtype=model.backbone.dtype)
-    position = {row: index for index, row in enumerate(examples.rows.tolist())}
     counter = FlopCounter()
-    for batch in make_loader(examples, tokenizer, batch_size):
+    # by their places, because windows share a row
+    placed = replace(examples, rows=np.arange(len(examples)))
+    for batch in make_loader(placed, tokenizer, batch_size):
         with counter:
             hidden = model.prefix(to_device(batch, model.backbone.device)).hidden.cpu()
-        for row, state, mask in zip(batch["rows"].tolist(), hidden, batch["attention_mask"], strict=True):
-            index = position[row]
+        for index, state, mask in zip(batch["rows"].tolist(), hidden, batch["attention_mask"], strict=True):
             states[starts[index] : starts[index + 1]] = state[mask.bool()]
     return States(states, counter.total)
 

@@ -46,6 +46,9 @@ class ModelSpec(ConfigSection):
     prompt: PromptConfig
     task: Task
     max_length: int = Field(ge=1, le=2**24, description="Tokens of the longest input.")
+    windows: int | None = Field(
+        None, ge=0, description="Tokens that windows of a longer text share; null cuts it."
+    )
     answers: AnswerRule = Field(default_factory=AnswerRule, description="Temperature and threshold.")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from spt.backbones.identity import BackboneIdentity
 from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
 from spt.data.batches import make_loader
 from spt.data.config import DataConfig
+from spt.data.cuts import cut_shares, cut_signs
 from spt.data.encoding import encode
 from spt.data.examples import Examples
 from spt.data.loading import load_splits
@@ -28,6 +30,8 @@ from spt.training.config import TrainingConfig
 from spt.training.fit import Loader
 
 SPLITS = ("train", "dev", "test")
+
+log = logging.getLogger(__name__)
 
 
 class Batches(NamedTuple):
@@ -106,18 +110,22 @@ class Workbench:
             prompt=prompt or PromptConfig(),
             task=task.model_copy(update={"labels": labels}),
             max_length=data.max_length,
+            windows=data.windows,
         )
         tokenizer = load_tokenizer(spec)
         loaded = load_backbone(spec)
         factory = new_factory(spec, loaded, tokenizer, seed)
         factory.head()
         examples = {
-            split: encode(splits[split], tokenizer, spec.task, spec.max_length, spec.verbalizes)
+            split: encode(splits[split], tokenizer, spec.task, spec.max_length, spec.verbalizes, spec.windows)
             for split in SPLITS
         }
         for rows_of_split in examples.values():
             cache.check_room(rows_of_split, loaded)
-        return cls(spec, tokenizer, loaded, examples, training or TrainingConfig(), seed, cache)
+        workbench = cls(spec, tokenizer, loaded, examples, training or TrainingConfig(), seed, cache)
+        for sign in workbench.cut_signs():
+            log.warning("%s", sign)
+        return workbench
 
     @cached_property
     def factory(self) -> ModelFactory:
@@ -134,9 +142,15 @@ class Workbench:
         """L, the layers of the backbone."""
         return self.backbone.num_layers
 
+    def cut_signs(self) -> list[str]:
+        """Return one line that says how many texts lost their end and what to try, if any did."""
+        limit = min(self.tokenizer.model_max_length, self.backbone.max_length)
+        task = self.spec.task
+        return cut_signs(cut_shares(self.examples), self.spec.max_length, limit, task.text_pair is not None)
+
     def rows(self, split: str) -> int:
-        """Count the rows of a split."""
-        return len(self.examples[split])
+        """Count the rows of a split, of which one may have several windows."""
+        return self.examples[split].num_rows
 
     def batches(
         self, split: str, model: PromptedModel, shuffled: bool = False, precision: Precision | None = None

@@ -182,7 +182,7 @@ def split_rows(examples: Sequence[Example]) -> SplitRows:
     for example in examples:
         numbers = [example["label"], *example["input_ids"], -1, *example.get("token_type_ids", [])]
         digest.update(array("q", numbers).tobytes() + b";")
-    return SplitRows(rows=len(examples), digest=digest.hexdigest())
+    return SplitRows(rows=len({example["row"] for example in examples}), digest=digest.hexdigest())
 
 
 def _files(config: RunConfig) -> dict[str, Path]:

@@ -107,6 +107,7 @@ class RunMetrics:
         train_flops: operations; likewise `search_flops` and `total_flops`.
         train_size: rows; likewise `dev_size` and `test_size`.
         warnings: signs of a collapse, each with what to try; none in older files.
+        cut_texts: share of each split's texts that lost their end, in [0, 1]; None in older files.
         answers: calibration, and accuracy where the model is sure; None in older files.
     """
 
@@ -145,6 +146,7 @@ class RunMetrics:
     provenance: Provenance
     warnings: tuple[str, ...] = ()
     answers: AnswerMetrics | None = None
+    cut_texts: Mapping[str, float] | None = None
 
     @classmethod
     def read(cls, path: Path) -> RunMetrics:

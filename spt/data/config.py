@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from spt.sections import ConfigSection
 
@@ -64,7 +64,14 @@ class DataConfig(ConfigSection):
         description="rows of test; None: all, or 500 (at most a tenth of train) where held out; 0: no test, "
         "for a search or a training that is not scored",
     )
-    max_length: Count = Field(default=128, description="tokens of the longest input; longer texts are cut")
+    max_length: Count = Field(
+        default=128, description="tokens of the longest input; longer texts are cut, or read in windows"
+    )
+    windows: bool | Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="read texts longer than max_length in windows, whose probabilities are averaged: the "
+        "tokens that neighbours share, or true for a quarter of max_length",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -77,6 +84,19 @@ class DataConfig(ConfigSection):
         if name in NOT_OF_FILES or not _encodes_text(encoding):
             raise ValueError(f"'{encoding}' is not an encoding of text files; {examples}")
         return encoding
+
+    @field_validator("windows")
+    @classmethod
+    def _overlap(cls, windows: bool | int | None, info: ValidationInfo) -> int | None:
+        max_length = info.data.get("max_length")
+        if isinstance(windows, bool) and max_length is not None:
+            return max_length // 4 if windows else None
+        if windows is not None and max_length is not None and windows > max_length // 2:
+            raise ValueError(
+                f"windows of max_length = {max_length} tokens cannot share {windows}; set windows to "
+                f"{max_length // 2} or less, or to true for {max_length // 4}"
+            )
+        return windows
 
     @model_validator(mode="after")
     def _consistent(self) -> "DataConfig":

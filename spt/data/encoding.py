@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from spt.data.examples import Examples
 from spt.data.values import as_list, clean_texts
+from spt.data.windows import check_windows, cut_windows
 from spt.errors import InputError
 from spt.tasks import PROMPT, Task
 
@@ -26,11 +28,17 @@ if TYPE_CHECKING:
     # prediction encodes texts without it, and it takes a second to load
     from datasets import Dataset
 
+
 log = logging.getLogger(__name__)
 
 
 def encode(
-    split: Dataset, tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int, template: bool
+    split: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    max_length: int,
+    template: bool,
+    windows: int | None = None,
 ) -> Examples:
     """Encode the rows of a split as token ids; see `encode_texts`.
 
@@ -38,8 +46,8 @@ def encode(
         split: rows with text, text_pair (pair tasks only) and label.
     """
     chunks = (text_rows(part["text"], part.get("text_pair"), task) for part in split.iter(CHUNK))
-    examples = _encode_chunks(chunks, tokenizer, task, max_length, template)
-    return replace(examples, labels=np.array(split["label"][:], dtype=np.int64))
+    examples = _encode_chunks(chunks, tokenizer, task, max_length, template, windows)
+    return replace(examples, labels=np.array(split["label"][:], dtype=np.int64)[examples.rows])
 
 
 def encode_texts(
@@ -49,6 +57,7 @@ def encode_texts(
     task: Task,
     max_length: int,
     template: bool,
+    windows: int | None = None,
 ) -> Examples:
     """Encode texts without labels as token ids.
 
@@ -57,20 +66,27 @@ def encode_texts(
         pairs: the second text of each row; None where the task has one text a row.
         tokenizer: the backbone's tokenizer; one without a mask token belongs to a causal model.
         task: whose template is filled.
-        max_length: tokens of the longest example; longer texts lose their end, the longer of a pair first.
+        max_length: tokens of the longest example; without windows longer texts lose their end, the longer of
+            a pair first.
         template: fill the task's template, of which nothing is cut; a causal model gets it without the mask,
             so that the label word comes next. Otherwise the texts alone.
+        windows: tokens that neighbouring windows of a longer text share; None cuts such texts.
 
     Returns:
-        One example a text, in order, with label -1.
+        One example a text, in order, with label -1; of a text in windows one each, with the text's row.
 
     Raises:
         InputError: texts and pairs are no texts or do not fit the task, max_length is over the tokenizer's
-            limit, or the template alone is longer than max_length.
+            limit, the template alone is longer than max_length, or windows are asked for pairs.
     """
     rows = text_rows(texts, pairs, task)
     chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
-    return _encode_chunks(chunks, tokenizer, task, max_length, template)
+    examples = _encode_chunks(chunks, tokenizer, task, max_length, template, windows)
+    if examples.cut_texts:
+        log.warning(
+            "%d of %d texts are longer than %d tokens and were cut", examples.cut_texts, len(rows), max_length
+        )
+    return examples
 
 
 def _encode_chunks(
@@ -79,8 +95,10 @@ def _encode_chunks(
     task: Task,
     max_length: int,
     template: bool,
+    windows: int | None,
 ) -> Examples:
     """Encode the texts of rows a chunk at a time, as `encode_texts`."""
+    check_windows(task, windows)
     if max_length > tokenizer.model_max_length:
         raise InputError(
             f"data.max_length is {max_length}, but this backbone reads at most {tokenizer.model_max_length} "
@@ -88,19 +106,23 @@ def _encode_chunks(
         )
     pattern = _pattern(task, tokenizer) if template else None
     parts: list[Examples] = []
-    count = cut = 0
+    count = 0
     for chunk in chunks:
         rows = [tuple(_plain(text, tokenizer) for text in row) for row in chunk]
         encoded = _tokenize_all(tokenizer, [_fill(pattern, row) for row in rows])
-        long = [number for number, tokens in enumerate(encoded) if len(tokens["input_ids"]) > max_length]
-        for number in long:
-            encoded[number] = _cut(tokenizer, pattern, rows[number], max_length)
         _check_tokens(encoded, count)
-        parts.append(Examples.of_tokens(encoded, count))
+        is_long = np.array([len(tokens["input_ids"]) > max_length for tokens in encoded], dtype=bool)
+        pieces = [[tokens] for tokens in encoded]
+        for number in np.flatnonzero(is_long):
+            if windows is None:
+                pieces[number] = [_cut(tokenizer, pattern, rows[number], max_length)]
+            else:
+                pieces[number] = _windows(tokenizer, pattern, rows[number][0], max_length, windows)
+        row_numbers = np.repeat(np.arange(count, count + len(rows)), [len(each) for each in pieces])
+        examples = Examples.of_tokens(list(chain.from_iterable(pieces)))
+        cut = is_long if windows is None else np.zeros_like(is_long)
+        parts.append(replace(examples, rows=row_numbers, cut=cut[row_numbers - count]))
         count += len(rows)
-        cut += len(long)
-    if cut:
-        log.warning("%d of %d texts are longer than %d tokens and were cut", cut, count, max_length)
     return Examples.concatenated(parts)
 
 
@@ -180,7 +202,7 @@ def _cut(
     """The tokens of texts cut to fit, the longer one first."""
     if pattern is None:
         return _tokenize(tokenizer, texts, truncation="longest_first", max_length=max_length)
-    ends = [_token_ends(tokenizer, text) for text in texts]
+    ends = [[end for _, end in _token_spans(tokenizer, text)] for text in texts]
     lengths_now = [len(positions) for positions in ends]
     for _ in range(MAX_CUTS):
         parts = [text[: at[n - 1]] if n else "" for text, at, n in zip(texts, ends, lengths_now, strict=True)]
@@ -198,14 +220,22 @@ def _cut(
     )
 
 
-def _token_ends(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Where the text may be cut: after each token, or after each word where the tokenizer does not tell."""
+def _windows(
+    tokenizer: PreTrainedTokenizerBase, pattern: str | None, text: str, max_length: int, overlap: int
+) -> list[Tokens]:
+    """Return the tokens of a long text's windows, each in the template."""
+    spans = _token_spans(tokenizer, text)
+    return cut_windows(
+        text, spans, lambda piece: _tokenize(tokenizer, _fill(pattern, [piece])), max_length, overlap
+    )
+
+
+def _token_spans(tokenizer: PreTrainedTokenizerBase, text: str) -> list[tuple[int, int]]:
+    """Return where the text's tokens begin and end, or parts of words where the tokenizer does not tell."""
     if tokenizer.is_fast:
-        offsets = _tokenize(tokenizer, [text], add_special_tokens=False, return_offsets_mapping=True)[
-            "offset_mapping"
-        ]
-        return [end for _, end in offsets]
-    return [word.end() for word in re.finditer(r"\S+", text)]
+        encoded = _tokenize(tokenizer, [text], add_special_tokens=False, return_offsets_mapping=True)
+        return [(start, end) for start, end in encoded["offset_mapping"]]
+    return [part.span() for part in re.finditer(r"\S{1,8}", text)]
 
 
 def _shortened(lengths: list[int], excess: int) -> list[int]:

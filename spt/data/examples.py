@@ -36,9 +36,10 @@ class Examples(Sequence[Example]):
         input_ids: [M], row after row.
         lengths: [N], tokens of each row.
         labels: [N], class indices; -1 where there is none.
-        rows: [N], index of each row in its split.
+        rows: [N], index of each row in its split; the windows of a long text follow each other and share it.
         token_type_ids: [M]; None where the tokenizer has none.
         start: with hidden states [M, H] that a model may begin with; None where there are none.
+        cut: [N], whether the text lost its end; None where none did.
     """
 
     input_ids: NDArray[np.int32]
@@ -47,21 +48,21 @@ class Examples(Sequence[Example]):
     rows: NDArray[np.int64]
     token_type_ids: NDArray[np.int8] | None = None
     start: Start | None = None
+    cut: NDArray[np.bool_] | None = None
 
     @classmethod
-    def of_tokens(cls, tokens: Sequence[dict[str, Any]], first_row: int = 0) -> Examples:
+    def of_tokens(cls, tokens: Sequence[dict[str, Any]]) -> Examples:
         """Take the tokens of rows without labels, as tokenizers give them.
 
         Args:
             tokens: input_ids and, in all of them or none, token_type_ids of each row.
-            first_row: index of the first one.
         """
         typed = bool(tokens) and "token_type_ids" in tokens[0]
         return cls(
             input_ids=_joined((row["input_ids"] for row in tokens), np.int32),
             lengths=np.array([len(row["input_ids"]) for row in tokens], dtype=np.int64),
             labels=np.full(len(tokens), UNLABELLED, dtype=np.int64),
-            rows=np.arange(first_row, first_row + len(tokens)),
+            rows=np.arange(len(tokens)),
             token_type_ids=_joined((row["token_type_ids"] for row in tokens), np.int8) if typed else None,
         )
 
@@ -93,12 +94,28 @@ class Examples(Sequence[Example]):
             np.concatenate([part.labels for part in filled]),
             np.concatenate([part.rows for part in filled]),
             np.concatenate(types) if types else None,
+            cut=np.concatenate([part.is_cut for part in filled]),
         )
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """Return where the tokens of each row begin, and where the last one's end, [N + 1]."""
         return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    @property
+    def is_cut(self) -> NDArray[np.bool_]:
+        """Say of each example whether its text lost its end, [N]."""
+        return np.zeros(len(self), dtype=bool) if self.cut is None else self.cut
+
+    @property
+    def cut_texts(self) -> int:
+        """Count the texts that lost their end."""
+        return int(self.is_cut.sum())
+
+    @cached_property
+    def num_rows(self) -> int:
+        """Count the rows, of which one may have several windows."""
+        return len(np.unique(self.rows))
 
     def starting(self, layer: int, states: Tensor) -> Examples:
         """Return these examples with the hidden states [M, H] that a layer reads."""
@@ -118,13 +135,14 @@ class Examples(Sequence[Example]):
             self.rows[places],
             None if types is None else types[tokens],
             None if start is None else Start(start.layer, start.hidden[torch.from_numpy(tokens)]),
+            self.is_cut[places],
         )
 
     # what torch's loaders ask for a batch at once
     __getitems__ = take
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Count the examples: a row each, or a window each."""
         return len(self.lengths)
 
     @overload

@@ -13,16 +13,20 @@ from spt.data.splits import others, stratified
 def split_in_halves(
     loader: "DataLoader[Batch]", seed: int
 ) -> tuple["DataLoader[Batch]", "DataLoader[Batch]"]:
-    """Split a loader of `make_loader` into two over disjoint halves of its examples, batched alike.
+    """Split a loader of `make_loader` into two over disjoint halves of its rows, batched alike.
 
-    They are stratified by label; of an odd number the first has one more. Each shuffles on its own.
+    They are stratified by label; of an odd number the first has one more. Windows of a row stay
+    together. Each half shuffles on its own.
     """
     examples, batches = cast(Examples, loader.dataset), cast(BucketedBatches, loader.batch_sampler)
-    second = stratified(examples.labels.tolist(), len(examples) // 2, np.random.default_rng(seed))
-    first = others(len(examples), second)
+    _, first_examples, row_of = np.unique(examples.rows, return_index=True, return_inverse=True)
+    labels = examples.labels[first_examples].tolist()
+    second = stratified(labels, len(labels) // 2, np.random.default_rng(seed))
+    first = others(len(labels), second)
 
     def part(rows: list[int], offset: int) -> "DataLoader[Batch]":
         shuffle = None if batches.seed is None else 2 * batches.seed + offset
-        return bucketed_loader(examples.take(rows), batches.batch_size, shuffle, cast(Any, loader.collate_fn))
+        chosen = examples.take(np.flatnonzero(np.isin(row_of, rows)).tolist())
+        return bucketed_loader(chosen, batches.batch_size, shuffle, cast(Any, loader.collate_fn))
 
     return part(first, 0), part(second, 1)

@@ -127,7 +127,13 @@ class PromptClassifier:
         if not texts:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
         examples = encode_texts(
-            texts, pairs, self.tokenizer, self.spec.task, self.spec.max_length, self.spec.verbalizes
+            texts,
+            pairs,
+            self.tokenizer,
+            self.spec.task,
+            self.spec.max_length,
+            self.spec.verbalizes,
+            self.spec.windows,
         )
         chances, _ = probabilities(self.model, make_loader(examples, self.tokenizer, batch_size))
         return self.spec.answers.calibrated(chances)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -114,16 +114,22 @@ class PromptServer:
             )
         if not requests:
             return []
-        chances: dict[int, NDArray[Any]] = {}
+        windows: list[list[NDArray[Any]]] = [[] for _ in requests]
         with evaluation_mode(*(classifier.model for classifier in self.classifiers.values())):
             for batch in self._loader(requests, batch_size):
                 tasks = [requests[row].task for row in batch["rows"].tolist()]
-                chances |= self._probabilities(to_device(batch, self.backbone.device), tasks)
-        specs = [self.classifiers[request.task].spec for request in requests]
+                for row, chances in self._probabilities(to_device(batch, self.backbone.device), tasks):
+                    windows[row].append(chances)
         return [
-            predictions(spec, spec.answers.calibrated(chances[row][None]), threshold)[0]
-            for row, spec in enumerate(specs)
+            self._prediction(request.task, np.mean(chances, 0), threshold)
+            for request, chances in zip(requests, windows, strict=True)
         ]
+
+    def _prediction(self, name: str, probabilities: NDArray[Any], threshold: float | None) -> Prediction:
+        """Return a task's answer by the class probabilities [C] of a text."""
+        spec = self.classifiers[name].spec
+        (prediction,) = predictions(spec, spec.answers.calibrated(probabilities[None]), threshold)
+        return prediction
 
     def _loader(self, requests: Sequence[Request], batch_size: int) -> DataLoader[Any]:
         parts: list[Examples] = []
@@ -144,26 +150,26 @@ class PromptServer:
             [rows[number] for number in paired],
         )
         encoded = encode_texts(
-            texts, pairs or None, self.tokenizer, spec.task, spec.max_length, spec.verbalizes
+            texts, pairs or None, self.tokenizer, spec.task, spec.max_length, spec.verbalizes, spec.windows
         )
-        return replace(encoded, rows=np.array(rows, dtype=np.int64))
+        return replace(encoded, rows=np.array(rows, dtype=np.int64)[encoded.rows])
 
-    def _probabilities(self, batch: Mapping[str, Any], tasks: Sequence[str]) -> dict[int, NDArray[Any]]:
-        """Return the class probabilities of each row of a batch, by the row's number among the requests."""
+    def _probabilities(
+        self, batch: Mapping[str, Any], tasks: Sequence[str]
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield the number of the request that each example of a batch is of, and its class probabilities."""
         rows_of = {
             name: torch.tensor([row for row, task in enumerate(tasks) if task == name])
             for name in dict.fromkeys(tasks)
         }
         prompt, hidden = self._run_layers(batch, rows_of)
         hidden = self.backbone.finish(hidden)
-        chances: dict[int, NDArray[Any]] = {}
         for name, rows in rows_of.items():
             classifier = self.classifiers[name]
             task_batch = {field: value[rows] for field, value in batch.items()}
             output: Output = classifier.model.head(hidden[rows], task_batch, rows_prompt(prompt, rows))
             probabilities = output.logits.float().softmax(-1).cpu().numpy()
-            chances |= dict(zip(task_batch["rows"].tolist(), probabilities, strict=True))
-        return chances
+            yield from zip(task_batch["rows"].tolist(), probabilities, strict=True)
 
     def _run_layers(
         self, batch: Mapping[str, Any], rows_of: Mapping[str, Tensor]

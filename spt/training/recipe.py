@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spt.data.batches import Batch
 from spt.errors import TrialFailed
+from spt.evaluation import pool_windows
 from spt.metrics import score
 from spt.model import PromptedModel, trained
 from spt.tasks import Task
@@ -31,7 +32,7 @@ class TrainingRecipe(pl.LightningModule):
         self.task = task
         self.seed = seed
         self.strict_loading = False
-        self._predictions: list[tuple[Tensor, Tensor]] = []
+        self._answers: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @property
     def model(self) -> PromptedModel:
@@ -68,13 +69,14 @@ class TrainingRecipe(pl.LightningModule):
             )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        predictions = self.model(batch, batch.get("start")).logits.argmax(-1)
-        self._predictions.append((batch["labels"], predictions))
+        logits = self.model(batch, batch.get("start")).logits
+        self._answers.append((batch["rows"], logits.float().softmax(-1), batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
-        labels, predictions = (torch.cat(part).cpu().numpy() for part in zip(*self._predictions, strict=True))
-        self._predictions.clear()
-        self.log(DEV, score(self.task.metric, labels, predictions)["metric"], prog_bar=True)
+        answers = pool_windows(*(torch.cat(part).cpu() for part in zip(*self._answers, strict=True)))
+        self._answers.clear()
+        predictions = answers.probabilities.argmax(-1).numpy()
+        self.log(DEV, score(self.task.metric, answers.labels.numpy(), predictions)["metric"], prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(

@@ -88,6 +88,7 @@ METRICS = {
     "machine": dict,
     "warnings": list,
     "answers": dict,
+    "cut_texts": dict,
 }
 TIMES = {"search_seconds", "train_seconds", "total_seconds"}
 

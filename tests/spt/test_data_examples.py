@@ -122,19 +122,19 @@ def test_a_row_takes_little_more_than_its_tokens() -> None:
     )
 
 
+@pytest.mark.parametrize("windows", [None, 4])
 def test_a_split_is_encoded_in_chunks_as_it_is_whole(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    windows: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [" ".join(FILLER[row % 7 :]) + " the" * row for row in range(20)]
     split = Dataset.from_dict({"text": texts, "label": [row % 2 for row in range(20)]})
-    whole = list(encode(split, make_tokenizer(), get_task("sst2"), 20, template=True))
-    said = caplog.text
-    caplog.clear()
+    whole = encode(split, make_tokenizer(), get_task("sst2"), 20, True, windows)
     monkeypatch.setattr(encoding, "CHUNK", 3)
-    assert list(encode(split, make_tokenizer(), get_task("sst2"), 20, template=True)) == whole
-    assert [row["row"] for row in whole] == list(range(20))
-    assert "of 20 texts are longer than 20 tokens and were cut" in said
-    assert caplog.text == said
+    chunked = encode(split, make_tokenizer(), get_task("sst2"), 20, True, windows)
+    assert list(chunked) == list(whole)
+    assert sorted(set(whole.rows)) == list(range(20))
+    assert chunked.is_cut.tolist() == whole.is_cut.tolist()
+    assert (whole.cut_texts > 0) == (windows is None) == (len(whole) == 20)
 
 
 def test_a_row_of_a_later_chunk_is_refused_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:

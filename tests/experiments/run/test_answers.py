@@ -102,3 +102,26 @@ def test_a_threshold_that_is_not_right_enough_is_told() -> None:
 def test_lines_name_the_threshold_and_what_it_leaves() -> None:
     line = answer_lines(metrics_of(0.5, 0.9))["test texts answered"]
     assert line == "50.0 % (probability at least 0.80), 90.0 % of them right"
+
+
+def test_cut_texts_are_told_in_metrics_summary_and_report(home: Path) -> None:
+    config = tiny_config(home, **MANUAL, data={"max_length": 6}, training={"epochs": 1})
+    metrics = run(config, home / "cut")
+    assert metrics.cut_texts is not None and 0 < metrics.cut_texts["train"] < 1
+    (sign,) = [warning for warning in metrics.warnings if "lost their end" in warning]
+    assert "set data.windows=true" in sign
+    assert sign in summary(home / "cut")["warnings"]
+    assert "lost their end" in (home / "cut" / "report.html").read_text(encoding="utf-8")
+    windowed = run(
+        tiny_config(home, **MANUAL, data={"max_length": 6, "windows": True}, training={"epochs": 1}),
+        home / "windowed",
+    )
+    assert windowed.cut_texts == {"train": 0, "dev": 0, "test": 0}
+    assert (windowed.train_size, windowed.dev_size) == (120, 20)
+    assert windowed.train_steps > metrics.train_steps
+    assert "read in windows" in (home / "windowed" / "model" / "README.md").read_text()
+
+
+def test_windows_of_pairs_are_refused_before_anything_is_loaded(home: Path) -> None:
+    with pytest.raises(InputError, match=r"data.windows is 8, but task 'rte' has two texts a row"):
+        tiny_config(home, **MANUAL, task={"name": "rte"}, data={"windows": True})
