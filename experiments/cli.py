@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import spt
-from experiments.commands import answering, comparing, inspecting, stages, tuning
+from experiments.commands import answering, comparing, inspecting, machine, stages, tuning
 
 app = typer.Typer(
     help="Find the layers of a frozen transformer that should get a soft prompt, and train those prompts.",
@@ -33,6 +33,7 @@ for group, commands in _GROUPS.items():
     for command in commands:
         app.command(rich_help_panel=group)(command)
 app.command("config", rich_help_panel="One run")(inspecting.show_config)
+app.command(rich_help_panel="This machine")(machine.doctor)
 
 
 def main() -> None:

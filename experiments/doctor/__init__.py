@@ -1,0 +1,1 @@
+"""What `spt doctor` looks at: packages, devices, threads, folders, ports, Ray, NNI and the hub."""
