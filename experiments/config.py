@@ -17,7 +17,7 @@ from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.prompts.config import PromptConfig
 from spt.provenance import PROVENANCE
 from spt.sections import ConfigSection
-from spt.spec import BackboneConfig, HeadConfig
+from spt.spec import BackboneConfig, HeadConfig, check_head
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig
 from strategies.options import ManualOptions, Options, SptDartsOptions, stored_options
@@ -80,6 +80,17 @@ class RunConfig(ConfigSection):
     @model_validator(mode="after")
     def _windows_of_one_text(self) -> RunConfig:
         check_windows(self.task, self.data.windows)
+        return self
+
+    @model_validator(mode="after")
+    def _head_of_task(self) -> RunConfig:
+        check_head(self.head, self.task)
+        for option in ("min_accuracy", "coverage"):
+            if self.task.multi_label and getattr(self.answers, option) is not None:
+                raise ValueError(
+                    f"answers.{option} is of the likeliest label, but task '{self.task.name}' has "
+                    f"multi_label, where dev chooses a threshold for each class; remove answers.{option}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -195,6 +195,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TrialFailed: if no training gives finite numbers.
         """
         config = run_config(self._run_parameters())
+        _check_one_label(config.task)
         splits, config = _read_splits(config, {"train": (X, y, pairs), **_held_out(dev=dev, test=test)})
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():
@@ -224,9 +225,12 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: naming the rows, for what is no text, or for another number of texts a row than was
                 fitted.
         """
+        # loads torch, for which an estimator that is not fitted need not wait
+        from spt.serving.predictions import Prediction  # noqa: PLC0415
+
         columns = self._text_columns(X, pairs)
         answers = self.classifier_.predict(columns.texts, columns.pairs)
-        return self._classes.values_of([answer.label for answer in answers])
+        return self._classes.values_of([answer.label for answer in answers if isinstance(answer, Prediction)])
 
     def predict_proba(self, X: Any, pairs: Any = None) -> NDArray[Any]:
         """Return the probability of each class for each row, [N, C] with columns as in `classes_`.
@@ -354,6 +358,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names: tuple[str, ...] | None,
     ) -> None:
         """Set what a fitted estimator has."""
+        _check_one_label(classifier.spec.task)
         layers = classifier.architecture
         self._classifier, self._files = classifier, {}
         self._classes = classes
@@ -378,6 +383,15 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"X has {columns.width} texts a row, but the estimator was fitted on {self.n_features_in_}."
             )
         return columns
+
+
+def _check_one_label(task: Task) -> None:
+    """Refuse a task whose texts may have several labels: an answer here is one class."""
+    if task.multi_label:
+        raise InputError(
+            f"SPTClassifier gives a text one label, but task '{task.name}' has multi_label. Train it by "
+            "`spt run`, and answer by PromptClassifier, which gives a text all its labels."
+        )
 
 
 def _held_out(**splits: Any) -> dict[str, tuple[Any, Any, Any]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from experiments.config import RunConfig
 from experiments.run import searching
-from experiments.run.answers import AnswerMetrics, SplitAnswers, threshold_signs
+from experiments.run.answers import AnswerMetrics, threshold_signs
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
 from experiments.run.inputs import RunInputs, check_files, check_inputs
@@ -30,12 +30,12 @@ from experiments.run.training import (
 from spt.answers import AnswerRule
 from spt.architecture import PromptLayers
 from spt.data.cuts import cut_shares
+from spt.decisions import decide, score_answers
 from spt.devices import use_device, use_threads
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.files import write_text
 from spt.json_files import checked, read_json
-from spt.metrics import score
 from spt.model import PromptedModel, trained
 from spt.provenance import Provenance
 from spt.reports.run_page import write_model_card, write_report
@@ -113,7 +113,8 @@ class Pipeline:
         model, result = train_layers(workbench, layers, folder.train, on_epoch, folder.inherited)
         if f"candidate {layers.name}" not in self.ledger:
             self.ledger.charge("retraining", result.flops, result.steps)
-        rule = AnswerRule.fitted(self.config.answers, *self._probabilities("dev", model))
+        dev = self._probabilities("dev", model)
+        rule = AnswerRule.fitted(self.config.answers, workbench.spec.task, *dev)
         spec = workbench.spec.model_copy(update={"answers": rule})
         classifier = PromptClassifier(model, workbench.tokenizer, spec, layers)
         classifier.save_pretrained(folder.model)
@@ -137,16 +138,17 @@ class Pipeline:
             return RunMetrics.read(self.folder.metrics)
         classifier = self.train()
         dev, test = (self._probabilities(split, classifier.model) for split in ("dev", "test"))
-        rule = classifier.spec.answers
-        answers = AnswerMetrics(
-            rule.temperature, rule.threshold, SplitAnswers.of(rule, *dev), SplitAnswers.of(rule, *test)
-        )
-        signs = [
-            *dev_signs(dev[1], dev[0].argmax(-1), classifier.spec.task.labels or (), self.config),
-            *threshold_signs(answers, self.config.answers.min_accuracy),
-        ]
+        task, rule = classifier.spec.task, classifier.spec.answers
+        signs = dev_signs(dev[1], decide(task, dev[0], rule.thresholds), task, self.config)
+        # several labels a text have no temperature and no answer of none
+        answers = None if task.multi_label else AnswerMetrics.of(rule, dev, test)
+        if answers is not None:
+            signs += threshold_signs(answers, self.config.answers.min_accuracy)
         warn(signs)
-        metrics = self._metrics(classifier, self._score(*dev), self._score(*test), answers, signs)
+        dev_scores, test_scores = (
+            score_answers(task, labels, chances, rule.thresholds) for chances, labels in (dev, test)
+        )
+        metrics = self._metrics(classifier, dev_scores, test_scores, answers, signs)
         write_model_card(self.folder.model, metrics.as_json())
         write_report(self.folder.path, metrics.as_json(), read_input(classifier))
         metrics.write(self.folder.metrics)
@@ -154,18 +156,15 @@ class Pipeline:
 
     def _probabilities(self, split: str, model: PromptedModel) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the class probabilities, at temperature 1, and the labels of a split."""
-        return probabilities(model, self.workbench.batches(split, model, precision="32").loader)
-
-    def _score(self, probabilities: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
-        """Score a split by the task's metric."""
-        return score(self.config.task.metric, labels, probabilities.argmax(-1))
+        loader = self.workbench.batches(split, model, precision="32").loader
+        return probabilities(model, loader, self.workbench.spec.task)
 
     def _metrics(
         self,
         classifier: PromptClassifier,
         dev: dict[str, float],
         test: dict[str, float],
-        answers: AnswerMetrics,
+        answers: AnswerMetrics | None,
         signs: Sequence[str],
     ) -> RunMetrics:
         search = SearchResult.read(self.folder.search_result)
@@ -185,6 +184,13 @@ class Pipeline:
             dev_accuracy=dev["accuracy"],
             test_accuracy=test["accuracy"],
             test_f1=test["f1"],
+            dev_macro_f1=dev["macro_f1"],
+            test_macro_f1=test["macro_f1"],
+            dev_weighted_f1=dev["weighted_f1"],
+            test_weighted_f1=test["weighted_f1"],
+            test_micro_f1=test.get("micro_f1"),
+            test_mean_average_precision=test.get("mean_average_precision"),
+            test_label_ranking=test.get("label_ranking"),
             gates=search.gates,
             scores=search.scores,
             evaluations=search.evaluations,
@@ -205,6 +211,8 @@ class Pipeline:
             test_size=workbench.rows("test"),
             answers=answers,
             cut_texts=cut_shares(workbench.examples),
+            class_weights=workbench.class_weights,
+            left_out=workbench.left_out,
             provenance=Provenance.now(),
             warnings=(
                 *workbench.cut_signs(),

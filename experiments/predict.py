@@ -19,8 +19,9 @@ from spt.data.text_record import TextRecord
 from spt.data.text_tables import delimiter_of, has_columns, read_table
 from spt.devices import chosen_device
 from spt.errors import InputError
-from spt.serving.classifier import PromptClassifier, check_threshold, predictions
+from spt.serving.classifier import PromptClassifier
 from spt.serving.ensemble import PromptEnsemble
+from spt.serving.predictions import Answer, LabelSet, check_threshold, predictions
 from spt.tasks import Task
 
 STANDARD_INPUT = Path("-")
@@ -147,7 +148,9 @@ def _answerer(models: Sequence[Path], every_class: bool, threshold: float | None
     return answer, classifier.spec.task
 
 
-def _columns(answer: Any) -> dict[str, Any]:
+def _columns(answer: Answer) -> dict[str, Any]:
+    if isinstance(answer, LabelSet):
+        return {"labels": list(answer.labels)}
     return {"label": answer.label, "probability": answer.probability}
 
 

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from spt.calibration import HIGHEST, LOWEST, fit_temperature, tempered
+from spt.decisions import best_thresholds
 from spt.sections import ConfigSection
 from spt.selective import threshold_for_accuracy, threshold_for_coverage
+from spt.tasks import Task
 
 
 class AnswersConfig(ConfigSection):
@@ -17,7 +19,8 @@ class AnswersConfig(ConfigSection):
 
     calibrate: bool = Field(
         True,
-        description="Fit a temperature on dev, so that probabilities agree with frequencies; answers stay.",
+        description="Fit a temperature on dev, so that probabilities agree with frequencies; answers stay. "
+        "Where a text may have several labels, there is none to fit.",
     )
     min_accuracy: float | None = Field(
         None,
@@ -50,15 +53,28 @@ class AnswerRule(ConfigSection):
         None, ge=0, le=1, description="Least probability of an answer; null answers every text."
     )
 
+    thresholds: tuple[float, ...] | None = Field(
+        None,
+        description="Least probability of each class, in class order, where a text may have several labels, "
+        "chosen on dev; null where it has one.",
+    )
+
     @classmethod
-    def fitted(cls, config: AnswersConfig, probabilities: NDArray[Any], labels: NDArray[Any]) -> AnswerRule:
+    def fitted(
+        cls, config: AnswersConfig, task: Task, probabilities: NDArray[Any], labels: NDArray[Any]
+    ) -> AnswerRule:
         """Fit temperature and threshold, as far as they are asked for, on rows that were not trained on.
+
+        Where a row may have several labels, each class gets the threshold of its best F1, and no temperature.
 
         Args:
             config: what is asked for.
+            task: says whether a row has one label.
             probabilities: of the rows at temperature 1, [N, C].
-            labels: class indices, [N].
+            labels: class indices [N], or 1 for a row's classes and 0 for others [N, C].
         """
+        if task.multi_label:
+            return cls(thresholds=best_thresholds(labels, probabilities))
         rule = cls(temperature=fit_temperature(probabilities, labels) if config.calibrate else 1.0)
         calibrated, threshold = rule.calibrated(probabilities), None
         if config.min_accuracy is not None:

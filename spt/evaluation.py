@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from spt.data.batches import to_device
-from spt.metrics import score
+from spt.decisions import class_probabilities, score_answers, score_dev
 from spt.model import PromptedModel
 from spt.tasks import Task
 
@@ -32,8 +32,10 @@ def evaluation_mode(*models: nn.Module) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return class probabilities [N, C] and labels [N], both in the order of the split's rows.
+def probabilities(
+    model: PromptedModel, loader: DataLoader[Any], task: Task
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return class probabilities [N, C] and labels [N] or [N, C], both in the order of the split's rows.
 
     Those of a text's windows are pooled: their mean.
     """
@@ -42,7 +44,7 @@ def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArra
         for cpu_batch in loader:
             batch = to_device(cpu_batch, model.backbone.device)
             logits = model(batch, batch.get("start")).logits
-            chances.append(logits.float().softmax(-1).cpu())
+            chances.append(class_probabilities(logits, task).cpu())
             rows.append(cpu_batch["rows"])
             labels.append(cpu_batch["labels"])
     answers = pool_windows(torch.cat(rows), torch.cat(chances), torch.cat(labels))
@@ -50,7 +52,7 @@ def probabilities(model: PromptedModel, loader: DataLoader[Any]) -> tuple[NDArra
 
 
 class RowAnswers(NamedTuple):
-    """Hold the class probabilities [N, C] and the labels [N] of rows, in their order."""
+    """Hold the class probabilities [N, C] and the labels [N] or [N, C] of rows, in their order."""
 
     probabilities: Tensor
     labels: Tensor
@@ -62,7 +64,7 @@ def pool_windows(rows: Tensor, probabilities: Tensor, labels: Tensor) -> RowAnsw
     Args:
         rows: of the windows, [W], in any order.
         probabilities: [W, C].
-        labels: [W], the same in all windows of a row.
+        labels: [W] or [W, C], the same in all windows of a row.
     """
     numbers, row_of = rows.unique(return_inverse=True)
     sums = probabilities.new_zeros(len(numbers), *probabilities.shape[1:]).index_add_(
@@ -73,7 +75,19 @@ def pool_windows(rows: Tensor, probabilities: Tensor, labels: Tensor) -> RowAnsw
     return RowAnswers(sums / row_of.bincount()[:, None], row_labels)
 
 
-def evaluate(model: PromptedModel, loader: DataLoader[Any], task: Task) -> dict[str, float]:
-    """Return accuracy, F1 and, under `metric`, the score that the task selects by."""
-    chances, labels = probabilities(model, loader)
-    return score(task.metric, labels, chances.argmax(-1))
+def evaluate(
+    model: PromptedModel, loader: DataLoader[Any], task: Task, thresholds: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Score rows: accuracy, F1 and, under `metric`, the score that the task selects by.
+
+    Args:
+        model: that answers.
+        loader: of the rows.
+        task: says what is a label, and the metric.
+        thresholds: of each class, where a row may have several labels; None chooses them on these rows, as is
+            right for dev and for no other split.
+    """
+    chances, labels = probabilities(model, loader, task)
+    if thresholds is None:
+        return score_dev(task, labels, chances)
+    return score_answers(task, labels, chances, thresholds)

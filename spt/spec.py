@@ -38,6 +38,19 @@ class HeadConfig(ConfigSection):
     )
 
 
+def check_head(head: HeadConfig, task: Task) -> None:
+    """Refuse a head that reads one label word a text for a task of several labels a text.
+
+    Raises:
+        InputError: naming the head that fits.
+    """
+    if task.multi_label and head.kind != "classification":
+        raise InputError(
+            f"head.kind is {head.kind}, which gives a text one label, but task '{task.name}' has "
+            "multi_label. Set head.kind to classification, or task.multi_label to false."
+        )
+
+
 class ModelSpec(ConfigSection):
     """Describe a prompted model: its backbone, head, prompt shape and task, and what its answers are."""
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from spt.errors import InputError, unknown
-from spt.metrics import Metric
+from spt.metrics import OF_LABEL_SETS, OF_LABELS, OF_TWO_CLASSES, Metric
 from spt.sections import ConfigSection
 
 PLACEHOLDERS = ("text", "text_pair", "mask")
@@ -28,6 +28,10 @@ def _default_causal_template(task: dict[str, Any]) -> str:
     words = " ".join(task.get("template", "").replace(PROMPT, "").split())
     before, mask, _ = words.partition("{mask}")
     return before + mask if all(text in before for text in texts) else " ? ".join([*texts, "{mask}"])
+
+
+def _default_metric(task: dict[str, Any]) -> Metric:
+    return "macro_f1" if task.get("multi_label") else "accuracy"
 
 
 class HubData(ConfigSection):
@@ -53,6 +57,19 @@ class Task(ConfigSection):
     labels: tuple[str, ...] | None = Field(
         default=None, description="class names in class order; None: those of the training data, sorted"
     )
+    multi_label: bool = Field(
+        default=False,
+        description="a text has any number of the labels: its label is a JSON list, or as the next two say",
+    )
+    label_columns: tuple[str, ...] | None = Field(
+        default=None,
+        description="for multi_label: a column of 0 and 1 for each class, in the place of the label's",
+    )
+    label_delimiter: str | None = Field(
+        default=None,
+        min_length=1,
+        description="for multi_label: what stands between the labels of a text cell; an empty cell has none",
+    )
     label_words: tuple[str, ...] | None = Field(
         default=None, description="one word a class, in class order, for the verbalizer head"
     )
@@ -65,7 +82,10 @@ class Task(ConfigSection):
         default_factory=_default_causal_template,
         description="what a causal language model reads, ending in {mask}; default: the template up to it",
     )
-    metric: Metric = Field(default="accuracy", description="the score by which the dev split selects")
+    metric: Metric = Field(
+        default_factory=_default_metric,
+        description="the score by which the dev split selects; default: accuracy, with multi_label macro_f1",
+    )
     hub: HubData | None = Field(default=None, description="the task's data set on the hub")
     source: str | None = Field(
         default=None, description="where rows come from by default; None: the hub data set"
@@ -81,11 +101,69 @@ class Task(ConfigSection):
             raise ValueError(
                 f"label_words has {len(self.label_words)} words, but labels has {len(self.labels)}"
             )
+        self._check_multi_label()
         _check_template("template", self.template, self.text_pair is not None)
         _check_template("causal_template", self.causal_template, self.text_pair is not None)
         if not self.causal_template.endswith("{mask}"):
             raise ValueError(f"causal_template '{self.causal_template}' must end with {{mask}}")
         return self
+
+    @property
+    def label_fields(self) -> tuple[str, ...]:
+        """Return the columns that say a row's label, or labels."""
+        return self.label_columns or (self.label,)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that a row with its label has."""
+        return (self.text, *([self.text_pair] if self.text_pair else []), *self.label_fields)
+
+    def _check_multi_label(self) -> None:
+        """Refuse what does not fit one label a row, or several."""
+        if self.multi_label and self.metric not in OF_LABEL_SETS:
+            raise ValueError(
+                f"metric {self.metric} is of one label a row, but multi_label is true; set metric to "
+                f"{'subset_accuracy' if self.metric == 'accuracy' else 'macro_f1'}, or another of "
+                f"{', '.join(OF_LABEL_SETS)}"
+            )
+        if not self.multi_label and self.metric not in OF_LABELS:
+            raise ValueError(
+                f"metric {self.metric} is of several labels a row, but multi_label is false; set metric to "
+                f"{'accuracy' if self.metric == 'subset_accuracy' else 'macro_f1'}, or multi_label to true"
+            )
+        ways = [name for name in ("label_columns", "label_delimiter") if getattr(self, name) is not None]
+        if ways and not self.multi_label:
+            raise ValueError(f"{ways[0]} is set, but multi_label is false; set multi_label to true")
+        if len(ways) > 1:
+            raise ValueError(
+                "label_columns and label_delimiter are both set; keep the one that the data have"
+            )
+        columns = self.label_columns
+        if columns is None:
+            return
+        if len(set(columns)) != len(columns) or len(columns) < 2:
+            raise ValueError(
+                f"label_columns must name two columns or more, each once, not {', '.join(columns)}"
+            )
+        if self.labels is not None and len(self.labels) != len(columns):
+            raise ValueError(
+                f"labels has {len(self.labels)} names, but label_columns has {len(columns)} columns; remove "
+                "labels to call the classes as the columns are called"
+            )
+
+
+def check_metric(task: Task, classes: int) -> None:
+    """Refuse a metric of two classes for a task of more.
+
+    Raises:
+        InputError: naming the closest metric that fits.
+    """
+    if task.metric in OF_TWO_CLASSES and classes > 2:
+        fitting = [metric for metric in OF_LABELS if metric not in OF_TWO_CLASSES]
+        raise InputError(
+            f"task.metric is {task.metric}, which is about the second of two classes, but task '{task.name}' "
+            f"has {classes} classes. Set task.metric to macro_f1, or another of {', '.join(fitting)}."
+        )
 
 
 def get_task(name: str, **changes: Any) -> Task:

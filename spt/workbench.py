@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
 from spt.data.batches import make_loader
+from spt.data.columns import class_names
 from spt.data.config import DataConfig
 from spt.data.cuts import cut_shares, cut_signs
 from spt.data.encoding import encode
@@ -24,10 +25,11 @@ from spt.model import PromptedModel
 from spt.modes import Precision
 from spt.prefix_cache import PrefixCache
 from spt.prompts.config import PromptConfig
-from spt.spec import BackboneConfig, HeadConfig, ModelSpec
+from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig
 from spt.training.fit import Loader
+from spt.training.losses import class_weights
 
 SPLITS = ("train", "dev", "test")
 
@@ -58,6 +60,7 @@ class Workbench:
         training: batch sizes and precision of the batches, and the recipe of trainings.
         seed: of initial weights and of the order of batches.
         cache: of the hidden states below the first prompt.
+        left_out: how many rows of each split that the data came in had no text or no label.
     """
 
     spec: ModelSpec
@@ -67,6 +70,7 @@ class Workbench:
     training: TrainingConfig
     seed: int
     cache: PrefixCache
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -101,9 +105,10 @@ class Workbench:
             InputError: if data, backbone, head and prompt do not fit together.
         """
         task = get_task(task) if isinstance(task, str) else task
+        check_head(head or HeadConfig(), task)
         data, cache = data or DataConfig(), cache or PrefixCache()
         splits = load_splits(task, data, seed, None if rows is None else to_tables(rows, task))
-        labels = tuple(splits["train"].features["label"].names)
+        labels = class_names(splits["train"])
         spec = ModelSpec(
             backbone=_from_everywhere(backbone),
             head=head or HeadConfig(),
@@ -122,7 +127,11 @@ class Workbench:
         }
         for rows_of_split in examples.values():
             cache.check_room(rows_of_split, loaded)
-        workbench = cls(spec, tokenizer, loaded, examples, training or TrainingConfig(), seed, cache)
+        workbench = cls(
+            spec, tokenizer, loaded, examples, training or TrainingConfig(), seed, cache, splits.left_out
+        )
+        # refuses weights of classes that are not there
+        _ = workbench.class_weights
         for sign in workbench.cut_signs():
             log.warning("%s", sign)
         return workbench
@@ -147,6 +156,17 @@ class Workbench:
         limit = min(self.tokenizer.model_max_length, self.backbone.max_length)
         task = self.spec.task
         return cut_signs(cut_shares(self.examples), self.spec.max_length, limit, task.text_pair is not None)
+
+    @cached_property
+    def class_weights(self) -> dict[str, float] | None:
+        """Return the weight of each class in the loss; None where all rows weigh the same.
+
+        Raises:
+            InputError: for a weight of a class that no training row has.
+        """
+        labels = self.spec.task.labels or ()
+        weights = class_weights(self.training.class_weights, self.spec.task, self.examples["train"].labels)
+        return None if weights is None else dict(zip(labels, weights, strict=True))
 
     def rows(self, split: str) -> int:
         """Count the rows of a split, of which one may have several windows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from spt.data.batches import Batch
@@ -28,23 +28,42 @@ def kl(clean: Output, pruned: Output) -> Tensor:
     )
 
 
+def kl_of_each(clean: Output, pruned: Output) -> Tensor:
+    """Return KL(clean || pruned) of yes and no, summed over classes, mean over the batch. Source: ours."""
+    return functional.kl_div(
+        _yes_and_no(pruned.logits), _yes_and_no(clean.logits), log_target=True, reduction="batchmean"
+    )
+
+
+def _yes_and_no(logits: Tensor) -> Tensor:
+    """Return the log-probabilities of each class and of its absence: [B, C] -> [B, C, 2]."""
+    return torch.stack([logits, torch.zeros_like(logits)], -1).log_softmax(-1)
+
+
+# by the names of SptDartsOptions.distance, for one label a text and for several
 DISTANCES: dict[str, Distance] = {"mse": mse, "kl": kl}
+SET_DISTANCES: dict[str, Distance] = {"mse": mse, "kl": kl_of_each}
 
 
 def consistent_loss(
-    model: PromptedModel, batch: Batch, weight: float, distance: Distance, mask: Mapping[int, float]
+    model: PromptedModel,
+    batch: Batch,
+    loss: nn.Module,
+    weight: float,
+    distance: Distance,
+    mask: Mapping[int, float],
 ) -> Tensor:
-    """Add `weight` times the distance to a pass with gates fixed by `mask` to a clean pass's cross-entropy.
+    """Add `weight` times the distance to a pass with gates fixed by `mask` to a clean pass's loss.
 
     Both passes start from one encoding of the layers below the first candidate; weight 0 saves the second.
     """
     start = model.prefix(batch, batch.get("start"))
     clean = model(batch, start)
-    loss = functional.cross_entropy(clean.logits, batch["labels"])
+    clean_loss: Tensor = loss(clean.logits, batch["labels"])
     if not weight:
-        return loss
+        return clean_loss
     with fixed_gates(model, mask):
-        return loss + weight * distance(clean, model(batch, start))
+        return clean_loss + weight * distance(clean, model(batch, start))
 
 
 def pruned_layers(layers: Sequence[int], probability: float, generator: torch.Generator) -> dict[int, float]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.evaluator.pytorch import LightningModule as NniModule
 from pytorch_lightning.callbacks import Timer
 
+from spt.data.examples import Examples
 from spt.tasks import Task
 from spt.training.callbacks import CountFlops, OnEpoch, Progress, RecordEpochs, checkpoint_path, last_epoch
 from spt.training.config import TrainingConfig
 from spt.training.fit import Loader, trainer_arguments
 from spt.training.history import History
+from spt.training.losses import training_loss
 from spt.training.recipe import TrainingRecipe
 
 
@@ -53,13 +55,14 @@ def new_evaluator(
     that has finished trains nothing more.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    loss = training_loss(config.class_weights, task, cast(Examples, train.dataset).labels)
     count = CountFlops(same_shape_same_cost=False)
     record = [RecordEpochs(history)] if history else []
     callbacks = [count, Timer(), *record, Progress(on_epoch), last_epoch(folder)]
     trainer = Trainer(**trainer_arguments(config, config.epochs, folder, callbacks))
     path = checkpoint_path(folder)
     return Lightning(
-        EvaluatorModule(config, task, seed),
+        EvaluatorModule(config, task, seed, loss),
         trainer,
         datamodule=Loaders(train, dev),
         fit_kwargs={"ckpt_path": path if path.exists() else None},

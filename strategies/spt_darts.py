@@ -10,7 +10,7 @@ from torch import Tensor
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.data.batches import Batch
 from spt.model import PromptedModel
-from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
+from strategies.consistency import DISTANCES, SET_DISTANCES, consistent_loss, pruned_layers
 from strategies.evaluator import EvaluatorModule
 from strategies.gate_search import GateSearch, GateSearchModule
 from strategies.hyper_network import drop, dropped_layers, gate_values, gated_layers, remaining_budget
@@ -45,13 +45,15 @@ class SptDartsModule(GateSearchModule):
         self._unchanged = 0
 
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the cross-entropy, and the distance to a pass with some gates pruned."""
-        options = self.strategy.options
+        """Return the evaluator's loss, and the distance to a pass with some gates pruned."""
+        options, module = self.strategy.options, self.training_module
+        distances = SET_DISTANCES if module.task.multi_label else DISTANCES
         return consistent_loss(
             cast(PromptedModel, self.model),
             batch,
+            module.loss,
             options.consistency,
-            DISTANCES[options.distance],
+            distances[options.distance],
             self._mask(batch_idx),
         )
 

@@ -60,18 +60,19 @@ def search(
     gates = [p for name, p in model.named_parameters() if name.endswith("alpha")]
     others = [p for p in model.parameters() if p.requires_grad and all(p is not gate for gate in gates)]
     gate_optimizer, optimizer = AdamW(gates, lr=1e-3), AdamW(others, lr=1e-3, fused=True)
-    generator = torch.Generator().manual_seed(0)
+    generator, cross_entropy = torch.Generator().manual_seed(0), nn.CrossEntropyLoss()
 
     def gate_step() -> None:
         _toggle(others, False)
-        descend(gate_optimizer, nn.functional.cross_entropy(model(rows).logits, rows["labels"]))
+        descend(gate_optimizer, cross_entropy(model(rows).logits, rows["labels"]))
         _toggle(others, True)
 
     def weight_step() -> None:
         _toggle(gates, False)
         mask = pruned_layers(range(shape.layers), options.mask_probability, generator)
         batch: Any = rows
-        descend(optimizer, consistent_loss(model, batch, options.consistency, DISTANCES["mse"], mask))
+        loss = consistent_loss(model, batch, cross_entropy, options.consistency, DISTANCES["mse"], mask)
+        descend(optimizer, loss)
         _toggle(gates, True)
 
     def cycle() -> None:

@@ -33,6 +33,7 @@ class SharedWorkbench:
         shapes: of the weights.
         tokenizer: of the backbone.
         examples: encoded rows of each split.
+        left_out: rows of each split without a text or a label.
     """
 
     origin: RunConfig
@@ -42,6 +43,7 @@ class SharedWorkbench:
     shapes: Mapping[str, torch.Size]
     tokenizer: Any
     examples: Mapping[str, Examples]
+    left_out: Mapping[str, int]
 
     def serves(self, config: RunConfig) -> bool:
         """Say whether a run of that config would load the very same data and backbone."""
@@ -61,6 +63,7 @@ class SharedWorkbench:
             config.training,
             config.seed,
             prefix_cache(config),
+            self.left_out,
         )
 
     def backbone(self) -> Backbone:
@@ -87,6 +90,7 @@ def share(workbench: Workbench, config: RunConfig) -> SharedWorkbench:
         shapes={name: weight.shape for name, weight in weights.items()},
         tokenizer=workbench.tokenizer,
         examples=workbench.examples,
+        left_out=workbench.left_out,
     )
 
 

@@ -12,6 +12,9 @@ from spt.answers import AnswerRule
 from spt.calibration import CalibrationScores, calibration_scores
 from spt.selective import AnsweredRows, answered, selective_accuracies
 
+# probabilities [N, C] and labels [N]
+LabelledRows = tuple[NDArray[Any], NDArray[Any]]
+
 
 @dataclass(frozen=True)
 class SplitAnswers:
@@ -56,6 +59,13 @@ class AnswerMetrics:
     threshold: float | None
     dev: SplitAnswers
     test: SplitAnswers
+
+    @classmethod
+    def of(cls, rule: AnswerRule, dev: LabelledRows, test: LabelledRows) -> AnswerMetrics:
+        """Score the probabilities at temperature 1 and the labels of dev and test."""
+        return cls(
+            rule.temperature, rule.threshold, SplitAnswers.of(rule, *dev), SplitAnswers.of(rule, *test)
+        )
 
 
 def answer_lines(answers: AnswerMetrics) -> dict[str, str]:

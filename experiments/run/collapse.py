@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from experiments.config import RunConfig
 from experiments.run.training import Stage, epoch_history
 from spt.json_files import read_json_lines
+from spt.tasks import Task
 from spt.training.history import ADVICE
 from strategies.options import GateOptions
 
@@ -46,27 +46,38 @@ def training_signs(folder: Path, config: RunConfig) -> list[str]:
     return _loss_signs("train", folder, config)
 
 
-def dev_signs(
-    labels: NDArray[Any], predictions: NDArray[Any], names: Sequence[str], config: RunConfig
-) -> list[str]:
-    """Return what is wrong with the predictions of dev: one class for all rows, where there are several.
+def dev_signs(labels: NDArray[Any], predictions: NDArray[Any], task: Task, config: RunConfig) -> list[str]:
+    """Return what is wrong with the predictions of dev: one answer for all rows, where there are several.
 
     Args:
-        labels: class indices of the rows.
-        predictions: class indices, as many.
-        names: of the classes.
+        labels: class indices [N], or 1 for a row's classes and 0 for others [N, C].
+        predictions: likewise.
+        task: with the names of the classes.
         config: of the run.
     """
-    counts = Counter(labels.tolist())
-    predicted = set(predictions.tolist())
-    if len(predicted) != 1 or len(counts) == 1:
+    expected, answered = (_answers(values, task) for values in (labels, predictions))
+    if len(set(answered)) != 1 or len(set(expected)) == 1:
         return []
-    (only,) = predicted
+    only = answered[0]
     return [
-        f"all {len(labels)} rows of dev were given the label '{names[only]}', which {counts[only]} of them "
-        f"have; try another {config.training.named_rates}, more "
+        f"all {len(labels)} rows of dev were given {_named(only, task)}, which {expected.count(only)} of "
+        f"them have; try another {config.training.named_rates}, more "
         f"training.epochs (now {config.training.epochs}), another seed, or more rows of the other classes"
     ]
+
+
+def _answers(values: NDArray[Any], task: Task) -> list[tuple[int, ...]]:
+    """Return the classes of each row."""
+    if not task.multi_label:
+        return [(int(value),) for value in values]
+    return [tuple(int(index) for index in row.nonzero()[0]) for row in values]
+
+
+def _named(classes: tuple[int, ...], task: Task) -> str:
+    names = [f"'{(task.labels or ())[index]}'" for index in classes]
+    if not names:
+        return "no label"
+    return f"the label {names[0]}" if len(names) == 1 else f"the labels {' and '.join(names)}"
 
 
 def _gate_signs(gates: Mapping[int, float], config: RunConfig) -> list[str]:

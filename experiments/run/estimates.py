@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from search_spaces.budget import Layers
 from spt.architecture import PromptLayers
@@ -14,6 +13,7 @@ from spt.data.batches import make_loader, to_device
 from spt.devices import chosen_device
 from spt.flops import flops
 from spt.model import PromptedModel
+from spt.training.losses import new_loss
 from spt.workbench import Workbench
 
 # the padding of another epoch's batches is not quite that of the first
@@ -23,10 +23,10 @@ MARGIN = 1.05
 def training_flops(workbench: Workbench, layers: Layers) -> float:
     """Estimate the FLOPs of training prompts at these layers, without a prefix cache or an early stop."""
     model = workbench.factory.model(PromptLayers.of(layers, workbench.num_layers))
-    training = workbench.training
+    training, loss = workbench.training, new_loss(workbench.spec.task)
 
     def step(batch: Any) -> None:
-        cross_entropy(model(batch).logits, batch["labels"]).backward()
+        loss(model(batch).logits, batch["labels"]).backward()
 
     epoch = _pass(workbench, model, "train", training.batch_size, step)
     return training.epochs * (epoch + dev_flops(workbench, model))

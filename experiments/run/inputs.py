@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.config import RunConfig
 from experiments.run.folder import RunFolder
@@ -66,6 +66,7 @@ class RunInputs(BaseModel):
         classes: names, in the order of their numbers.
         rows: of each split as they are used, cut and encoded.
         backbone: weights, config and tokenizer.
+        left_out: how many rows of each split's source had no text or no label.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +76,7 @@ class RunInputs(BaseModel):
     classes: tuple[str, ...]
     rows: Mapping[str, SplitRows]
     backbone: BackboneDigests
+    left_out: Mapping[str, int] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, config: RunConfig, workbench: Workbench) -> RunInputs:
@@ -84,6 +86,7 @@ class RunInputs(BaseModel):
             classes=workbench.spec.task.labels or (),
             rows={split: split_rows(examples) for split, examples in workbench.examples.items()},
             backbone=BackboneDigests.model_validate(workbench.backbone_identity.as_json()),
+            left_out=workbench.left_out,
         )
 
     @classmethod
@@ -180,7 +183,9 @@ def split_rows(examples: Sequence[Example]) -> SplitRows:
     """Take the digest of a split's tokens and labels in order."""
     digest = hashlib.blake2b(digest_size=SIZE)
     for example in examples:
-        numbers = [example["label"], *example["input_ids"], -1, *example.get("token_type_ids", [])]
+        label = example["label"]
+        classes = [label] if isinstance(label, int) else map(int, label)
+        numbers = [*classes, *example["input_ids"], -1, *example.get("token_type_ids", [])]
         digest.update(array("q", numbers).tobytes() + b";")
     return SplitRows(rows=len({example["row"] for example in examples}), digest=digest.hexdigest())
 

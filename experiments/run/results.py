@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,14 @@ class RunMetrics:
         layers: that have a prompt, of `layers_total`.
         metric: name of the task's metric.
         dev_metric: the task's metric on dev, by which dev selects.
+        dev_accuracy: share of rows whose answer is all right: its label, or all its labels.
         test_f1: binary on class 1 for tasks of two classes whose metric is F1, macro for others.
+        test_macro_f1: mean over the classes; likewise `dev_macro_f1`; None in older files, as the next two.
+        test_weighted_f1: mean over the classes by their rows; likewise `dev_weighted_f1`.
+        test_micro_f1: over all rows and classes together, and the next two, where a row may have several
+            labels; None where it has one.
+        test_mean_average_precision: mean over the classes.
+        test_label_ranking: label ranking average precision.
         gates: layer -> its learned gate in [0, 1]; None where none is learned.
         scores: layer -> what the derivation ranked it by; None where there was none.
         evaluations: how many subsets of layers the search scored.
@@ -108,7 +115,10 @@ class RunMetrics:
         train_size: rows; likewise `dev_size` and `test_size`.
         warnings: signs of a collapse, each with what to try; none in older files.
         cut_texts: share of each split's texts that lost their end, in [0, 1]; None in older files.
-        answers: calibration, and accuracy where the model is sure; None in older files.
+        answers: calibration, and accuracy where the model is sure; None in older files, and where a text may
+            have several labels.
+        class_weights: of each class in the loss; None where every row weighed the same.
+        left_out: rows of each split of the source that had no text or no label.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS
@@ -147,6 +157,15 @@ class RunMetrics:
     warnings: tuple[str, ...] = ()
     answers: AnswerMetrics | None = None
     cut_texts: Mapping[str, float] | None = None
+    dev_macro_f1: float | None = None
+    test_macro_f1: float | None = None
+    dev_weighted_f1: float | None = None
+    test_weighted_f1: float | None = None
+    test_micro_f1: float | None = None
+    test_mean_average_precision: float | None = None
+    test_label_ranking: float | None = None
+    class_weights: Mapping[str, float] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> RunMetrics:

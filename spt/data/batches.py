@@ -21,12 +21,12 @@ WINDOW = 50
 
 
 class Batch(TypedDict):
-    """B rows of T tokens, padded on the right; tokens and labels int64."""
+    """B rows of T tokens, padded on the right; tokens and class indices int64."""
 
     input_ids: Tensor  # [B, T]
     attention_mask: Tensor  # [B, T], 1 on real tokens
     token_type_ids: NotRequired[Tensor]  # [B, T]
-    labels: Tensor  # [B]
+    labels: Tensor  # [B]; of several labels a row, float [B, C], 1 for its classes and 0 for others
     rows: Tensor  # [B], index of the row in its split
     start: NotRequired[Start]  # hidden states [B, T, H] that a model may begin with
 

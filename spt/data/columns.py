@@ -1,79 +1,91 @@
-"""Raw tables -> rows with exactly the columns text, text_pair (pair tasks only) and label, a class index."""
+"""Raw tables -> rows with exactly the columns text, text_pair (pair tasks only) and label.
+
+A label is a class index or, where the task has several labels a row, the list of their indices.
+"""
 
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
 
 from spt.data.raw_table import RawTable
-from spt.data.values import clean_labels, clean_texts, rows_shown, some
+from spt.data.row_labels import row_labels
+from spt.data.values import clean_texts, rows_shown, some
 from spt.errors import InputError, unknown
-from spt.tasks import Task
+from spt.problems import Problems
+from spt.tasks import Task, check_metric
 
 # of a position among the classes
 MAX_DIGITS = 9
+COLUMN_FIELDS = ("text", "text_pair", "label")
 
 log = logging.getLogger(__name__)
 
 
-def to_rows(task: Task, tables: Mapping[str, RawTable]) -> dict[str, Dataset]:
+def to_rows(
+    task: Task, tables: Mapping[str, RawTable], problems: Problems | None = None
+) -> dict[str, Dataset]:
     """The tables with their texts and class indices checked.
 
     A label is a class name, or the index of a class where the task names its classes and no name has a number
     of its own.
 
+    Args:
+        task: names columns and classes.
+        tables: of each split.
+        problems: that are known already; they are refused together with what is wrong here.
+
     Raises:
-        InputError: a column is unknown, a split is empty, a text or a label is missing or of a wrong type,
-            there is one class only, or a label is not one of the task's or does not occur in train.
+        InputError: with everything that is wrong: a column is unknown, a split is empty, a text or a label is
+            missing or of a wrong type, there is one class only, a label is not one of the task's or does not
+            occur in train, or the metric is not for that many classes.
     """
+    problems = problems or Problems("the data")
+    readable = {}
     for split, table in tables.items():
-        _check_columns(task, split, table)
-    labels = {split: _label_names(task, split, table) for split, table in tables.items()}
-    names = task.labels or _class_names(tables["train"], task.label, labels["train"])
-    classes = {split: _class_indices(task, split, labels[split], names) for split in tables}
-    _check_seen(task, classes, names)
-    if task.label_words and len(task.label_words) != len(names):
-        raise InputError(
-            f"Task '{task.name}' has {len(task.label_words)} label_words, but train has "
-            f"{len(names)} classes: {some(names)}. Give one word a class, in this order."
+        if _has_columns(task, split, table, problems):
+            readable[split] = table
+    texts: dict[str, dict[str, list[str]]] = {}
+    labels: dict[str, list[list[str]]] = {}
+    for split, table in readable.items():
+        texts[split] = _texts(task, split, table, problems)
+        with problems.collecting():
+            labels[split] = row_labels(task, split, table)
+    names: tuple[str, ...] = ()
+    classes: dict[str, list[list[int]]] = {}
+    if "train" in labels:
+        names = task.labels or task.label_columns or _class_names(task, tables["train"], labels["train"])
+        for split, given in labels.items():
+            with problems.collecting():
+                classes[split] = _class_indices(task, split, tables[split], given, names)
+        if "train" in classes:
+            _check_seen(task, tables, classes, names, problems)
+        _check_task(task, names, problems)
+    problems.refuse()
+    return {split: _rows(task, texts[split], classes[split], names) for split in tables}
+
+
+def _has_columns(task: Task, split: str, table: RawTable, problems: Problems) -> bool:
+    """Note the task's columns that a table lacks, and that it has no rows; says whether all is there."""
+    missing = [column for column in task.columns if column not in table.names]
+    for column in missing:
+        field = next((field for field in COLUMN_FIELDS if getattr(task, field) == column), "label_columns")
+        advice = (
+            f"Task '{task.name}' reads its {field} from it, in {split}; set task.{field} to one of these."
         )
-    return {split: _rows(task, split, tables[split], classes[split], names) for split in tables}
+        problems.add(f"{table.prefix}{unknown('column', column, table.names, advice)}")
+    if not missing and len(table) == 0:
+        problems.add(f"{table.prefix}The {split} split has no rows.")
+    return not missing and len(table) > 0
 
 
-def _check_columns(task: Task, split: str, table: RawTable) -> None:
-    for field in ("text", "text_pair", "label"):
-        column = getattr(task, field)
-        if column is not None and column not in table.names:
-            advice = (
-                f"Task '{task.name}' reads its {field} from it, in {split}; set task.{field} to one of these."
-            )
-            raise unknown("column", column, table.names, advice)
-    if len(table) == 0:
-        raise InputError(f"The {split} split has no rows.")
-
-
-def _label_names(task: Task, split: str, table: RawTable) -> list[str]:
-    values: Sequence[Any] = table.columns[task.label][:]
-    where = f"The label column '{task.label}' of {split}"
-    if names := table.classes.get(task.label):
-        # hidden test labels are -1, which names no class
-        named = [names[value] if value is not None and 0 <= value < len(names) else None for value in values]
-        clean_labels(named, where)
-        return [str(name) for name in named]
-    labels = clean_labels(values, where)
-    spaced = [row for row, value in enumerate(values) if isinstance(value, str) and value != labels[row]]
-    if spaced:
-        log.warning("%s has spaces around its labels, which are left out, in %s", where, rows_shown(spaced))
-    return labels
-
-
-def _class_names(train: RawTable, column: str, labels: list[str]) -> tuple[str, ...]:
-    if names := train.classes.get(column):
+def _class_names(task: Task, train: RawTable, labels: list[list[str]]) -> tuple[str, ...]:
+    if names := train.classes.get(task.label):
         return names
-    distinct = set(labels)
+    distinct = {label for row in labels for label in row}
     numeric = all(label.isdecimal() for label in distinct)
     # numbers that are equal, as 1 and 01, need an order too: that of a set is another in each process
     names = tuple(sorted(distinct, key=lambda label: (int(label) if numeric else 0, label)))
@@ -102,20 +114,26 @@ def _folded(label: str) -> str:
     )
 
 
-def _class_indices(task: Task, split: str, labels: list[str], names: tuple[str, ...]) -> list[int]:
+def _class_indices(
+    task: Task, split: str, table: RawTable, labels: list[list[str]], names: tuple[str, ...]
+) -> list[list[int]]:
     index = {name: position for position, name in enumerate(names)}
     if task.labels is not None and not any(map(_has_own_number, names, range(len(names)))):
         index = {str(position): position for position in range(len(names))} | index
-    unknown_rows = [row for row, label in enumerate(labels) if label not in index]
-    if unknown_rows:
-        foreign = dict.fromkeys(labels[row] for row in unknown_rows)
+    foreign = {label: None for row in labels for label in row if label not in index}
+    if foreign:
+        rows = [
+            row
+            for row, given in zip(table.rows, labels, strict=True)
+            if any(label in foreign for label in given)
+        ]
         origin = f"a class of task '{task.name}'" if task.labels else "in the training data"
+        shown = table.where(f"Label {some(repr(label) for label in foreign)}", split)
         raise InputError(
-            f"Label {some(repr(label) for label in foreign)} of {split}, column '{task.label}', is not "
-            f"{origin} ({rows_shown(unknown_rows)}). Classes: {', '.join(names)}. "
-            "Mend the rows, or set task.labels or task.label."
+            f"{shown}, column '{task.label}', is not {origin} ({rows_shown(rows)}). "
+            f"Classes: {', '.join(names)}. Mend the rows, or set task.labels or task.label."
         )
-    return [index[label] for label in labels]
+    return [sorted(index[label] for label in row) for row in labels]
 
 
 def _has_own_number(name: str, position: int) -> bool:
@@ -133,34 +151,69 @@ def _is_number(name: str) -> bool:
     return True
 
 
-def _check_seen(task: Task, classes: Mapping[str, list[int]], names: tuple[str, ...]) -> None:
-    seen = set(classes["train"])
+def _check_seen(
+    task: Task,
+    tables: Mapping[str, RawTable],
+    classes: Mapping[str, list[list[int]]],
+    names: tuple[str, ...],
+    problems: Problems,
+) -> None:
+    seen = {index for row in classes["train"] for index in row}
     if len(seen) < 2:
-        raise InputError(
-            f"The training data has one class only: '{names[min(seen)]}' in column '{task.label}'. "
+        only = f"one class only: '{names[min(seen)]}'" if seen else "no class at all"
+        problems.add(
+            f"The training data has {only} in column '{', '.join(task.label_fields)}'. "
             "A classifier needs at least two."
         )
-    for split in classes:
-        rows = [row for row, label in enumerate(classes[split]) if label not in seen]
-        if rows:
-            unseen = dict.fromkeys(repr(names[classes[split][row]]) for row in rows)
-            raise InputError(
-                f"Label {some(unseen)} of {split} is not in the training data ({rows_shown(rows)}). "
+    for split, labels in classes.items():
+        unseen = {index: None for row in labels for index in row if index not in seen}
+        if unseen:
+            rows = [
+                row
+                for row, given in zip(tables[split].rows, labels, strict=True)
+                if any(index in unseen for index in given)
+            ]
+            shown = tables[split].where(f"Label {some(repr(names[index]) for index in unseen)}", split)
+            problems.add(
+                f"{shown} is not in the training data ({rows_shown(rows)}). "
                 "Add training rows of that class, or remove these."
             )
     if missing := [name for index, name in enumerate(names) if index not in seen]:
         log.warning("no training row has the label %s", some(repr(name) for name in missing))
 
 
-def _rows(task: Task, split: str, table: RawTable, classes: list[int], names: tuple[str, ...]) -> Dataset:
-    columns: dict[str, list[str] | list[int]] = {"text": _texts(split, table, task.text)}
-    features = Features({"text": Value("string")})
-    if task.text_pair is not None:
-        columns["text_pair"] = _texts(split, table, task.text_pair)
-        features["text_pair"] = Value("string")
-    features["label"] = ClassLabel(names=list(names))
-    return Dataset.from_dict({**columns, "label": classes}, features=features)
+def _check_task(task: Task, names: tuple[str, ...], problems: Problems) -> None:
+    """Note what of the task does not fit its number of classes."""
+    if task.label_words and len(task.label_words) != len(names):
+        problems.add(
+            f"Task '{task.name}' has {len(task.label_words)} label_words, but train has "
+            f"{len(names)} classes: {some(names)}. Give one word a class, in this order."
+        )
+    with problems.collecting():
+        check_metric(task, len(names))
 
 
-def _texts(split: str, table: RawTable, column: str) -> list[str]:
-    return clean_texts(table.columns[column][:], f"The text column '{column}' of {split}")
+def _rows(
+    task: Task, texts: Mapping[str, list[str]], classes: list[list[int]], names: tuple[str, ...]
+) -> Dataset:
+    label: Any = ClassLabel(names=list(names))
+    labels: list[Any] = classes if task.multi_label else [row[0] for row in classes]
+    features = Features({column: Value("string") for column in texts})
+    features["label"] = List(label) if task.multi_label else label
+    return Dataset.from_dict({**texts, "label": labels}, features=features)
+
+
+def class_names(rows: Dataset) -> tuple[str, ...]:
+    """Return the names of the classes of rows that `to_rows` gave."""
+    feature = rows.features["label"]
+    return tuple(getattr(feature, "feature", feature).names)
+
+
+def _texts(task: Task, split: str, table: RawTable, problems: Problems) -> dict[str, list[str]]:
+    columns = {"text": task.text} | ({"text_pair": task.text_pair} if task.text_pair else {})
+    texts = {}
+    for field, column in columns.items():
+        with problems.collecting():
+            where = table.where(f"The text column '{column}'", split)
+            texts[field] = clean_texts(table.columns[column][:], where, table.rows)
+    return texts

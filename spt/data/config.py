@@ -48,6 +48,9 @@ class DataConfig(ConfigSection):
     quoting: bool | None = Field(
         default=None, description="whether fields may stand in double quotes; None: in CSV yes, in TSV no"
     )
+    incomplete: Literal["refuse", "drop"] = Field(
+        default="refuse", description="what to do with rows without a text or a label"
+    )
     shots_per_class: Count | None = Field(
         default=None, description="rows a class for training, and as many for dev (few-shot as in LM-BFF)"
     )

@@ -13,6 +13,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from spt.data.examples import Examples
+from spt.data.label_sets import multi_hot
 from spt.data.values import as_list, clean_texts
 from spt.data.windows import check_windows, cut_windows
 from spt.errors import InputError
@@ -44,10 +45,14 @@ def encode(
 
     Args:
         split: rows with text, text_pair (pair tasks only) and label.
+        task: with its labels, whose template is filled.
     """
     chunks = (text_rows(part["text"], part.get("text_pair"), task) for part in split.iter(CHUNK))
     examples = _encode_chunks(chunks, tokenizer, task, max_length, template, windows)
-    return replace(examples, labels=np.array(split["label"][:], dtype=np.int64)[examples.rows])
+    labels = split["label"][:]
+    if task.multi_label:
+        return replace(examples, labels=multi_hot(labels, len(task.labels or ()))[examples.rows])
+    return replace(examples, labels=np.array(labels, dtype=np.int64)[examples.rows])
 
 
 def encode_texts(

@@ -23,7 +23,7 @@ class Example(TypedDict):
 
     input_ids: list[int]
     token_type_ids: NotRequired[list[int]]
-    label: int
+    label: int | list[float]  # a class index; of several labels, 1 for its classes and 0 for others, [C]
     row: int
     start: NotRequired[Start]  # hidden states [T, H] that a model may begin with
 
@@ -35,7 +35,8 @@ class Examples(Sequence[Example]):
     Attributes:
         input_ids: [M], row after row.
         lengths: [N], tokens of each row.
-        labels: [N], class indices; -1 where there is none.
+        labels: [N], class indices, -1 where there is none; of several labels a row, float [N, C], 1 for its
+            classes and 0 for others.
         rows: [N], index of each row in its split; the windows of a long text follow each other and share it.
         token_type_ids: [M]; None where the tokenizer has none.
         start: with hidden states [M, H] that a model may begin with; None where there are none.
@@ -44,7 +45,7 @@ class Examples(Sequence[Example]):
 
     input_ids: NDArray[np.int32]
     lengths: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | NDArray[np.float32]
     rows: NDArray[np.int64]
     token_type_ids: NDArray[np.int8] | None = None
     start: Start | None = None
@@ -73,7 +74,7 @@ class Examples(Sequence[Example]):
             return rows
         examples = replace(
             cls.of_tokens(rows),  # type: ignore[arg-type]
-            labels=np.array([row["label"] for row in rows], dtype=np.int64),
+            labels=_labels([row["label"] for row in rows]),
             rows=np.array([row["row"] for row in rows], dtype=np.int64),
         )
         if not rows or "start" not in rows[0]:
@@ -167,6 +168,12 @@ class Examples(Sequence[Example]):
         if self.start is not None:
             example["start"] = Start(self.start.layer, self.start.hidden[tokens])
         return example
+
+
+def _labels(labels: Sequence[int | list[float]]) -> NDArray[np.int64] | NDArray[np.float32]:
+    if labels and not isinstance(labels[0], int):
+        return np.array(labels, dtype=np.float32)
+    return np.array(labels, dtype=np.int64)
 
 
 def _joined(lists: Iterable[Sequence[int]], kind: type[Any]) -> NDArray[Any]:

@@ -57,8 +57,7 @@ def read_file(path: Path, data: DataConfig, task: Task) -> RawTable:
         if kind == "parquet":
             return _read_parquet(path)
         if kind == "json":
-            columns = [name for name in (task.text, task.text_pair, task.label) if name is not None]
-            return read_json(path, text_encoding(data.encoding), columns)
+            return read_json(path, text_encoding(data.encoding), task.columns)
         if kind == "lines":
             return _read_lines(path, data, task)
         return _read_csv(path, data, task, kind)

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 
 from spt.data.batches import Batch, BucketedBatches, bucketed_loader
 from spt.data.examples import Examples
+from spt.data.label_sets import row_labels_of
 from spt.data.splits import others, stratified
 
 
@@ -20,7 +21,7 @@ def split_in_halves(
     """
     examples, batches = cast(Examples, loader.dataset), cast(BucketedBatches, loader.batch_sampler)
     _, first_examples, row_of = np.unique(examples.rows, return_index=True, return_inverse=True)
-    labels = examples.labels[first_examples].tolist()
+    labels = row_labels_of(examples.labels[first_examples])
     second = stratified(labels, len(labels) // 2, np.random.default_rng(seed))
     first = others(len(labels), second)
 

@@ -1,21 +1,26 @@
 """From a task and the data options to the three splits that everything else works on."""
 
+from __future__ import annotations
+
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from spt.data.columns import to_rows
+from spt.data.columns import class_names, to_rows
 from spt.data.config import DataConfig
+from spt.data.incomplete import complete_tables
+from spt.data.label_sets import class_set, rows_by_class
 from spt.data.raw_table import RawTable
 from spt.data.sources import read_tables
 from spt.data.splits import first_of_each, others, per_class, stratified
 from spt.data.values import some
 from spt.errors import InputError
+from spt.problems import Problems
 from spt.tasks import Task
 
 # held-out splits must be the same for every seed of a run
@@ -29,9 +34,19 @@ SPLIT_ORDER = ("train", "dev", "test")
 log = logging.getLogger(__name__)
 
 
+class Splits(DatasetDict):  # type: ignore[misc]
+    """Hold the rows of train, dev and test.
+
+    Attributes:
+        left_out: how many rows of a source's split had no text or no label, and were left out.
+    """
+
+    left_out: Mapping[str, int] = MappingProxyType({})
+
+
 def load_splits(
     task: Task, data: DataConfig, seed: int, tables: Mapping[str, RawTable] | None = None
-) -> DatasetDict:
+) -> Splits:
     """Load the train, dev and test rows of a task.
 
     * A given split keeps its order. A missing one is held out of train, stratified, after repeated rows have
@@ -49,14 +64,19 @@ def load_splits(
         tables: the raw table of each split, in place of the source.
 
     Returns:
-        Splits train, dev and test with the columns text, text_pair (pair tasks only) and label (ClassLabel).
+        Splits train, dev and test with the columns text, text_pair (pair tasks only) and label (ClassLabel,
+        or a list of it where a row may have several).
 
     Raises:
-        InputError: the source, a column, a label or a size is wrong.
+        InputError: the source, columns, texts or labels are wrong, with all that is wrong in any split; or a
+            size is.
     """
     if data.source is not None:
         data = data.model_copy(update={"source": data.source.replace("{seed}", str(seed))})
-    rows = to_rows(task, tables or read_tables(task, data))
+    problems = Problems("the data")
+    tables = tables or read_tables(task, data, problems)
+    complete = complete_tables(task, tables, data.incomplete, problems)
+    rows = to_rows(task, complete, problems)
     train = rows.pop("train")
     if data.test_size == 0:
         rows["test"] = train.select([])
@@ -78,7 +98,12 @@ def load_splits(
     dev, test = taken["dev"], taken["test"]
     chosen = _draw_train(train, data, np.random.default_rng([seed, 1]))
     train = train if chosen is None else train.select(chosen)
-    splits = DatasetDict({"train": train, "dev": dev, "test": test})
+    splits = Splits({"train": train, "dev": dev, "test": test})
+    splits.left_out = {
+        split: len(tables[split]) - len(complete[split])
+        for split in tables
+        if len(complete[split]) < len(tables[split])
+    }
     _check_classes(splits)
     return splits
 
@@ -133,7 +158,7 @@ def _draw_dev(pool: Dataset, keep: int, data: DataConfig, default: int, seed: in
     if data.shots_per_class:
         return _draw_shots(pool, data.shots_per_class, "dev", generator)
     if data.shots_total:
-        for_train = keep * max(data.shots_total, len(set(pool["label"])))
+        for_train = keep * max(data.shots_total, len(rows_by_class(pool["label"][:])))
         return _draw(pool, data.dev_size or min(LPT_DEV, len(pool) - for_train), "dev_size", generator, keep)
     size = data.dev_size or (default if keep else len(pool))
     return _draw(pool, size, "dev_size", np.random.default_rng([SPLIT_SEED, 1]), keep)
@@ -146,7 +171,7 @@ def _draw_train(train: Dataset, data: DataConfig, generator: np.random.Generator
     size: int | None = getattr(data, option)
     if size is None:
         return None
-    classes = len(set(train["label"]))
+    classes = len(rows_by_class(train["label"][:]))
     if size < classes:
         raise InputError(f"data.{option} is {size}, but must be at least {classes}, one row a class.")
     return _draw(train, size, option, generator, 0)
@@ -162,8 +187,8 @@ def _draw(pool: Dataset, size: int, option: str, generator: np.random.Generator,
 
 
 def _draw_shots(pool: Dataset, shots: int, split: str, generator: np.random.Generator) -> list[int]:
-    names = pool.features["label"].names
-    counts = Counter(pool["label"][:])
+    names = class_names(pool)
+    counts = rows_by_class(pool["label"][:])
     label, least = min(((label, counts[label]) for label in range(len(names))), key=lambda item: item[1])
     if least < shots:
         raise InputError(
@@ -179,7 +204,7 @@ def _texts(rows: Dataset) -> list[tuple[str, ...]]:
 
 
 def _without_repeats(train: Dataset) -> Dataset:
-    first_rows = first_of_each(zip(_texts(train), train["label"][:], strict=True))
+    first_rows = first_of_each(zip(_texts(train), map(class_set, train["label"][:]), strict=True))
     if len(first_rows) < len(train):
         log.info("%d repeated rows left train before splitting it", len(train) - len(first_rows))
     return train.select(first_rows)
@@ -187,16 +212,17 @@ def _without_repeats(train: Dataset) -> Dataset:
 
 def _check_classes(splits: DatasetDict) -> None:
     """Refuse classes that lost all training rows to dev or test, and name those that no score is about."""
-    names = splits["train"].features["label"].names
-    seen = set(splits["train"]["label"])
+    names = class_names(splits["train"])
+    classes = {split: set(rows_by_class(rows["label"][:])) for split, rows in splits.items()}
+    seen = classes["train"]
     for split in ("dev", "test"):
-        if unseen := set(splits[split]["label"]) - seen:
+        if unseen := classes[split] - seen:
             raise InputError(
                 f"Class '{names[min(unseen)]}' is in {split}, but no training row of it is left, because "
                 f"its texts are also in dev or test. Add training rows, or remove the class from {split}."
             )
     for split in ("dev", "test"):
-        if len(splits[split]) and (missing := sorted(seen - set(splits[split]["label"]))):
+        if len(splits[split]) and (missing := sorted(seen - classes[split])):
             log.warning(
                 "%s has no row of the class %s, which its score says nothing of; add rows of that class",
                 split,

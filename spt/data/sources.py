@@ -1,6 +1,8 @@
 """Where a task's rows come from: files, a folder, an embedded data set or the hub -> a raw table a split."""
 
 import csv
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
@@ -12,20 +14,34 @@ from spt.data.raw_table import RawTable
 from spt.data.source_files import SAVED_DATA_SET, SPLIT_NAMES, folder_files, given_files
 from spt.errors import InputError, unknown
 from spt.files import expanded
+from spt.problems import Problems
 from spt.tasks import HubData, Task
 
 # before this row the file repeats the training questions in other orders and selections
 TREC_FIRST_ROW = 10_000
 
 
-def read_tables(task: Task, data: DataConfig) -> dict[str, RawTable]:
+def read_tables(task: Task, data: DataConfig, problems: Problems | None = None) -> dict[str, RawTable]:
     """The tables of a task, under 'train' and, where the source has them, 'dev' and 'test'.
+
+    Args:
+        task: names its columns and its own source.
+        data: the source.
+        problems: get what is wrong with each file, which is left out then; None to refuse it here.
 
     Raises:
         InputError: there is no source, or it is missing or cannot be read.
     """
+    noted = problems or Problems("the data")
+    tables = _read_source(task, data, noted)
+    if problems is None:
+        noted.refuse()
+    return tables
+
+
+def _read_source(task: Task, data: DataConfig, problems: Problems) -> dict[str, RawTable]:
     if data.train is not None:
-        return {split: read_file(path, data, task) for split, path in given_files(data).items()}
+        return _read_files(given_files(data), data, task, problems)
     source = data.source or task.source
     if source is None and task.hub is not None:
         return _read_hub(task.hub)
@@ -38,7 +54,7 @@ def read_tables(task: Task, data: DataConfig) -> dict[str, RawTable]:
         return {"train": _read_embedded(source)}
     folder = expanded(source)
     if folder.is_dir():
-        return _read_folder(folder, data, task)
+        return _read_folder(folder, data, task, problems)
     if folder.exists() or source.startswith((".", "/", "~")):
         state = "is a file; set data.train to it" if folder.exists() else "does not exist"
         raise InputError(
@@ -74,17 +90,28 @@ def _read_messages(path: Path) -> RawTable:
     return RawTable({"label": labels, "text": texts})
 
 
-def _read_folder(folder: Path, data: DataConfig, task: Task) -> dict[str, RawTable]:
+def _read_files(
+    files: Mapping[str, Path], data: DataConfig, task: Task, problems: Problems
+) -> dict[str, RawTable]:
+    """Read the files that can be read, and note the others."""
+    tables = {}
+    for split, path in files.items():
+        with problems.collecting():
+            tables[split] = replace(read_file(path, data, task), source=str(path))
+    return tables
+
+
+def _read_folder(folder: Path, data: DataConfig, task: Task, problems: Problems) -> dict[str, RawTable]:
     if (folder / SAVED_DATA_SET).is_file():
         saved = load_from_disk(str(folder))
         return {split: RawTable.of(rows) for split, rows in _pick(saved, _detect(saved), str(folder)).items()}
-    tables = {split: read_file(path, data, task) for split, path in folder_files(folder).items()}
-    if "train" not in tables:
+    files = folder_files(folder)
+    if "train" not in files:
         raise InputError(
             f"{folder} has no training file. Put train.csv there (endings: {', '.join(ENDINGS)}), or "
             "name the file in data.train."
         )
-    return tables
+    return _read_files(files, data, task, problems)
 
 
 def _read_hub(hub: HubData, detect: bool = False) -> dict[str, RawTable]:

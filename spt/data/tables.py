@@ -59,7 +59,7 @@ def to_table(rows: Rows, task: Task, split: str) -> RawTable:
 
 
 def _named(rows: Any, task: Task, split: str) -> dict[str, Any]:
-    names = [task.text, *([task.text_pair] if task.text_pair else []), task.label]
+    names = task.columns
     if not isinstance(rows, tuple) or len(rows) != len(names):
         raise InputError(
             f"The rows of {split} are {type(rows).__name__}, but must be a DataFrame, a datasets.Dataset, a "

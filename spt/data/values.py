@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
 from spt.errors import InputError
+from spt.problems import Problems
 
 SHOWN = 5
+ROWS_SHOWN = 20
 # longer labels are texts from a wrong column, and Python may refuse to read longer numbers
 LONGEST_LABEL = 500
 
@@ -28,29 +30,34 @@ def clean_texts(values: Sequence[Any], where: str, rows: Sequence[int] | None = 
         InputError: naming the rows, if a text is missing or empty, is no text, or cannot be written as UTF-8.
     """
     check = _Check(where, values, rows or range(len(values)))
-    check.refuse(_is_missing, "is empty in", "Fill or remove these rows.")
-    check.refuse_kinds(lambda value: isinstance(value, str), "one text a row; write numbers as text")
-    check.refuse(_is_broken, "holds half of a surrogate pair in", "Mend or remove these rows.")
+    check.find(is_missing, "is empty in", "Fill or remove these rows.")
+    check.find_kinds(lambda value: isinstance(value, str), "one text a row; write numbers as text")
+    check.find(_is_broken, "holds half of a surrogate pair in", "Mend or remove these rows.")
+    check.problems.refuse()
     return [value.strip() for value in values]
 
 
-def clean_labels(values: Sequence[Any], where: str) -> list[str]:
+def clean_labels(values: Sequence[Any], where: str, rows: Sequence[int] | None = None) -> list[str]:
     """Return labels as class names: text without the spaces around it, whole numbers without a fraction.
 
     Args:
         values: text, numbers, or true and false, one a row.
         where: names the column in errors.
+        rows: numbers of the rows for errors, from 0; None: all, in order.
 
     Raises:
         InputError: naming the rows, if a label is missing, is something else, or is too long for a name.
     """
     values = [_scalar(value) for value in values]
-    check = _Check(where, values, range(len(values)))
-    check.refuse(_is_missing, "is empty in", "Fill or remove these rows.")
-    check.refuse_kinds(_is_label, "one label a row, a text or a finite number")
+    check = _Check(where, values, rows or range(len(values)))
+    check.find(is_missing, "is empty in", "Fill or remove these rows.")
+    several = any(isinstance(value, list | tuple) for value in values)
+    advice = "; for several labels a row set task.multi_label to true" if several else ""
+    check.find_kinds(_is_label, f"one label a row, a text or a finite number{advice}")
     too_long = f"holds more than {LONGEST_LABEL} characters in"
-    check.refuse(_is_too_long, too_long, "A label is a short name; check the column.")
-    check.refuse(_is_broken, "holds half of a surrogate pair in", "Mend or remove these rows.")
+    check.find(_is_too_long, too_long, "A label is a short name; check the column.")
+    check.find(_is_broken, "holds half of a surrogate pair in", "Mend or remove these rows.")
+    check.problems.refuse()
     return [_class_name(value) for value in values]
 
 
@@ -84,38 +91,54 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def is_missing(value: Any) -> bool:
+    """Say whether a cell holds nothing, as every kind of table writes that."""
+    if isinstance(value, str):
+        return not value or value.isspace()
+    if isinstance(value, float):
+        return math.isnan(value)
+    # pandas has two more, of which one cannot be compared
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
 def rows_shown(rows: Sequence[int]) -> str:
-    """Return rows counted from 1, without the header, as a phrase."""
-    numbers = some(str(row + 1) for row in rows)
+    """Return rows counted from 1, without the header, as a phrase: the first of them, and how many."""
+    numbers = some((str(row + 1) for row in rows), ROWS_SHOWN)
     return f"row {numbers}" if len(rows) == 1 else f"{len(rows)} rows: {numbers}"
 
 
-def some(values: Iterable[str]) -> str:
+def some(values: Iterable[str], shown: int = SHOWN) -> str:
     """Return the first few of the values, as a phrase."""
     listed = list(values)
-    return ", ".join(listed[:SHOWN]) + (" …" if len(listed) > SHOWN else "")
+    return ", ".join(listed[:shown]) + (" …" if len(listed) > shown else "")
 
 
 @dataclass(frozen=True)
 class _Check:
-    """Refuses a column by its rows."""
+    """Finds the rows of a column that are wrong, and the first thing that is wrong with each."""
 
     where: str
     values: Sequence[Any]
     rows: Sequence[int]
+    problems: Problems = field(default_factory=lambda: Problems("the data"))
+    known: set[int] = field(default_factory=set)
 
-    def refuse(self, is_bad: Callable[[Any], bool], problem: str, advice: str) -> None:
+    def find(self, is_bad: Callable[[Any], bool], problem: str, advice: str) -> None:
         if bad := self._bad(is_bad):
-            raise InputError(f"{self.where} {problem} {self._shown(bad)}. {advice}")
+            self.problems.add(f"{self.where} {problem} {self._shown(bad)}. {advice}")
 
-    def refuse_kinds(self, is_allowed: Callable[[Any], bool], allowed: str) -> None:
+    def find_kinds(self, is_allowed: Callable[[Any], bool], allowed: str) -> None:
         if bad := self._bad(lambda value: not is_allowed(value)):
             # the type and not the value, which may be nested too deeply to be shown
             kinds = some(dict.fromkeys(_kind(self.values[number]) for number in bad))
-            raise InputError(f"{self.where} holds {kinds} in {self._shown(bad)}, but must hold {allowed}.")
+            self.problems.add(f"{self.where} holds {kinds} in {self._shown(bad)}, but must hold {allowed}.")
 
     def _bad(self, is_bad: Callable[[Any], bool]) -> list[int]:
-        return [number for number, value in enumerate(self.values) if is_bad(value)]
+        bad = [
+            number for number, value in enumerate(self.values) if number not in self.known and is_bad(value)
+        ]
+        self.known.update(bad)
+        return bad
 
     def _shown(self, numbers: Sequence[int]) -> str:
         return rows_shown([self.rows[number] for number in numbers])
@@ -129,15 +152,6 @@ def _kind(value: Any) -> str:
 def _scalar(value: Any) -> Any:
     """Return a number of numpy or torch as Python's own."""
     return value.item() if getattr(value, "shape", None) == () else value
-
-
-def _is_missing(value: Any) -> bool:
-    if isinstance(value, str):
-        return not value or value.isspace()
-    if isinstance(value, float):
-        return math.isnan(value)
-    # pandas has two more, of which one cannot be compared
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _is_label(value: Any) -> bool:

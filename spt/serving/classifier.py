@@ -18,52 +18,17 @@ from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.calibration import expected_calibration_error
 from spt.data.batches import make_loader
 from spt.data.encoding import encode_texts
+from spt.data.label_lists import clean_label_lists
+from spt.data.label_sets import multi_hot
 from spt.data.values import as_list, clean_labels, rows_shown, some
+from spt.decisions import score_answers
 from spt.errors import InputError
 from spt.evaluation import probabilities
-from spt.metrics import score
 from spt.model import PromptedModel, trained
 from spt.selective import answered
+from spt.serving.predictions import Answer, check_threshold, predictions
 from spt.serving.saved_prompt import SavedPrompt
 from spt.spec import ModelSpec
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Hold a label and its probability, in [0, 1]; the label is None where that is below the threshold."""
-
-    label: str | None
-    probability: float
-
-
-def predictions(
-    spec: ModelSpec, probabilities: NDArray[Any], threshold: float | None = None
-) -> list[Prediction]:
-    """Return the likeliest label of each row, or None where it does not reach the threshold.
-
-    Args:
-        spec: of the prompt, which has the labels and the default of the threshold.
-        probabilities: calibrated, [N, C].
-        threshold: least probability of an answer; the prompt's own by default.
-    """
-    least = spec.answers.threshold if threshold is None else threshold
-    labels = spec.task.labels or ()
-    answers = []
-    for best, chance in zip(probabilities.argmax(-1), probabilities.max(-1).tolist(), strict=True):
-        answers.append(Prediction(labels[best] if least is None or chance >= least else None, chance))
-    return answers
-
-
-def check_threshold(threshold: float | None) -> None:
-    """Refuse a threshold that is no probability.
-
-    Raises:
-        InputError: with the value.
-    """
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise InputError(
-            f"The threshold is {threshold}, but must be in [0, 1]: the least probability of an answer."
-        )
 
 
 @dataclass(frozen=True)
@@ -93,15 +58,18 @@ class PromptClassifier:
         pairs: Sequence[str] | None = None,
         batch_size: int = 128,
         threshold: float | None = None,
-    ) -> list[Prediction]:
-        """Return the likeliest label of each text (with its pair, where the task has pairs), in order.
+    ) -> list[Answer]:
+        """Answer each text (with its pair, where the task has pairs), in order: by its likeliest label.
+
+        Where a text may have several labels, by all whose probabilities reach their thresholds.
 
         Args:
             texts: a list, an array or a Series; one text alone gets a list of one prediction.
             pairs: the second texts, where the task has pairs.
             batch_size: texts that are read together.
             threshold: least probability of an answer, in [0, 1]: a text below it gets the label None. The
-                prompt's own by default; 0 answers every text.
+                prompt's own by default; 0 answers every text. Where a text may have several labels, of each
+                label, in the place of those that dev chose.
 
         Raises:
             InputError: naming the rows, for what is no text; if the task needs pairs and there are none,
@@ -135,7 +103,8 @@ class PromptClassifier:
             self.spec.verbalizes,
             self.spec.windows,
         )
-        chances, _ = probabilities(self.model, make_loader(examples, self.tokenizer, batch_size))
+        loader = make_loader(examples, self.tokenizer, batch_size)
+        chances, _ = probabilities(self.model, loader, self.spec.task)
         return self.spec.answers.calibrated(chances)
 
     def evaluate(
@@ -150,50 +119,62 @@ class PromptClassifier:
 
         Args:
             texts: as `predict` takes them.
-            labels: the name of each text's class; whole numbers are read as names.
+            labels: the name of each text's class, or a list of names where the task has several labels a
+                text; whole numbers are read as names.
             pairs: the second texts, where the task has pairs.
             batch_size: texts that are read together.
             threshold: as of `predict`.
 
         Returns:
             `metric`, the name of the task's metric; `test_metric`, its value; `test_accuracy`, `test_f1` and
-            what else the metric reports, in fractions; `test_calibration_error`; `test_size`, the number of
-            rows. These are of the likeliest classes of all rows; where there is a threshold, `test_coverage`
-            is the share of rows that reach it, and `test_answered_accuracy` their accuracy, None without any.
+            what else the metric reports, in fractions; `test_size`, the number of rows. Where a text has one
+            label these are of the likeliest classes of all rows, `test_calibration_error` stands beside them,
+            and where there is a threshold, `test_coverage` is the share of rows that reach it, and
+            `test_answered_accuracy` their accuracy, None without any.
 
         Raises:
             InputError: as `predict`; or for no rows, another number of labels than of texts, or labels that
                 the prompt was not trained on, with their rows.
         """
         texts = as_list(texts, "The list of texts")
-        classes = self._class_indices(labels, len(texts))
+        task, rule = self.spec.task, self.spec.answers
+        classes = self._classes(labels, len(texts))
         check_threshold(threshold)
-        metric = self.spec.task.metric
         chances = self.predict_proba(texts, pairs, batch_size)
-        scores: dict[str, Any] = {**score(metric, classes, chances.argmax(-1))}
-        scores["calibration_error"] = expected_calibration_error(chances, classes)
-        least = self.spec.answers.threshold if threshold is None else threshold
-        if least is not None:
-            rows = answered(chances, classes, least)
-            scores |= {"coverage": rows.coverage, "answered_accuracy": rows.accuracy}
+        limits = rule.thresholds if threshold is None else [threshold] * len(self.labels)
+        scores: dict[str, Any] = {**score_answers(task, classes, chances, limits)}
+        if not task.multi_label:
+            scores["calibration_error"] = expected_calibration_error(chances, classes)
+            least = rule.threshold if threshold is None else threshold
+            if least is not None:
+                rows = answered(chances, classes, least)
+                scores |= {"coverage": rows.coverage, "answered_accuracy": rows.accuracy}
         prefixed = {f"test_{name}": value for name, value in scores.items()}
-        return {"metric": metric, **prefixed, "test_size": len(texts)}
+        return {"metric": task.metric, **prefixed, "test_size": len(texts)}
 
-    def _class_indices(self, labels: Sequence[Any], rows: int) -> NDArray[Any]:
-        """Return the class of each label, of which there must be one for each of some rows."""
-        names = clean_labels(as_list(labels, "The list of labels"), "The list of labels")
+    def _classes(self, labels: Sequence[Any], rows: int) -> NDArray[Any]:
+        """Return the class of each row [N], or 1 for its classes [N, C], for as many labels as rows."""
+        given, where = as_list(labels, "The list of labels"), "The list of labels"
+        several = self.spec.task.multi_label
+        if several:
+            names = clean_label_lists(given, where)
+        else:
+            names = [[name] for name in clean_labels(given, where)]
         if len(names) != rows or not rows:
             raise InputError(
                 f"Got {rows} texts and {len(names)} labels, but as many of both are needed, at least one."
             )
         index = {name: position for position, name in enumerate(self.labels)}
-        if unknown := [row for row, name in enumerate(names) if name not in index]:
-            foreign = some(dict.fromkeys(repr(names[row]) for row in unknown))
+        if unknown := [row for row, each in enumerate(names) if any(name not in index for name in each)]:
+            foreign = some(
+                dict.fromkeys(repr(name) for row in unknown for name in names[row] if name not in index)
+            )
             raise InputError(
                 f"The prompt was not trained on the label {foreign} ({rows_shown(unknown)}). "
                 f"Its labels: {', '.join(self.labels)}. Mend or remove these rows."
             )
-        return np.array([index[name] for name in names])
+        classes = [[index[name] for name in each] for each in names]
+        return multi_hot(classes, len(index)) if several else np.array(classes, dtype=np.int64)[:, 0]
 
     def to(self, device: str | torch.device) -> PromptClassifier:
         """Move the model to a device, such as 'cuda' or 'cpu', and return this classifier."""

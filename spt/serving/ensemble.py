@@ -9,8 +9,11 @@ from pathlib import Path
 from spt.data.encoding import text_rows
 from spt.data.values import as_list
 from spt.errors import InputError
-from spt.serving.classifier import Prediction, PromptClassifier, check_threshold
+from spt.serving.classifier import PromptClassifier
+from spt.serving.predictions import Answer, LabelSet, Prediction, check_threshold
 from spt.serving.server import PromptServer, Request
+
+MAJORITY = 0.5
 
 
 class PromptEnsemble:
@@ -29,7 +32,7 @@ class PromptEnsemble:
         self.classifiers = list(classifiers)
         self.server = PromptServer({str(number): classifier for number, classifier in enumerate(classifiers)})
         tasks = [classifier.spec.task for classifier in classifiers]
-        answers = [(task.labels, task.text_pair is not None) for task in tasks]
+        answers = [(task.labels, task.text_pair is not None, task.multi_label) for task in tasks]
         other = next((number for number, answer in enumerate(answers) if answer != answers[0]), None)
         if other is not None:
             raise InputError(
@@ -53,17 +56,18 @@ class PromptEnsemble:
         pairs: Sequence[str] | None = None,
         batch_size: int = 128,
         threshold: float | None = None,
-    ) -> list[Prediction]:
+    ) -> list[Answer]:
         """Return the label with the most votes for each text, and its share of the votes.
 
-        Of labels with as many votes, the one whose voters are surest together.
+        Of labels with as many votes, the one whose voters are surest together. Where the task has several
+        labels a text, those with more than half of the votes, and each class's share of the votes.
 
         Args:
             texts: a list, an array or a Series; one text alone gets a list of one prediction.
             pairs: the second texts, where the task has pairs.
             batch_size: votes that are taken together.
-            threshold: least share of the votes, in [0, 1]: a text below it gets the label None. Thresholds of
-                the prompts say nothing of shares and are not used.
+            threshold: least share of the votes, in [0, 1]: a text below it gets the label None, or none of
+                several labels. Thresholds of the prompts say nothing of shares and are not used for them.
 
         Raises:
             InputError: naming the rows, for what is no text; if the task needs pairs and there are none,
@@ -76,26 +80,43 @@ class PromptEnsemble:
         names = list(self.server.classifiers)
         rows = text_rows(texts, pairs, self.classifiers[0].spec.task)
         requests = [Request(name, *row) for row in rows for name in names]
-        votes = self.server.predict(requests, batch_size, threshold=0)
+        # every prompt of one label a text votes, and those of several give what dev's thresholds let through
+        several = self.classifiers[0].spec.task.multi_label
+        votes = self.server.predict(requests, batch_size, threshold=None if several else 0)
         return [
-            vote(votes[start : start + len(names)], threshold or 0)
-            for start in range(0, len(votes), len(names))
+            vote(votes[start : start + len(names)], threshold) for start in range(0, len(votes), len(names))
         ]
 
 
-def vote(predictions: Sequence[Prediction], threshold: float = 0) -> Prediction:
-    """Return the majority's label and its share of the votes; probabilities decide between equals.
+def vote(predictions: Sequence[Answer], threshold: float | None = None) -> Answer:
+    """Return the majority's label, or labels, and their shares of the votes.
 
-    The label is None where the share is below the threshold.
+    Of one label a text, probabilities decide between equals, and the label is None where its share is below
+    the threshold. Of several, each whose share is above one half or reaches a threshold is given.
     """
+    sets = [answer for answer in predictions if isinstance(answer, LabelSet)]
+    if sets:
+        return _vote_for_each(sets, threshold)
     sure: defaultdict[str | None, list[float]] = defaultdict(list)
     for prediction in predictions:
-        sure[prediction.label].append(prediction.probability)
+        if isinstance(prediction, Prediction):
+            sure[prediction.label].append(prediction.probability)
     label = max(sure, key=lambda name: (len(sure[name]), sum(sure[name])))
     share = len(sure[label]) / len(predictions)
-    return Prediction(label if share >= threshold else None, share)
+    return Prediction(label if share >= (threshold or 0) else None, share)
 
 
-def _shown(task: tuple[tuple[str, ...] | None, bool]) -> str:
-    labels, pairs = task
-    return f"{'pairs' if pairs else 'texts'} with {', '.join(labels or ())}"
+def _vote_for_each(sets: Sequence[LabelSet], threshold: float | None) -> LabelSet:
+    shares = {name: sum(name in each.labels for each in sets) / len(sets) for name in sets[0].probabilities}
+    chosen = [
+        name
+        for name, share in shares.items()
+        if (share > MAJORITY if threshold is None else share >= threshold)
+    ]
+    return LabelSet(tuple(chosen), shares)
+
+
+def _shown(task: tuple[tuple[str, ...] | None, bool, bool]) -> str:
+    labels, pairs, several = task
+    names = f"{'several of ' if several else ''}{', '.join(labels or ())}"
+    return f"{'pairs' if pairs else 'texts'} with {names}"

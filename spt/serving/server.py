@@ -18,13 +18,15 @@ from spt.data.batches import make_loader, to_device
 from spt.data.encoding import encode_texts
 from spt.data.examples import Examples
 from spt.data.values import as_list, clean_texts, rows_shown
+from spt.decisions import class_probabilities
 from spt.errors import InputError, unknown
 from spt.evaluation import evaluation_mode
 from spt.heads import Output
 from spt.layer_loop import run_layers
 from spt.prompts.state import PromptState
-from spt.serving.classifier import Prediction, PromptClassifier, check_threshold, predictions
+from spt.serving.classifier import PromptClassifier
 from spt.serving.mixed_choice import MixedChoice, TaskChoice, rows_prompt
+from spt.serving.predictions import Answer, check_threshold, predictions
 from spt.start import Start
 
 
@@ -92,8 +94,8 @@ class PromptServer:
     @torch.inference_mode()
     def predict(
         self, requests: Sequence[Request], batch_size: int = 128, threshold: float | None = None
-    ) -> list[Prediction]:
-        """Return the likeliest label of each request, in order.
+    ) -> list[Answer]:
+        """Answer each request, in order: by its likeliest label, or, in tasks of several, by its labels.
 
         Args:
             requests: of any tasks of this server.
@@ -125,7 +127,7 @@ class PromptServer:
             for request, chances in zip(requests, windows, strict=True)
         ]
 
-    def _prediction(self, name: str, probabilities: NDArray[Any], threshold: float | None) -> Prediction:
+    def _prediction(self, name: str, probabilities: NDArray[Any], threshold: float | None) -> Answer:
         """Return a task's answer by the class probabilities [C] of a text."""
         spec = self.classifiers[name].spec
         (prediction,) = predictions(spec, spec.answers.calibrated(probabilities[None]), threshold)
@@ -168,7 +170,7 @@ class PromptServer:
             classifier = self.classifiers[name]
             task_batch = {field: value[rows] for field, value in batch.items()}
             output: Output = classifier.model.head(hidden[rows], task_batch, rows_prompt(prompt, rows))
-            probabilities = output.logits.float().softmax(-1).cpu().numpy()
+            probabilities = class_probabilities(output.logits, classifier.spec.task).cpu().numpy()
             yield from zip(task_batch["rows"].tolist(), probabilities, strict=True)
 
     def _run_layers(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from spt.modes import Precision
 from spt.sections import ConfigSection
@@ -20,6 +21,9 @@ WRITTEN_TOGETHER = {
     "gradient_clip",
     "patience",
 }
+
+MOST_WEIGHT = 10**6
+ClassWeights = Literal["balanced"] | Mapping[str, float] | None
 
 
 class TrainingConfig(ConfigSection):
@@ -49,6 +53,11 @@ class TrainingConfig(ConfigSection):
     patience: int = Field(
         5, ge=1, le=10**6, description="Epochs without a better dev score before training stops."
     )
+    class_weights: ClassWeights = Field(
+        None,
+        description="Weights of the classes in the loss of trainings and searches: balanced (rare classes "
+        "weigh more), or a weight by class, 1 for those left out. None: every row weighs the same.",
+    )
     precision: Precision = Field("32", description="bf16 autocasts the forward pass.")
     checkpointing: bool = Field(
         False, description="Run layers twice instead of keeping their activations: less memory, more time."
@@ -71,3 +80,24 @@ class TrainingConfig(ConfigSection):
         if isinstance(options, Mapping) and options.keys() >= WRITTEN_TOGETHER:
             return {"prompt_rate": None, "generator_rate": None, **options}
         return options
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _weights_by_class(cls, value: Any) -> Any:
+        if value is None or value == "balanced":
+            return value
+        if not isinstance(value, Mapping) or not value:
+            raise ValueError("must be balanced, a mapping of classes to weights, or null")
+        wrong = {name: weight for name, weight in value.items() if not _is_weight(weight)}
+        if wrong:
+            shown = ", ".join(f"{name}: {weight!r}" for name, weight in wrong.items())
+            raise ValueError(
+                f"a weight must be a number above 0, at most {MOST_WEIGHT}, but there is {shown}"
+            )
+        # YAML reads a class that is called 1 as a number
+        return {str(name): float(weight) for name, weight in value.items()}
+
+
+def _is_weight(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and 0 < value <= MOST_WEIGHT

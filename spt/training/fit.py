@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Timer
 from torch.utils.data import DataLoader
 
+from spt.data.examples import Examples
 from spt.devices import chosen_device, lightning_device
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
@@ -31,6 +32,7 @@ from spt.training.checkpoint import SafetensorsCheckpoint, load_state
 from spt.training.config import TrainingConfig
 from spt.training.failures import device_memory
 from spt.training.history import History
+from spt.training.losses import training_loss
 from spt.training.recipe import TrainingRecipe
 from spt.training.result import TrainingResult
 
@@ -83,7 +85,8 @@ def fit(
     """
     if next(trained(model), None) is None:
         return TrainingResult(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0, flops=0)
-    module = TrainingRecipe(config, task, seed)
+    loss = training_loss(config.class_weights, task, cast(Examples, train.dataset).labels)
+    module = TrainingRecipe(config, task, seed, loss)
     module.set_model(model)
     if config.compile:
         model.compile(dynamic=True)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from spt.data.batches import Batch
+from spt.decisions import class_probabilities, score_dev
 from spt.errors import TrialFailed
 from spt.evaluation import pool_windows
-from spt.metrics import score
 from spt.model import PromptedModel, trained
 from spt.tasks import Task
 from spt.training.callbacks import DEV
@@ -20,14 +20,15 @@ from spt.training.rates import parameter_groups
 
 
 class TrainingRecipe(pl.LightningModule):
-    """Minimise cross-entropy by AdamW with linear warm-up and decay, and score dev after each epoch.
+    """Minimise a loss by AdamW with linear warm-up and decay, and score dev after each epoch.
 
     The model is set apart from the recipe, in the way NNI's evaluators do, so that one recipe trains any
     model of a search.
     """
 
-    def __init__(self, config: TrainingConfig, task: Task, seed: int) -> None:
+    def __init__(self, config: TrainingConfig, task: Task, seed: int, loss: nn.Module) -> None:
         super().__init__()
+        self.loss = loss
         self.config = config
         self.task = task
         self.seed = seed
@@ -51,7 +52,7 @@ class TrainingRecipe(pl.LightningModule):
         torch.manual_seed(self.seed * 10_007 + self.current_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = nn.functional.cross_entropy(self.model(batch, batch.get("start")).logits, batch["labels"])
+        loss: Tensor = self.loss(self.model(batch, batch.get("start")).logits, batch["labels"])
         self.check_finite(loss, batch_idx)
         return loss
 
@@ -70,13 +71,14 @@ class TrainingRecipe(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits = self.model(batch, batch.get("start")).logits
-        self._answers.append((batch["rows"], logits.float().softmax(-1), batch["labels"]))
+        chances = class_probabilities(logits, self.task)
+        self._answers.append((batch["rows"], chances, batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
         answers = pool_windows(*(torch.cat(part).cpu() for part in zip(*self._answers, strict=True)))
         self._answers.clear()
-        predictions = answers.probabilities.argmax(-1).numpy()
-        self.log(DEV, score(self.task.metric, answers.labels.numpy(), predictions)["metric"], prog_bar=True)
+        scores = score_dev(self.task, answers.labels.numpy(), answers.probabilities.numpy())
+        self.log(DEV, scores["metric"], prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(

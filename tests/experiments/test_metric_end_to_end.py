@@ -91,7 +91,9 @@ def test_the_metric_of_both_splits_is_what_scikit_learn_says(ran: Trial) -> None
     loaded = PromptClassifier.from_pretrained(ran.folder / "model")
     workbench = load_workbench(load_config(ran.config))
     for split, score in (("dev", ran.metrics.dev_metric), ("test", ran.metrics.test_metric)):
-        chances, labels = probabilities(loaded.model, workbench.batches(split, loaded.model).loader)
+        chances, labels = probabilities(
+            loaded.model, workbench.batches(split, loaded.model).loader, loaded.spec.task
+        )
         assert score == pytest.approx(expected(ran.metrics.metric, labels, chances.argmax(-1)))
     if ran.metrics.metric != "accuracy":
         assert ran.metrics.dev_metric != ran.metrics.dev_accuracy

@@ -56,15 +56,15 @@ def make_backbone(folder: Path) -> None:
 
 def new_classifier() -> PromptClassifier:
     """Make a classifier with random trained weights over the backbone in the working directory."""
-    task = get_task("custom").model_copy(update={"labels": ("bad", "good", "neither")})
+    task = get_task("custom", labels=("bad", "good", "neither"), multi_label=True)
     spec = ModelSpec(
         backbone=BackboneConfig(name=BACKBONE),
         head=HeadConfig(),
         prompt=PromptConfig(length=2, bottleneck=4, phm_order=2, token_offset=True),
         task=task,
         max_length=16,
-        # a part of the texts is answered by none
-        answers=AnswerRule(temperature=2.0, threshold=0.45),
+        # the texts get none to two of the labels
+        answers=AnswerRule(thresholds=(0.2, 0.5, 0.46)),
     )
     tokenizer = load_tokenizer(spec)
     architecture = PromptLayers.of([0, 1], 2)
@@ -87,7 +87,7 @@ def main() -> None:
     classifier = new_classifier()
     classifier.save_pretrained(folder)
     predictions = [
-        {"text": text, "label": prediction.label, "probability": prediction.probability}
+        {"text": text, **prediction.as_json()}
         for text, prediction in zip(TEXTS, classifier.predict(TEXTS), strict=True)
     ]
     (folder / "predictions.json").write_text(json.dumps(predictions, indent=2) + "\n", encoding="utf-8")

@@ -197,7 +197,7 @@ def test_one_text_an_array_and_a_series_are_read_like_a_list(bert, texts):
         (["a", 3, 4.5, True], r"type int, .*float, .*bool in 3 rows: 2, 3, 4, but must hold one text a row"),
         ([b"a", ["a", "b"], {"text": "a"}], "type bytes, .*list, .*dict in 3 rows: 1, 2, 3"),
         (np.array([["a", "b"]]), "type list in row 1"),
-        (["a"] * 7 + [None] * 7, r"is empty in 7 rows: 8, 9, 10, 11, 12 …"),
+        (["a"] * 7 + [None] * 7, r"is empty in 7 rows: 8, 9, 10, 11, 12, 13, 14"),
         (["a", "\ud83d"], "half of a surrogate pair in row 2"),
         ({"a": "b"}, "list of texts is of type dict, but must be a list, an array or a Series"),
         ({"a"}, "is of type set"),

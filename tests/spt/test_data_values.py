@@ -199,7 +199,7 @@ BAD_VALUES: dict[str, tuple[list[dict[str, Any]], str]] = {
     "object label": ([{"label": {"a": 1}}], "label' of train holds a value of type dict in row 41"),
     "long label": ([{"label": "7" * 5000}], r"label' of train holds more than 500 characters in row 41"),
     "NaN text": ([{"text": float("nan")}], "text column 'text' of train is empty in row 41"),
-    "null text": ([{"text": None}] * 9, r"empty in 9 rows: 41, 42, 43, 44, 45 …"),
+    "null text": ([{"text": None}] * 9, r"empty in 9 rows: 41, 42, 43, 44, 45, 46, 47, 48, 49"),
     "token list": ([{"text": ["a", "b"]}], "text' of train holds a value of type list in row 41"),
     "number text": ([{"text": 5}], "text' of train holds a value of type int in row 41.*one text a row"),
     "half a pair": ([{"text": "a \ud83d"}], "text' of train holds half of a surrogate pair in row 41"),
@@ -225,9 +225,9 @@ def test_a_json_value_that_is_no_text_or_label_is_refused_by_row(case: str, writ
         (
             "label",
             [b"pos", b"neg"],
-            "label' of train holds a value of type bytes in 40 rows: 1, 2, 3, 4, 5 …",
+            "label' of train holds a value of type bytes in 40 rows: 1, 2, 3, 4, 5, .*, 20 …",
         ),
-        ("label", [1.0, float("nan")], "label' of train is empty in 20 rows: 2, 4, 6, 8, 10 …"),
+        ("label", [1.0, float("nan")], "label' of train is empty in 20 rows: 2, 4, 6, 8, 10, .* 40\\. "),
         ("label", [["a"], ["b", "a"]], "label' of train holds a value of type list in 40 rows"),
         (
             "label",

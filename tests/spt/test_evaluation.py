@@ -21,6 +21,7 @@ from tests.support.tiny import make_tokenizer
 
 LENGTHS = [3, 9, 5, 9, 2, 7, 4]
 LABELS = [0, 1, 1, 0, 1, 1, 1]
+CUSTOM = get_task("custom")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def alone(model: PromptedModel, example: Example) -> torch.Tensor:
 def test_probabilities_are_in_the_order_of_the_rows(
     model: PromptedModel, examples: list[Example], batch_size: int, seed: int | None
 ) -> None:
-    chances, labels = probabilities(model, loader(examples, batch_size, seed))
+    chances, labels = probabilities(model, loader(examples, batch_size, seed), CUSTOM)
     assert labels.tolist() == LABELS
     expected = torch.stack([alone(model.eval(), example) for example in examples])
     np.testing.assert_allclose(chances, expected, atol=1e-5)
@@ -64,9 +65,9 @@ def test_probabilities_are_in_the_order_of_the_rows(
 
 def test_a_model_in_training_is_scored_without_dropout(model: PromptedModel, examples: list[Example]) -> None:
     model.train()
-    scored = probabilities(model, loader(examples, 3))[0]
+    scored = probabilities(model, loader(examples, 3), CUSTOM)[0]
     assert model.training
-    np.testing.assert_array_equal(scored, probabilities(model.eval(), loader(examples, 3))[0])
+    np.testing.assert_array_equal(scored, probabilities(model.eval(), loader(examples, 3), CUSTOM)[0])
     assert not model.training
 
 
@@ -81,7 +82,7 @@ def test_nothing_is_kept_for_a_gradient(
         return real(self, *arguments)
 
     monkeypatch.setattr(type(model.head), "forward", forward)
-    probabilities(model, loader(examples, 3))
+    probabilities(model, loader(examples, 3), CUSTOM)
     assert modes == [True] * 3
 
 
@@ -98,12 +99,12 @@ def test_evaluate_scores_by_the_tasks_metric(
     model: PromptedModel, examples: list[Example], metric: str, score: object
 ) -> None:
     batches = loader(examples, 3)
-    chances, labels = probabilities(model, batches)
+    chances, labels = probabilities(model, batches, CUSTOM)
     with torch.no_grad():
         # so that both classes are answered
         shift = torch.from_numpy(np.log(chances)).diff(dim=1).median()
         model.head.linear.bias[0] += shift
-    predictions = probabilities(model, batches)[0].argmax(-1)
+    predictions = probabilities(model, batches, CUSTOM)[0].argmax(-1)
     assert set(predictions) == {0, 1}
     found = evaluate(model, batches, get_task("custom", metric=metric))
     assert found["accuracy"] == pytest.approx(np.mean(labels == predictions))
@@ -113,9 +114,9 @@ def test_evaluate_scores_by_the_tasks_metric(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_model_on_a_gpu_takes_batches_from_the_cpu(model: PromptedModel, examples: list[Example]) -> None:
-    expected = probabilities(model, loader(examples, 3))[0]
+    expected = probabilities(model, loader(examples, 3), CUSTOM)[0]
     try:
-        found = probabilities(model.to("cuda"), loader(examples, 3))[0]
+        found = probabilities(model.to("cuda"), loader(examples, 3), CUSTOM)[0]
     finally:
         model.to("cpu")
     np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -74,7 +74,9 @@ LABELS, PREDICTIONS = [0, 0, 1, 1, 1], [0, 1, 1, 1, 0]
 def test_accuracy_comes_with_macro_f1():
     scores = score("accuracy", LABELS, PREDICTIONS)
     macro = (0.5 + 2 / 3) / 2
-    assert scores == pytest.approx({"accuracy": 0.6, "f1": macro, "metric": 0.6})
+    weighted = (2 * 0.5 + 3 * 2 / 3) / 5
+    expected = {"accuracy": 0.6, "f1": macro, "macro_f1": macro, "weighted_f1": weighted, "metric": 0.6}
+    assert scores == pytest.approx(expected)
 
 
 def test_accuracy_and_f1_takes_the_mean_with_the_f1_of_class_one():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -63,6 +64,19 @@ def make_data(path: Path, rows: int = 160) -> Path:
             words = random.choices(FILLER[:7], k=random.randint(3, 9))
             words.insert(random.randrange(len(words)), random.choice(BAD if row % 2 else GOOD))
             writer.writerow([" ".join(words), "bad" if row % 2 else "good"])
+    return path
+
+
+def make_label_sets(path: Path, rows: int = 160) -> Path:
+    """Sentences with no label, one, or both: each is there where one of its words is."""
+    random = Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        for row in range(rows):
+            words = random.choices(FILLER[:7], k=random.randint(3, 9))
+            labels = [name for bit, name in enumerate(("bad", "good")) if row >> bit & 1]
+            for label in labels:
+                words.insert(random.randrange(len(words)), random.choice(BAD if label == "bad" else GOOD))
+            file.write(json.dumps({"text": " ".join(words), "label": labels}) + "\n")
     return path
 
 

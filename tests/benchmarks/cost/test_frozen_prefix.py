@@ -124,7 +124,7 @@ def test_checkpointing_keeps_less_and_gives_the_same_gradients() -> None:
 
 @pytest.mark.parametrize("recipe", [True, False])
 def test_the_recipe_sets_the_models_checkpointing(recipe: bool) -> None:
-    module: pl.LightningModule = TrainingRecipe(TrainingConfig(checkpointing=recipe), None, 0)  # type: ignore[arg-type]
+    module: pl.LightningModule = TrainingRecipe(TrainingConfig(checkpointing=recipe), None, 0, None)  # type: ignore[arg-type]
     model = classifier(tiny_backbone("bert"), not recipe)
     module.set_model(model)
     assert model.checkpointing is recipe

@@ -39,7 +39,9 @@ def test_a_run_calibrates_on_dev_and_reports_both_splits_before_and_after(home: 
     assert loaded.spec.answers.temperature == answers.temperature
     workbench = load_workbench(tiny_config(home, **MANUAL))
     for split in ("dev", "test"):
-        chances, labels = probabilities(loaded.model, workbench.batches(split, loaded.model).loader)
+        chances, labels = probabilities(
+            loaded.model, workbench.batches(split, loaded.model).loader, workbench.spec.task
+        )
         scores: SplitAnswers = getattr(answers, split)
         assert scores.uncalibrated.nll == pytest.approx(calibration_scores(chances, labels).nll, abs=1e-4)
         after = calibration_scores(tempered(chances, answers.temperature), labels)
@@ -68,7 +70,9 @@ def test_a_threshold_by_coverage_is_saved_and_used(home: Path) -> None:
     loaded = PromptClassifier.from_pretrained(folder / "model")
     assert loaded.spec.answers.threshold == answers.threshold
     workbench = load_workbench(tiny_config(home, **MANUAL))
-    chances, labels = probabilities(loaded.model, workbench.batches("test", loaded.model).loader)
+    chances, labels = probabilities(
+        loaded.model, workbench.batches("test", loaded.model).loader, workbench.spec.task
+    )
     calibrated = loaded.spec.answers.calibrated(chances)
     assert answers.test.answered == answered(calibrated, labels, answers.threshold)
     assert "test texts answered" in summary(folder)

@@ -14,6 +14,7 @@ from experiments.pipeline import run
 from experiments.run.collapse import dev_signs, search_signs, training_signs
 from experiments.run.results import RunMetrics
 from experiments.run.summary import summary
+from spt.tasks import get_task
 from tests.support.metrics import METRICS
 from tests.support.runs import tiny_config
 
@@ -134,11 +135,28 @@ def test_a_loss_is_judged_over_epochs(
 
 
 def test_one_class_is_right_where_dev_has_one(home: Path) -> None:
-    config, names, zeros = tiny_config(home), ("good", "bad"), np.zeros(4, dtype=int)
-    assert dev_signs(zeros, zeros, names, config) == []
-    assert dev_signs(np.array([0, 1, 0, 1]), np.array([0, 0, 0, 1]), names, config) == []
-    (sign,) = dev_signs(np.array([0, 1, 0, 1]), zeros + 1, names, config)
+    config, task = tiny_config(home), get_task("custom", labels=["good", "bad"])
+    zeros = np.zeros(4, dtype=int)
+    assert dev_signs(zeros, zeros, task, config) == []
+    assert dev_signs(np.array([0, 1, 0, 1]), np.array([0, 0, 0, 1]), task, config) == []
+    (sign,) = dev_signs(np.array([0, 1, 0, 1]), zeros + 1, task, config)
     assert "given the label 'bad', which 2 of them have" in sign
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ([0, 0], "given no label, which 1 of them have"),
+        ([0, 1], "given the label 'bad', which 0 of them have"),
+        ([1, 1], "given the labels 'good' and 'bad', which 2 of them have"),
+    ],
+)
+def test_one_set_of_labels_for_all_rows_is_told(answer: list[int], said: str, home: Path) -> None:
+    task = get_task("custom", labels=["good", "bad"], multi_label=True)
+    labels = np.array([[0, 0], [1, 1], [1, 1]])
+    assert dev_signs(labels, labels, task, tiny_config(home)) == []
+    (sign,) = dev_signs(labels, np.array([answer] * 3), task, tiny_config(home))
+    assert said in sign
 
 
 def test_older_metrics_have_no_warnings(tmp_path: Path) -> None:

@@ -390,7 +390,7 @@ def test_pairs_are_read_and_their_order_counts(home: Path) -> None:
 
 def test_predict_is_the_evaluations_answer(made: PromptClassifier) -> None:
     examples = encode_texts(TEXTS, None, made.tokenizer, made.spec.task, 32, template=False)
-    chances, _ = probabilities(made.model, make_loader(examples, made.tokenizer, 2))
+    chances, _ = probabilities(made.model, make_loader(examples, made.tokenizer, 2), made.spec.task)
     assert [answer.probability for answer in made.predict(TEXTS, batch_size=2)] == chances.max(-1).tolist()
 
 
@@ -414,6 +414,8 @@ def test_labelled_texts_are_scored_by_the_names_of_the_metrics(made: PromptClass
         "metric": "accuracy",
         "test_accuracy": 1.0,
         "test_f1": 1.0,
+        "test_macro_f1": 1.0,
+        "test_weighted_f1": 1.0,
         "test_metric": 1.0,
         "test_size": len(TEXTS),
     }

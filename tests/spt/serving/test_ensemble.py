@@ -11,8 +11,9 @@ import pytest
 
 from spt.answers import AnswerRule
 from spt.errors import InputError
-from spt.serving.classifier import Prediction, PromptClassifier
+from spt.serving.classifier import PromptClassifier
 from spt.serving.ensemble import PromptEnsemble, vote
+from spt.serving.predictions import Prediction
 from spt.serving.server import Request
 from tests.support.classifiers import TEXTS, classifier
 

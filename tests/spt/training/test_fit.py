@@ -178,7 +178,7 @@ def test_killed_after_the_last_epoch_nothing_is_trained_again(
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
     """Dev scores as given, one an epoch."""
     left = iter(scores)
-    monkeypatch.setattr(recipe, "score", lambda *_: {"metric": next(left)})
+    monkeypatch.setattr(recipe, "score_dev", lambda *_: {"metric": next(left)})
 
 
 def test_the_best_epoch_is_restored(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,60 @@
+"""Several labels in one cell: a list, JSON text of one, or names with a delimiter between them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from spt.data.values import clean_labels, rows_shown, some
+from spt.errors import InputError
+
+
+def clean_label_lists(
+    values: Sequence[Any], where: str, rows: Sequence[int] | None = None, delimiter: str | None = None
+) -> list[list[str]]:
+    """Return the labels of each row as class names; a row may have none.
+
+    Args:
+        values: lists, or text, one a row.
+        where: names the column in errors.
+        rows: numbers of the rows for errors, from 0; None: all, in order.
+        delimiter: stands between the labels of a text; None: a text is a JSON list.
+
+    Raises:
+        InputError: naming the rows, for what is no list of labels, or has a label twice.
+    """
+    rows = range(len(values)) if rows is None else rows
+    lists = [_listed(value, delimiter) for value in values]
+    if wrong := [place for place, items in enumerate(lists) if items is None]:
+        kinds = some(dict.fromkeys(type(values[place]).__name__ for place in wrong))
+        shown = rows_shown([rows[place] for place in wrong])
+        raise InputError(
+            f"{where} holds no list of labels, but {kinds}, in {shown}. "
+            'With task.multi_label write a JSON list a row, as ["a", "b"] or [], or set task.label_delimiter '
+            "to what stands between the labels of a cell, or task.label_columns."
+        )
+    filled = [items for items in lists if items is not None]
+    row_of_item = [row for row, items in zip(rows, filled, strict=True) for _ in items]
+    names = iter(clean_labels([item for items in filled for item in items], where, row_of_item))
+    labels = [[next(names) for _ in items] for items in filled]
+    if repeated := [row for row, items in zip(rows, labels, strict=True) if len(set(items)) < len(items)]:
+        raise InputError(f"{where} has a label twice in {rows_shown(repeated)}. Write each once.")
+    return labels
+
+
+def _listed(value: Any, delimiter: str | None) -> list[Any] | None:
+    """Return the labels of a cell; None for what is no list of labels."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    if hasattr(value, "tolist") and getattr(value, "shape", ()) != ():
+        return list(value.tolist())
+    if not isinstance(value, str):
+        return None
+    if delimiter is not None:
+        return [part for part in value.split(delimiter) if part.strip()]
+    try:
+        parsed = json.loads(value) if value.lstrip().startswith("[") else None
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, list) else None
