@@ -142,7 +142,10 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
     if labels is None:
         columns = _columns(rows)
         if columns is None:
-            raise InputError(f"There are no labels of {split}. Give one for each text.")
+            raise InputError(
+                f"There are no labels of {split}: it requires y to be passed, but the target y is None. "
+                "Give a label for each text."
+            )
         if task.label not in columns:
             raise InputError(
                 f"There are no labels of {split}, nor a column '{task.label}' among {some(columns)}. Give "

@@ -412,7 +412,7 @@ def test_missing_files_and_sources_are_named(tmp_path, write):
         ({"source": "trec", "train": "a.csv"}, "set only one of them"),
         ({"dev": "a.csv"}, "train is not set"),
         ({"encoding": "utf8000"}, "unknown encoding 'utf8000'"),
-        ({"train_size": 0}, "greater than or equal to 1"),
+        ({"train_size": 0}, "greater than 0"),
         ({"train": "a.csv", "test": "b.csv", "test_size": 0}, "test_size is 0, but test is a file"),
         ({"colour": "red"}, "Extra inputs"),
     ],

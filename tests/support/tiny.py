@@ -29,17 +29,17 @@ FILLER = ["the", "film", "plot", "was", "it", "and", "very", "It", ".", "?", ","
 LAYERS = 4
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word."""
+def make_tokenizer(longest: int = 32) -> PreTrainedTokenizerFast:
+    """One token a word, and at most `longest` a text."""
     words = [*SPECIAL.values(), *GOOD, *BAD, *FILLER]
     tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=32, **SPECIAL)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=longest, **SPECIAL)
 
 
-def make_backbone(folder: Path, layers: int = LAYERS) -> Path:
+def make_backbone(folder: Path, layers: int = LAYERS, longest: int = 32) -> Path:
     """A random BERT of a few layers with its language-model head, saved like any local model."""
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(longest)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -47,7 +47,7 @@ def make_backbone(folder: Path, layers: int = LAYERS) -> Path:
         num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=64,
-        max_position_embeddings=32,
+        max_position_embeddings=longest,
     )
     BertForMaskedLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
