@@ -47,8 +47,8 @@ def make_table(
 ) -> int:
     """Train what is missing below `folder` and write the table; returns how many trainings failed.
 
-    Seeds are done one after the other, so that a table of fewer seeds is whole early: it is written again
-    after each.
+    Seeds are done one after the other, so that a table of fewer seeds is finished early: it is written again
+    with each.
 
     Args:
         folder: of the trainings.
@@ -67,14 +67,28 @@ def make_table(
     if not isinstance(base.search, SpaceOptions):
         raise InputError(f"'{config}' has search.strategy=manual. Leave it out: its search.k is the table's.")
     budget = Budget(layers, base.search.k)
+    configs = {name_of(subset, seed): fixed(base, subset, seed) for seed in seeds for subset in budget}
     done: dict[str, RunOutcome] = {}
-    for index, seed in enumerate(seeds):
-        configs = {name_of(subset, seed): fixed(base, subset, seed) for subset in budget}
-        done |= run_trainings(configs, folder, workers, on_done)
-        if any(outcome.failure for outcome in done.values()):
-            break
-        write_table(path, budget, list(seeds)[: index + 1], done, base, command_of("table", config))
+
+    def write_finished(seed: int) -> None:
+        finished = [other for other in seeds if is_finished(budget, other, done)]
+        if seed in finished:
+            write_table(path, budget, finished, done, base, command_of("table", config))
+
+    def record(name: str, outcome: RunOutcome) -> None:
+        done[name] = outcome
+        if on_done is not None:
+            on_done(name, outcome)
+        write_finished(configs[name].seed)
+
+    run_trainings(configs, folder, workers, record)
     return sum(outcome.failure is not None for outcome in done.values())
+
+
+def is_finished(budget: Budget, seed: int, done: Mapping[str, RunOutcome]) -> bool:
+    """Say whether every subset has been trained with a seed."""
+    outcomes = [done.get(name_of(subset, seed)) for subset in budget]
+    return all(outcome is not None and outcome.failure is None for outcome in outcomes)
 
 
 def write_table(

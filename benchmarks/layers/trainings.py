@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from experiments.comparing.grid import OnDone, RunOutcome, run_jobs
 from experiments.config import RunConfig
-from experiments.run.training import load_workbench, train_layers
-from search_spaces.named_layers import named_layers
 from spt.cores import cores
-from spt.devices import use_threads
 from spt.digests import json_digest
-from spt.evaluation import evaluate
 from spt.files import write_text
 from spt.json_files import checked, read_json
-from spt.model import trained
-from spt.prompts.config import PromptConfig
-from spt.training.config import TrainingConfig
-from spt.workbench import Workbench
-from strategies.options import ManualOptions
 
 RESULT = "training.json"
 ADVICE = "Delete it to train again."
@@ -58,7 +49,7 @@ def run_trainings(
             backbone and seed in common, for a worker keeps what it loaded last.
         folder: of the trainings.
         workers: processes at a time; 0 for one a core.
-        on_done: told each training as it ends.
+        on_done: told each training as it ends, or is read back.
 
     Returns:
         name -> outcome, in the order of `configs`; its metrics are the fields of `FixedTraining`.
@@ -71,6 +62,9 @@ def run_trainings(
         for name, config in configs.items()
         if (metrics := stored(config, folder / name))
     }
+    for name, outcome in done.items():
+        if on_done is not None:
+            on_done(name, outcome)
     jobs = {name: partial(train, config) for name, config in configs.items() if name not in done}
     done |= run_jobs(jobs, folder, workers or cores(), on_done)
     return {name: done[name] for name in configs}
@@ -87,54 +81,14 @@ def stored(config: RunConfig, folder: Path) -> dict[str, Any] | None:
 
 def train(config: RunConfig, folder: Path) -> dict[str, Any]:
     """Train the layers of a configuration, score them on test, and keep nothing but the figures."""
-    assert isinstance(config.search, ManualOptions)
-    bench = workbench_of(config)
-    layers = named_layers(config.search.manual_layers, bench.num_layers)
-    model, result = train_layers(bench, layers, folder)
-    test = evaluate(model, bench.batches("test", model).loader, bench.spec.task)
-    training = FixedTraining(
-        config=digest_of(config),
-        dev_metric=result.dev,
-        test_metric=test["metric"],
-        tunable_parameters=sum(p.numel() for _, p in trained(model)),
-        train_flops=result.flops,
-        train_seconds=result.seconds,
-        train_epochs=result.epochs,
-    )
+    # it loads torch: workers take jobs one at a time, and would wait for each other's imports
+    from benchmarks.layers.fixed_training import figures_of  # noqa: PLC0415
+
+    training = FixedTraining(digest_of(config), **figures_of(config, folder))
     for checkpoint in folder.glob("*.ckpt"):
         checkpoint.unlink()
     write_text(folder / RESULT, json.dumps(asdict(training)) + "\n")
     return asdict(training)
-
-
-def workbench_of(config: RunConfig) -> Workbench:
-    """Return a configuration's workbench, over what the last one loaded where only the training differs."""
-    common = config.model_copy(
-        update={
-            "name": "workbench",
-            "search": ManualOptions(),
-            "training": TrainingConfig(),
-            "prompt": PromptConfig(),
-        }
-    )
-    # a prompt among the words changes how texts are encoded
-    bench = loaded(config if config.prompt.place == "template" else common)
-    return replace(
-        bench,
-        spec=bench.spec.model_copy(update={"prompt": config.prompt}),
-        training=config.training,
-    )
-
-
-@lru_cache(maxsize=1)
-def _loaded(stored: str) -> Workbench:
-    return load_workbench(RunConfig.model_validate_json(stored))
-
-
-def loaded(config: RunConfig) -> Workbench:
-    """Load a configuration's workbench, or return it where it was the last one loaded here."""
-    use_threads(config.threads)
-    return _loaded(config.model_dump_json())
 
 
 def digest_of(config: RunConfig) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.layers import trainings
+from benchmarks.layers import fixed_training
 from benchmarks.layers.make_table import fixed, make_table, name_of
 from benchmarks.layers.trainings import digest_of, stored, train
 from experiments.comparing.truth import TruthTable
@@ -28,9 +28,11 @@ def test_the_workbench_stays_while_data_backbone_and_seed_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads = []
-    load = trainings.load_workbench
-    monkeypatch.setattr(trainings, "load_workbench", lambda config: loads.append(config.seed) or load(config))
-    trainings._loaded.cache_clear()
+    load = fixed_training.load_workbench
+    monkeypatch.setattr(
+        fixed_training, "load_workbench", lambda config: loads.append(config.seed) or load(config)
+    )
+    fixed_training._loaded.cache_clear()
     base = tiny_config(tmp_path, search={"k": 1})
     other = base.model_copy(update={"training": base.training.model_copy(update={"learning_rate": 0.5})})
     results = [
