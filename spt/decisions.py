@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from spt.metrics import score, score_sets
 from spt.tasks import Task
+
+if TYPE_CHECKING:
+    # configurations are read before torch is loaded
+    from torch import Tensor
 
 # the threshold of a class of which dev has no row
 EVEN = 0.5
