@@ -19,7 +19,7 @@ from spt.provenance import PROVENANCE
 from spt.sections import ConfigSection
 from spt.spec import BackboneConfig, HeadConfig, check_head
 from spt.tasks import Task, get_task
-from spt.training.config import TrainingConfig
+from spt.training.config import TrainingConfig, check_contrast
 from strategies.options import ManualOptions, Options, SptDartsOptions, stored_options
 
 
@@ -85,6 +85,7 @@ class RunConfig(ConfigSection):
     @model_validator(mode="after")
     def _head_of_task(self) -> RunConfig:
         check_head(self.head, self.task)
+        check_contrast(self.training, self.head, self.task)
         for option in ("min_accuracy", "coverage"):
             if self.task.multi_label and getattr(self.answers, option) is not None:
                 raise ValueError(

@@ -37,6 +37,11 @@ class HeadConfig(ConfigSection):
         "mean", description="Which real tokens the classification head reads."
     )
 
+    @property
+    def trains(self) -> bool:
+        """Say whether the head has weights of its own that train."""
+        return self.kind in ("classification", "label_vectors")
+
 
 def check_head(head: HeadConfig, task: Task) -> None:
     """Refuse a head that reads one label word a text for a task of several labels a text.

@@ -27,7 +27,7 @@ from spt.prefix_cache import PrefixCache
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
 from spt.tasks import Task, get_task
-from spt.training.config import TrainingConfig
+from spt.training.config import TrainingConfig, check_contrast
 from spt.training.fit import Loader
 from spt.training.losses import class_weights
 
@@ -104,14 +104,16 @@ class Workbench:
         Raises:
             InputError: if data, backbone, head and prompt do not fit together.
         """
+        head, training = head or HeadConfig(), training or TrainingConfig()
         task = get_task(task) if isinstance(task, str) else task
-        check_head(head or HeadConfig(), task)
+        check_head(head, task)
+        check_contrast(training, head, task)
         data, cache = data or DataConfig(), cache or PrefixCache()
         splits = load_splits(task, data, seed, None if rows is None else to_tables(rows, task))
         labels = class_names(splits["train"])
         spec = ModelSpec(
             backbone=_from_everywhere(backbone),
-            head=head or HeadConfig(),
+            head=head,
             prompt=prompt or PromptConfig(),
             task=task.model_copy(update={"labels": labels}),
             max_length=data.max_length,
@@ -127,9 +129,7 @@ class Workbench:
         }
         for rows_of_split in examples.values():
             cache.check_room(rows_of_split, loaded)
-        workbench = cls(
-            spec, tokenizer, loaded, examples, training or TrainingConfig(), seed, cache, splits.left_out
-        )
+        workbench = cls(spec, tokenizer, loaded, examples, training, seed, cache, splits.left_out)
         # refuses weights of classes that are not there
         _ = workbench.class_weights
         for sign in workbench.cut_signs():

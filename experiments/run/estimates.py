@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,6 +13,7 @@ from spt.data.batches import make_loader, to_device
 from spt.devices import chosen_device
 from spt.flops import flops
 from spt.model import PromptedModel
+from spt.training.config import CONTRASTIVE_ROWS
 from spt.training.losses import new_loss
 from spt.workbench import Workbench
 
@@ -28,8 +29,10 @@ def training_flops(workbench: Workbench, layers: Layers) -> float:
     def step(batch: Any) -> None:
         loss(model(batch).logits, batch["labels"]).backward()
 
-    epoch = _pass(workbench, model, "train", training.batch_size, step)
-    return training.epochs * (epoch + dev_flops(workbench, model))
+    rows = _rows(workbench, model, "train", training.batch_size, step)
+    # their batches are not of rows of similar length
+    contrastive = training.contrastive_steps * CONTRASTIVE_ROWS * rows.longest
+    return contrastive + training.epochs * (rows.every + dev_flops(workbench, model))
 
 
 def dev_flops(workbench: Workbench, model: PromptedModel) -> float:
@@ -39,12 +42,19 @@ def dev_flops(workbench: Workbench, model: PromptedModel) -> float:
     def step(batch: Any) -> None:
         model(batch)
 
-    return _pass(workbench, model, "dev", workbench.training.eval_batch_size, step)
+    return _rows(workbench, model, "dev", workbench.training.eval_batch_size, step).every
 
 
-def _pass(
+class RowFlops(NamedTuple):
+    """Hold the FLOPs of all rows of a split in a pass, and those of a row as long as the longest."""
+
+    every: float
+    longest: float
+
+
+def _rows(
     workbench: Workbench, model: PromptedModel, split: str, batch_size: int, step: Callable[[Any], None]
-) -> float:
+) -> RowFlops:
     """Estimate a pass over a split: the FLOPs of the longest batch a token, times all tokens.
 
     Prompts count as tokens. A long text costs more a token than a short one, so this is not too little.
@@ -56,5 +66,5 @@ def _pass(
     tokens = [batch["input_ids"].shape[0] * (batch["input_ids"].shape[1] + length) for batch in batches]
     longest = max(range(len(batches)), key=lambda index: batches[index]["input_ids"].shape[1])
     batch = to_device(batches[longest], model.backbone.device)
-    total: float = MARGIN * flops(lambda: step(batch)) / tokens[longest] * sum(tokens)
-    return total
+    a_token = MARGIN * flops(lambda: step(batch)) / tokens[longest]
+    return RowFlops(a_token * sum(tokens), a_token * (batch["input_ids"].shape[1] + length))

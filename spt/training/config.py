@@ -8,8 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from spt.errors import InputError
 from spt.modes import Precision
 from spt.sections import ConfigSection
+from spt.spec import HeadConfig
+from spt.tasks import Task
 
 # whoever has these together has what a program wrote, or a copy of all options
 WRITTEN_TOGETHER = {
@@ -21,6 +24,8 @@ WRITTEN_TOGETHER = {
     "gradient_clip",
     "patience",
 }
+# of a contrastive step, whose pairs grow with the square of it
+CONTRASTIVE_ROWS = 24
 
 MOST_WEIGHT = 10**6
 ClassWeights = Literal["balanced"] | Mapping[str, float] | None
@@ -44,6 +49,13 @@ class TrainingConfig(ConfigSection):
     )
     generator_rate: float | None = Field(
         0.003, gt=0, description="Peak rate for the rest of the generators; null for learning_rate."
+    )
+    contrastive_steps: int = Field(
+        0,
+        ge=0,
+        le=10**6,
+        description="Steps, of 24 rows each, that first draw the features of a class together, for few rows; "
+        "after them the epochs train the head alone. Searches of one hyper-network leave them out.",
     )
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     warmup: float = Field(
@@ -101,3 +113,24 @@ class TrainingConfig(ConfigSection):
 def _is_weight(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and math.isfinite(value) and 0 < value <= MOST_WEIGHT
+
+
+def check_contrast(config: TrainingConfig, head: HeadConfig, task: Task) -> None:
+    """Refuse contrastive steps where nothing would train after them, or rows have no one class.
+
+    Raises:
+        InputError: naming what fits.
+    """
+    if not config.contrastive_steps:
+        return
+    if not head.trains:
+        raise InputError(
+            f"training.contrastive_steps is {config.contrastive_steps}, after which the head alone "
+            f"trains, but nothing in a head of kind {head.kind} does. Set head.kind to classification or "
+            "label_vectors, or contrastive_steps to 0."
+        )
+    if task.multi_label:
+        raise InputError(
+            f"training.contrastive_steps is {config.contrastive_steps}, which compares rows of one class "
+            f"each, but task '{task.name}' has multi_label. Set contrastive_steps to 0."
+        )

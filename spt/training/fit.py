@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ from spt.training.callbacks import (
 )
 from spt.training.checkpoint import SafetensorsCheckpoint, load_state
 from spt.training.config import TrainingConfig
+from spt.training.contrast import contrast, head_alone
 from spt.training.failures import device_memory
 from spt.training.history import History
 from spt.training.losses import training_loss
@@ -78,13 +80,39 @@ def fit(
     """Train until the epochs are over or patience is, and leave the model at its best epoch.
 
     A folder that holds a checkpoint of the same training is continued and ends with the same numbers.
-    A model without anything to train, such as a verbalizer head alone, is only scored.
+    A model without anything to train, such as a verbalizer head alone, is only scored. Contrastive steps, if
+    there are any, come first, and the epochs then train the head alone.
 
     Raises:
         TrialFailed: if the loss is not finite, or the device is out of memory.
     """
     if next(trained(model), None) is None:
         return TrainingResult(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0, flops=0)
+    if not config.contrastive_steps:
+        return _fit_epochs(model, train, dev, task, config, seed, folder, on_epoch, history)
+    with device_memory():
+        stage = contrast(model, train, config, seed, folder)
+    with head_alone(model):
+        result = _fit_epochs(model, train, dev, task, config, seed, folder, on_epoch, history)
+    return replace(
+        result,
+        steps=config.contrastive_steps + result.steps,
+        seconds=stage.seconds + result.seconds,
+        flops=stage.flops + result.flops,
+    )
+
+
+def _fit_epochs(
+    model: PromptedModel,
+    train: Loader,
+    dev: Loader,
+    task: Task,
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    on_epoch: OnEpoch | None,
+    history: History | None,
+) -> TrainingResult:
     loss = training_loss(config.class_weights, task, cast(Examples, train.dataset).labels)
     module = TrainingRecipe(config, task, seed, loss)
     module.set_model(model)

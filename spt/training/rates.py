@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from spt.model import PromptedModel, trained
 from spt.prompts.generators import PromptSource
@@ -35,3 +37,13 @@ def parameter_groups(model: PromptedModel, config: TrainingConfig) -> list[dict[
         if parameter.requires_grad:
             groups.setdefault(rates.get(parameter, config.learning_rate), []).append(parameter)
     return [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
+
+
+def rise_and_fall(optimizer: Optimizer, steps: int, warmup: float) -> LambdaLR:
+    """Let all rates rise linearly for a share of the steps, and fall to zero linearly after."""
+    rising = warmup * steps
+
+    def rate(step: int) -> float:
+        return min((step + 1) / (rising + 1), (steps - step) / max(1.0, steps - rising), 1.0)
+
+    return LambdaLR(optimizer, rate)

@@ -16,7 +16,7 @@ from spt.model import PromptedModel, trained
 from spt.tasks import Task
 from spt.training.callbacks import DEV
 from spt.training.config import TrainingConfig
-from spt.training.rates import parameter_groups
+from spt.training.rates import parameter_groups, rise_and_fall
 
 
 class TrainingRecipe(pl.LightningModule):
@@ -87,13 +87,8 @@ class TrainingRecipe(pl.LightningModule):
             # Lightning refuses to clip gradients for a fused one under autocast
             fused=self.config.precision == "32",
         )
-        total = int(self.trainer.estimated_stepping_batches)
-        warmup = self.config.warmup * total
-
-        def rate(step: int) -> float:
-            return min((step + 1) / (warmup + 1), (total - step) / max(1.0, total - warmup), 1.0)
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = rise_and_fall(optimizer, steps, self.config.warmup)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

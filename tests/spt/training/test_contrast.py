@@ -1,0 +1,147 @@
+"""The contrastive stage: its loss, its batches, what trains when, and going on after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from spt.architecture import PromptLayers
+from spt.errors import InputError, TrialFailed
+from spt.model import PromptedModel, trained
+from spt.tensor_files import read_tensors
+from spt.training import contrast as stage
+from spt.training.config import TrainingConfig
+from spt.training.contrast import class_batches, contrast, head_alone, pair_loss
+from spt.training.fit import fit
+from spt.workbench import Workbench
+from tests.support.tiny import tiny_workbench
+
+
+def bench(folder: Path, **training: Any) -> Workbench:
+    training = {"contrastive_steps": 12, "epochs": 2, "patience": 2, **training}
+    return tiny_workbench(folder, prompt={"token_offset": True}, training=training)
+
+
+def new_model(run: Workbench) -> PromptedModel:
+    return run.factory.model(PromptLayers.of([1, 3], 4))
+
+
+def train(run: Workbench, model: PromptedModel, folder: Path) -> Any:
+    batches = [run.batches("train", model, shuffled=True).loader, run.batches("dev", model).loader]
+    return fit(model, *batches, run.spec.task, run.training, run.seed, folder)
+
+
+def weights(model: PromptedModel) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in trained(model)}
+
+
+def test_the_loss_is_that_of_pairs_counted_by_hand() -> None:
+    features = torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 3.0], [-1.0, 0.0]])
+    labels = torch.tensor([0, 0, 1, 1])
+    half = 0.5**0.5
+    # by pair: alike 01, 23; unlike 02, 03, 12, 13, of which 03 and 13 are below 0
+    expected = ((1 - half) ** 2 + 1 + 0 + 0 + half**2 + 0) / 6
+    assert pair_loss(features, labels).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("counts", "classes", "rows"),
+    [([50, 50], 2, 24), ([3, 50], 2, 15), ([9] * 20, 6, 24), ([2] * 20, 6, 12), ([40], 1, 24)],
+)
+def test_a_step_has_few_classes_with_several_rows_each(counts: list[int], classes: int, rows: int) -> None:
+    labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
+    config = TrainingConfig(contrastive_steps=30)
+    steps = list(class_batches(labels, config, seed=1))
+    assert len(steps) == 30
+    for step in steps:
+        assert len(step) == len(set(step)) == rows
+        assert len(labels[step].unique()) == classes
+    assert {int(label) for step in steps for label in labels[step]} == set(range(len(counts)))
+    assert list(class_batches(labels, config, seed=1)) == steps
+    assert len(counts) == 1 or list(class_batches(labels, config, seed=2)) != steps
+
+
+def test_it_draws_classes_together_and_leaves_the_head_alone(tmp_path: Path) -> None:
+    run = bench(tmp_path, contrastive_steps=100, generator_rate=0.03)
+    model = new_model(run)
+    batch = next(iter(run.batches("dev", model).loader))
+
+    def apart() -> float:
+        with torch.no_grad():
+            features = functional.normalize(model.eval()(batch).features, dim=-1)
+        alike = batch["labels"][:, None] == batch["labels"][None]
+        cosines = features @ features.T
+        return (cosines[alike].mean() - cosines[~alike].mean()).item()
+
+    before, start = apart(), weights(model)
+    loader = run.batches("train", model, shuffled=True).loader
+    contrast(model, loader, run.training, run.seed, tmp_path / "stage")
+    assert apart() > 5 * before > 0
+    moved = {name for name, value in weights(model).items() if not torch.equal(value, start[name])}
+    assert moved == {name for name in start if not name.startswith("head.")}
+
+
+def test_the_epochs_after_it_train_the_head_alone(tmp_path: Path) -> None:
+    run = bench(tmp_path)
+    model = new_model(run)
+    result = train(run, model, tmp_path / "fit")
+    after_stage = read_tensors(tmp_path / "fit" / "contrast.safetensors", "").tensors
+    for name, value in weights(model).items():
+        assert torch.equal(value, after_stage[name]) == (not name.startswith("head."))
+    assert all(p.requires_grad for _, p in trained(model))
+    steps = len(run.batches("train", model, shuffled=True).loader)
+    assert result.steps == 12 + 2 * steps
+    plain = train(bench(tmp_path, contrastive_steps=0), new_model(run), tmp_path / "plain")
+    assert plain.steps == 2 * steps
+    assert result.flops > 0
+
+
+def test_killed_after_the_stage_it_ends_with_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = bench(tmp_path)
+    whole = new_model(run)
+    expected = train(run, whole, tmp_path / "whole")
+    first = new_model(run)
+    loader = run.batches("train", first, shuffled=True).loader
+    contrast(first, loader, run.training, run.seed, tmp_path / "killed")
+    monkeypatch.setattr(stage, "_train", None)
+    again = new_model(run)
+    result = train(run, again, tmp_path / "killed")
+    assert (result.dev, result.steps, result.flops) == (expected.dev, expected.steps, expected.flops)
+    assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(again).items())
+
+
+def test_what_is_frozen_for_the_head_is_free_again_after_a_failure(tmp_path: Path) -> None:
+    model = new_model(bench(tmp_path))
+    with pytest.raises(ZeroDivisionError), head_alone(model):
+        assert [name for name, p in trained(model) if p.requires_grad] == [
+            "head.linear.weight",
+            "head.linear.bias",
+        ]
+        raise ZeroDivisionError
+    assert all(p.requires_grad for _, p in trained(model))
+
+
+def test_a_loss_that_is_not_finite_ends_it(tmp_path: Path) -> None:
+    run = bench(tmp_path, generator_rate=1e30)
+    with pytest.raises(
+        TrialFailed, match=r"contrastive loss is nan in step \d+\. Lower .*generator_rate \(now 1e\+30"
+    ):
+        train(run, new_model(run), tmp_path / "fit")
+
+
+def test_several_labels_a_text_are_refused(tmp_path: Path) -> None:
+    task = {"multi_label": True, "label_words": None}
+    with pytest.raises(InputError, match=r"contrastive_steps is 3, .*'custom' has multi_label"):
+        tiny_workbench(tmp_path, task=task, training={"contrastive_steps": 3})
+
+
+def test_a_head_without_weights_of_its_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"contrastive_steps is 3, .*kind verbalizer does.*classification"):
+        tiny_workbench(tmp_path, head={"kind": "verbalizer"}, training={"contrastive_steps": 3})
