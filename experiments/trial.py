@@ -15,6 +15,7 @@ from experiments.comparing.experiment_file import flat
 from experiments.config import RunConfig, load_config
 from experiments.nni_trials.channel import use_recorded_parameters
 from experiments.nni_trials.concurrency import trials_at_a_time
+from experiments.nni_trials.processes import end_with_manager
 from spt.cores import share_of_cores
 from spt.errors import InputError, TrialFailed
 
@@ -26,7 +27,9 @@ def parameters() -> dict[str, Any]:
     if nni.get_trial_id() == BY_HAND:
         return {}
     if os.environ.get("NNI_PLATFORM") == "local":
-        use_recorded_parameters(os.environ["NNI_TRIAL_COMMAND_CHANNEL"], nni.get_trial_id())
+        channel = os.environ["NNI_TRIAL_COMMAND_CHANNEL"]
+        end_with_manager(channel)
+        use_recorded_parameters(channel, nni.get_trial_id())
     return flat(nni.get_next_parameter())
 
 

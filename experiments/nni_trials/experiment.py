@@ -1,4 +1,7 @@
-"""An nnictl experiment driven from Python: create it, watch it, export it, and always stop it."""
+"""An nnictl experiment driven from Python: create it, watch it, export it, and always stop it.
+
+A guard beside it stops it where this process cannot, because it was killed.
+"""
 
 import json
 import os
@@ -17,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from experiments.nni_trials.guard import start_guard
+from experiments.nni_trials.processes import command_of, end_all, is_alive, manager_of, with_children
 from spt.errors import InputError
 from spt.files import write_text
 
@@ -97,6 +102,7 @@ class NniExperiment:
         self._manager: psutil.Process | None = None
         self._processes: set[psutil.Process] = set()
         self._tuner: psutil.Process | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -110,6 +116,7 @@ class NniExperiment:
         for _ in range(STARTS):
             self.port = _usable_port(self._wanted_port)
             try:
+                self._guard = start_guard(self.port)
                 self._create(nnictl)
                 if self._tuner_connects():
                     return self
@@ -208,31 +215,25 @@ class NniExperiment:
     def stop(self) -> None:
         """End the manager as `nnictl stop` does, wait until every process is gone, and kill what stays."""
         self._note_processes()
-        manager = self._manager
-        for process in [manager] if manager is not None and _alive(manager) else self._processes:
-            with suppress(psutil.NoSuchProcess):
-                process.terminate()
-        _, alive = psutil.wait_procs(self._processes, timeout=STOP_SECONDS)
-        for process in alive:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(alive, timeout=STOP_SECONDS)
+        end_all(self._manager, self._processes, STOP_SECONDS)
         self._processes.clear()
         self._manager = self._tuner = None
+        if self._guard is not None:
+            self._guard.communicate()
+            self._guard = None
 
     def _note_processes(self) -> None:
         """Remember the manager, the tuner and the trials, so that none can be left behind."""
-        self._manager = self._manager or _manager_of(self.port)
+        self._manager = self._manager or manager_of(self.port)
         if self._manager is None:
             return
-        with suppress(psutil.NoSuchProcess):
-            children = self._manager.children(recursive=True)
-            self._processes |= {self._manager, *children}
-            tuners = [child for child in children if "--exp_params" in _command(child)]
-            self._tuner = tuners[0] if tuners else self._tuner
+        living = with_children(self._manager)
+        self._processes |= living
+        tuners = [process for process in living if "--exp_params" in command_of(process)]
+        self._tuner = tuners[0] if tuners else self._tuner
 
     def _tuner_died(self) -> bool:
-        return self._tuner is not None and not _alive(self._tuner)
+        return self._tuner is not None and not is_alive(self._tuner)
 
     def _reason(self) -> str:
         """Return the last error that the tuner or the manager wrote."""
@@ -264,28 +265,6 @@ def _usable_port(wanted: int | None) -> int:
         if probe.connect_ex(("localhost", wanted)) == 0:
             raise InputError(f"Port {wanted} is in use. Choose another, or let a free one be found.")
         return wanted
-
-
-def _manager_of(port: int | None) -> psutil.Process | None:
-    """Look for the process of NNI's manager at a port."""
-    for process in psutil.process_iter():
-        command = _command(process)
-        is_manager = any(part.endswith("main.js") for part in command) and "--port" in command
-        if is_manager and command[command.index("--port") + 1] == str(port):
-            return process
-    return None
-
-
-def _command(process: psutil.Process) -> list[str]:
-    with suppress(psutil.Error):
-        return list(process.cmdline())
-    return []
-
-
-def _alive(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    return False
 
 
 def _connected(process: psutil.Process, port: int | None) -> bool:

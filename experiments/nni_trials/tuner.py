@@ -17,6 +17,7 @@ from nni.tuner import Tuner
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from experiments.nni_trials.processes import end_with_manager
 from experiments.tuning.space import distributions
 from experiments.tuning.study import check_compatible, open_study
 from spt.errors import InputError, unknown
@@ -84,6 +85,8 @@ class OptunaTuner(Tuner):  # type: ignore[misc]
         journal: str | None = None,
     ) -> None:
         super().__init__()
+        if "NNI_TUNER_COMMAND_CHANNEL" in os.environ:
+            end_with_manager(os.environ["NNI_TUNER_COMMAND_CHANNEL"])
         if optimize_mode not in DIRECTIONS:
             raise unknown("optimize_mode", optimize_mode, DIRECTIONS)
         self._study = open_study(study_name, [optimize_mode], sampler, seed, _journal(journal))

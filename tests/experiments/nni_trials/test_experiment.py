@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 import experiments
 from experiments.nni_trials.experiment import ExperimentError, NniExperiment, Trial
+from experiments.nni_trials.processes import manager_of
 from spt.errors import InputError
 
 CHECKOUT = Path(experiments.__file__).parents[1]
@@ -29,6 +30,8 @@ import os, sys, time
 import nni
 sys.path.append({checkout!r})
 from experiments.nni_trials.channel import use_recorded_parameters
+from experiments.nni_trials.processes import end_with_manager
+end_with_manager(os.environ["NNI_TRIAL_COMMAND_CHANNEL"])
 use_recorded_parameters(os.environ["NNI_TRIAL_COMMAND_CHANNEL"], nni.get_trial_id())
 x = nni.get_next_parameter()["a.x"]
 nni.report_intermediate_result(x / 2)
@@ -147,6 +150,65 @@ def test_a_stopped_experiment_resumes_and_no_trial_counts_twice(home: Path) -> N
     exported = json.loads((home / "all.json").read_text(encoding="utf-8"))
     assert sorted(record["parameter"]["a.x"] for record in exported) == sorted(after)
     assert told(experiment, TrialState.RUNNING) == {}
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from experiments.nni_trials.experiment import NniExperiment
+with NniExperiment(Path(sys.argv[1])) as experiment:
+    print(experiment.port, flush=True)
+    for trials in experiment.watch(600):
+        print([trial.status for trial in trials], flush=True)
+"""
+
+
+def of_experiment(port: int | None) -> list[psutil.Process]:
+    """The manager at a port, its tuner and its trials."""
+    manager = manager_of(port)
+    assert manager is not None
+    processes = [manager, *manager.children(recursive=True)]
+    assert any("trial.py" in " ".join(process.cmdline()) for process in processes)
+    return processes
+
+
+def gone_after(processes: list[psutil.Process], seconds: float) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.nni
+def test_trials_and_tuner_end_with_a_manager_that_was_killed_and_the_experiment_resumes(home: Path) -> None:
+    path = config(home, sleep=12, maxTrialNumber=3)
+    with NniExperiment(path) as experiment:
+        for trials in experiment.watch(240):
+            if any(trial.result is not None for trial in trials) and len(trials) > 2:
+                break
+        before = told(experiment)
+        processes = of_experiment(experiment.port)
+        processes[0].kill()
+        assert gone_after(processes, 8)
+        with pytest.raises(ExperimentError, match="does not answer"):
+            experiment.status()
+    with NniExperiment(path, resume=experiment.id) as again:
+        trials = last(again.watch(240))
+    assert before.items() <= told(experiment).items()
+    assert {"RUNNING", "WAITING"}.isdisjoint(trial.status for trial in trials)
+    assert told(experiment, TrialState.RUNNING) == {}
+
+
+@pytest.mark.nni
+def test_an_experiment_ends_with_a_driver_that_was_killed(home: Path) -> None:
+    path = config(home, sleep=600)
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    command = [sys.executable, "-c", DRIVER, str(path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        port = int(driver.stdout.readline())
+        assert any("RUNNING" in line for line in driver.stdout)
+        processes = of_experiment(port)
+        driver.kill()
+    assert gone_after(processes, 20)
 
 
 @pytest.mark.nni
