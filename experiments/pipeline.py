@@ -100,11 +100,7 @@ class Pipeline:
         layers = self.search()
         folder, workbench = self.folder, self.workbench
         if folder.training_result.exists():
-            classifier = PromptClassifier.from_pretrained(
-                folder.model, workbench.backbone, workbench.tokenizer
-            )
-            self._check_classes(classifier)
-            return classifier
+            return self._trained_before()
         candidate = candidate_folder(folder.search, layers)
         if candidate.exists():
             # it is trained already, and what remains is to read it
@@ -121,6 +117,24 @@ class Pipeline:
         write_text(folder.training_result, json.dumps(asdict(result), indent=2) + "\n")
         checkpoint_path(folder.train).unlink(missing_ok=True)
         warn(training_signs(folder.train, self.config))
+        return classifier
+
+    def _trained_before(self) -> PromptClassifier:
+        """Read back the trained prompts.
+
+        Raises:
+            InputError: if they are damaged, or of other classes than the data.
+        """
+        folder, workbench = self.folder, self.workbench
+        try:
+            classifier = PromptClassifier.from_pretrained(
+                folder.model, workbench.backbone, workbench.tokenizer
+            )
+        except InputError as error:
+            raise InputError(
+                f"{error} Delete '{folder.model}' and '{folder.training_result}' to train it again."
+            ) from error
+        self._check_classes(classifier)
         return classifier
 
     def _check_classes(self, classifier: PromptClassifier) -> None:
@@ -299,6 +313,7 @@ def claimed(
             other data or another backbone.
     """
     folder.check(config)
+    folder.check_complete(config)
     check_files(config, folder)
     use_threads(config.threads)
     use_device(config.device)

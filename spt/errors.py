@@ -4,8 +4,14 @@ What is the machine's, an OSError and a MemoryError among it, is recorded nowher
 command. What is none of them is a bug, and nothing here catches it.
 """
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# no space, no quota, a disk that fails or may not be written, no more open files, no memory
+_MACHINE = {
+    getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE", "ENFILE", "ENOMEM")
+} - {None}
 
 
 class InputError(ValueError):
@@ -24,6 +30,22 @@ class TrialFailed(RuntimeError):
 
 class MachineFault(RuntimeError):
     """Report what a machine failed at, as in the death of a worker, and no training can help."""
+
+
+def machine_fault(error: BaseException) -> Exception | None:
+    """Return the machine's fault that an error is or comes of, as libraries have names of their own for it.
+
+    Returns:
+        The fault, or None where neither the error nor one of its causes is the machine's.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError | MachineFault):
+            return cause
+        if isinstance(cause, OSError) and cause.errno in _MACHINE:
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def unknown(what: str, value: str, allowed: Iterable[str], advice: str = "") -> InputError:

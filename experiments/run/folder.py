@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from filelock import FileLock, Timeout
 from experiments.config import RunConfig, from_stored
 from experiments.paths import is_moved
 from spt.errors import InputError, TrialFailed
-from spt.files import state_of, write_text
+from spt.files import write_text
 from spt.provenance import Provenance
 from spt.yaml_files import read_yaml
+from strategies.options import ManualOptions, OneShotOptions
 
 LOCK = ".lock"
 # workers of a command that was killed take a moment to end
@@ -126,6 +126,26 @@ class RunFolder:
                 f"{', '.join(changed)}). Choose another folder, or delete this one."
             )
 
+    def check_complete(self, config: RunConfig) -> None:
+        """Refuse a folder that lacks what the files that are there rest on: a run would go on without it.
+
+        Raises:
+            InputError: naming the file.
+        """
+        searched = self.search_result.exists() and not isinstance(config.search, ManualOptions)
+        inherits = isinstance(config.search, OneShotOptions) and config.search.inherit
+        needed = {
+            self.path / "config.yml": self.inputs.exists(),
+            self.ledger: searched or self.training_result.exists(),
+            self.inherited: searched and inherits and not self.training_result.exists(),
+        }
+        for path, is_needed in needed.items():
+            if is_needed and not path.exists():
+                raise InputError(
+                    f"'{path}' is missing, but the run was further than that. Restore it, delete the run's "
+                    "folder and run it again, or choose another folder."
+                )
+
     @contextmanager
     def claimed(self, config: RunConfig) -> Iterator[None]:
         """Hold the folder against other processes, and write config.yml if it is not there.
@@ -163,15 +183,8 @@ class RunFolder:
 
 def stored_config(folder: Path) -> RunConfig | None:
     """Return the configuration of the run in a folder; None where there is none that this version reads."""
-    path = folder / "config.yml"
-    return _read_config(path, state_of(path))
-
-
-@lru_cache(maxsize=2048)
-def _read_config(path: Path, state: tuple[int, ...] | None) -> RunConfig | None:  # noqa: ARG001
-    """Read a config.yml once in each of its states: a comparison asks for those of all its runs twice."""
     try:
-        return from_stored(read_yaml(path, "config")["run"])
+        return from_stored(read_yaml(folder / "config.yml", "config")["run"])
     except (ValueError, AttributeError, KeyError, TypeError):
         return None
 

@@ -189,7 +189,7 @@ def _one_shot(
         evaluations=derived.evaluations,
         search_seconds=strategy.seconds,
         search_steps=steps,
-        search_flops=ledger.flops,
+        search_flops=flops + strategy.derivation_flops,
         derivation_flops=strategy.derivation_flops,
         derivation=strategy.derivation,
         scores=derived.scores,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spt.audit.json_content import proportion_problems, read_json, size_problems
 from spt.audit.tensor_header import read_header
-from spt.errors import InputError
+from spt.errors import InputError, machine_fault
 
 CONFIG = "config.json"
 
@@ -23,9 +23,11 @@ def foreign_files(problem: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, MemoryError):
+    except InputError:
         raise
     except Exception as error:
+        if (fault := machine_fault(error)) is not None:
+            raise fault from error
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{problem} ({lines[0]}). {advice}") from error
 

@@ -25,9 +25,9 @@ from spt.data.csv_rows import (
     warn_of_delimiter,
 )
 from spt.data.json_rows import read_json
-from spt.data.raw_table import RawTable
+from spt.data.raw_table import UNREADABLE, RawTable
 from spt.data.values import some
-from spt.errors import InputError
+from spt.errors import InputError, machine_fault
 from spt.files import expanded
 from spt.tasks import Task
 
@@ -44,6 +44,7 @@ def read_file(path: Path, data: DataConfig, task: Task) -> RawTable:
 
     Raises:
         InputError: the file is missing, empty, not in the encoding, or not in the format.
+        OSError, MemoryError: the machine failed.
     """
     path = expanded(path)
     if not path.is_file():
@@ -63,7 +64,9 @@ def read_file(path: Path, data: DataConfig, task: Task) -> RawTable:
         return _read_csv(path, data, task, kind)
     except InputError:
         raise
-    except Exception as error:
+    except UNREADABLE as error:
+        if (fault := machine_fault(error)) is not None:
+            raise fault from error
         raise InputError(
             f"Cannot read {path} as {kind}: {_root(error)}. "
             "Check data.format, data.delimiter, data.quoting and data.columns."

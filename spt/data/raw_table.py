@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
 from datasets import ClassLabel, Dataset
+from datasets.exceptions import DatasetsError
+
+# what the libraries that read rows raise for a source that is not as it should be
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    ImportError,
+    csv.Error,
+    pa.ArrowException,
+    DatasetsError,
+)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 from spt.assets import DATA_SETS, fetch
 from spt.data.config import ENDINGS, DataConfig
 from spt.data.files import read_file
-from spt.data.raw_table import RawTable
+from spt.data.raw_table import UNREADABLE, RawTable
 from spt.data.source_files import SAVED_DATA_SET, SPLIT_NAMES, folder_files, given_files
-from spt.errors import InputError, unknown
+from spt.errors import InputError, machine_fault, unknown
 from spt.files import expanded
 from spt.problems import Problems
 from spt.tasks import HubData, Task
@@ -117,7 +117,9 @@ def _read_folder(folder: Path, data: DataConfig, task: Task, problems: Problems)
 def _read_hub(hub: HubData, detect: bool = False) -> dict[str, RawTable]:
     try:
         splits = load_dataset(hub.name, hub.config)
-    except Exception as error:
+    except UNREADABLE as error:
+        if (fault := machine_fault(error)) is not None:
+            raise fault from error
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
             f"Cannot load the hub data set '{hub.name}' (configuration {hub.config}): {reason[0]} "

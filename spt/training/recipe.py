@@ -54,6 +54,11 @@ class TrainingRecipe(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss: Tensor = self.loss(self.model(batch, batch.get("start")).logits, batch["labels"])
         self.check_finite(loss, batch_idx)
+        if not loss.requires_grad:
+            raise TrialFailed(
+                "The loss depends on nothing that trains. Choose prompt layers that the head can see, or a "
+                "head that trains (head.kind=classification)."
+            )
         return loss
 
     def check_finite(self, loss: Tensor, batch_idx: int) -> None:
