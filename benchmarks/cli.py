@@ -14,6 +14,7 @@ from experiments.logs import quiet_libraries
 from spt.extras import need
 
 if TYPE_CHECKING:
+    from benchmarks.crash.measure import Kill
     from experiments.comparing.grid import RunOutcome
 
 
@@ -335,6 +336,46 @@ def neighbours(
         print(measure_neighbours(config, parse_overrides(overrides or []), folder, result=result))
 
 
+@app.command()
+def crash(
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG",
+            help="YAML file of a small run of TREC or of data in files.",
+            show_default="benchmarks/crash/crash.yml",
+        ),
+    ] = CHECKOUT / "benchmarks" / "crash" / "crash.yml",
+    kills: Annotated[int, typer.Option(min=1, help="Of all commands together.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of where commands are killed.")] = 0,
+    deed: Annotated[
+        list[str] | None,
+        typer.Option(help="A command of benchmarks/crash/deeds.py; repeat it.", show_default=False),
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where commands run.")] = Path("runs/crash"),
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "crash",
+) -> None:
+    """Kill every command at its changes of the disk and at random moments, and repeat it.
+
+    Each must end as the undisturbed one, bit for bit, and leave no process and no temporary file. Resumable.
+    """
+    with measuring():
+        from benchmarks.crash.measure import measure_crash
+
+        done = measure_crash(config, folder, kills, seed, deed or (), say_kill, result)
+    if lost := sum(kill.lost is not None for kill in done):
+        print(f"{lost} of {len(done)} kills lost something; {folder} has what was left.")
+        raise typer.Exit(1)
+
+
+def say_kill(kill: "Kill") -> None:
+    """Print one line as a killed command has been repeated."""
+    end = "survived" if kill.lost is None else f"LOST: {kill.lost}"
+    print(f"{kill.deed} {kill.number}, {kill.victim} killed at {kill.at}: {end}", flush=True)
+
+
 def say(name: str, outcome: "RunOutcome") -> None:
     """Print one line as a run ends."""
     from experiments.comparing.terminal import line
@@ -357,32 +398,6 @@ def gpu(
         from benchmarks.gpu.measure import measure_gpu
 
         print(measure_gpu(minutes, result))
-
-
-@app.command()
-def load(
-    rows: Annotated[int, typer.Option(min=100, help="Rows of a CSV file to load and encode.")] = 100_000,
-    lines: Annotated[
-        list[int] | None,
-        typer.Option(
-            min=1,
-            help="Lines of a text file to answer; repeat it.",
-            show_default="10,000, 100,000 and 200,000",
-        ),
-    ] = None,
-    runs: Annotated[int, typer.Option(min=10, help="Finished runs to compare.")] = 1000,
-    result: Annotated[
-        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
-    ] = "load",
-) -> None:
-    """Measure what much data takes: memory of loading and encoding, lines a second, the page of many runs.
-
-    A few minutes of one core.
-    """
-    with measuring("Stopped; nothing is kept."):
-        from benchmarks.load import measure_load
-
-        print(measure_load(rows, lines or [10_000, 100_000, 200_000], runs, result))
 
 
 @app.command()

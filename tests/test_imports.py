@@ -32,7 +32,13 @@ FRAMEWORKS = {
     ],
     "ray": ["strategies.ray_engine", "experiments.cluster", "experiments.tuning", "benchmarks.tuning"],
     "optuna": ["experiments.tuning", "experiments.nni_trials.tuner", "benchmarks.tuning"],
-    "typer": ["experiments.cli", "experiments.commands", "experiments.console", "benchmarks.cli"],
+    "typer": [
+        "experiments.cli",
+        "experiments.commands",
+        "experiments.console",
+        "benchmarks.cli",
+        "benchmarks.crash",
+    ],
     "rich": ["experiments"],
     "transformers": ["spt", "benchmarks.cost"],
     "datasets": ["spt.data"],
@@ -40,7 +46,7 @@ FRAMEWORKS = {
     "matplotlib": ["spt.reports", "experiments.comparing", "benchmarks.cost"],
     "pytorch_lightning": ["spt.training", "strategies"],
     "gguf": ["spt.converters"],
-    "psutil": ["experiments.nni_trials"],
+    "psutil": ["experiments.nni_trials", "benchmarks.crash"],
     "pebble": ["experiments.comparing"],
     "peft": ["benchmarks"],
 }
