@@ -20,7 +20,7 @@ from spt.sections import ConfigSection
 from spt.spec import BackboneConfig, HeadConfig, check_head
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig, check_contrast
-from strategies.options import ManualOptions, Options, SptDartsOptions, stored_options
+from strategies.options import ManualOptions, OneShotOptions, Options, SptDartsOptions, stored_options
 
 
 class RunConfig(ConfigSection):
@@ -76,6 +76,15 @@ class RunConfig(ConfigSection):
             name = str(value.get("name", "custom"))
             return {**get_task(name).model_dump(exclude_unset=True), **value, "name": name}
         return value
+
+    @model_validator(mode="after")
+    def _nothing_inherited_by_folds(self) -> RunConfig:
+        if self.data.folds is not None and isinstance(self.search, OneShotOptions) and self.search.inherit:
+            raise ValueError(
+                f"data.folds is {self.data.folds}, but search.inherit is true: inherited weights have seen "
+                "the rows that each fold holds out. Set search.inherit to false, or remove data.folds"
+            )
+        return self
 
     @model_validator(mode="after")
     def _windows_of_one_text(self) -> RunConfig:

@@ -5,26 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
-from numpy.typing import NDArray
+import numpy as np
 
 from experiments.config import RunConfig
 from experiments.run import searching
-from experiments.run.answers import AnswerMetrics, threshold_signs
+from experiments.run.answers import AnswerMetrics, LabelledRows, threshold_signs
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
+from experiments.run.folds import JudgedLayers, judge, train_candidate
 from experiments.run.inputs import RunInputs, check_files, check_inputs
 from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.training import (
     OnStageEpoch,
+    TrainedLayers,
     candidate_folder,
     epochs_of,
     load_workbench,
-    train_candidate,
     train_layers,
 )
 from spt.answers import AnswerRule
@@ -41,7 +42,7 @@ from spt.provenance import Provenance
 from spt.reports.run_page import write_model_card, write_report
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
-from spt.training.callbacks import checkpoint_path
+from spt.training.callbacks import OnEpoch, checkpoint_path
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 from strategies.ledger import Ledger
@@ -101,15 +102,9 @@ class Pipeline:
         folder, workbench = self.folder, self.workbench
         if folder.training_result.exists():
             return self._trained_before()
-        candidate = candidate_folder(folder.search, layers)
-        if candidate.exists():
-            # it is trained already, and what remains is to read it
-            candidate.rename(folder.train)
-        on_epoch = epochs_of("train", self.on_epoch)
-        model, result = train_layers(workbench, layers, folder.train, on_epoch, folder.inherited)
-        if f"candidate {layers.name}" not in self.ledger:
-            self.ledger.charge("retraining", result.flops, result.steps)
-        dev = self._probabilities("dev", model)
+        train_kept = self._trained_by_dev if workbench.folds is None else self._trained_by_folds
+        model, result = train_kept(layers)
+        dev = _joined(self._dev_answers(layers, model))
         rule = AnswerRule.fitted(self.config.answers, workbench.spec.task, *dev)
         spec = workbench.spec.model_copy(update={"answers": rule})
         classifier = PromptClassifier(model, workbench.tokenizer, spec, layers)
@@ -137,6 +132,45 @@ class Pipeline:
         self._check_classes(classifier)
         return classifier
 
+    def _trained_by_dev(self, layers: PromptLayers) -> TrainedLayers:
+        """Train layers until dev is best, or read back the candidate that they were."""
+        folder = self.folder
+        candidate = candidate_folder(folder.search, layers)
+        if candidate.exists():
+            # it is trained already, and what remains is to read it
+            candidate.rename(folder.train)
+        on_epoch = epochs_of("train", self.on_epoch)
+        trained_layers = train_layers(self.workbench, layers, folder.train, on_epoch, folder.inherited)
+        if not self._is_candidate(layers):
+            result = trained_layers.result
+            self.ledger.charge("retraining", result.flops, result.steps)
+        return trained_layers
+
+    def _trained_by_folds(self, layers: PromptLayers) -> TrainedLayers:
+        """Train layers on all rows, for as many epochs as were best for the folds."""
+        judged = self._judged(layers, epochs_of("train", self.on_epoch)).result
+        bench = self.workbench.on_all_rows(judged.best_epoch or 0)
+        model, last = train_layers(bench, layers, self.folder.train)
+        self.ledger.charge("retraining", last.flops, last.steps)
+        result = replace(last, dev=judged.dev)
+        if not self._is_candidate(layers):
+            self.ledger.charge("folds", judged.flops, judged.steps)
+            result = replace(
+                result,
+                flops=last.flops + judged.flops,
+                steps=last.steps + judged.steps,
+                seconds=last.seconds + judged.seconds,
+            )
+        return TrainedLayers(model, result)
+
+    def _judged(self, layers: PromptLayers, on_epoch: OnEpoch | None = None) -> JudgedLayers:
+        """Judge layers by folds, or read back what the search or an earlier session has judged."""
+        return judge(self.workbench, layers, candidate_folder(self.folder.search, layers), on_epoch)
+
+    def _is_candidate(self, layers: PromptLayers) -> bool:
+        """Say whether the search has trained these layers, and been charged for it."""
+        return f"candidate {layers.name}" in self.ledger
+
     def _check_classes(self, classifier: PromptClassifier) -> None:
         """Refuse to score a prompt on data of other classes."""
         before, now = classifier.spec.task.labels or (), self.workbench.spec.task.labels or ()
@@ -151,7 +185,8 @@ class Pipeline:
         if self.folder.metrics.exists():
             return RunMetrics.read(self.folder.metrics)
         classifier = self.train()
-        dev, test = (self._probabilities(split, classifier.model) for split in ("dev", "test"))
+        dev_parts = self._dev_answers(classifier.architecture, classifier.model)
+        dev, test = _joined(dev_parts), self._probabilities("test", classifier.model)
         task, rule = classifier.spec.task, classifier.spec.answers
         signs = dev_signs(dev[1], decide(task, dev[0], rule.thresholds), task, self.config)
         # several labels a text have no temperature and no answer of none
@@ -159,8 +194,8 @@ class Pipeline:
         if answers is not None:
             signs += threshold_signs(answers, self.config.answers.min_accuracy)
         warn(signs)
-        dev_scores, test_scores = (
-            score_answers(task, labels, chances, rule.thresholds) for chances, labels in (dev, test)
+        *dev_scores, test_scores = (
+            score_answers(task, labels, chances, rule.thresholds) for chances, labels in (*dev_parts, test)
         )
         metrics = self._metrics(classifier, dev_scores, test_scores, answers, signs)
         write_model_card(self.folder.model, metrics.as_json())
@@ -168,15 +203,21 @@ class Pipeline:
         metrics.write(self.folder.metrics)
         return metrics
 
-    def _probabilities(self, split: str, model: PromptedModel) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _probabilities(self, split: str, model: PromptedModel) -> LabelledRows:
         """Return the class probabilities, at temperature 1, and the labels of a split."""
         loader = self.workbench.batches(split, model, precision="32").loader
         return probabilities(model, loader, self.workbench.spec.task)
 
+    def _dev_answers(self, layers: PromptLayers, model: PromptedModel) -> list[LabelledRows]:
+        """Return the answers to dev; with folds those to each fold, by the model that never saw it."""
+        if self.workbench.folds is None:
+            return [self._probabilities("dev", model)]
+        return [(fold.probabilities, fold.labels) for fold in self._judged(layers).folds]
+
     def _metrics(
         self,
         classifier: PromptClassifier,
-        dev: dict[str, float],
+        dev_parts: Sequence[dict[str, float]],
         test: dict[str, float],
         answers: AnswerMetrics | None,
         signs: Sequence[str],
@@ -185,6 +226,9 @@ class Pipeline:
         training = read_training(self.folder.training_result)
         prompt, head = _parameter_counts(classifier.model)
         config, workbench = self.config, self.workbench
+        dev = {name: fmean(scores[name] for scores in dev_parts) for name in dev_parts[0]}
+        folds = workbench.folds is not None
+        used = workbench.on_all_rows(epochs=1) if folds else workbench
         return RunMetrics(
             task=config.task.name,
             backbone=config.backbone.name,
@@ -220,12 +264,13 @@ class Pipeline:
             search_flops=search.search_flops,
             train_flops=training.flops,
             total_flops=self.ledger.flops,
-            train_size=workbench.rows("train"),
-            dev_size=workbench.rows("dev"),
+            train_size=used.rows("train"),
+            dev_size=used.rows("train") if folds else used.rows("dev"),
             test_size=workbench.rows("test"),
             answers=answers,
+            fold_metrics=tuple(scores["metric"] for scores in dev_parts) if folds else None,
             cut_texts=cut_shares(workbench.examples),
-            class_weights=workbench.class_weights,
+            class_weights=used.class_weights,
             left_out=workbench.left_out,
             provenance=Provenance.now(),
             warnings=(
@@ -332,6 +377,11 @@ def read_training(path: Path) -> TrainingResult:
     """
     advice = "Delete it to train again."
     return checked(TrainingResult, read_json(path, advice), f"'{path}'", advice)
+
+
+def _joined(parts: Sequence[LabelledRows]) -> LabelledRows:
+    """Return the answers and labels of all parts as those of one."""
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 def _parameter_counts(model: PromptedModel) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from spt.data.config import DataConfig
 from spt.data.cuts import cut_shares, cut_signs
 from spt.data.encoding import encode
 from spt.data.examples import Examples
+from spt.data.folds import deal, pooled
 from spt.data.loading import load_splits
 from spt.data.tables import Rows, to_tables
 from spt.devices import chosen_device
@@ -61,6 +62,7 @@ class Workbench:
         seed: of initial weights and of the order of batches.
         cache: of the hidden states below the first prompt.
         left_out: how many rows of each split that the data came in had no text or no label.
+        folds: into which train and dev are dealt together to judge layers; None judges them by dev.
     """
 
     spec: ModelSpec
@@ -71,6 +73,7 @@ class Workbench:
     seed: int
     cache: PrefixCache
     left_out: Mapping[str, int] = field(default_factory=dict)
+    folds: int | None = None
 
     @classmethod
     def load(
@@ -129,7 +132,7 @@ class Workbench:
         }
         for rows_of_split in examples.values():
             cache.check_room(rows_of_split, loaded)
-        workbench = cls(spec, tokenizer, loaded, examples, training, seed, cache, splits.left_out)
+        workbench = cls(spec, tokenizer, loaded, examples, training, seed, cache, splits.left_out, data.folds)
         # refuses weights of classes that are not there
         _ = workbench.class_weights
         for sign in workbench.cut_signs():
@@ -145,6 +148,29 @@ class Workbench:
     def backbone_identity(self) -> BackboneIdentity:
         """Take the digests of weights, config and tokenizer."""
         return BackboneIdentity.of(self.backbone, self.tokenizer)
+
+    @cached_property
+    def pool(self) -> Examples:
+        """Return the rows of train and dev as one split."""
+        return pooled(self.examples["train"], self.examples["dev"])
+
+    @cached_property
+    def fold_workbenches(self) -> list[Workbench]:
+        """Return a workbench for each fold, whose dev the fold is and whose train are the others.
+
+        Raises:
+            InputError: if the rows cannot be dealt into so many folds.
+        """
+        if self.folds is None:
+            return []
+        folds = deal(self.pool, self.folds, self.spec.task.labels or ())
+        return [replace(self, examples={**self.examples, **fold._asdict()}, folds=None) for fold in folds]
+
+    def on_all_rows(self, epochs: int) -> Workbench:
+        """Return a workbench that trains on train and dev together for some epochs, and has no dev."""
+        examples = {"train": self.pool, "test": self.examples["test"]}
+        training = self.training.model_copy(update={"epochs": max(1, epochs)})
+        return replace(self, examples=examples, training=training, folds=None)
 
     @property
     def num_layers(self) -> int:

@@ -101,6 +101,7 @@ class Candidates(Middleware):  # type: ignore[misc]
         ledger: is charged for each.
         max_candidate_flops: operations of the most expensive candidate that there may be. No candidate is
             begun which the ledger's budget might not pay.
+        reserved_flops: operations of what follows the search, which no candidate may take.
         record: JSON lines, one a finished candidate; None for none.
     """
 
@@ -110,11 +111,13 @@ class Candidates(Middleware):  # type: ignore[misc]
         evaluations: int,
         ledger: Ledger | None = None,
         max_candidate_flops: float = 0,
+        reserved_flops: float = 0,
         record: Path | None = None,
     ) -> None:
         self.evaluations = evaluations
         self.ledger = ledger or Ledger()
         self.max_candidate_flops = max_candidate_flops
+        self.reserved_flops = reserved_flops
         self.record = record
         self.tried: list[Candidate] = []
         self._models: list[ExecutableModelSpace] = []
@@ -192,7 +195,7 @@ class Candidates(Middleware):  # type: ignore[misc]
         running = begun - len(self.tried)
         # not the ledger's total, which after a kill holds candidates that are yet to be replayed
         spent = sum(tried.flops for tried in self.tried) + (running + 1) * self.max_candidate_flops
-        paid = self.ledger.budget is None or spent <= self.ledger.budget
+        paid = self.ledger.budget is None or spent + self.reserved_flops <= self.ledger.budget
         return begun < self.evaluations and paid and bool(self.engine.budget_available())
 
     def idle_worker_available(self) -> bool:
@@ -239,7 +242,7 @@ def explore(
             else ends the search.
         evaluations: most candidates, >= 1.
         engine: runs the candidates; in this process, one after the other, by default.
-        options: ledger, max_candidate_flops and record, as of Candidates.
+        options: ledger, max_candidate_flops, reserved_flops and record, as of Candidates.
 
     Returns:
         What was tried.
@@ -253,10 +256,11 @@ def explore(
         **options,
     )
     allowed = candidates.ledger.budget
-    if allowed is not None and candidates.max_candidate_flops > allowed:
+    needed = candidates.max_candidate_flops + candidates.reserved_flops
+    if allowed is not None and needed > allowed:
         raise InputError(
-            f"The budget is {allowed:.3g} training operations, but a single candidate may take "
-            f"{candidates.max_candidate_flops:.3g}. Raise it."
+            f"The budget is {allowed:.3g} training operations, but a single candidate may take {needed:.3g}, "
+            "with a training on all rows where data.folds is set. Raise it."
         )
     strategy(LayerSubsets(budget, LayersEvaluator(score)), candidates)
     # an engine with workers tells here what ended it while the strategy waited

@@ -44,6 +44,11 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
         InputError: for bad input, or a folder of another baseline, other data or another backbone.
         TrialFailed: if the loss is not finite, or the backbone does not suit the baseline.
     """
+    if config.data.folds is not None:
+        raise InputError(
+            f"data.folds is {config.data.folds}, but baselines of other libraries are judged by dev. "
+            "Remove it."
+        )
     place = RunFolder(folder)
     place.check(config)
     check_files(config, place)

@@ -13,7 +13,7 @@ import ray
 from experiments.cluster.connect import check_feasible, cluster
 from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
-from experiments.run.training import train_candidate
+from experiments.run.folds import train_candidate
 from spt.architecture import PromptLayers
 from spt.devices import use_device
 from spt.training.result import TrainingResult

@@ -64,6 +64,7 @@ class SharedWorkbench:
             config.seed,
             prefix_cache(config),
             self.left_out,
+            config.data.folds,
         )
 
     def backbone(self) -> Backbone:

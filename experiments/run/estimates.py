@@ -21,6 +21,20 @@ from spt.workbench import Workbench
 MARGIN = 1.05
 
 
+def candidate_flops(workbench: Workbench, layers: Layers) -> float:
+    """Estimate the FLOPs of judging these layers: of a training by dev, or of one a fold."""
+    if workbench.folds is None:
+        return training_flops(workbench, layers)
+    return sum(training_flops(fold, layers) for fold in workbench.fold_workbenches)
+
+
+def retraining_flops(workbench: Workbench, layers: Layers) -> float:
+    """Estimate the FLOPs of training judged layers on all rows, for which there is no need without folds."""
+    if workbench.folds is None:
+        return 0
+    return training_flops(workbench.on_all_rows(workbench.training.epochs), layers)
+
+
 def training_flops(workbench: Workbench, layers: Layers) -> float:
     """Estimate the FLOPs of training prompts at these layers, without a prefix cache or an early stop."""
     model = workbench.factory.model(PromptLayers.of(layers, workbench.num_layers))
@@ -32,7 +46,8 @@ def training_flops(workbench: Workbench, layers: Layers) -> float:
     rows = _rows(workbench, model, "train", training.batch_size, step)
     # their batches are not of rows of similar length
     contrastive = training.contrastive_steps * CONTRASTIVE_ROWS * rows.longest
-    return contrastive + training.epochs * (rows.every + dev_flops(workbench, model))
+    dev = dev_flops(workbench, model) if "dev" in workbench.examples else 0
+    return contrastive + training.epochs * (rows.every + dev)
 
 
 def dev_flops(workbench: Workbench, model: PromptedModel) -> float:

@@ -119,6 +119,7 @@ class RunMetrics:
             have several labels.
         class_weights: of each class in the loss; None where every row weighed the same.
         left_out: rows of each split of the source that had no text or no label.
+        fold_metrics: the task's metric on each fold, whose mean `dev_metric` is then; None without folds.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS
@@ -166,6 +167,7 @@ class RunMetrics:
     test_label_ranking: float | None = None
     class_weights: Mapping[str, float] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    fold_metrics: tuple[float, ...] | None = None
 
     @classmethod
     def read(cls, path: Path) -> RunMetrics:

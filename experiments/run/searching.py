@@ -10,7 +10,7 @@ from nni.nas.execution import ExecutionEngine, SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 
 from experiments.config import RunConfig
-from experiments.run.estimates import dev_flops, training_flops
+from experiments.run.estimates import candidate_flops, dev_flops, retraining_flops
 from experiments.run.results import SearchResult
 from experiments.run.training import OnStageEpoch, epoch_history, epochs_of
 from search_spaces.budget import Budget, Layers
@@ -77,8 +77,10 @@ def check(workbench: Workbench, config: RunConfig) -> None:
 
     Raises:
         InputError: for prompts that the backbone cannot have, layers that it does not have, an impossible
-            budget, or a strategy or derivation that does not fit the space.
+            budget, folds that the rows cannot be dealt into, or a strategy or derivation that does not
+            fit the space.
     """
+    _ = workbench.fold_workbenches
     workbench.factory.model(PromptLayers.of([0], workbench.num_layers))
     options = config.search
     if isinstance(options, ManualOptions):
@@ -93,8 +95,8 @@ def check(workbench: Workbench, config: RunConfig) -> None:
     if options.budget_flops is not None and options.budget_flops < needed:
         raise InputError(
             f"search.budget_flops is {options.budget_flops:.3g}, but {options.strategy} needs up to "
-            f"{needed:.3g} for one training of the layers, and to choose them. Raise it, or lower "
-            f"training.epochs."
+            f"{needed:.3g} for one training of the layers (with data.folds one a fold, and one on all rows), "
+            f"and to choose them. Raise it, or lower training.epochs."
         )
 
 
@@ -115,9 +117,9 @@ def _reserved(workbench: Workbench, config: RunConfig) -> float:
     if options.budget_flops is None:
         return 0
     if isinstance(options, ManualOptions):
-        return training_flops(workbench, _named(workbench, options).layers)
+        return _kept_flops(workbench, _named(workbench, options).layers)
     budget = _budget(workbench, options)
-    retraining = training_flops(workbench, budget.allowed[: budget.k])
+    retraining = _kept_flops(workbench, budget.allowed[: budget.k])
     if not isinstance(options, OneShotOptions):
         return retraining
     strategy: OneShot = new_strategy(options, config.seed)
@@ -125,6 +127,11 @@ def _reserved(workbench: Workbench, config: RunConfig) -> float:
     scores = 2 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
     every_layer = workbench.factory.model(PromptLayers.of(budget.allowed, budget.total))
     return retraining + scores * dev_flops(workbench, every_layer)
+
+
+def _kept_flops(workbench: Workbench, layers: Layers) -> float:
+    """Estimate the FLOPs of judging and training the layers that are kept."""
+    return candidate_flops(workbench, layers) + retraining_flops(workbench, layers)
 
 
 class TrainedHyperNetwork(NamedTuple):
@@ -207,19 +214,22 @@ def _multi_trial(
     engine: ExecutionEngine | None,
 ) -> SearchResult:
     """Train candidates, and keep the best."""
+    budget = _budget(workbench, options)
+    limited, dearest = options.budget_flops is not None, budget.allowed[: budget.k]
     candidates = explore(
         new_strategy(options, config.seed),
-        _budget(workbench, options),
+        budget,
         train,
         options.evaluations,
         engine=engine,
         ledger=ledger,
-        max_candidate_flops=_reserved(workbench, config),
+        max_candidate_flops=candidate_flops(workbench, dearest) if limited else 0,
+        reserved_flops=retraining_flops(workbench, dearest) if limited else 0,
         record=folder / "candidates.jsonl",
     )
     best = candidates.best()
-    others = [tried for tried in candidates.tried if tried is not best]
-    # the best one's training is the run's
+    # the best one's training is the run's, unless it was judged by folds
+    others = [tried for tried in candidates.tried if tried is not best or workbench.folds is not None]
     return SearchResult(
         layers=best.layers,
         evaluations=len(candidates.tried),

@@ -68,6 +68,10 @@ def _scores(metrics: RunMetrics) -> dict[str, str]:
         "test F1": percent(metrics.test_f1),
         "tunable parameters": f"{prompt + head:,} (prompt {prompt:,} + head {head:,})",
     }
+    if metrics.fold_metrics is not None:
+        folds = metrics.fold_metrics
+        spread = f"{percent(min(folds))} to {percent(max(folds))}"
+        lines[f"dev {title}"] += f", the mean of {len(folds)} folds ({spread})"
     if metrics.answers is not None:
         lines |= answer_lines(metrics.answers)
     return {**lines, "warnings": "\n".join(metrics.warnings)} if metrics.warnings else lines

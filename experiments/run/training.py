@@ -71,7 +71,7 @@ def train_layers(
     """Train prompts at some layers in a folder, or go on there.
 
     Args:
-        workbench: what they are trained on, and how.
+        workbench: what they are trained on, and how; without dev rows the last epoch is kept.
         layers: that get a prompt.
         folder: of checkpoints, and of history.jsonl.
         on_epoch: called with epoch and dev score after each epoch.
@@ -86,11 +86,12 @@ def train_layers(
         advice = "Choose another folder for the run, or delete this one, and the same command runs it again."
         model.load_state_dict(read_tensors(initial_weights, advice).tensors, strict=False)
     folder.mkdir(parents=True, exist_ok=True)
-    train, dev = workbench.batches("train", model, shuffled=True), workbench.batches("dev", model)
+    train = workbench.batches("train", model, shuffled=True)
+    dev = workbench.batches("dev", model) if "dev" in workbench.examples else None
     result = fit(
         model,
         train.loader,
-        dev.loader,
+        dev.loader if dev else None,
         workbench.spec.task,
         workbench.training,
         workbench.seed,
@@ -98,15 +99,8 @@ def train_layers(
         on_epoch,
         epoch_history(folder),
     )
-    return TrainedLayers(model, replace(result, flops=result.flops + train.flops + dev.flops))
-
-
-def train_candidate(
-    workbench: Workbench, search: Path, on_epoch: OnStageEpoch | None, layers: PromptLayers
-) -> TrainingResult:
-    """Train a candidate of the search in `search` in a folder of its own, or go on there."""
-    folder = candidate_folder(search, layers)
-    return train_layers(workbench, layers, folder, epochs_of("search", on_epoch)).result
+    flops = result.flops + train.flops + (dev.flops if dev else 0)
+    return TrainedLayers(model, replace(result, flops=flops))
 
 
 def candidate_folder(search: Path, layers: PromptLayers) -> Path:

@@ -67,6 +67,11 @@ class DataConfig(ConfigSection):
         description="rows of test; None: all, or 500 (at most a tenth of train) where held out; 0: no test, "
         "for a search or a training that is not scored",
     )
+    folds: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        default=None,
+        description="judge layers by the mean over this many folds of train and dev together, and train the "
+        "chosen ones on all rows; None: by dev",
+    )
     max_length: Count = Field(
         default=128, description="tokens of the longest input; longer texts are cut, or read in windows"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,7 +70,7 @@ def _is_followed(callbacks: list[Callback]) -> bool:
 def fit(
     model: PromptedModel,
     train: Loader,
-    dev: Loader,
+    dev: Loader | None,
     task: Task,
     config: TrainingConfig,
     seed: int,
@@ -79,6 +80,8 @@ def fit(
 ) -> TrainingResult:
     """Train until the epochs are over or patience is, and leave the model at its best epoch.
 
+    Without dev rows all epochs are trained, the last one is kept, and the dev score is NaN.
+
     A folder that holds a checkpoint of the same training is continued and ends with the same numbers.
     A model without anything to train, such as a verbalizer head alone, is only scored. Contrastive steps, if
     there are any, come first, and the epochs then train the head alone.
@@ -87,7 +90,8 @@ def fit(
         TrialFailed: if the loss is not finite, or the device is out of memory.
     """
     if next(trained(model), None) is None:
-        return TrainingResult(evaluate(model, dev, task)["metric"], epochs=0, steps=0, seconds=0.0, flops=0)
+        score = nan if dev is None else evaluate(model, dev, task)["metric"]
+        return TrainingResult(score, epochs=0, steps=0, seconds=0.0, flops=0, best_epoch=0)
     if not config.contrastive_steps:
         return _fit_epochs(model, train, dev, task, config, seed, folder, on_epoch, history)
     with device_memory():
@@ -105,7 +109,7 @@ def fit(
 def _fit_epochs(
     model: PromptedModel,
     train: Loader,
-    dev: Loader,
+    dev: Loader | None,
     task: Task,
     config: TrainingConfig,
     seed: int,
@@ -123,7 +127,8 @@ def _fit_epochs(
     stop = Patience(DEV, mode="max", patience=config.patience)
     timer, count = Timer(), CountFlops()
     record = [RecordEpochs(history)] if history else []
-    callbacks: list[Callback] = [best, stop, count, timer, *record, Progress(on_epoch), last]
+    by_dev = [] if dev is None else [best, stop]
+    callbacks: list[Callback] = [*by_dev, count, timer, *record, Progress(on_epoch), last]
     trainer = pl.Trainer(
         **trainer_arguments(config, config.epochs, folder, callbacks),
         gradient_clip_val=config.gradient_clip,
@@ -135,14 +140,19 @@ def _fit_epochs(
     except TrialFailed as error:
         error.flops = count.total
         raise
-    module.load_state_dict(load_state(best.path)["state_dict"], strict=False)
+    score, best_epoch = nan, trainer.current_epoch
+    if dev is not None:
+        state = load_state(best.path)
+        module.load_state_dict(state["state_dict"], strict=False)
+        assert best.best_model_score is not None
+        score, best_epoch = float(best.best_model_score), int(state["epoch"]) + 1
     # Lightning leaves it on the CPU
     model.to(trainer.strategy.root_device)
-    assert best.best_model_score is not None
     return TrainingResult(
-        float(best.best_model_score),
+        score,
         trainer.current_epoch,
         trainer.global_step,
         timer.time_elapsed(),
         count.total,
+        best_epoch,
     )

@@ -15,6 +15,7 @@ class TrainingResult:
         steps: of the optimiser.
         seconds: of training, dev scores included.
         flops: floating-point operations, dev scores included.
+        best_epoch: epochs until the best dev score; None in older files.
     """
 
     dev: float
@@ -22,3 +23,4 @@ class TrainingResult:
     steps: int
     seconds: float
     flops: int
+    best_epoch: int | None = None

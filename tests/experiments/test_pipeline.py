@@ -89,6 +89,7 @@ METRICS = {
     "warnings": list,
     "answers": dict,
     "cut_texts": dict,
+    "fold_metrics": type(None),
 }
 TIMES = {"search_seconds", "train_seconds", "total_seconds"}
 

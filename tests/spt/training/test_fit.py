@@ -367,7 +367,7 @@ def test_a_model_with_nothing_to_train_is_only_scored(tmp_path: Path) -> None:
     zero_shot = Tiny(tiny_workbench(tmp_path, cache="off", head={"kind": "verbalizer"}), layers=())
     result, model = zero_shot.fit(tmp_path / "train")
     score = evaluate(model, zero_shot.dev(TrainingConfig()), zero_shot.run.spec.task)["metric"]
-    assert result == TrainingResult(score, epochs=0, steps=0, seconds=0.0, flops=0)
+    assert result == TrainingResult(score, epochs=0, steps=0, seconds=0.0, flops=0, best_epoch=0)
 
 
 @pytest.mark.parametrize(
