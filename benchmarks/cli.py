@@ -401,6 +401,29 @@ def gpu(
 
 
 @app.command()
+def fuzz(
+    cases: Annotated[
+        int, typer.Option(min=10, help="Of all targets together; 20,000 take a quarter of an hour.")
+    ] = 20_000,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the first cases; the same seed draws the same ones.")
+    ] = 0,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "fuzz",
+) -> None:
+    """Damage valid configurations, data, prompts and backbones: each is accepted, or refused with one error.
+
+    Each case runs in a process with limits of memory and time. Fails if one crashes, hangs or ends otherwise.
+    """
+    with measuring("Stopped; nothing is kept.", ("hypothesis",)):
+        from benchmarks.fuzz.measure import measure_fuzz
+
+        failed = measure_fuzz(cases, seed, result)
+    end(failed, "cases")
+
+
+@app.command()
 def tables() -> None:
     """Write docs/results.md and the table of the README from benchmarks/results."""
     with measuring():

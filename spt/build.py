@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -15,7 +16,7 @@ from spt.architecture import PromptLayers
 from spt.assets import backbone_path
 from spt.backbones import registry
 from spt.backbones.base import Backbone
-from spt.backbones.foreign import foreign_files
+from spt.backbones.foreign import check_files, foreign_files
 from spt.errors import InputError
 from spt.extras import install_command, is_installed
 from spt.heads import HEADS
@@ -112,12 +113,16 @@ def load_tokenizer(spec: ModelSpec) -> Any:
         f"The backbone '{spec.backbone.name}' has no tokenizer that can be read",
         f"Save the tokenizer beside its weights, or check the name.{needs}",
     ):
+        path = backbone_path(spec.backbone.name)
+        check_files(Path(path))
         tokenizer = AutoTokenizer.from_pretrained(
-            backbone_path(spec.backbone.name), revision=spec.backbone.revision, trust_remote_code=False
+            path, revision=spec.backbone.revision, trust_remote_code=False
         )
         # Hugging Face makes one of special tokens alone where there are no files
         if len(tokenizer) <= len(tokenizer.all_special_tokens):
             raise ValueError("its vocabulary is empty")
+        if not isinstance(tokenizer.model_max_length, int | float):
+            raise ValueError(f"its model_max_length is {tokenizer.model_max_length!r:.80}")
     return tokenizer
 
 

@@ -10,6 +10,7 @@ EXTRAS = {
     "sentencepiece": "backbones",
     "tensorboard": "tensorboard",
     "peft": "bench",
+    "hypothesis": "test",
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +61,27 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file, all or nothing, as `replacing` does; line ends are as given."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """Read a file, which is neither a device nor a pipe, for those have no end.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+
+    Raises:
+        InputError: if it has more, or is something else.
+        OSError: if it cannot be read.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError("it is a device or a pipe")
+    if status.st_size > most:
+        raise InputError(f"it has {status.st_size:,} bytes, but at most {most:,} are read of such a file")
+    return path.read_bytes()
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from spt.errors import InputError
+from spt.files import read_bounded
 
 MAX_BYTES = 64 * 2**20
 MAX_NESTING = 32
@@ -78,12 +79,9 @@ def described(error: ValidationError) -> str:
 
 def _read(path: Path, advice: str) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(
-                f"'{path}' has {size:,} bytes, but at most {MAX_BYTES:,} are read of such a file. {advice}"
-            )
-        return path.read_bytes()
+        return read_bounded(path, MAX_BYTES)
+    except InputError as error:
+        raise InputError(f"'{path}' cannot be read: {error}. {advice}") from error
     except OSError as error:
         raise InputError(f"'{path}' cannot be read: {error.strerror}. {advice}") from error
 

@@ -56,13 +56,15 @@ def read_yaml(path: Path, kind: str) -> Any:
             `parse_yaml` does.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
+        # a pipe is no file to read_bounded, but good enough to hand a configuration over
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise InputError(
-                f"The {kind} '{path}' cannot be read: it has {size:,} bytes, but at most {MAX_BYTES:,} are "
+                f"The {kind} '{path}' cannot be read: it has more than {MAX_BYTES:,} bytes, the most that is "
                 "read of YAML."
             )
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except OSError as error:
         raise InputError(f"The {kind} '{path}' cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

@@ -40,7 +40,7 @@ FRAMEWORKS = {
         "benchmarks.crash",
     ],
     "rich": ["experiments"],
-    "transformers": ["spt", "benchmarks.cost"],
+    "transformers": ["spt", "benchmarks.cost", "benchmarks.fuzz"],
     "datasets": ["spt.data"],
     "jinja2": ["spt.reports"],
     "matplotlib": ["spt.reports", "experiments.comparing", "benchmarks.cost"],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from math import isnan
+from math import isfinite, isnan
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from scipy.stats import kendalltau
 
 from search_spaces.budget import Budget, Layers
+from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.json_files import read_json
 
@@ -56,11 +57,13 @@ class TruthTable:
         """
         try:
             content = read_json(path, ADVICE)
-            run = content["run"]
+            run, total = content["run"], content["layers_total"]
+            if type(total) is not int:
+                raise TypeError(f"layers_total is {total!r:.40}")
             metric = run["task"]["metric"]
             entries = {
-                tuple(record["layers"]): {
-                    seed: Entry(dev, test, flops)
+                PromptLayers.of(record["layers"], total).layers: {
+                    seed: _entry(dev, test, flops)
                     for seed, dev, test, flops in zip(
                         record["seeds"],
                         _scores(record, "dev", metric),
@@ -76,15 +79,17 @@ class TruthTable:
                 "metric": metric,
                 "backbone": run["backbone"]["name"],
                 "train_size": run["data"]["train_size"],
-                "layers_total": content["layers_total"],
+                "layers_total": total,
             }
-            table = cls(entries, content["layers_total"], setting)
+            table = cls(entries, total, setting)
         except InputError as error:
             raise InputError(f"'{path}' is not a truth table. {error}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"'{path}' is not a truth table ({error}). {ADVICE}") from error
         if len({tuple(seeds) for seeds in entries.values()}) != 1 or len(table.seeds) < 2:
             raise InputError(f"'{path}' must hold the same two or more seeds for every subset.")
+        if len({len(layers) for layers in entries}) != 1:
+            raise InputError(f"'{path}' must hold subsets of one number of layers. {ADVICE}")
         return table
 
     @property
@@ -150,6 +155,13 @@ class TruthTable:
         )
         choice = max(0.0, pstdev(means) ** 2 - within / seeds) ** 0.5
         return {"choice": choice, "seed": within**0.5, "best": max(means), "worst": min(means)}
+
+
+def _entry(dev: float, test: float, flops: int) -> Entry:
+    """Make the entry of a training, whose numbers must be some."""
+    if not all(type(number) in (int, float) and isfinite(number) for number in (dev, test, flops)):
+        raise ValueError(f"{dev!r:.40}, {test!r:.40} and {flops!r:.40} are not all numbers")
+    return Entry(dev, test, flops)
 
 
 def _scores(record: Mapping[str, Any], split: str, metric: str) -> list[float]:

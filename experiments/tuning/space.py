@@ -48,10 +48,12 @@ def _distribution(description: Any) -> BaseDistribution:
     if not isinstance(description, Mapping) or set(description) != {"_type", "_value"}:
         raise InputError(f"{description!r} must have exactly the keys '_type' and '_value'.")
     kind, values = description["_type"], description["_value"]
+    if not isinstance(kind, str):
+        raise InputError(f"'_type' is {kind!r:.80}, but must be one of: {', '.join(TYPES)}.")
     if kind in INSTEAD:
         raise InputError(f"Optuna cannot sample '{kind}'. Use '{INSTEAD[kind]}' with a range.")
     if kind not in TYPES:
-        raise unknown("type", str(kind), TYPES)
+        raise unknown("type", kind, TYPES)
     if not isinstance(values, list | tuple):
         raise InputError(f"'_value' is {values!r}, but must be a list.")
     if kind == "choice":

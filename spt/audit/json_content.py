@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spt.errors import InputError
+from spt.files import read_bounded
 from spt.json_files import is_deeper, members, unique_keys
 
 # the largest tokenizers have 35 MB
@@ -34,12 +35,12 @@ def read_json(path: Path) -> Any:
         InputError: if it is too large, too deep, names a key twice, or is no JSON.
         OSError: if it cannot be read.
     """
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise InputError(f"has {size:,} bytes, but at most {MAX_BYTES:,} are read of JSON")
     try:
-        content = json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys, parse_constant=_refuse
-        )
+        text = read_bounded(path, MAX_BYTES)
+    except InputError as error:
+        raise InputError(f"is not read: {error}") from error
+    try:
+        content = json.loads(text.decode("utf-8"), object_pairs_hook=unique_keys, parse_constant=_refuse)
     except RecursionError as error:
         raise InputError(f"is nested deeper than {MAX_DEPTH} levels") from error
     except ValueError as error:

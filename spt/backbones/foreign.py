@@ -10,7 +10,7 @@ from spt.audit.json_content import proportion_problems, read_json, size_problems
 from spt.audit.tensor_header import read_header
 from spt.errors import InputError, machine_fault
 
-CONFIG = "config.json"
+CONFIG, WEIGHTS = "config.json", "model*.safetensors"
 
 
 @contextmanager
@@ -32,6 +32,22 @@ def foreign_files(problem: str, advice: str) -> Iterator[None]:
         raise InputError(f"{problem} ({lines[0]}). {advice}") from error
 
 
+def check_files(folder: Path) -> None:
+    """Refuse a backbone's folder that holds devices or pipes, which have no end.
+
+    Raises:
+        InputError: naming them.
+    """
+    names = [
+        path.name for path in folder.glob("*") if path.exists() and not (path.is_file() or path.is_dir())
+    ]
+    if names:
+        raise InputError(
+            f"The backbone in '{folder}' holds what is neither a file nor a folder: "
+            f"{', '.join(sorted(names))}. Get the folder again from where it is from."
+        )
+
+
 def check_sizes(folder: Path) -> None:
     """Refuse a backbone's folder whose config.json speaks of sizes that its weights cannot have.
 
@@ -43,11 +59,12 @@ def check_sizes(folder: Path) -> None:
     """
     path = folder / CONFIG
     if not path.is_file():
+        # said by what reads it
         return
     try:
         config = read_json(path)
         problems = list(size_problems(config))
-        weights = list(folder.glob("*.safetensors"))
+        weights = list(folder.glob(WEIGHTS))
         if not problems and weights:
             numbers = sum(tensor.numbers for file in weights for tensor in read_header(file))
             problems = list(proportion_problems(config, numbers))

@@ -21,12 +21,13 @@ from spt.backbones.bert import BertBackbone, RobertaBackbone
 from spt.backbones.deberta import DebertaBackbone, DebertaV2Backbone
 from spt.backbones.distilbert import DistilBertBackbone
 from spt.backbones.electra import ElectraBackbone
-from spt.backbones.foreign import check_sizes, foreign_files
+from spt.backbones.foreign import check_files, check_sizes, foreign_files
 from spt.backbones.gpt2 import Gpt2Backbone
 from spt.backbones.llama import LlamaBackbone, MistralBackbone, QwenBackbone
 from spt.backbones.modernbert import ModernBertBackbone
 from spt.backbones.t5 import T5Backbone
 from spt.errors import InputError, unknown
+from spt.tensor_files import not_finite
 
 FAMILIES: dict[str, type[Backbone]] = {
     "bert": BertBackbone,
@@ -96,6 +97,7 @@ def load_backbone(
         "now",
         "Check the name, or give a folder with a config.json.",
     ):
+        check_files(Path(path))
         check_sizes(Path(path))
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     backbone = family(config)
@@ -121,5 +123,10 @@ def load_backbone(
         raise InputError(
             f"The backbone '{name}' lacks weights ({', '.join(missing[:5])}). "
             f"{advice} that was saved with them."
+        )
+    if wrong := not_finite(dict(model.named_parameters())):
+        raise InputError(
+            f"The backbone '{name}' holds weights that are not finite: {', '.join(wrong[:5])}. Every answer "
+            "would be NaN: get it again from where it is from."
         )
     return backbone(model)

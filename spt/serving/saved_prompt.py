@@ -240,6 +240,8 @@ def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
     """Read the trained weights, which must have the digest, if there is one, and be finite."""
     path = folder / WEIGHTS
     try:
+        if not path.is_file():
+            raise InputError("it is missing, or no file")
         if (size := path.stat().st_size) > MAX_BYTES:
             raise InputError(f"it has {size:,} bytes, but at most {MAX_BYTES:,} are read")
         now = file_digest(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from spt.backbones.registry import load_backbone
 from spt.build import load_tokenizer, new_factory
@@ -93,6 +93,15 @@ def test_tokens_without_a_vector_are_refused_with_both_counts(folder: Path) -> N
     said = rf"has {count + 1} tokens, .* has {count} vectors.*embeddings\({count + 1}\)"
     with pytest.raises(InputError, match=said):
         new_factory(spec_of(folder), load_backbone(str(folder)), load_tokenizer(spec_of(folder)), 0)
+
+
+def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = next(iter(weights))
+    weights[name][0] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=rf"weights that are not finite: {name.removeprefix('bert.')}"):
+        load_backbone(str(folder))
 
 
 @pytest.mark.parametrize(

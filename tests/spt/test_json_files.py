@@ -42,8 +42,10 @@ def test_bytes_that_are_no_utf_8_folders_and_large_files_are_refused(
         read_json(path, "Delete it.")
     with pytest.raises(InputError, match=r"cannot be read: Is a directory\. Delete it"):
         read_json(tmp_path, "Delete it.")
+    with pytest.raises(InputError, match=r"cannot be read: it is a device or a pipe\. Delete it"):
+        read_json(Path("/dev/zero"), "Delete it.")
     monkeypatch.setattr(json_files, "MAX_BYTES", 3)
-    with pytest.raises(InputError, match=r"a\.json' has 10 bytes, but at most 3 are read"):
+    with pytest.raises(InputError, match=r"a\.json' cannot be read: it has 10 bytes, but at most 3 are read"):
         read_json(path, "Delete it.")
 
 

@@ -210,7 +210,7 @@ def test_json_that_is_none_is_refused(prompt: Path, text: str, said: str) -> Non
 def test_huge_json_is_not_read(prompt: Path) -> None:
     with (prompt / "more.json").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    assert "are read of JSON" in only_problem(audit(prompt))
+    assert "are read of such a file" in only_problem(audit(prompt))
 
 
 def test_a_changed_number_is_found_by_its_digest(prompt: Path) -> None:
