@@ -424,6 +424,32 @@ def fuzz(
 
 
 @app.command()
+def load(
+    rows: Annotated[int, typer.Option(min=100, help="Rows of a CSV file to load and encode.")] = 100_000,
+    lines: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            help="Lines of a text file to answer; repeat it.",
+            show_default="10,000, 100,000 and 200,000",
+        ),
+    ] = None,
+    runs: Annotated[int, typer.Option(min=10, help="Finished runs to compare.")] = 1000,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "load",
+) -> None:
+    """Measure what much data takes: memory of loading and encoding, lines a second, the page of many runs.
+
+    A few minutes of one core.
+    """
+    with measuring("Stopped; nothing is kept."):
+        from benchmarks.load import measure_load
+
+        print(measure_load(rows, lines or [10_000, 100_000, 200_000], runs, result))
+
+
+@app.command()
 def tables() -> None:
     """Write docs/results.md and the table of the README from benchmarks/results."""
     with measuring():

@@ -1,11 +1,12 @@
 """The `spt` command: what it is called, its commands, and the groups in which --help lists them."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 import spt
-from experiments.commands import answering, comparing, inspecting, machine, stages, tuning
+from experiments.commands import answering, comparing, inspecting, machine, preparing, stages, tuning
 
 app = typer.Typer(
     help="Find the layers of a frozen transformer that should get a soft prompt, and train those prompts.",
@@ -23,7 +24,8 @@ def _root(
         raise typer.Exit
 
 
-_GROUPS = {
+_GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Before a run": (preparing.init, preparing.check),
     "One run": (stages.run, stages.search, stages.train, stages.evaluate),
     "A trained prompt": (answering.predict, answering.neighbours, inspecting.audit),
     "Many runs": (comparing.compare, comparing.transfer, tuning.tune, inspecting.runs),
@@ -32,7 +34,7 @@ _GROUPS = {
 for group, commands in _GROUPS.items():
     for command in commands:
         app.command(rich_help_panel=group)(command)
-app.command("config", rich_help_panel="One run")(inspecting.show_config)
+app.command("config", rich_help_panel="Before a run")(inspecting.show_config)
 app.command(rich_help_panel="This machine")(machine.doctor)
 
 

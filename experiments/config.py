@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from experiments.paths import anchored
 from spt.answers import AnswersConfig
 from spt.data.config import DataConfig
 from spt.data.windows import check_windows
+from spt.files import state_of
 from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.prompts.config import PromptConfig
 from spt.provenance import PROVENANCE
@@ -141,7 +143,7 @@ def run_tree(path: Path | None, *overrides: Mapping[str, Any] | None) -> dict[st
     Raises:
         InputError: if the file cannot be read, or has a path that exists from the working directory only.
     """
-    tree: dict[str, Any] = {} if path is None else anchored(_keys_of_file(path), path.parent)
+    tree: dict[str, Any] = {} if path is None else anchored(_keys_of_file(path, state_of(path)), path.parent)
     for place in overrides:
         override(tree, anchored(place or {}, Path.cwd()))
     return tree
@@ -168,8 +170,12 @@ def from_stored(tree: Mapping[str, Any]) -> RunConfig:
     return RunConfig.model_validate(_current_keys(tree))
 
 
-def _keys_of_file(path: Path) -> dict[str, Any]:
-    """Return the nested keys of a file, which may be one that a run wrote into its folder."""
+@lru_cache(maxsize=8)
+def _keys_of_file(path: Path, state: tuple[int, ...] | None) -> Mapping[str, Any]:  # noqa: ARG001
+    """Return the nested keys of a file, which may be one that a run wrote into its folder.
+
+    It is read once in each of its states: the runs of a grid start from one file.
+    """
     tree = read_tree(path)
     run = tree.get("run")
     if isinstance(run, Mapping) and tree.keys() <= {"run", *PROVENANCE}:

@@ -202,7 +202,7 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 def as_arguments(overrides: Mapping[str, Any]) -> str:
     """`{'search.k': 4}` -> `' search.k=4'`, as a shell hands it to `parse_overrides`."""
     # JSON's 1e-05 would be text to YAML; in ASCII, because YAML reads some other characters as line breaks
-    pairs = (f"{key}={_inline(value, allow_unicode=False)}" for key, value in overrides.items())
+    pairs = (f"{key}={inline(value, allow_unicode=False)}" for key, value in overrides.items())
     return "".join(f" {shlex.quote(pair)}" for pair in pairs)
 
 
@@ -254,7 +254,7 @@ def _field_lines(name: str, field: FieldInfo, indent: str) -> Iterator[str]:
         yield from schema_lines(annotation, indent + "  ")
         return
     default = field.get_default(call_default_factory=True)
-    shown = default.name if isinstance(default, Task) else _inline(default)
+    shown = default.name if isinstance(default, Task) else inline(default)
     yield f"{indent}{name}: {shown}  # {field.description} {_type_name(annotation)}".rstrip()
     if isinstance(default, Task):
         yield from _task_lines(default)
@@ -288,10 +288,10 @@ def _task_lines(task: Task) -> Iterator[str]:
     yield f"# tasks: {', '.join(TASKS)}; with fields changed:"
     yield "# task:"
     for name, value in task.model_dump(mode="json").items():
-        yield f"#   {name}: {_inline(value)}  # {Task.model_fields[name].description}"
+        yield f"#   {name}: {inline(value)}  # {Task.model_fields[name].description}"
 
 
-def _inline(value: Any, allow_unicode: bool = True) -> str:
+def inline(value: Any, allow_unicode: bool = True) -> str:
     """A value as YAML on one line."""
     plain = list(value) if isinstance(value, tuple) else value
     text: str = yaml.safe_dump(

@@ -189,6 +189,13 @@ def fetch(name: str) -> Path:
     return folder
 
 
+def fetched_path(name: str) -> Path | None:
+    """Return the folder with the files of an asset; None before they are downloaded."""
+    asset = ASSETS[name]
+    folder = cache_folder() / f"{name}-{asset.version}"
+    return folder if _complete(folder, asset) else None
+
+
 def backbone_path(name_or_path: str) -> str:
     """Return what `from_pretrained` should get for a backbone.
 

@@ -99,6 +99,18 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return result
 
 
+def state_of(path: Path) -> tuple[int, ...] | None:
+    """Return numbers that are others once the file was written or replaced; None where there is no such file.
+
+    What was read of a file in a state need not be read again.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def temporaries(folder: Path) -> Iterator[Path]:
     """Yield the temporary files in a folder, those of living writers among them."""
     yield from (path for path in folder.glob(f"*{_ENDING}") if _TEMPORARY.fullmatch(path.name))

@@ -9,11 +9,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 Step = Callable[[], object]
+Result = TypeVar("Result")
 
 
 def saved_bytes(step: Step, parameters: Iterable[Tensor]) -> int:
@@ -50,8 +52,8 @@ def interleaved_seconds(steps: Mapping[str, Step], repeats: int) -> dict[str, fl
     return {name: median(values) for name, values in times.items()}
 
 
-def in_own_process(function: Callable[..., int], *arguments: object) -> int:
-    """Call a function in a new process."""
+def in_own_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """Call a function in a new process, and return its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 

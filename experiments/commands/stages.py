@@ -1,9 +1,11 @@
 """One run, whole or stage by stage: run, search, train, evaluate."""
 
+import json
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import typer
 from rich import print as show
 
 from experiments.commands.options import AsJson, Config, Device, Folder, Overrides, Quiet
@@ -49,15 +51,62 @@ def train(
 
 
 def evaluate(
-    config: Config,
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG|MODEL", help="YAML file; with --on, folder of a model or a run.")
+    ],
     overrides: Overrides = None,
+    on: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Labelled file to score a trained model on instead.", show_default=False
+        ),
+    ] = None,
     folder: Folder = None,
     device: Device = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score the trained model on dev and test, after training it if need be: writes metrics.json."""
-    _stage("run", config, overrides, folder, device, quiet, as_json)
+    """Score the model of a config on dev and test, after training it if need be: writes metrics.json.
+
+    With --on score a trained model on another file: the task's metric and accuracy with their intervals,
+    macro and weighted F1, and each class; nothing is written. Keys may then be task.text, task.text_pair,
+    task.label, and data.format, data.encoding, data.columns, data.delimiter and data.quoting.
+    """
+    if on is None:
+        _stage("run", config, overrides, folder, device, quiet, as_json)
+    else:
+        _score_file(config, on, overrides, folder, device, quiet, as_json)
+
+
+def _score_file(
+    model: Path,
+    file: Path,
+    overrides: list[str] | None,
+    folder: Path | None,
+    device: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Score a saved prompt on a labelled file, and show how it did."""
+    quiet_libraries(quiet)
+    with exit_codes("Stopped."):
+        from experiments.keys import parse_overrides
+        from spt.errors import InputError
+
+        if folder is not None:
+            raise InputError(f"--folder is '{folder}', but with --on nothing is written. Leave one out.")
+        changes = parse_overrides(overrides or [])
+        from experiments.evaluate import evaluate_on
+        from spt.devices import use_device
+        from spt.modes import AUTO
+
+        use_device(device or AUTO)
+        result = evaluate_on(model, file, changes)
+        if as_json:
+            print(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+        elif not quiet:
+            for part in result.tables():
+                show(part)
 
 
 def _stage(

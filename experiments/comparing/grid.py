@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,6 +75,8 @@ def run_grid(
         for name, config in configs.items()
         if name not in outcomes
     }
+    if jobs:
+        _check_data([configs[name] for name in jobs])
     outcomes |= run_jobs(jobs, folder, workers, on_done)
     return {name: outcomes[name] for name in configs}
 
@@ -111,6 +113,14 @@ def run_jobs(
     for name in jobs.keys() - outcomes.keys():
         record(name, RunOutcome(failure=f"its process died {ATTEMPTS} times"))
     return outcomes
+
+
+def _check_data(configs: Sequence[RunConfig]) -> None:
+    """Refuse data that some of the runs cannot use, before the first of them begins."""
+    # loads datasets, for which a grid that is done need not wait
+    from experiments.run.data_report import check_data  # noqa: PLC0415
+
+    check_data(configs)
 
 
 def is_finished(config: RunConfig, folder: Path, search_only: bool = False) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from filelock import FileLock, Timeout
 from experiments.config import RunConfig, from_stored
 from experiments.paths import is_moved
 from spt.errors import InputError, TrialFailed
-from spt.files import write_text
+from spt.files import state_of, write_text
 from spt.provenance import Provenance
 from spt.yaml_files import read_yaml
 from strategies.options import ManualOptions, OneShotOptions
@@ -183,8 +184,15 @@ class RunFolder:
 
 def stored_config(folder: Path) -> RunConfig | None:
     """Return the configuration of the run in a folder; None where there is none that this version reads."""
+    path = folder / "config.yml"
+    return _read_config(path, state_of(path))
+
+
+@lru_cache(maxsize=2048)
+def _read_config(path: Path, state: tuple[int, ...] | None) -> RunConfig | None:  # noqa: ARG001
+    """Read a config.yml once in each of its states: a comparison asks for those of all its runs twice."""
     try:
-        return from_stored(read_yaml(folder / "config.yml", "config")["run"])
+        return from_stored(read_yaml(path, "config")["run"])
     except (ValueError, AttributeError, KeyError, TypeError):
         return None
 

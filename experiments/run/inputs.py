@@ -16,7 +16,7 @@ from experiments.run.folder import RunFolder
 from spt.data.source_files import source_files
 from spt.digests import SIZE, file_digest, short
 from spt.errors import InputError
-from spt.files import write_text
+from spt.files import state_of, write_text
 from spt.json_files import checked, read_json
 
 if TYPE_CHECKING:
@@ -167,15 +167,12 @@ def check_inputs(folder: RunFolder, now: RunInputs) -> None:
 
 def data_file(path: Path) -> DataFile:
     """Take the digest of a data file."""
-    status = path.stat()
-    return DataFile(
-        path=str(path), bytes=status.st_size, sha256=_digest(path, status.st_size, status.st_mtime_ns)
-    )
+    return DataFile(path=str(path), bytes=path.stat().st_size, sha256=_digest(path, state_of(path)))
 
 
 @lru_cache(maxsize=64)
-def _digest(path: Path, size: int, modified: int) -> str:  # noqa: ARG001
-    """Return the SHA-256 of a file of that size and time: the runs of a comparison share their files."""
+def _digest(path: Path, state: tuple[int, ...] | None) -> str:  # noqa: ARG001
+    """Return the SHA-256 of a file, taken once in each of its states: runs of a comparison share files."""
     return file_digest(path)
 
 

@@ -137,10 +137,15 @@ class PromptClassifier:
                 the prompt was not trained on, with their rows.
         """
         texts = as_list(texts, "The list of texts")
-        task, rule = self.spec.task, self.spec.answers
-        classes = self._classes(labels, len(texts))
+        classes = self.classes(labels, len(texts))
         check_threshold(threshold)
-        chances = self.predict_proba(texts, pairs, batch_size)
+        return self.scores(classes, self.predict_proba(texts, pairs, batch_size), threshold)
+
+    def scores(
+        self, classes: NDArray[Any], chances: NDArray[Any], threshold: float | None = None
+    ) -> dict[str, Any]:
+        """Score probabilities [N, C] that `predict_proba` gave by what `classes` gave, as `evaluate` does."""
+        task, rule = self.spec.task, self.spec.answers
         limits = rule.thresholds if threshold is None else [threshold] * len(self.labels)
         scores: dict[str, Any] = {**score_answers(task, classes, chances, limits)}
         if not task.multi_label:
@@ -150,10 +155,19 @@ class PromptClassifier:
                 rows = answered(chances, classes, least)
                 scores |= {"coverage": rows.coverage, "answered_accuracy": rows.accuracy}
         prefixed = {f"test_{name}": value for name, value in scores.items()}
-        return {"metric": task.metric, **prefixed, "test_size": len(texts)}
+        return {"metric": task.metric, **prefixed, "test_size": len(classes)}
 
-    def _classes(self, labels: Sequence[Any], rows: int) -> NDArray[Any]:
-        """Return the class of each row [N], or 1 for its classes [N, C], for as many labels as rows."""
+    def classes(self, labels: Sequence[Any], rows: int) -> NDArray[Any]:
+        """Return the class of each row [N], or 1 for its classes [N, C] where a text may have several.
+
+        Args:
+            labels: as `evaluate` takes them.
+            rows: how many there must be.
+
+        Raises:
+            InputError: for no rows, another number of labels, or labels that the prompt was not trained on,
+                with their rows.
+        """
         given, where = as_list(labels, "The list of labels"), "The list of labels"
         several = self.spec.task.multi_label
         if several:

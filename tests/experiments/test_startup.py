@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.classifiers import classifier
 from tests.support.loaded import loaded_by, loaded_by_command
+from tests.support.tickets import make_tickets
+from tests.support.tiny import make_backbone
 
 CONFIG = Path(__file__).parents[2] / "experiments" / "configs" / "trec.yml"
 
@@ -35,6 +37,13 @@ def test_a_module_that_every_command_reads_loads_no_framework(module: str) -> No
 )
 def test_what_needs_no_framework_loads_none(arguments: list[object], exit_code: int) -> None:
     assert loaded_by_command(*arguments, exit_code=exit_code) == set()
+
+
+def test_looking_at_data_loads_no_torch(tmp_path: Path) -> None:
+    file, config = make_tickets(tmp_path / "tickets.csv"), tmp_path / "config.yml"
+    assert loaded_by_command("init", file, "--output", config) == set()
+    tiny = f"backbone.name={make_backbone(tmp_path / 'backbone')}"
+    assert loaded_by_command("check", config, tiny, "data.max_length=32") == {"datasets"}
 
 
 def test_prediction_loads_torch_and_transformers_alone(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks import record
-from benchmarks.layers.recipe import measure_recipe, summary
+from benchmarks import CHECKOUT, record
+from benchmarks.layers.recipe import RecipeBench, cells, config_of, measure_recipe, summary
+from experiments.keys import read_tree
 from spt.errors import InputError
 from tests.support.tiny import tiny_tree
 
@@ -47,6 +48,15 @@ def test_every_variant_is_trained_on_the_conditions_asked_for(bench: Path, tmp_p
     assert {r["condition"] for r in records} == {"small"}
     assert records[0]["tunable_parameters"] > records[1]["tunable_parameters"]
     assert [line["variant"] for line in content["summary"]] == ["default", "free"]
+
+
+@pytest.mark.parametrize("name", ["recipe.yml", "few_shots.yml"])
+def test_each_cell_of_a_shipped_bench_is_a_configuration_of_its_own(name: str) -> None:
+    bench = CHECKOUT / "benchmarks" / "layers" / name
+    read = RecipeBench.model_validate(read_tree(bench))
+    shipped = cells(read, 0)
+    configs = {config_of(read, bench.parent, cell).model_dump_json() for cell in shipped}
+    assert len(configs) == len(shipped) == len({cell.name for cell in shipped})
 
 
 def test_a_condition_that_the_bench_lacks_is_refused(bench: Path, tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ from safetensors.torch import load_file, save_file
 
 from experiments import pipeline
 from experiments.comparing.grid import is_finished
-from experiments.config import RunConfig
+from experiments.config import RunConfig, load_config
 from experiments.pipeline import run
+from experiments.run import folder, inputs
 from experiments.run.folder import RunFolder
 from experiments.run.inputs import RunInputs, split_rows
 from experiments.run.training import load_workbench
 from spt.data.examples import Example
 from spt.errors import InputError
+from spt.files import write_text
 from spt.training.callbacks import checkpoint_path
 from tests.support.runs import tiny_config
 
@@ -232,3 +234,32 @@ def test_a_damaged_checkpoint_is_refused_and_the_advice_gives_the_same_numbers(
     assert again.total_flops == undisturbed.total_flops
     name = Path("model", "prompt.safetensors")
     assert (folder.path / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+
+
+def test_a_run_hashes_its_data_and_reads_its_configuration_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed, read = [], []
+    (home / "run" / "metrics.json").unlink()
+    # as in another process
+    inputs._digest.cache_clear()
+    folder._read_config.cache_clear()
+    file_digest, read_yaml = inputs.file_digest, folder.read_yaml
+    monkeypatch.setattr(inputs, "file_digest", lambda path: hashed.append(path) or file_digest(path))
+    monkeypatch.setattr(folder, "read_yaml", lambda path, kind: read.append(path) or read_yaml(path, kind))
+    run(config(home), home / "run")
+    assert hashed == [home / "data.csv"]
+    assert read == [home / "run" / "config.yml"]
+
+
+def test_a_configuration_that_changes_within_a_process_is_read_anew(tmp_path: Path) -> None:
+    stored = tmp_path / "run" / "config.yml"
+    stored.parent.mkdir()
+    # of the same size each time
+    for seed in (1, 2):
+        write_text(stored, f"run: {{seed: {seed}}}\n")
+        assert folder.stored_config(stored.parent) == RunConfig(seed=seed)
+        write_text(tmp_path / "config.yml", f"seed: {seed}\n")
+        assert load_config(tmp_path / "config.yml").seed == seed
+    stored.unlink()
+    assert folder.stored_config(stored.parent) is None

@@ -1,0 +1,84 @@
+"""What the files of a backbone say of it, read without torch: layers, longest input, and its tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spt.assets import BACKBONES, backbone_path, fetched_path
+
+# how the families call the number of their layers
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
+# of which the lengths are measured: more would take longer than a check may
+SAMPLE = 5000
+# what transformers writes for "no limit"
+NO_LIMIT = 10**6
+
+
+@dataclass(frozen=True)
+class BackboneFiles:
+    """What is known of a backbone; None for what its files do not say.
+
+    Attributes:
+        folder: of its files.
+        layers: how many.
+        limit: tokens of its longest input.
+    """
+
+    folder: Path
+    layers: int | None
+    limit: int | None
+
+    def lengths(self, texts: Sequence[tuple[str, ...]]) -> list[int] | None:
+        """Count the tokens of each of the texts, or of an even sample of many; None without a tokenizer."""
+        path = self.folder / "tokenizer.json"
+        if not path.is_file():
+            return None
+        # loads in a moment, and few commands need it
+        from tokenizers import Tokenizer  # noqa: PLC0415
+
+        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        step = max(1, len(texts) // SAMPLE)
+        rows: list[Any] = [row if len(row) > 1 else row[0] for row in texts[::step]]
+        return [len(encoding.ids) for encoding in tokenizer.encode_batch(rows)]
+
+
+def read_backbone_files(name: str) -> BackboneFiles | None:
+    """Read the files of a backbone that is here; None for one that the first run downloads.
+
+    Raises:
+        InputError: for a path without a folder, or a misspelt name.
+    """
+    folder = fetched_path(name) if name in BACKBONES else _local(name)
+    if folder is None:
+        return None
+    config = _json(folder / "config.json")
+    layers = next((config[key] for key in LAYERS if isinstance(config.get(key), int)), None)
+    limit = _json(folder / "tokenizer_config.json").get("model_max_length")
+    known = isinstance(limit, int) and limit < NO_LIMIT
+    return BackboneFiles(folder, layers, limit if known else None)
+
+
+def _local(name: str) -> Path | None:
+    path = Path(backbone_path(name))
+    if path.is_dir():
+        return path
+    # loads the network's libraries, for which a folder need not wait
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+
+    cached = try_to_load_from_cache(name, "config.json")
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # a run says what is wrong with it
+        return {}
+    return content if isinstance(content, dict) else {}

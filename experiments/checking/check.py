@@ -1,0 +1,170 @@
+"""Every problem of a file that a command takes, and of its data, with what was seen on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.checking.backbone_files import BackboneFiles, read_backbone_files
+from experiments.config import RunConfig, checked, load_config, run_tree
+from experiments.keys import read_tree
+from experiments.run.data_report import DataReport, SplitReport, distinct_data, problem_lines, report_data
+from search_spaces.budget import Budget
+from search_spaces.named_layers import named_layers
+from spt.errors import InputError
+from spt.problems import Problems
+from strategies.options import ManualOptions, SpaceOptions
+
+# what a config must be right in for its data to be read
+DATA_KEYS = ("seed", "task", "data", "backbone", "head")
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """The data of some of the runs of a file.
+
+    Attributes:
+        config: of the first of these runs.
+        data: what was seen of them.
+        lengths: split -> tokens of each text; empty where the backbone is not here.
+    """
+
+    config: RunConfig
+    data: DataReport
+    lengths: Mapping[str, Sequence[int]]
+
+    def cut(self, split: str) -> float | None:
+        """Return the share of a split's texts that are longer than data.max_length; None if not known."""
+        lengths = self.lengths.get(split)
+        if not lengths:
+            return None
+        return sum(length > self.config.data.max_length for length in lengths) / len(lengths)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the keys and values that JSON has."""
+        splits = {
+            split: {"rows": report.rows, "classes": dict(report.classes), "cut": self.cut(split)}
+            for split, report in self.data.splits.items()
+        }
+        return {"task": self.config.task.name, "backbone": self.config.backbone.name, "splits": splits}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found of a file.
+
+    Attributes:
+        problems: for which its command would be refused.
+        notes: what is worth a look.
+        runs: how many runs it stands for.
+        data: of the runs, each once.
+    """
+
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    runs: int
+    data: tuple[CheckedData, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the keys and values that JSON has."""
+        return {**asdict(self), "data": [each.as_json() for each in self.data]}
+
+
+def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
+    """Check the config of a run, an nnictl experiment or a study, the backbone's files, and all data.
+
+    Args:
+        path: of the file.
+        overrides: dotted keys over it.
+    """
+    problems, notes = Problems(str(path)), Problems(str(path))
+    configs: list[RunConfig] = []
+    try:
+        configs = _configs(path, overrides)
+    except InputError as error:
+        for line in problem_lines(error):
+            problems.add(line)
+        configs = list(_readable_part(path, overrides))
+    data = []
+    for config in configs:
+        with problems.collecting():
+            for problem in _layer_problems(config):
+                problems.add(problem)
+    for config in distinct_data(configs):
+        each = _checked_data(config)
+        data.append(each)
+        for line in each.data.problems:
+            problems.add(line)
+        for line in each.data.notes:
+            notes.add(line)
+    return Check(tuple(problems.texts), tuple(notes.texts), len(configs), tuple(data))
+
+
+def _configs(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
+    """Return the runs that a file stands for: one, those of a comparison, or the base of a study."""
+    keys = read_tree(path).keys()
+    if "trialCommand" in keys:
+        # loads nni, which the config of a run does not need
+        from experiments.comparing.experiment_file import Experiment  # noqa: PLC0415
+
+        return [cell.config for cell in Experiment.load(path).cells(overrides)]
+    if "searchSpace" in keys:
+        from experiments.tuning.config import load_tune_config  # noqa: PLC0415
+
+        return [load_tune_config(path, overrides).run]
+    if {"methods", "conditions"} <= keys:
+        raise InputError(f"'{path}' is a bench, which `python -m benchmarks methods {path}` checks itself.")
+    return [load_config(path, overrides)]
+
+
+def _readable_part(path: Path, overrides: Mapping[str, Any]) -> Iterator[RunConfig]:
+    """Yield a run with what a wrong config says of its data, if that much of it is right."""
+    try:
+        tree = run_tree(path, overrides)
+        yield checked({key: tree[key] for key in DATA_KEYS if key in tree}, str(path))
+    except InputError:
+        # it is among the problems
+        return
+
+
+def _layer_problems(config: RunConfig) -> Iterator[str]:
+    """Yield what the backbone's files show to be impossible: its name, the layers, the longest input."""
+    files = read_backbone_files(config.backbone.name)
+    if files is None:
+        return
+    limit = files.limit
+    if limit is not None and config.data.max_length > limit:
+        yield (
+            f"data.max_length is {config.data.max_length}, but this backbone reads at most {limit} tokens. "
+            f"Set data.max_length to {limit} or less."
+        )
+    if files.layers is not None:
+        try:
+            _check_layers(config, files.layers)
+        except InputError as error:
+            yield str(error)
+
+
+def _check_layers(config: RunConfig, total: int) -> None:
+    options = config.search
+    if isinstance(options, ManualOptions):
+        named_layers(options.manual_layers, total)
+    elif isinstance(options, SpaceOptions):
+        Budget(total, options.k, options.exactly, options.candidates)
+
+
+def _checked_data(config: RunConfig) -> CheckedData:
+    report = report_data(config)
+    try:
+        files = read_backbone_files(config.backbone.name)
+    except InputError:
+        # it is among the problems
+        files = None
+    return CheckedData(config, report, _lengths(files, report.splits) if files else {})
+
+
+def _lengths(files: BackboneFiles, splits: Mapping[str, SplitReport]) -> dict[str, list[int]]:
+    lengths = {split: files.lengths(report.texts) for split, report in splits.items() if report.rows}
+    return {split: counts for split, counts in lengths.items() if counts is not None}

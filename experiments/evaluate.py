@@ -1,0 +1,239 @@
+"""A saved prompt scored on another labelled file: its metric with an interval, and every class for itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from rich.table import Table
+from rich.text import Text
+from scipy.stats import binomtest, t
+from sklearn.metrics import precision_recall_fscore_support
+
+from experiments.keys import bad_config
+from experiments.run.folder import RunFolder
+from experiments.run.summary import percent
+from spt.data.config import DataConfig
+from spt.data.files import read_file
+from spt.data.raw_table import RawTable
+from spt.data.row_labels import row_labels
+from spt.decisions import decide, score_answers
+from spt.devices import chosen_device
+from spt.errors import InputError, unknown
+from spt.metrics import TITLES
+from spt.serving.classifier import PromptClassifier
+from spt.serving.saved_prompt import PROMPT_JSON
+from spt.tasks import Task
+
+# say how a file is read, and what its columns are called
+KEYS = (
+    *(f"data.{key}" for key in ("format", "encoding", "columns", "delimiter", "quoting")),
+    *(f"task.{key}" for key in ("text", "text_pair", "label")),
+)
+# of rows, each of which is left out once
+GROUPS = 30
+CONFIDENCE = 0.95
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Hold how a class was told from others: precision, recall and F1, in fractions, and its rows."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class FileScores:
+    """Hold the scores of a prompt on a file.
+
+    Attributes:
+        model: folder of the prompt.
+        file: that was scored.
+        scores: as `PromptClassifier.evaluate` gives them.
+        intervals: of `test_accuracy` and `test_metric` at 95 %, over rows.
+        classes: that occur in the file, or were answered, in the order of the prompt.
+    """
+
+    model: str
+    file: str
+    scores: Mapping[str, Any]
+    intervals: Mapping[str, Interval]
+    classes: Sequence[ClassScores]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all as JSON has it."""
+        whole = asdict(self)
+        return {"model": self.model, "file": self.file, **whole.pop("scores"), **whole}
+
+    def tables(self) -> list[Table]:
+        """Return what people read: the scores, and a line a class."""
+        title = TITLES[self.scores["metric"]]
+        lines = {title: self._with_interval("test_metric"), "accuracy": self._with_interval("test_accuracy")}
+        lines |= {
+            "macro F1": percent(self.scores["test_macro_f1"]),
+            "weighted F1": percent(self.scores["test_weighted_f1"]),
+            "rows": f"{self.scores['test_size']:,}",
+        }
+        if "test_coverage" in self.scores:
+            lines["answered"] = percent(self.scores["test_coverage"])
+        summary = Table(show_header=False)
+        for name, value in lines.items():
+            summary.add_row(name, Text(value))
+        return [summary, self._class_table()]
+
+    def _with_interval(self, name: str) -> str:
+        low, high = self.intervals[name]
+        return f"{percent(self.scores[name])} (95 % interval over rows: {percent(low)} to {percent(high)})"
+
+    def _class_table(self) -> Table:
+        table = Table()
+        table.add_column("class", overflow="fold")
+        for head in ("precision", "recall", "F1", "rows"):
+            table.add_column(head, justify="right", no_wrap=True)
+        for one in self.classes:
+            shares = (percent(value) for value in (one.precision, one.recall, one.f1))
+            # brackets would be markup
+            table.add_row(Text(one.label), *shares, f"{one.rows:,}")
+        return table
+
+
+def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileScores:
+    """Score a saved prompt on a labelled file.
+
+    Args:
+        model: folder of a saved prompt, or of the run that trained it.
+        file: CSV, TSV, JSON, parquet or lines, with the columns of the prompt's task.
+        overrides: dotted keys of `KEYS`, where the file is not read by its ending, or has other columns.
+
+    Raises:
+        InputError: for a folder that is no saved prompt, other keys, a file that cannot be read, or labels
+            that the prompt was not trained on, with their rows.
+    """
+    data = _reading(overrides)
+    classifier = PromptClassifier.from_pretrained(_prompt_folder(model)).to(chosen_device())
+    task = _with_columns(classifier.spec.task, overrides)
+    table = read_file(file, data, task)
+    _check_columns(task, table, file)
+    given = row_labels(task, "the file", table)
+    # one label a row is no list of labels
+    named = given if task.multi_label else [name for (name,) in given]
+    classes = classifier.classes(named, len(table)).astype(np.int64)
+    pairs = None if task.text_pair is None else list(table.columns[task.text_pair])
+    chances = classifier.predict_proba(list(table.columns[task.text]), pairs)
+    predicted = decide(task, chances, classifier.spec.answers.thresholds)
+    return FileScores(
+        str(model),
+        str(file),
+        classifier.scores(classes, chances),
+        _intervals(classifier, classes, chances, predicted),
+        _class_scores(classes, predicted, classifier.labels),
+    )
+
+
+def _reading(overrides: Mapping[str, Any]) -> DataConfig:
+    """Return how a file is read."""
+    if foreign := [key for key in overrides if key not in KEYS]:
+        raise InputError(
+            f"With --on no run's keys are read, but {', '.join(map(repr, foreign))} is given. Allowed: "
+            f"{', '.join(KEYS)}."
+        )
+    try:
+        return DataConfig.model_validate(_section(overrides, "data"))
+    except ValidationError as error:
+        raise bad_config(error, "the options of data", DataConfig) from error
+
+
+def _with_columns(task: Task, overrides: Mapping[str, Any]) -> Task:
+    """Return a prompt's task with the names that its columns have in a file."""
+    columns = _section(overrides, "task")
+    if wrong := [key for key, name in columns.items() if not isinstance(name, str)]:
+        raise InputError(f"task.{wrong[0]} is {columns[wrong[0]]!r}, but must be the name of a column.")
+    if "text_pair" in columns and task.text_pair is None:
+        raise InputError(f"task.text_pair is '{columns['text_pair']}', but the prompt reads one text a row.")
+    return task.model_copy(update=columns)
+
+
+def _section(overrides: Mapping[str, Any], section: str) -> dict[str, Any]:
+    return {
+        key.removeprefix(f"{section}."): value
+        for key, value in overrides.items()
+        if key.startswith(f"{section}.")
+    }
+
+
+def _prompt_folder(model: Path) -> Path:
+    """Return the folder of the saved prompt, which may be in that of a run."""
+    place = RunFolder(model)
+    return place.model if not (model / PROMPT_JSON).exists() and place.model.is_dir() else model
+
+
+def _check_columns(task: Task, table: RawTable, file: Path) -> None:
+    for column in task.columns:
+        if column not in table.names:
+            advice = f"The prompt's task reads it from {file}; set task.text, task.text_pair or task.label."
+            raise unknown("column", column, table.names, advice)
+
+
+def _intervals(
+    classifier: PromptClassifier, classes: NDArray[Any], chances: NDArray[Any], predicted: NDArray[Any]
+) -> dict[str, Interval]:
+    """Return the intervals of the accuracy, by Wilson, and of the task's metric, by leaving rows out."""
+    task, thresholds = classifier.spec.task, classifier.spec.answers.thresholds
+    right = (classes == predicted).reshape(len(classes), -1).all(1)
+    wilson = binomtest(int(right.sum()), len(right)).proportion_ci(CONFIDENCE, method="wilson")
+    accuracy = (float(wilson.low), float(wilson.high))
+    if task.metric in ("accuracy", "subset_accuracy"):
+        return {"test_accuracy": accuracy, "test_metric": accuracy}
+
+    def metric_of(rows: NDArray[Any]) -> float:
+        return score_answers(task, classes[rows], chances[rows], thresholds)["metric"]
+
+    low, high = jackknife(metric_of, len(classes))
+    lowest = -1.0 if task.metric == "matthews" else 0.0
+    return {"test_accuracy": accuracy, "test_metric": (max(low, lowest), min(high, 1.0))}
+
+
+def jackknife(metric_of: Callable[[NDArray[Any]], float], rows: int) -> Interval:
+    """Return the interval of a metric over rows, by what it is without each of some groups of them.
+
+    Args:
+        metric_of: scores the rows of some numbers.
+        rows: their number; one alone says nothing of the interval.
+
+    Source: the delete-a-group jackknife (Kott 2001), which needs few scores of any metric.
+    """
+    groups = min(GROUPS, rows)
+    if groups < 2:
+        return -math.inf, math.inf
+    group_of = np.random.default_rng(0).permutation(rows) % groups
+    values = np.array([metric_of(np.flatnonzero(group_of != group)) for group in range(groups)])
+    error = math.sqrt((groups - 1) / groups * float(((values - values.mean()) ** 2).sum()))
+    whole, reach = metric_of(np.arange(rows)), float(t.ppf((1 + CONFIDENCE) / 2, groups - 1)) * error
+    return whole - reach, whole + reach
+
+
+def _class_scores(
+    classes: NDArray[Any], predicted: NDArray[Any], labels: Sequence[str]
+) -> tuple[ClassScores, ...]:
+    """Score each class that occurs or was answered, in the order of the prompt."""
+    several = classes.ndim == 2
+    shown = np.flatnonzero((classes | predicted).any(0)) if several else np.union1d(classes, predicted)
+    columns = precision_recall_fscore_support(
+        classes, predicted, labels=shown, average=None, zero_division=0.0
+    )
+    return tuple(
+        ClassScores(labels[number], float(precision), float(recall), float(f1), int(rows))
+        for number, precision, recall, f1, rows in zip(shown.tolist(), *columns, strict=True)
+    )

@@ -1,0 +1,201 @@
+"""A short config for a file, with a comment where a choice was made, and the lines that say what was seen."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.config import checked
+from experiments.keys import inline, override
+from experiments.own_data.roles import Roles, guess_roles
+from experiments.own_data.survey import UTF_8, Column, Survey, survey
+from experiments.paths import anchored
+from spt.data.source_files import SPLIT_NAMES, folder_files
+from spt.data.values import some
+from spt.errors import InputError
+from spt.files import write_text
+
+# tokens of a word, roughly, in English
+TOKENS_A_WORD = 1.4
+LENGTHS = (64, 128, 256, 512)
+# rows of a class below which its scores say little
+FEW_ROWS = 10
+SHOWN_CLASSES = 8
+NAMES = {",": "commas", ";": "semicolons", "tab": "tabs", "|": "bars"}
+
+
+def write_config(
+    path: Path, output: Path, overrides: Mapping[str, Any] | None = None, force: bool = False
+) -> list[str]:
+    """Look at a file and write a config for it that `spt run` takes.
+
+    Args:
+        path: of the file with text and label.
+        output: of the config.
+        overrides: dotted keys over what would be written; task.text and task.label are believed.
+        force: write over a file that is there.
+
+    Returns:
+        What was seen, in lines for people.
+
+    Raises:
+        InputError: if the file cannot be read or has no text and label, or the config is there or not valid.
+    """
+    if output.exists() and not force:
+        raise InputError(
+            f"'{output}' is there already. Choose another --output, or write over it by --force."
+        )
+    if not output.parent.is_dir():
+        raise InputError(f"There is no folder '{output.parent}' for '{output.name}'. Make it first.")
+    overrides = overrides or {}
+    found = survey(path)
+    roles = guess_roles(found, overrides.get("task.text"), overrides.get("task.label"))
+    _check_columns(found, roles)
+    comments: dict[str, str] = {}
+    tree = _tree(found, roles, output.absolute().parent, comments)
+    override(tree, overrides)
+    # whatever is wrong is said before anything is written
+    checked(anchored(tree, output.absolute().parent), str(output))
+    write_text(output, "\n".join(_lines(found, tree, comments)) + "\n")
+    return list(_seen(found, roles))
+
+
+def _check_columns(found: Survey, roles: Roles) -> None:
+    names = [column.name for column in found.columns]
+    for key, name in (("task.text", roles.text), ("task.label", roles.label)):
+        if name not in names:
+            raise InputError(f"{key} is '{name}', but '{found.path}' has the columns {', '.join(names)}.")
+
+
+def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -> dict[str, Any]:
+    """Return the nested keys for a file, and note comments by dotted key."""
+    text, label = _column(found, roles.text), _column(found, roles.label)
+    task: dict[str, Any] = {"name": "custom", "text": roles.text}
+    if roles.text_pair:
+        task["text_pair"] = roles.text_pair
+    task["label"] = roles.label
+    comments["task.label"] = f"{len(label.counts)} classes: {_classes(label)}"
+    return {
+        "name": _name(found.path),
+        "task": task,
+        "data": {**_files(found, folder, comments), **_reading(found), **_rows(text, label, comments)},
+        "backbone": {"name": "minilm-l6"},
+        "search": {"strategy": "spt_darts", "k": 2},
+    }
+
+
+def _files(found: Survey, folder: Path, comments: dict[str, str]) -> dict[str, Any]:
+    """Return the file and, where it is called train, those of dev and test beside it."""
+    files = {"train": found.path}
+    if found.path.stem in SPLIT_NAMES["train"]:
+        beside = folder_files(found.path.absolute().parent)
+        files |= {split: path for split, path in beside.items() if split != "train"}
+    missing = [split for split in ("dev", "test") if split not in files]
+    if missing:
+        comments["data.train"] = (
+            f"{' and '.join(missing)}: a tenth each of its rows, at most 500, is held out"
+        )
+    return {split: os.path.relpath(path, folder) for split, path in files.items()}
+
+
+def _reading(found: Survey) -> dict[str, Any]:
+    """Return the options without which the file would be read in another way."""
+    reading: dict[str, Any] = {}
+    if found.encoding not in (None, UTF_8):
+        reading["encoding"] = found.encoding
+    if found.delimiter not in (None, ",") and found.format == "csv":
+        reading["delimiter"] = found.delimiter
+    if not found.has_header:
+        reading["columns"] = [column.name for column in found.columns]
+    return reading
+
+
+def _rows(text: Column, label: Column, comments: dict[str, str]) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    if text.missing or label.missing:
+        rows["incomplete"] = "drop"
+        comments["data.incomplete"] = (
+            f"without {text.name}: {text.missing}, without {label.name}: {label.missing}; refuse: mend them"
+        )
+    words = text.words(0.95)
+    wanted = TOKENS_A_WORD * words
+    rows["max_length"] = next((length for length in LENGTHS if length >= wanted), LENGTHS[-1])
+    comments["data.max_length"] = f"tokens; 95 in 100 texts have up to {words} words"
+    return rows
+
+
+def _lines(found: Survey, tree: Mapping[str, Any], comments: Mapping[str, str]) -> Iterator[str]:
+    yield f"# of {found.path.name}, {found.rows} rows; see `spt config` for every key, and `spt check`"
+    for key, value in tree.items():
+        if not isinstance(value, Mapping):
+            yield f"{key}: {inline(value)}"
+            continue
+        yield f"{key}:"
+        for name, inner in value.items():
+            dotted = f"{key}.{name}"
+            comment = comments.get(dotted, COMMENTS.get(dotted))
+            yield f"  {name}: {inline(inner)}" + (f"  # {comment}" if comment else "")
+
+
+COMMENTS = {
+    "backbone.name": "small and English; e5-small reads 100 languages; or a hub name, as roberta-base",
+    "search.strategy": "learns a gate a layer; random and evolution train candidates",
+    "search.k": "layers that get a prompt",
+}
+
+
+def _seen(found: Survey, roles: Roles) -> Iterator[str]:
+    """Write what was seen of a file: a line, one a column, and what should be looked at."""
+    yield f"{found.path}: {', '.join(_facts(found))}"
+    width = max(len(column.name) for column in found.columns)
+    for column in found.columns:
+        yield f"  {column.name:<{width}}  {_described(column, roles)}"
+    label = _column(found, roles.label)
+    if few := [f"{name} ({count})" for name, count in label.counts.items() if count < FEW_ROWS]:
+        yield f"Classes of few rows, whose scores say little: {some(few)}."
+    if label.spaced:
+        yield f"Labels with spaces around them, which are left out: in {label.spaced} rows."
+    if roles.other_labels:
+        yield f"Other columns that could be the label: {some(roles.other_labels)}; add task.label=COLUMN."
+
+
+def _facts(found: Survey) -> Iterator[str]:
+    yield f"{found.rows} rows of {found.format.upper()}"
+    if found.encoding is not None:
+        yield found.encoding + (" with a byte order mark" if found.has_bom else "")
+    if found.delimiter is not None:
+        yield f"{NAMES[found.delimiter]} between fields"
+    if not found.has_header:
+        yield "no header"
+
+
+def _described(column: Column, roles: Roles) -> str:
+    role = roles.of_columns[column.name]
+    facts = [f"{role:<11}"]
+    if role in ("text", "second text"):
+        facts.append(
+            f"{column.words(0.5)} words at the median, {max(map(len, column.texts))} characters at most"
+        )
+    elif role == "label":
+        facts.append(f"{len(column.counts)} classes: {_classes(column)}")
+    elif column.texts:
+        facts.append(f"as {column.texts[0][:40]}")
+    return "  ".join([*facts, *([f"(missing in {column.missing} rows)"] if column.missing else [])])
+
+
+def _classes(label: Column) -> str:
+    shown = [
+        f"{' '.join(name.split())[:30]} {count}" for name, count in label.counts.most_common(SHOWN_CLASSES)
+    ]
+    return ", ".join(shown) + (" …" if len(label.counts) > SHOWN_CLASSES else "")
+
+
+def _column(found: Survey, name: str) -> Column:
+    return next(column for column in found.columns if column.name == name)
+
+
+def _name(path: Path) -> str:
+    return re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "run"

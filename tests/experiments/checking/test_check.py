@@ -1,0 +1,187 @@
+"""`spt check`: every problem of config and data at once, and what was seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from experiments.checking.check import Check, check_file
+from experiments.cli import app
+from experiments.comparing.grid import run_grid
+from experiments.run.data_report import report_data
+from spt.errors import InputError
+from tests.support.runs import tiny_config
+from tests.support.tiny import tiny_tree
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the tiny backbone and data."""
+    folder = tmp_path_factory.mktemp("check")
+    tiny_tree(folder)
+    return folder
+
+
+def config(folder: Path, home: Path, **sections: Any) -> Path:
+    path = folder / "config.yml"
+    path.write_text(yaml.safe_dump(tiny_tree(home, **sections)), encoding="utf-8")
+    return path
+
+
+def rows(path: Path, *lines: tuple[str, str]) -> str:
+    content = [("text", "label"), *lines]
+    path.write_text("".join(f"{text},{label}\n" for text, label in content), encoding="utf-8")
+    return str(path)
+
+
+def words(lines: Sequence[str]) -> str:
+    return "\n".join(lines)
+
+
+def test_a_good_config_has_no_problem_and_says_what_it_saw(home: Path, tmp_path: Path) -> None:
+    path = config(tmp_path, home)
+    result = CliRunner().invoke(app, ["check", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "No problem." in result.stdout
+    seen = json.loads(CliRunner().invoke(app, ["check", str(path), "--json"]).stdout)
+    (data,) = seen["data"]
+    assert seen["problems"] == [] and seen["runs"] == 1
+    assert {split: report["rows"] for split, report in data["splits"].items()} == {
+        "train": 120,
+        "dev": 20,
+        "test": 20,
+    }
+    assert sum(data["splits"]["train"]["classes"].values()) == 120
+    assert {report["cut"] for report in data["splits"].values()} == {0.0}
+
+
+def test_problems_of_config_backbone_and_data_are_listed_together(home: Path, tmp_path: Path) -> None:
+    train = rows(tmp_path / "train.csv", *[("it was fine", "a"), ("it was dull", "b"), ("", "b")] * 9)
+    dev = rows(tmp_path / "dev.csv", ("the plot", "c"), ("the film", ""))
+    path = config(
+        tmp_path,
+        home,
+        task={"label_words": None},
+        data={"train": train, "dev": dev, "dev_size": None, "max_length": 99},
+        search={"k": 9},
+    )
+    check = check_file(path, {})
+    for said in (
+        "train.*is empty in 9 rows: 3",
+        "dev.*is empty in row 2",
+        "max_length is 99.*at most 32",
+        "budget is 9",
+    ):
+        assert any(_matches(said, problem) for problem in check.problems), (said, check.problems)
+    # what can be seen is shown all the same
+    wrong = CliRunner().invoke(app, ["check", str(path), "training.epochs=0", "serch.k=2"])
+    assert wrong.exit_code == 2
+    for said in ("training.epochs", "serch", "is empty in 9 rows"):
+        assert said in wrong.stdout
+
+
+def _matches(pattern: str, text: str) -> bool:
+    first, *rest = pattern.split(".*")
+    return first in text and all(part in text for part in rest)
+
+
+def test_what_is_odd_about_the_rows_is_told(home: Path, tmp_path: Path) -> None:
+    plain = [
+        (f"the film was {word} {n}", label)
+        for n in range(30)
+        for word, label in (("fine", "a"), ("dull", "b"))
+    ]
+    train = rows(
+        tmp_path / "train.csv",
+        *plain,
+        ("the film was fine 0", "a"),
+        ("the film was fine 1", "b"),
+        ("so", "c"),
+    )
+    dev = rows(
+        tmp_path / "dev.csv", ("the film was fine 0", "a"), ("the film was dull 3", "b"), ("very dull", "b")
+    )
+    path = config(
+        tmp_path,
+        home,
+        task={"label_words": None},
+        data={"train": train, "dev": dev, "dev_size": None, "max_length": 6},
+    )
+    check = check_file(path, {})
+    assert check.problems == ()
+    notes = words(check.notes)
+    assert "train: text and label stand in an earlier row too, in row 61" in notes
+    assert "train: the text has another label in an earlier row, in row 62" in notes
+    assert "have texts that are in dev too" in notes
+    assert "hard to learn: c (1)" in notes
+    (data,) = check.data
+    # [CLS] is not added by this tokenizer; five words fit
+    assert data.cut("dev") == 0.0 and check_file(path, {"data.max_length": 4}).data[0].cut("dev") == 2 / 3
+
+
+def test_a_misspelt_backbone_is_a_problem_and_the_data_are_checked(home: Path, tmp_path: Path) -> None:
+    check = check_file(config(tmp_path, home), {"backbone.name": "minilm-l7"})
+    assert any("Did you mean 'minilm-l6'" in problem for problem in check.problems)
+    assert check.data[0].data.splits["train"].rows == 120 and check.data[0].cut("train") is None
+
+
+def experiment(folder: Path, home: Path) -> Path:
+    config(folder, home)
+    path = folder / "experiment.yml"
+    other = rows(folder / "other.csv", *[("it was fine", "a"), ("", "b")] * 20)
+    space = {
+        "data.train": {"_type": "choice", "_value": [str(home / "data.csv"), other]},
+        "seed": {"_type": "choice", "_value": [0, 1]},
+    }
+    settings = {"searchSpace": space, "trialCommand": "python3 -m experiments.trial --config config.yml"}
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return path
+
+
+def test_a_comparison_is_checked_on_all_its_data(home: Path, tmp_path: Path) -> None:
+    check = check_file(experiment(tmp_path, home), {})
+    assert check.runs == 4 and len(check.data) == 2
+    assert any("other.csv" in problem for problem in check.problems)
+
+
+def test_a_study_is_checked_on_its_base_run(home: Path, tmp_path: Path) -> None:
+    config(tmp_path, home)
+    study = tmp_path / "tune.yml"
+    space = {"search.consistency": {"_type": "uniform", "_value": [0.1, 1.0]}}
+    study.write_text(yaml.safe_dump({"run": "config.yml", "searchSpace": space}), encoding="utf-8")
+    assert check_file(study, {}).problems == ()
+    assert "searchSpace" in words(check_file(study, {"searchSpace": {"x": 3}}).problems)
+
+
+@pytest.mark.parametrize("text", ["{", "methods: {}\nconditions: {}\n", "trialCommand: x\n"])
+def test_other_files_are_a_problem(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "other.yml"
+    path.write_text(text, encoding="utf-8")
+    check = check_file(path, {})
+    assert isinstance(check, Check) and len(check.problems) == 1 and "other.yml" in check.problems[0]
+
+
+def test_a_comparison_refuses_all_bad_data_before_its_first_run(home: Path, tmp_path: Path) -> None:
+    bad = {
+        name: tiny_config(
+            home, name=name, data={"train": rows(tmp_path / f"{name}.csv", ("a b", "x"), ("", "y"))}
+        )
+        for name in ("first", "second")
+    }
+    configs = {"good": tiny_config(home), **bad}
+    with pytest.raises(InputError, match=r"(?s)first\.csv.*second\.csv"):
+        run_grid(configs, tmp_path / "runs", workers=1)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_warnings_of_reading_are_kept_from_the_terminal(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = report_data(tiny_config(home))
+    assert report.problems == () and caplog.records == []

@@ -1,0 +1,164 @@
+"""`spt init`: what it sees of files with the quirks of exports, and a config that runs as it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from datasets import Dataset
+from typer.testing import CliRunner
+
+from experiments.cli import app
+from experiments.config import load_config
+from experiments.own_data.config_file import write_config
+from experiments.own_data.roles import guess_roles
+from experiments.own_data.survey import survey
+from experiments.run.data_report import report_data
+from spt.errors import InputError
+from tests.support.tickets import ROWS, make_tickets
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_tickets_give_a_config_whose_data_have_no_problem(tmp_path: Path, delimiter: str) -> None:
+    file, output = make_tickets(tmp_path / "tickets.csv", delimiter), tmp_path / "config.yml"
+    seen = "\n".join(write_config(file, output))
+    config = load_config(output)
+    assert (config.name, config.task.text, config.task.label) == ("tickets", "message", "team")
+    assert config.data.train == file and config.data.incomplete == "drop"
+    report = report_data(config)
+    assert report.problems == ()
+    # an empty message is left out, and repeated rows may be
+    assert sum(split.rows for split in report.splits.values()) == ROWS - 1
+    for said in ("byte order mark", "legal (1)", "spaces around them", "missing in 1 rows", "date", "id"):
+        assert said in seen
+    # short, and each choice has a word about it
+    lines = output.read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 25 and sum("  # " in line for line in lines) >= 5
+
+
+ROLES: dict[str, tuple[list[dict[str, Any]], tuple[str, str | None, str]]] = {
+    "names": (
+        [{"review": f"a film of {n} parts", "stars": n % 3, "genre": "ab"[n % 2]} for n in range(30)],
+        ("review", None, "stars"),
+    ),
+    "values alone": (
+        [{"a": "xy"[n % 2], "b": f"some words of row {n}", "c": f"k{n}"} for n in range(30)],
+        ("b", None, "a"),
+    ),
+    "pairs": (
+        [
+            {"premise": f"it rains {n}", "hypothesis": f"the street {n} is wet", "gold": n % 3}
+            for n in range(30)
+        ],
+        ("premise", "hypothesis", "gold"),
+    ),
+    "few texts that repeat": (
+        [{"label": n % 2, "text": ["good", "or", "bad"][n % 2 * 2] + " film"} for n in range(30)],
+        ("text", None, "label"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ROLES)
+def test_columns_are_known_by_their_names_and_values(tmp_path: Path, case: str) -> None:
+    rows, expected = ROLES[case]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    roles = guess_roles(survey(path))
+    assert (roles.text, roles.text_pair, roles.label) == expected
+
+
+def test_parquet_and_tsv_are_read_too(tmp_path: Path) -> None:
+    rows = {"text": [f"row {n} here" for n in range(30)], "label": [n % 2 for n in range(30)]}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "rows.parquet")
+    lines = ["text\tlabel", *(f'the "{n}" of 3\t{n % 2}' for n in range(30))]
+    (tmp_path / "rows.tsv").write_text("\n".join(lines), encoding="utf-8")
+    for name in ("rows.parquet", "rows.tsv"):
+        write_config(tmp_path / name, tmp_path / "config.yml", force=True)
+        assert report_data(load_config(tmp_path / "config.yml")).problems == ()
+
+
+def test_other_encodings_are_found(tmp_path: Path) -> None:
+    for encoding in ("cp1252", "utf-16"):
+        file = tmp_path / f"{encoding}.csv"
+        with file.open("w", encoding=encoding, newline="") as stream:
+            csv.writer(stream).writerows(
+                [("text", "label"), *((f"café {n} très bon", "ab"[n % 2]) for n in range(30))]
+            )
+        write_config(file, tmp_path / "config.yml", force=True)
+        config = load_config(tmp_path / "config.yml")
+        assert config.data.encoding == encoding
+        texts = report_data(config).splits["train"].texts
+        assert all("café" in text for (text,) in texts)
+
+
+def test_a_file_without_a_header_gets_names_by_number(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows((f"text number {n}", "ab"[n % 2]) for n in range(30))
+    write_config(file, tmp_path / "config.yml")
+    config = load_config(tmp_path / "config.yml")
+    assert config.data.columns == ("column 1", "column 2") and config.task.label == "column 2"
+    assert sum(split.rows for split in report_data(config).splits.values()) == 30
+
+
+def test_dev_and_test_beside_train_are_taken(tmp_path: Path) -> None:
+    for name in ("train", "dev", "test"):
+        make_tickets(tmp_path / f"{name}.csv")
+    write_config(tmp_path / "train.csv", tmp_path / "config.yml")
+    data = load_config(tmp_path / "config.yml").data
+    assert (data.dev, data.test) == (tmp_path / "dev.csv", tmp_path / "test.csv")
+
+
+def test_paths_start_from_the_configs_folder_and_overrides_are_written(tmp_path: Path) -> None:
+    file = make_tickets(tmp_path / "tickets.csv")
+    (tmp_path / "configs").mkdir()
+    output = tmp_path / "configs" / "my.yml"
+    result = CliRunner().invoke(app, ["init", str(file), "-o", str(output), "search.k=3", "task.label=date"])
+    assert result.exit_code == 0, result.output
+    assert yaml.safe_load(output.read_text(encoding="utf-8"))["data"]["train"] == "../tickets.csv"
+    config = load_config(output)
+    assert config.search.k == 3 and config.task.label == "date" and config.data.train == file
+
+
+def test_a_config_is_not_written_over_without_force(tmp_path: Path) -> None:
+    file, output = make_tickets(tmp_path / "tickets.csv"), tmp_path / "config.yml"
+    output.write_text("mine", encoding="utf-8")
+    result = CliRunner().invoke(app, ["init", str(file), "--output", str(output)])
+    assert result.exit_code == 2 and "--force" in result.stderr
+    assert output.read_text(encoding="utf-8") == "mine"
+    assert CliRunner().invoke(app, ["init", str(file), "--output", str(output), "--force"]).exit_code == 0
+
+
+BAD: dict[str, tuple[str, str]] = {
+    "none.txt": ("a", "Known endings"),
+    "none.csv": ("", "has no rows"),
+    "header.csv": ("text,label\n", "has no rows"),
+    "uneven.csv": ("text,label\na b,1\nc d,1,2\n", "Row 2 of"),
+    "numbers.csv": ("\n".join(["x,y", *(f"{n},{n}" for n in range(30))]), "looks like a text"),
+    "texts.csv": ("\n".join(["x", *(f"row {n}" for n in range(30))]), "looks like a label"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_guessed_is_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
+    text, said = BAD[name]
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        write_config(tmp_path / name, tmp_path / "config.yml")
+    assert not (tmp_path / "config.yml").exists()
+
+
+def test_an_unknown_column_or_key_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    file = make_tickets(tmp_path / "tickets.csv")
+    for overrides, said in (
+        ({"task.label": "tam"}, "has the columns id, message"),
+        ({"serch.k": 2}, "serch"),
+    ):
+        with pytest.raises(InputError, match=said):
+            write_config(file, tmp_path / "config.yml", overrides)
+    assert not (tmp_path / "config.yml").exists()

@@ -1,0 +1,166 @@
+"""`spt evaluate MODEL --on FILE`: scores of a saved prompt on another file, by rows and by classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn.metrics import f1_score, precision_recall_fscore_support
+from typer.testing import CliRunner
+
+from experiments import evaluate
+from experiments.cli import app
+from experiments.pipeline import run
+from spt.serving.classifier import PromptClassifier
+from tests.support.classifiers import classifier
+from tests.support.runs import tiny_config
+
+TEXTS = ["it was superb", "the plot was dull", "fine", "awful film", "great", "poor plot", "lovely", "it was"]
+LABELS = ["good", "bad", "bad", "bad", "good", "good", "good", "bad"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("model")
+    classifier(home, (1, 2)).save_pretrained(home / "model")
+    return home / "model"
+
+
+def spt(*arguments: object) -> Any:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(part) for part in arguments])
+
+
+def written(path: Path, header: str = "text,label", labels: list[str] = LABELS, delimiter: str = ",") -> Path:
+    lines = [f"{text},{label}" for text, label in zip(TEXTS, labels, strict=True)]
+    path.write_text("\n".join([header, *lines]).replace(",", delimiter) + "\n", encoding="utf-8")
+    return path
+
+
+def test_all_is_told_as_json_by_the_names_of_metrics(model: Path, tmp_path: Path) -> None:
+    file = written(tmp_path / "labelled.csv")
+    result = spt("evaluate", model, "--on", file, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    loaded = PromptClassifier.from_pretrained(model)
+    expected = loaded.evaluate(TEXTS, LABELS)
+    assert {name: told[name] for name in expected} == pytest.approx(expected)
+    given = np.array([("bad", "good").index(label) for label in LABELS])
+    answers = loaded.predict_proba(TEXTS).argmax(-1)
+    assert told["test_macro_f1"] == pytest.approx(f1_score(given, answers, average="macro"))
+    assert told["test_weighted_f1"] == pytest.approx(f1_score(given, answers, average="weighted"))
+    wilson = binomtest(int((given == answers).sum()), 8).proportion_ci(method="wilson")
+    assert told["intervals"]["test_accuracy"] == pytest.approx([wilson.low, wilson.high])
+    columns = precision_recall_fscore_support(given, answers, labels=[0, 1], zero_division=0.0)
+    for number, one in enumerate(told["classes"]):
+        assert one.pop("label") == ("bad", "good")[number]
+        assert list(one.values()) == pytest.approx([float(column[number]) for column in columns])
+    assert (told["model"], told["file"], told["test_size"]) == (str(model), str(file), 8)
+
+
+def test_people_get_tables(model: Path, tmp_path: Path) -> None:
+    result = spt("evaluate", model, "--on", written(tmp_path / "labelled.csv"))
+    assert result.exit_code == 0, result.output
+    for part in ("accuracy", "95 % interval over rows", "macro F1", "weighted F1", "precision", "recall"):
+        assert part in result.stdout
+    assert spt("evaluate", model, "--on", tmp_path / "labelled.csv", "--quiet").stdout == ""
+
+
+def test_a_run_folder_stands_for_its_model(tmp_path: Path) -> None:
+    config = tiny_config(
+        tmp_path, search={"strategy": "manual", "manual_layers": [1]}, training={"epochs": 1}
+    )
+    metrics = run(config, tmp_path / "run")
+    file = written(tmp_path / "labelled.csv")
+    told = [
+        json.loads(spt("evaluate", folder, "--on", file, "--json").stdout)
+        for folder in (tmp_path / "run", tmp_path / "run" / "model")
+    ]
+    assert told[0].pop("model") != told[1].pop("model")
+    assert told[0] == told[1]
+    assert told[0]["metric"] == metrics.metric
+
+
+def test_columns_and_reading_are_keys(model: Path, tmp_path: Path) -> None:
+    file = written(tmp_path / "labelled.csv", "message;team", delimiter=";")
+    result = spt("evaluate", model, "--on", file, "--json", "task.text=message", "task.label=team")
+    assert result.exit_code == 0, result.output
+    bare = tmp_path / "bare.csv"
+    bare.write_text(file.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
+    keys = ["data.columns=[text, label]", "data.delimiter=';'"]
+    same = spt("evaluate", model, "--on", bare, "--json", *keys)
+    assert json.loads(same.stdout)["classes"] == json.loads(result.stdout)["classes"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "header", "keys", "said"),
+    [
+        (
+            ["good", "great", *LABELS[2:7], "dull"],
+            "text,label",
+            [],
+            "'great', 'dull' (2 rows: 2, 8). Its labels: bad, good",
+        ),
+        (["good", "", *LABELS[2:]], "text,label", [], "is empty in row 2"),
+        (LABELS, "text,team", [], "Unknown column 'label'"),
+        (LABELS, "text,label", ["search.k=2"], "'search.k'"),
+        (LABELS, "text,label", ["data.encoding=rot13"], "encoding"),
+        (LABELS, "text,label", ["task.label=3"], "task.label is 3, but must be the name of a column"),
+        (LABELS, "text,label", ["task.text_pair=b"], "reads one text a row"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(
+    model: Path, tmp_path: Path, labels: list[str], header: str, keys: list[str], said: str
+) -> None:
+    result = spt("evaluate", model, "--on", written(tmp_path / "labelled.csv", header, labels), *keys)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path / "labelled.csv")
+    result = spt("evaluate", tmp_path, "--on", file)
+    assert result.exit_code == 2 and "not a saved prompt" in result.stderr
+    assert "Leave one out" in spt("evaluate", tmp_path, "--on", file, "--folder", tmp_path).stderr
+
+
+def test_the_interval_of_another_metric_is_as_wide_as_theory_says_and_always_the_same() -> None:
+    right = np.random.default_rng(1).random(600) < 0.8
+
+    def share(rows: Any) -> float:
+        return float(right[rows].mean())
+
+    low, high = evaluate.jackknife(share, 600)
+    assert (low + high) / 2 == pytest.approx(right.mean())
+    expected = 2 * 2.045 * (right.std() / 600**0.5)
+    assert high - low == pytest.approx(expected, rel=0.35)
+    assert evaluate.jackknife(share, 600) == (low, high)
+    assert evaluate.jackknife(share, 1) == (-np.inf, np.inf)
+
+
+def test_sets_of_labels_are_scored_by_class_and_by_row(tmp_path: Path) -> None:
+    task = {"multi_label": True, "label_delimiter": "|", "labels": ["bad", "good"]}
+    made = classifier(tmp_path, (1, 2), task=task, head={"kind": "classification"})
+    made.save_pretrained(tmp_path / "model")
+    sets = [["good"], ["bad"], ["good", "bad"], [], ["good"], ["bad"], ["good"], []]
+    file = tmp_path / "labelled.jsonl"
+    rows = ({"text": text, "label": labels} for text, labels in zip(TEXTS, sets, strict=True))
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = spt("evaluate", tmp_path / "model", "--on", file, "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    answers = made.predict(TEXTS)
+    for one in told["classes"]:
+        name = one["label"]
+        answered = [name in answer.labels for answer in answers]
+        hits = sum(yes and name in given for yes, given in zip(answered, sets, strict=True))
+        assert one["rows"] == sum(name in given for given in sets)
+        assert one["recall"] == pytest.approx(hits / one["rows"])
+        assert one["precision"] == pytest.approx(hits / max(1, sum(answered)))
+    right = [set(answer.labels) == set(given) for answer, given in zip(answers, sets, strict=True)]
+    assert told["test_accuracy"] == pytest.approx(np.mean(right))
+    low, high = told["intervals"]["test_metric"]
+    assert low <= told["test_macro_f1"] == told["test_metric"] <= high
