@@ -13,6 +13,7 @@ from benchmarks.record import command_of
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config
+from experiments.keys import as_arguments
 from search_spaces.budget import Budget, Layers
 from spt.errors import InputError
 from spt.files import write_text
@@ -22,6 +23,8 @@ from strategies.options import ManualOptions, SpaceOptions
 
 TABLE_CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
 LAYERS = 6
+# keys whose values are written by the files' names alone
+FILES = tuple(f"data.{split}" for split in SPLITS)
 
 
 def name_of(layers: Layers, seed: int) -> str:
@@ -68,12 +71,15 @@ def make_table(
         raise InputError(f"'{config}' has search.strategy=manual. Leave it out: its search.k is the table's.")
     budget = Budget(layers, base.search.k)
     configs = {name_of(subset, seed): fixed(base, subset, seed) for seed in seeds for subset in budget}
+    files = {key: Path(value).name for key, value in (overrides or {}).items() if key in FILES}
+    command = command_of("table", config) + as_arguments({**(overrides or {}), **files})
+    command += f" --layers {layers} --seeds {len(seeds)}"
     done: dict[str, RunOutcome] = {}
 
     def write_finished(seed: int) -> None:
         finished = [other for other in seeds if is_finished(budget, other, done)]
         if seed in finished:
-            write_table(path, budget, finished, done, base, command_of("table", config))
+            write_table(path, budget, finished, done, base, command)
 
     def record(name: str, outcome: RunOutcome) -> None:
         done[name] = outcome

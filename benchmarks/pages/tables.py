@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
+from benchmarks.pages.gpu_tables import gpu
+from benchmarks.pages.layer_tables import single_layers
 from benchmarks.pages.method_tables import methods, summary
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
@@ -203,18 +206,25 @@ def speed() -> str:
 PARTS = {
     methods: "Methods",
     neighbours: "Words of a prompt",
+    single_layers: "One prompt, layer by layer",
     strategies: "Search strategies, judged by the truth",
     comparison: "Search strategies, run whole",
     tuning: "Tuned regularisation",
     search_cost: "Cost of a search",
     speed: "Cost of a step",
+    gpu: "Cost of a step on a GPU",
 }
 
 
 def page() -> str:
     """Write all of what has been measured as one page."""
-    parts = [f"## {title}\n\n{part()}" for part, title in PARTS.items() if path_of(part.__name__).exists()]
+    parts = [f"## {title}\n\n{part()}" for part, title in PARTS.items() if is_measured(part)]
     return "\n\n".join([HEAD, *parts]) + "\n"
+
+
+def is_measured(part: Callable[[], str]) -> bool:
+    """Say whether there is a result to show; truth tables are no results of this folder, and always there."""
+    return part is single_layers or path_of(part.__name__).exists()
 
 
 def write_pages() -> None:

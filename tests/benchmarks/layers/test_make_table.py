@@ -70,9 +70,11 @@ def test_a_table_names_data_by_its_file_alone_and_can_be_read(tmp_path: Path) ->
         workers=1,
         on_done=lambda name, _: done.append(name),
         config=path,
+        overrides={"seed": 5},
         layers=4,
     )
     assert failed == 0
     assert sorted(done) == sorted({name_of((layer,), seed) for layer in range(4) for seed in (0, 1)})
     assert json.loads(table.read_text())["run"]["data"]["train"] == Path(str(config.data.train)).name
+    assert json.loads(table.read_text())["command"].endswith(" seed=5 --layers 4 --seeds 2")
     assert TruthTable.load(table).budget.k == 1

@@ -234,6 +234,7 @@ def test_the_page_has_a_part_for_what_was_measured_and_none_for_the_rest(results
     assert [line for line in page().splitlines() if line.startswith("#")] == [
         "# Results",
         "## Words of a prompt",
+        "## One prompt, layer by layer",
     ]
 
 

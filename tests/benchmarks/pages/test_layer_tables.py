@@ -1,0 +1,66 @@
+"""The pages' tables of single layers and of steps on a GPU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import record as recording
+from benchmarks.pages.gpu_tables import gpu
+from benchmarks.pages.layer_tables import single_layer_table
+from tests.support.markdown_tables import table, tables
+
+
+def test_a_layer_has_a_row_with_its_means(tmp_path: Path) -> None:
+    content = {
+        "command": "python -m benchmarks table",
+        "machine": {"processor": "x86_64", "cores": 2, "threads": 1, "gpu": "none"},
+        "run": {
+            "backbone": {"name": "e5-small"},
+            "task": {"name": "trec"},
+            "data": {"train_size": 2000},
+            "training": {"epochs": 5},
+        },
+        "records": [
+            {
+                "layers": [7],
+                "seeds": [0, 1],
+                "dev_metric": [0.9, 0.92],
+                "test_metric": [0.8, 0.8],
+                "train_flops": [2e12, 4e12],
+            }
+        ],
+    }
+    path = tmp_path / "truth_trec_e5_k1.json"
+    path.write_text(json.dumps(content))
+    text = single_layer_table(path)
+    assert table(text) == [
+        {"layer": "7", "dev %": "91.0 ± 1.4", "test %": "80.0 ± 0.0", "10^12 FLOPs": "3.0"}
+    ]
+    assert "2 seeds, on 2 cores of x86_64" in text
+
+
+def test_a_shape_has_a_table_and_what_had_no_time_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
+    step = {"seconds": 0.01, "ratio_time": 0.5, "tokens_per_second": 1234.5, "share_of_matmul_rate": 0.25}
+    slow = {**step, "seconds": 0.02, "ratio_time": 1.0}
+    content = {
+        "command": "python -m benchmarks gpu --minutes 1",
+        "machine": {"gpu": "card"},
+        "tests": {"closing_line": "3 passed"},
+        "left_out": ["sharing"],
+        "records": [
+            {"shape": "small", "name": "peft_lora", **slow},
+            {"shape": "small", "name": "late", **step},
+            {"shape": "large", "name": "late", **step},
+        ],
+    }
+    (tmp_path / "gpu.json").write_text(json.dumps(content))
+    small, large = tables(gpu())
+    assert [row["small"] for row in small] == ["`late`", "`peft_lora`"]
+    assert large[0]["tokens a second"] == "1,234"
+    assert "trials that share the card" in gpu()
