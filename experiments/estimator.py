@@ -195,7 +195,6 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TrialFailed: if no training gives finite numbers.
         """
         config = run_config(self._run_parameters())
-        _check_one_label(config.task)
         splits, config = _read_splits(config, {"train": (X, y, pairs), **_held_out(dev=dev, test=test)})
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():
@@ -204,10 +203,9 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             from experiments.fitting.session import fit_rows  # noqa: PLC0415
         with quiet_training(), self._run_folder() as folder, epoch_bars(config, self.verbose) as on_epoch:
             run = fit_rows(config, rows, folder, on_epoch)
-        labels = splits["train"].labels
         self._remember(
             run.classifier,
-            ClassValues.of(labels, run.classifier.labels, _dtype(y)),
+            ClassValues.of(splits["train"].each_label, run.classifier.labels, _dtype(y)),
             run.metrics,
             splits["train"].columns.names,
         )
@@ -221,15 +219,22 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X: as of `fit`, or one text.
             pairs: the second text of each row, where X has the first.
 
+        Returns:
+            None for a row whose probabilities stay below the threshold that `answers` asked for; a tuple of
+            classes for each row where the task has several labels a text.
+
         Raises:
             InputError: naming the rows, for what is no text, or for another number of texts a row than was
                 fitted.
         """
         # loads torch, for which an estimator that is not fitted need not wait
-        from spt.serving.predictions import Prediction  # noqa: PLC0415
+        from spt.serving.predictions import LabelSet, Prediction  # noqa: PLC0415
 
         columns = self._text_columns(X, pairs)
         answers = self.classifier_.predict(columns.texts, columns.pairs)
+        if self.classifier_.spec.task.multi_label:
+            sets = [answer.labels for answer in answers if isinstance(answer, LabelSet)]
+            return self._classes.value_sets_of(sets)
         return self._classes.values_of([answer.label for answer in answers if isinstance(answer, Prediction)])
 
     def predict_proba(self, X: Any, pairs: Any = None) -> NDArray[Any]:
@@ -258,7 +263,9 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: as `predict`; or for labels that are no classes, with their rows.
         """
         columns = self._text_columns(X, pairs)
-        names = self._classes.names_of(label_column(y, X, self.classifier_.spec.task, "X"))
+        labels = label_column(y, X, run_config(self._run_parameters()).task, "X")
+        several = self.classifier_.spec.task.multi_label
+        names: Sequence[Any] = (self._classes.name_sets_of if several else self._classes.names_of)(labels)
         scores = self.classifier_.evaluate(columns.texts, names, columns.pairs)
         return float(scores["test_metric"])
 
@@ -310,11 +317,9 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
             classifier = PromptClassifier.from_pretrained(folder)
         if saved is None:
-            labels = classifier.labels
-            backbone = classifier.spec.backbone.model_dump(exclude_defaults=True)
-            saved = SavedEstimator(
-                parameters={"backbone": backbone}, classes=ClassValues(labels, labels), metrics={}
-            )
+            labels, spec = classifier.labels, classifier.spec
+            parameters = {"backbone": spec.backbone.model_dump(exclude_defaults=True), "task": spec.task}
+            saved = SavedEstimator(parameters=parameters, classes=ClassValues(labels, labels), metrics={})
         estimator = cls(**saved.parameters)
         estimator._remember(classifier, saved.classes, dict(saved.metrics), saved.feature_names)
         estimator.run_ = None
@@ -358,7 +363,6 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names: tuple[str, ...] | None,
     ) -> None:
         """Set what a fitted estimator has."""
-        _check_one_label(classifier.spec.task)
         layers = classifier.architecture
         self._classifier, self._files = classifier, {}
         self._classes = classes
@@ -385,15 +389,6 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return columns
 
 
-def _check_one_label(task: Task) -> None:
-    """Refuse a task whose texts may have several labels: an answer here is one class."""
-    if task.multi_label:
-        raise InputError(
-            f"SPTClassifier gives a text one label, but task '{task.name}' has multi_label. Train it by "
-            "`spt run`, and answer by PromptClassifier, which gives a text all its labels."
-        )
-
-
 def _held_out(**splits: Any) -> dict[str, tuple[Any, Any, Any]]:
     """Return rows, labels and second texts of the splits that are given."""
     return {
@@ -417,8 +412,10 @@ def _read_splits(
         with problems.collecting():
             splits[split] = LabelledRows.read(rows, labels, pairs, config.task, split)
     task = fitting_task(config.task, splits, problems)
-    for split, read in splits.items():
-        read.find_problems(split, problems)
+    if problems.texts:
+        # what is wrong with texts and labels alone is told as the rows are loaded
+        for split, read in splits.items():
+            read.find_problems(split, config.task, problems)
     problems.refuse()
     data = config.data if "test" in splits else config.data.model_copy(update={"test_size": 0})
     return splits, config.model_copy(update={"task": task, "data": data})

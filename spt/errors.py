@@ -15,7 +15,13 @@ _MACHINE = {
 
 
 class InputError(ValueError):
-    """Report bad input of a user. Its message is shown without a traceback; the command exits with code 2."""
+    """Report bad input of a user. Its message is shown without a traceback; the command exits with code 2.
+
+    Attributes:
+        problems: each by itself, where the message lists several.
+    """
+
+    problems: tuple[str, ...] = ()
 
 
 class TrialFailed(RuntimeError):

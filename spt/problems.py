@@ -26,11 +26,12 @@ class Problems:
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
-        """Note the error that ends the body, if one does."""
+        """Note the error that ends the body, if one does, or each of its problems."""
         try:
             yield
         except InputError as error:
-            self.add(str(error))
+            for problem in error.problems or [str(error)]:
+                self.add(problem)
 
     def refuse(self) -> None:
         """Refuse the input if there is any problem.
@@ -42,4 +43,6 @@ class Problems:
             raise InputError(self.texts[0])
         if self.texts:
             lines = "\n".join(f"  {text}" for text in self.texts)
-            raise InputError(f"{len(self.texts)} problems in {self.what}:\n{lines}")
+            error = InputError(f"{len(self.texts)} problems in {self.what}:\n{lines}")
+            error.problems = tuple(self.texts)
+            raise error

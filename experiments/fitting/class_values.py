@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -47,8 +47,14 @@ class ClassValues:
         value_of = dict(zip(clean_labels(labels, "The list of labels"), labels, strict=True))
         if not value_of.keys() <= set(names):
             return cls(tuple(names), tuple(kind(position) for position in range(len(names))), dtype)
-        values = (name if kind is str else kind(value_of.get(name, name)) for name in names)
-        return cls(tuple(names), tuple(values), dtype)
+        try:
+            values = tuple(name if kind is str else kind(value_of.get(name, name)) for name in names)
+        except ValueError as error:
+            raise InputError(
+                f"task.labels names classes that are no numbers ({some(map(repr, names))}), but the labels "
+                "are. Write the labels as text."
+            ) from error
+        return cls(tuple(names), values, dtype)
 
     @cached_property
     def order(self) -> NDArray[np.intp]:
@@ -60,11 +66,16 @@ class ClassValues:
         """Return the values in their order, [C]."""
         return np.asarray(self.values, dtype=self.dtype)[self.order]
 
-    def values_of(self, names: Sequence[str | None]) -> NDArray[Any]:
-        """Return what the user calls the classes of some answers; None where a text has none."""
-        value_of = dict(zip(self.names, self.values, strict=True))
-        values = [None if name is None else value_of[name] for name in names]
+    def values_of(self, answers: Sequence[str | None]) -> NDArray[Any]:
+        """Return what the user calls the labels of some answers, [N]; None where a text has none."""
+        values = [None if name is None else self._value_of[name] for name in answers]
         return np.array(values, dtype=object if None in values else np.asarray(self.values, self.dtype).dtype)
+
+    def value_sets_of(self, answers: Sequence[Sequence[str]]) -> NDArray[Any]:
+        """Return what the user calls the labels of answers with any number of them, as tuples, [N]."""
+        sets = np.empty(len(answers), dtype=object)
+        sets[:] = [tuple(self._value_of[name] for name in names) for names in answers]
+        return sets
 
     def names_of(self, labels: Sequence[Any]) -> list[str]:
         """Return the names of labels to score answers by.
@@ -72,15 +83,31 @@ class ClassValues:
         Raises:
             InputError: naming the rows, for labels that are no classes, or of another type than the classes.
         """
+        return [name for (name,) in self.name_sets_of([(label,) for label in labels])]
+
+    def name_sets_of(self, labels: Sequence[Sequence[Any]]) -> list[list[str]]:
+        """Return the names of labels to score answers by, where a row has any number.
+
+        Raises:
+            InputError: as `names_of`.
+        """
         name_of = dict(zip(self.values, self.names, strict=True))
-        stripped = [label.strip() if isinstance(label, str) else label for label in labels]
-        if unknown := [row for row, label in enumerate(stripped) if label not in name_of]:
-            foreign = some(dict.fromkeys(repr(stripped[row]) for row in unknown))
+        rows = [[label.strip() if isinstance(label, str) else label for label in row] for row in labels]
+        unknown: dict[int, list[Any]] = {}
+        for number, row in enumerate(rows):
+            if foreign := [each for each in row if not isinstance(each, Hashable) or each not in name_of]:
+                unknown[number] = foreign
+        if unknown:
+            foreign = list(dict.fromkeys(repr(label) for row in unknown.values() for label in row))
             raise InputError(
-                f"The label {foreign} ({rows_shown(unknown)}) is none of the classes that were fitted: "
-                f"{some(map(repr, self.values))}. Mend or remove these rows."
+                f"The label {some(foreign)} ({rows_shown(list(unknown))}) is none of the classes that were "
+                f"fitted: {some(map(repr, self.values))}. Mend or remove these rows."
             )
-        return [name_of[label] for label in stripped]
+        return [[name_of[label] for label in row] for row in rows]
+
+    @cached_property
+    def _value_of(self) -> dict[str, Value]:
+        return dict(zip(self.names, self.values, strict=True))
 
 
 def label_type(labels: Sequence[Any]) -> type[Value]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.fitting.class_values import label_type
-from spt.data.values import as_list, clean_labels, clean_texts, rows_shown, some
+from spt.data.label_lists import clean_label_lists
+from spt.data.values import as_list, clean_labels, clean_texts, is_missing, rows_shown, some
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.tasks import Task
@@ -38,7 +39,12 @@ class TextColumns:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Hold the texts and labels of a split."""
+    """Hold the texts and labels of a split.
+
+    Attributes:
+        columns: the texts.
+        labels: one a row, or a list of any number where the task has several labels a text.
+    """
 
     columns: TextColumns
     labels: list[Any]
@@ -48,29 +54,40 @@ class LabelledRows:
         """Read the rows of a split as `text_columns` and `label_column` do.
 
         Raises:
-            InputError: as they do; or for no rows, or another number of labels than of texts.
+            InputError: as they do; or for no rows, another number of labels than of texts, or labels of
+                several types.
         """
         columns = text_columns(rows, pairs, column_names(task), split)
-        labels = label_column(labels, rows, task, split)
-        if len(labels) != len(columns.texts):
-            raise InputError(f"There are {len(columns.texts)} texts of {split}, but {len(labels)} labels.")
-        if not labels:
+        read = cls(columns, label_column(labels, rows, task, split))
+        if len(read.labels) != len(columns.texts):
+            raise InputError(
+                f"There are {len(columns.texts)} texts of {split}, but {len(read.labels)} labels."
+            )
+        if not read.labels:
             raise InputError(f"There are no rows of {split}. Give at least two of each class.")
-        return cls(columns, labels)
+        label_type(read.each_label)
+        return read
 
-    def find_problems(self, split: str, problems: Problems) -> None:
+    @property
+    def each_label(self) -> list[Any]:
+        """Return the labels of all rows, one after the other, without those that are missing."""
+        inside = (label if isinstance(label, list | tuple) else [label] for label in self.labels)
+        return [label for row in inside for label in row if not is_missing(label)]
+
+    def find_problems(self, split: str, task: Task, problems: Problems) -> None:
         """Note the rows whose texts or labels are missing or something else, and a single class of train."""
         columns = {"texts": self.columns.texts, "second texts": self.columns.pairs or []}
         for name, texts in columns.items():
             with problems.collecting():
                 clean_texts(texts, f"The list of {name} of {split}")
+        where = f"The list of labels of {split}"
         with problems.collecting():
-            names = clean_labels(self.labels, f"The list of labels of {split}")
-            label_type(self.labels)
-            if split == "train" and len(set(names)) < 2:
-                problems.add(
-                    f"The rows of train have one class only, {names[0]!r}. A classifier needs at least two."
-                )
+            if task.multi_label:
+                clean_label_lists(self.labels, where)
+            else:
+                names = clean_labels(self.labels, where)
+                if split == "train" and len(set(names)) < 2:
+                    problems.add(f"All rows of train have the label {names[0]!r}. Give at least two classes.")
 
     def by_column(self, task: Task) -> dict[str, list[Any]]:
         """Return the values by the task's columns."""
@@ -84,16 +101,23 @@ def column_names(task: Task) -> tuple[str, ...]:
 
 
 def fitting_task(task: Task, splits: Mapping[str, LabelledRows], problems: Problems) -> Task:
-    """Return the task with a second column of texts where rows have pairs and it names none."""
+    """Return the task of the columns that were read: two of texts where rows have pairs, one of labels."""
     widths = {split: rows.columns.width for split, rows in splits.items()}
     width = 2 if task.text_pair else widths.get("train", 1)
     for split, given in widths.items():
         if given != width:
             whose = f"task '{task.name}' has" if task.text_pair else "those of train have"
             problems.add(f"The rows of {split} have {given} texts each, but {whose} {width}.")
-    if width == 1 or task.text_pair:
-        return task
-    return Task.model_validate({**task.model_dump(exclude_unset=True), "text_pair": SECOND_TEXT})
+    changes: dict[str, Any] = {}
+    if width == 2 and not task.text_pair:
+        changes["text_pair"] = SECOND_TEXT
+    if task.label_columns or task.label_delimiter:
+        changes |= {
+            "labels": task.labels or task.label_columns,
+            "label_columns": None,
+            "label_delimiter": None,
+        }
+    return Task.model_validate({**task.model_dump(exclude_unset=True), **changes}) if changes else task
 
 
 def text_columns(rows: Any, pairs: Any, names: Sequence[str], split: str) -> TextColumns:
@@ -140,24 +164,46 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
         InputError: if there are none, or they are of another kind.
     """
     if labels is None:
-        columns = _columns(rows)
-        if columns is None:
-            raise InputError(
-                f"There are no labels of {split}: it requires y to be passed, but the target y is None. "
-                "Give a label for each text."
-            )
-        if task.label not in columns:
-            raise InputError(
-                f"There are no labels of {split}, nor a column '{task.label}' among {some(columns)}. Give "
-                "labels, or name their column by task={'label': NAME}."
-            )
-        labels = columns[task.label]
+        given = _label_columns(rows, task, split)
+        if task.label_columns:
+            return _label_lists(given, task, split)
+        labels = given[task.label]
     columns = _columns(labels)
     if columns is not None and len(columns) == 1:
         (labels,) = columns.values()
     if getattr(labels, "ndim", 1) == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    return as_list(labels, f"The list of labels of {split}")
+    values = as_list(labels, f"The list of labels of {split}")
+    return _label_lists({task.label: values}, task, split) if task.label_delimiter else values
+
+
+def _label_lists(columns: Mapping[str, Sequence[Any]], task: Task, split: str) -> list[list[str]]:
+    """Return the labels of each row, where delimited cells or several columns say them."""
+    # loads datasets, for which other labels need not wait
+    from spt.data.raw_table import RawTable  # noqa: PLC0415
+    from spt.data.row_labels import row_labels  # noqa: PLC0415
+
+    return row_labels(task, split, RawTable(columns))
+
+
+def _label_columns(rows: Any, task: Task, split: str) -> dict[str, list[Any]]:
+    """Return the columns of labels that rows have.
+
+    Raises:
+        InputError: if they have no such columns.
+    """
+    columns = _columns(rows)
+    if columns is None:
+        raise InputError(
+            f"There are no labels of {split}: it requires y to be passed, but the target y is None. "
+            "Give a label for each text."
+        )
+    if missing := [name for name in task.label_fields if name not in columns]:
+        raise InputError(
+            f"There are no labels of {split}, nor a column {some(map(repr, missing))} among {some(columns)}. "
+            "Give labels, or name their column by task={'label': NAME}."
+        )
+    return {name: as_list(columns[name], f"The column '{name}' of {split}") for name in task.label_fields}
 
 
 def _columns(rows: Any) -> dict[str, Any] | None:

@@ -249,6 +249,62 @@ def test_positions_of_a_tasks_classes_stay_positions(home: Path, data: tuple[lis
     assert named.classes_[named.predict_proba(texts).argmax(1)].tolist() == named.predict(texts).tolist()
 
 
+SETS: dict[str, Callable[[list[str], list[list[str]]], tuple[Any, Any, dict[str, Any]]]] = {
+    "lists": lambda texts, sets: (texts, sets, {}),
+    "cells": lambda texts, sets: (texts, [";".join(each) for each in sets], {"label_delimiter": ";"}),
+    "columns": lambda texts, sets: (
+        pd.DataFrame({"text": texts, **{n: [int(n in each) for each in sets] for n in ("good", "short")}}),
+        None,
+        {"label_columns": ["good", "short"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_a_text_may_have_several_labels(kind: str, home: Path, data: tuple[list[str], list[str]]) -> None:
+    texts, names = data
+    sets = [
+        (["good"] if name == "good" else []) + (["short"] if len(text.split()) < 7 else [])
+        for text, name in zip(texts, names, strict=True)
+    ]
+    rows, labels, fields = SETS[kind](texts, sets)
+    model = tiny_estimator(home, task={"multi_label": True, **fields}).fit(rows, labels)
+    assert model.classes_.tolist() == ["good", "short"]
+    answers = model.predict(rows)
+    assert answers.shape == (len(texts),)
+    assert {label for answer in answers for label in answer} <= {"good", "short"}
+    assert model.predict_proba(rows).shape == (len(texts), 2)
+    score = model.score(rows, labels)
+    assert score == model.classifier_.evaluate(texts, sets)["test_macro_f1"] > 0.6
+    if kind == "lists":
+        with pytest.raises(InputError, match=r"label 'long' \(row 1\) is none of the classes"):
+            model.score(texts[:1], [["good", "long"]])
+
+
+def test_a_text_that_is_none_of_the_classes_is_answered_by_none(
+    home: Path, data: tuple[list[str], list[str]]
+) -> None:
+    texts, names = data
+    labels = [int(name == "good") for name in names]
+    model = tiny_estimator(home, answers={"coverage": 0.5}).fit(texts, labels)
+    answers = model.predict(texts).tolist()
+    assert set(answers) == {0, 1, None}
+    assert model.score(texts, labels) == np.mean(
+        model.classes_[model.predict_proba(texts).argmax(1)] == labels
+    )
+
+
+def test_rows_without_a_text_or_a_label_are_left_out_if_asked_for(
+    home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier
+) -> None:
+    texts, labels = data
+    model = tiny_estimator(home, data={"incomplete": "drop"}).fit(
+        [None, "x", *texts], ["good", None, *labels]
+    )
+    assert same(model, fitted)
+    assert model.classes_.tolist() == ["bad", "good"]
+
+
 # --- parameters
 
 
@@ -448,7 +504,7 @@ def test_nothing_is_left_without_a_folder(
 
 
 def test_all_that_is_wrong_with_the_rows_is_told_at_once(home: Path) -> None:
-    with pytest.raises(InputError, match="5 problems in the rows") as caught:
+    with pytest.raises(InputError, match="6 problems in the rows") as caught:
         tiny_estimator(home).fit(
             ["good", None, "bad", 3],
             ["a", "a", "a", "a"],
@@ -458,7 +514,8 @@ def test_all_that_is_wrong_with_the_rows_is_told_at_once(home: Path) -> None:
     for part in (
         "2 texts of dev, but 1 labels",
         "texts of train is empty in row 2",
-        "train have one class only, 'a'",
+        "train holds a value of type int in row 4",
+        "All rows of train have the label 'a'",
         "texts of test is empty in row 2",
         "labels of test is empty in row 2",
     ):
