@@ -37,7 +37,8 @@ class RunConfig(ConfigSection):
         ge=0,
         le=4096,
         description="Torch threads; 0 leaves a run torch's own choice, and gives workers side by side their "
-        "part of the cores, or OMP_NUM_THREADS if less.",
+        "part of the cores, or OMP_NUM_THREADS if less. Another number may change the last bits of results; "
+        "metrics.json says which it was.",
     )
     device: DeviceName = Field(
         AUTO,

@@ -69,6 +69,16 @@ def machine() -> dict[str, str | int]:
     # takes seconds to load, for which reading a result need not wait
     import torch  # noqa: PLC0415
 
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    threads = torch.get_num_threads()
-    return {"processor": platform.machine(), "cores": os.cpu_count() or 1, "threads": threads, "gpu": gpu}
+    return {
+        "processor": platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }
+
+
+def torch_threads() -> int:
+    """Return with how many threads torch computes in this process."""
+    import torch  # noqa: PLC0415
+
+    return torch.get_num_threads()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from filelock import FileLock, Timeout
@@ -16,15 +17,19 @@ from experiments.config import RunConfig, from_stored
 from experiments.paths import is_moved
 from spt.errors import InputError, TrialFailed
 from spt.files import state_of, write_text
-from spt.provenance import Provenance
+from spt.provenance import Provenance, torch_threads
 from spt.yaml_files import read_yaml
 from strategies.options import ManualOptions, OneShotOptions
 
 LOCK = ".lock"
 # workers of a command that was killed take a moment to end
 GRACE_SECONDS = 3.0
-# keys that a run may go on with changed, because they do not change its numbers
+# keys that a run may go on with changed: they say where and how fast it computes, and not what; but threads
+# and device may change the last bits of its numbers
 CHANGEABLE = ("name", "threads", "device", "cache", "cache_gb", "search.engine")
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,9 @@ class RunFolder:
         with held:
             self.check(config)
             path = self.path / "config.yml"
-            if not path.exists():
+            if path.exists():
+                self._warn_of_threads()
+            else:
                 content = {"run": config.model_dump(mode="json"), **Provenance.now().as_json()}
                 write_text(path, yaml.safe_dump(content, sort_keys=False))
             self.failure.unlink(missing_ok=True)
@@ -181,18 +188,47 @@ class RunFolder:
                 write_text(self.failure, f"{error}\n")
                 raise
 
+    def _warn_of_threads(self) -> None:
+        """Say that a run which goes on with another number of threads may end with other last bits."""
+        stored, now = _stored(self.path), torch_threads()
+        if stored is not None and stored.threads not in (None, now):
+            log.warning(
+                "the run in '%s' began with %d torch threads and goes on with %d: sums are taken in another "
+                "order, so that the last bits of its numbers may differ from those of a run that was not "
+                "stopped; set threads to %d for the same ones",
+                self.path,
+                stored.threads,
+                now,
+                stored.threads,
+            )
+
 
 def stored_config(folder: Path) -> RunConfig | None:
     """Return the configuration of the run in a folder; None where there is none that this version reads."""
+    stored = _stored(folder)
+    return None if stored is None else stored.config
+
+
+class StoredRun(NamedTuple):
+    """Hold what a config.yml says: the run's configuration, and the torch threads that it began with."""
+
+    config: RunConfig
+    threads: int | None
+
+
+def _stored(folder: Path) -> StoredRun | None:
     path = folder / "config.yml"
-    return _read_config(path, state_of(path))
+    return _read_stored(path, state_of(path))
 
 
 @lru_cache(maxsize=2048)
-def _read_config(path: Path, state: tuple[int, ...] | None) -> RunConfig | None:  # noqa: ARG001
+def _read_stored(path: Path, state: tuple[int, ...] | None) -> StoredRun | None:  # noqa: ARG001
     """Read a config.yml once in each of its states: a comparison asks for those of all its runs twice."""
     try:
-        return from_stored(read_yaml(path, "config")["run"])
+        content = read_yaml(path, "config")
+        config, machine = from_stored(content["run"]), content.get("machine")
+        threads = machine.get("threads") if isinstance(machine, Mapping) else None
+        return StoredRun(config, threads if isinstance(threads, int) else None)
     except (ValueError, AttributeError, KeyError, TypeError):
         return None
 

@@ -243,7 +243,7 @@ def test_a_run_hashes_its_data_and_reads_its_configuration_once(
     (home / "run" / "metrics.json").unlink()
     # as in another process
     inputs._digest.cache_clear()
-    folder._read_config.cache_clear()
+    folder._read_stored.cache_clear()
     file_digest, read_yaml = inputs.file_digest, folder.read_yaml
     monkeypatch.setattr(inputs, "file_digest", lambda path: hashed.append(path) or file_digest(path))
     monkeypatch.setattr(folder, "read_yaml", lambda path, kind: read.append(path) or read_yaml(path, kind))
