@@ -16,6 +16,8 @@ from spt.metrics import OF_LABEL_SETS, OF_LABELS, OF_TWO_CLASSES, Metric
 from spt.sections import ConfigSection
 
 PLACEHOLDERS = ("text", "text_pair", "mask")
+# longer labels are texts from a wrong column, and Python may refuse to read longer numbers
+LONGEST_LABEL = 500
 PROMPT = "{prompt}"
 
 
@@ -97,6 +99,8 @@ class Task(ConfigSection):
             raise ValueError(f"labels repeats a name: {', '.join(self.labels)}")
         if self.labels is not None and len(self.labels) < 2:
             raise ValueError(f"labels has {len(self.labels)} class, but a task needs at least 2")
+        for label in self.labels or ():
+            _check_label(label)
         if self.labels and self.label_words and len(self.labels) != len(self.label_words):
             raise ValueError(
                 f"label_words has {len(self.label_words)} words, but labels has {len(self.labels)}"
@@ -181,6 +185,16 @@ def get_task(name: str, **changes: Any) -> Task:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'task'}: {e['msg']}" for e in error.errors())
         raise InputError(f"Task '{name}' with these changes is not valid. {problems}") from error
+
+
+def _check_label(label: str) -> None:
+    """Refuse a class name that no label of data can have."""
+    if not label.strip():
+        raise ValueError(f"labels has the name {label[:40]!r}, which is empty; give each class a name")
+    if len(label) > LONGEST_LABEL:
+        raise ValueError(
+            f"labels has a name of {len(label):,} characters, but at most {LONGEST_LABEL} are allowed"
+        )
 
 
 def _check_template(field: str, template: str, pair: bool) -> None:

@@ -6,7 +6,6 @@ A label is a class index or, where the task has several labels a row, the list o
 import logging
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -181,12 +180,6 @@ def _check_seen(
             )
     if missing := [name for index, name in enumerate(names) if index not in seen]:
         log.warning("no training row has the label %s", some(repr(name) for name in missing))
-    rows_of = Counter(index for row in classes["train"] for index in row)
-    if rare := [name for index, name in enumerate(names) if rows_of[index] == 1]:
-        log.warning(
-            "one training row alone has the label %s, which is too few to learn; add rows, or remove it",
-            some(repr(name) for name in rare),
-        )
 
 
 def _check_task(task: Task, names: tuple[str, ...], problems: Problems) -> None:

@@ -109,7 +109,10 @@ def _check_encoding(path: Path, encoding: str) -> None:
 
 def _read_parquet(path: Path) -> RawTable:
     with _in_memory() as options:
-        return RawTable.of(Dataset.from_parquet(str(path), **options))
+        rows = Dataset.from_parquet(str(path), **options)
+    # text that is no UTF-8 would only be noticed where it is used
+    rows.data.table.validate(full=True)
+    return RawTable.of(rows)
 
 
 def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTable:

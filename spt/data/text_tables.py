@@ -147,6 +147,8 @@ def _parquet_rows(path: Path, task: Task, all_columns: bool) -> Iterator[dict[st
         with ParquetFile(path) as file:
             texts = list(text_columns(file.schema_arrow.names, task, str(path)))
             for batch in file.iter_batches(BATCH, columns=None if all_columns else texts):
+                # text that is no UTF-8 would be refused in words of Python's
+                batch.validate(full=True)
                 yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read {path} as parquet: {error}. Check the ending of the file.") from error

@@ -11,11 +11,10 @@ from typing import Any
 
 from spt.errors import InputError
 from spt.problems import Problems
+from spt.tasks import LONGEST_LABEL
 
 SHOWN = 5
 ROWS_SHOWN = 20
-# longer labels are texts from a wrong column, and Python may refuse to read longer numbers
-LONGEST_LABEL = 500
 
 
 def clean_texts(values: Sequence[Any], where: str, rows: Sequence[int] | None = None) -> list[str]:

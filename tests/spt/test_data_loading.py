@@ -441,12 +441,3 @@ def test_the_embedded_messages_have_the_rows_that_open_quotes_swallowed(caplog):
     # without repeats
     assert sum(map(len, load(source="sms-spam").values())) > 5000
     assert caplog.text == ""
-
-
-def test_a_class_of_one_row_is_told_in_one_line(write, caplog):
-    path = write("data.csv", rows_csv(40) + "a text of its own,rare\n")
-    load_splits(get_task("custom"), DataConfig(train=path), 0)
-    lines = [record.getMessage() for record in caplog.records if "one training row" in record.getMessage()]
-    assert lines == [
-        "one training row alone has the label 'rare', which is too few to learn; add rows, or remove it"
-    ]

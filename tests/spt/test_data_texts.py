@@ -9,15 +9,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from datasets import Dataset
+from pyarrow import parquet
 
+from spt.data.config import DataConfig
+from spt.data.files import read_file
 from spt.data.text_columns import text_columns
 from spt.data.text_lines import read_lines
 from spt.data.text_record import TextRecord
 from spt.data.text_tables import read_table
 from spt.errors import InputError
-from spt.tasks import Task
+from spt.tasks import Task, get_task
 
 
 def texts(records: Iterator[TextRecord]) -> list[tuple[str, ...]]:
@@ -186,3 +190,15 @@ def test_a_table_is_read_as_it_is_answered(ending: str, tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 500_000
     finally:
         tracemalloc.stop()
+
+
+def test_text_in_parquet_that_is_no_utf_8_is_refused_in_training_and_prediction(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": ["good", "zzzz"], "label": ["a", "b"]})
+    parquet.write_table(table, path, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"zzzz", b"\xffzzz"))
+    task = get_task("custom")
+    with pytest.raises(InputError, match=r"Cannot read .*a\.parquet as parquet: .*Invalid UTF8"):
+        list(read_table(path, task))
+    with pytest.raises(InputError, match=r"Cannot read .*a\.parquet as parquet: .*Invalid UTF8"):
+        read_file(path, DataConfig(train=path), task)

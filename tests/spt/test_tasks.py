@@ -95,3 +95,15 @@ def test_f1_of_three_classes_is_macro():
     assert score("f1", labels, predictions)["metric"] == pytest.approx(
         f1_score(labels, predictions, average="macro")
     )
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["a", " "], "labels has the name ' ', which is empty"),
+        (["a", "9" * 5000], "a name of 5,000 characters, but at most 500"),
+    ],
+)
+def test_a_name_that_no_label_of_data_can_have_is_refused(labels: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        get_task("custom", labels=labels)
