@@ -17,6 +17,7 @@ import yaml
 from typer.testing import CliRunner
 
 from benchmarks.cli import app as benchmarks_app
+from benchmarks.layers.recipe import read_recipe_bench
 from benchmarks.methods.bench import MethodBench
 from experiments.cli import app as spt_app
 from experiments.comparing.experiment_file import Experiment
@@ -148,6 +149,8 @@ def test_every_command_parses_and_its_keys_exist(line: Line, monkeypatch: pytest
         bench = MethodBench.load(file or Path("experiments/methods.yml")).changed(changes)
         bench = bench.chosen(arguments["only"] or (), arguments["on"] or ())
         assert all(bench.config_of(cell, Path("experiments")) for cell in bench.sweep())
+    elif name == "recipe":
+        read_recipe_bench(arguments["bench"]).changed(changes, arguments["on"] or ())
     else:
         load_config(file, changes)
 

@@ -92,7 +92,7 @@ def measure_recipe(
     Raises:
         InputError: for a bad file, or data and backbone that do not fit.
     """
-    read = checked(RecipeBench, read_tree(bench), f"'{bench}'", ADVICE).changed(overrides, only)
+    read = read_recipe_bench(bench).changed(overrides, only)
     configs = {cell: config_of(read, bench.parent, cell) for seed in seeds for cell in cells(read, seed)}
     done = run_trainings({cell.name: config for cell, config in configs.items()}, folder, workers, on_done)
     records = [
@@ -108,6 +108,15 @@ def measure_recipe(
         summary=summary(records),
     )
     return sum(outcome.failure is not None for outcome in done.values())
+
+
+def read_recipe_bench(path: Path) -> RecipeBench:
+    """Read the YAML file of a bench.
+
+    Raises:
+        InputError: if it is not one.
+    """
+    return checked(RecipeBench, read_tree(path), f"'{path}'", ADVICE)
 
 
 def cells(bench: RecipeBench, seed: int) -> list[Cell]:

@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from benchmarks import CHECKOUT, record
-from benchmarks.layers.recipe import RecipeBench, cells, config_of, measure_recipe, summary
-from experiments.keys import read_tree
+from benchmarks.layers.recipe import cells, config_of, measure_recipe, read_recipe_bench, summary
 from spt.errors import InputError
 from tests.support.tiny import tiny_tree
 
@@ -53,7 +52,7 @@ def test_every_variant_is_trained_on_the_conditions_asked_for(bench: Path, tmp_p
 @pytest.mark.parametrize("name", ["recipe.yml", "few_shots.yml"])
 def test_each_cell_of_a_shipped_bench_is_a_configuration_of_its_own(name: str) -> None:
     bench = CHECKOUT / "benchmarks" / "layers" / name
-    read = RecipeBench.model_validate(read_tree(bench))
+    read = read_recipe_bench(bench)
     shipped = cells(read, 0)
     configs = {config_of(read, bench.parent, cell).model_dump_json() for cell in shipped}
     assert len(configs) == len(shipped) == len({cell.name for cell in shipped})
