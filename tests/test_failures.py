@@ -31,6 +31,8 @@ ALLOWED = {
     # what hinders a start is what they look for
     ("experiments/doctor/starting.py", "_timed"),
     ("experiments/doctor/machine.py", "look_at_devices"),
+    # what a case raises is what is looked for
+    ("benchmarks/fuzz/isolated.py", "_raises"),
     # whatever a library raises about the files of others, but a fault of the machine, is the files' own
     ("spt/backbones/foreign.py", "foreign_files"),
 }

