@@ -36,7 +36,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 TEXTS = {"README.md": README, "CONTRIBUTING.md": CONTRIBUTING, "SECURITY.md": SECURITY, **DOCS}
-ROOMS = ("spt", "search_spaces", "strategies", "experiments", "benchmarks", "tests", "docs")
+ROOMS = ("spt", "search_spaces", "strategies", "experiments", "benchmarks", "tests", "docs", "examples")
 PROGRAMS = (("spt",), ("python", "-m", "benchmarks"), ("python3", "-m", "benchmarks"))
 
 
