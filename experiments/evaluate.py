@@ -21,19 +21,21 @@ from experiments.run.folder import RunFolder
 from experiments.run.summary import percent
 from spt.data.config import DataConfig
 from spt.data.files import read_file
+from spt.data.incomplete import complete_tables
 from spt.data.raw_table import RawTable
 from spt.data.row_labels import row_labels
 from spt.decisions import decide, score_answers
 from spt.devices import chosen_device
 from spt.errors import InputError, unknown
 from spt.metrics import TITLES
+from spt.problems import Problems
 from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import PROMPT_JSON
 from spt.tasks import Task
 
 # say how a file is read, and what its columns are called
 KEYS = (
-    *(f"data.{key}" for key in ("format", "encoding", "columns", "delimiter", "quoting")),
+    *(f"data.{key}" for key in ("format", "encoding", "columns", "delimiter", "quoting", "incomplete")),
     *(f"task.{key}" for key in ("text", "text_pair", "label")),
 )
 # of rows, each of which is left out once
@@ -126,6 +128,7 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
     task = _with_columns(classifier.spec.task, overrides)
     table = read_file(file, data, task)
     _check_columns(task, table, file)
+    table = _complete(task, table, data)
     given = row_labels(task, "the file", table)
     # one label a row is no list of labels
     named = given if task.multi_label else [name for (name,) in given]
@@ -140,6 +143,14 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
         _intervals(classifier, classes, chances, predicted),
         _class_scores(classes, predicted, classifier.labels),
     )
+
+
+def _complete(task: Task, table: RawTable, data: DataConfig) -> RawTable:
+    """Return the table of the rows that have text and label, or refuse the others, as training does."""
+    problems, split = Problems("the file"), "the file"
+    complete = complete_tables(task, {split: table}, data.incomplete, problems)
+    problems.refuse()
+    return complete[split]
 
 
 def _reading(overrides: Mapping[str, Any]) -> DataConfig:

@@ -95,6 +95,16 @@ def test_columns_and_reading_are_keys(model: Path, tmp_path: Path) -> None:
     assert json.loads(same.stdout)["classes"] == json.loads(result.stdout)["classes"]
 
 
+def test_rows_without_a_text_are_refused_or_left_out(model: Path, tmp_path: Path) -> None:
+    file = written(tmp_path / "labelled.csv")
+    file.write_text(file.read_text(encoding="utf-8") + ",good\n", encoding="utf-8")
+    refused = spt("evaluate", model, "--on", file)
+    assert refused.exit_code == 2
+    assert "is empty in row 9" in refused.stderr and "data.incomplete to drop" in refused.stderr
+    scored = spt("evaluate", model, "--on", file, "data.incomplete=drop", "--json")
+    assert scored.exit_code == 0 and json.loads(scored.stdout)["test_size"] == 8
+
+
 @pytest.mark.parametrize(
     ("labels", "header", "keys", "said"),
     [
