@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ SEED = "seed"
 NNI_KEYS = {"searchSpace", "trialCommand"}
 # what a run is done on; every other key is what is compared
 CONDITIONS = ("task", "backbone.name")
+MOST_RUNS = 10_000
 Parameters = dict[str, Any]
 
 
@@ -91,8 +93,8 @@ class Experiment:
                 or a single one, in place of the file's; a list for a key that takes none varies it.
 
         Raises:
-            InputError: for a space that is not of choices, values that do not make a configuration, or runs
-                that are ranked together but have different metrics.
+            InputError: for a space that is not of choices, too many runs, values that do not make a
+                configuration, or runs that are ranked together but have different metrics.
         """
         _check(self.space)
         changes = dict(overrides or {})
@@ -107,7 +109,12 @@ class Experiment:
                 f"'{self.config}' is one run, and nothing of it is compared. Give a key several values, as "
                 "'search.strategy=[spt_darts, random]' and 'seed=[0, 1, 2]'."
             )
-        rows = list(grid(space))
+        rows = list(islice(grid(space), MOST_RUNS + 1))
+        if len(rows) > MOST_RUNS:
+            raise InputError(
+                f"The grid has more than {MOST_RUNS:,} runs, too many to compare. Give fewer choices, on the "
+                "command line as key=value too."
+            )
         replaced = (overrides or {}).keys()
         configs = [load_config(self.config, changes, self._values(row, replaced)) for row in rows]
         _check_read(changes, configs)

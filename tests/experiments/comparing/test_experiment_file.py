@@ -256,3 +256,9 @@ def test_a_file_that_is_no_experiment_is_refused(tmp_path: Path, text: str) -> N
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"experiment\.yml"):
         Experiment.load(path)
+
+
+def test_a_grid_of_too_many_runs_is_refused_before_they_are_made(tmp_path: Path) -> None:
+    space = {f"training.{name}": choice(*range(1, 101)) for name in ("epochs", "batch_size", "patience")}
+    with pytest.raises(InputError, match=r"more than 10,000 runs.*fewer choices"):
+        experiment(tmp_path, {**space, "seed": choice(*range(100))}).cells()
