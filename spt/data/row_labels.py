@@ -10,7 +10,7 @@ from typing import Any
 from spt.data.label_lists import clean_label_lists
 from spt.data.raw_table import RawTable
 from spt.data.values import clean_labels, rows_shown
-from spt.errors import InputError
+from spt.problems import Problems
 from spt.tasks import Task
 
 YES = ("1", "true")
@@ -53,7 +53,7 @@ def _named(value: Any, names: Sequence[str]) -> Any:
 
 def _of_columns(task: Task, columns: Sequence[str], split: str, table: RawTable) -> list[list[str]]:
     labels: list[list[str]] = [[] for _ in table.rows]
-    problems = []
+    problems = Problems("the labels")
     for name, column in zip(task.labels or columns, columns, strict=True):
         wrong = []
         for position, value in enumerate(table.columns[column][:]):
@@ -64,12 +64,11 @@ def _of_columns(task: Task, columns: Sequence[str], split: str, table: RawTable)
                 labels[position].append(name)
         if wrong:
             where = table.where(f"The label column '{column}'", split)
-            problems.append(
+            problems.add(
                 f"{where} holds something else than 0 and 1 in "
                 f"{rows_shown(wrong)}. Write 1 for rows of the class, and 0 for others."
             )
-    if problems:
-        raise InputError("\n  ".join(problems))
+    problems.refuse()
     return labels
 
 
