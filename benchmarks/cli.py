@@ -192,6 +192,25 @@ def tuning(
         )
 
 
+@app.command()
+def kinds(
+    folder: Annotated[Path, typer.Option(help="Where data and runs are kept.")] = Path("runs/kinds"),
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each.")] = 3,
+    workers: Annotated[int, typer.Option(min=1, help="Processes at a time.")] = 1,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "kinds",
+) -> None:
+    """Measure balanced class weights on unequal classes, and a task of several labels a text, over seeds.
+
+    Ten minutes of one core. Resumable.
+    """
+    with measuring():
+        from benchmarks.kinds import measure_kinds
+
+        print(measure_kinds(folder, range(seeds), workers=workers, on_done=say_dev, result=result))
+
+
 def end(failed: int, what: str) -> None:
     """Exit with code 1 if anything failed."""
     if failed:

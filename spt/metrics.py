@@ -59,6 +59,28 @@ OF_LABELS: tuple[Metric, ...] = (
     "matthews",
 )
 
+# what metrics.json has of test beside accuracy; the last three of several labels a row alone
+BESIDE: tuple[Metric, ...] = (
+    "macro_f1",
+    "weighted_f1",
+    "micro_f1",
+    "mean_average_precision",
+    "label_ranking",
+)
+
+
+def scores_beside(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return a run's scores of test beside accuracy and the task's metric, by their titles.
+
+    Args:
+        metrics: as metrics.json has them; older files have `test_f1` alone.
+    """
+    values = {TITLES[name]: metrics.get(f"test_{name}") for name in BESIDE if name != metrics["metric"]}
+    given = {title: float(value) for title, value in values.items() if value is not None}
+    if metrics["test_f1"] in (metrics["test_metric"], metrics.get("test_macro_f1")):
+        return given
+    return {TITLES["f1"]: float(metrics["test_f1"]), **given}
+
 
 def score(metric: Metric, labels: ClassIndices, predictions: ClassIndices) -> dict[str, float]:
     """Score answers of one class a row, in fractions.

@@ -28,9 +28,9 @@ from spt.prefix_cache import PrefixCache
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
 from spt.tasks import Task, get_task
+from spt.training.class_weights import class_weights
 from spt.training.config import TrainingConfig, check_contrast
 from spt.training.fit import Loader
-from spt.training.losses import class_weights
 
 SPLITS = ("train", "dev", "test")
 

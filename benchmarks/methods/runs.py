@@ -14,6 +14,7 @@ from benchmarks.cost.measure import peak_bytes
 from benchmarks.methods.bench import BenchRun, Method, MethodBench
 from experiments.comparing.grid import Job, OnDone, RunOutcome, is_finished, run_config, run_jobs
 from experiments.config import RunConfig
+from experiments.run.data_report import check_data
 from experiments.run.folder import numbers_of
 from experiments.run.results import ADVICE, with_current_names
 from spt.files import write_text
@@ -52,7 +53,7 @@ class Runs:
         """Return how each ended, in the order of the cells.
 
         Raises:
-            InputError: for a configuration that is not right, before anything runs.
+            InputError: for a configuration or data that are not right, before anything runs.
         """
         configs = {cell: self.config(cell) for cell in cells}
         before = {cell: self._before(cell, config) for cell, config in configs.items()}
@@ -70,6 +71,7 @@ class Runs:
             if self.on_done is not None:
                 self.on_done(name, outcome)
 
+        check_data([configs[cell] for cell in missing.values()])
         # a process each, so that its peak memory is its own
         now = run_jobs(jobs, self.folder, self.workers, keep, fresh=True)
         return {cell: outcome or now[cell.name] for cell, outcome in before.items()}

@@ -60,7 +60,8 @@ def run_grid(
         name -> outcome, in the order of `configs`. A run whose process died twice has failed.
 
     Raises:
-        InputError: for a run whose folder holds another config, or data or backbone that do not fit.
+        InputError: for a run whose folder holds another config, for what is wrong with the data of any run
+            that is not done, before the first begins, or for a backbone that does not fit.
     """
     outcomes: dict[str, RunOutcome] = {}
     for name, config in configs.items():

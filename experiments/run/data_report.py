@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from datasets import Dataset
+
 from experiments.config import RunConfig
+from spt.data.columns import class_names
+from spt.data.label_sets import multi_hot
 from spt.data.loading import load_splits
 from spt.data.raw_table import RawTable
 from spt.data.sources import read_tables
@@ -18,6 +23,7 @@ from spt.data.values import rows_shown, some
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.tasks import Task
+from spt.training.class_weights import class_weights
 
 # rows of train below which a class is hard to learn
 FEW_ROWS = 10
@@ -65,7 +71,9 @@ def report_data(config: RunConfig) -> DataReport:
         splits: Mapping[str, SplitReport] = {}
         if tables:
             try:
-                splits = _split_reports(load_splits(task, data, seed, tables))
+                loaded = load_splits(task, data, seed, tables)
+                splits = _split_reports(loaded)
+                _check_weights(config, loaded["train"])
             except InputError as error:
                 for line in problem_lines(error):
                     problems.add(line)
@@ -91,12 +99,22 @@ def check_data(configs: Sequence[RunConfig]) -> None:
     problems.refuse()
 
 
+def _check_weights(config: RunConfig, train: Dataset) -> None:
+    """Refuse a weight of a class that no training row has."""
+    names, labels = class_names(train), train["label"][:]
+    task = config.task.model_copy(update={"labels": names})
+    indices = multi_hot(labels, len(names)) if task.multi_label else np.array(labels)
+    class_weights(config.training.class_weights, task, indices)
+
+
 def distinct_data(configs: Sequence[RunConfig]) -> list[RunConfig]:
     """Return the first of the runs that read the same data, whatever samples their seeds draw."""
     first: dict[Any, RunConfig] = {}
     for config in configs:
         seed = config.seed if "{seed}" in (config.data.source or config.task.source or "") else None
-        first.setdefault((config.task.model_dump_json(), config.data.model_dump_json(), seed), config)
+        weights = repr(config.training.class_weights)
+        key = (config.task.model_dump_json(), config.data.model_dump_json(), seed, weights)
+        first.setdefault(key, config)
     return list(first.values())
 
 

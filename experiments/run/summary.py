@@ -11,7 +11,7 @@ from experiments.run.answers import answer_lines
 from experiments.run.results import ADVICE, RunMetrics, SearchResult
 from spt.architecture import PromptLayers
 from spt.json_files import read_json
-from spt.metrics import TITLES
+from spt.metrics import TITLES, scores_beside
 
 
 def summary(folder: Path) -> dict[str, str]:
@@ -65,7 +65,7 @@ def _scores(metrics: RunMetrics) -> dict[str, str]:
         f"test {title}": percent(metrics.test_metric),
         "dev accuracy": percent(metrics.dev_accuracy),
         "test accuracy": percent(metrics.test_accuracy),
-        "test F1": percent(metrics.test_f1),
+        **{f"test {name}": percent(value) for name, value in scores_beside(metrics.as_json()).items()},
         "tunable parameters": f"{prompt + head:,} (prompt {prompt:,} + head {head:,})",
     }
     if metrics.fold_metrics is not None:

@@ -174,6 +174,17 @@ class TuneConfig(ConfigSection):
         """Return 'maximize' or 'minimize' for each objective."""
         return [OBJECTIVES[objective] for objective in self.objectives]
 
+    def conditions(self) -> list[RunConfig]:
+        """Return a run on each of the data that trials may have: what is tuned of task and data, together."""
+        values = {
+            name: _ends(distribution)
+            for name, distribution in self.distributions.items()
+            if name.partition(".")[0] in ("task", "data") or name == "training.class_weights"
+        }
+        return [
+            self.trial_run(dict(zip(values, chosen, strict=True))) for chosen in product(*values.values())
+        ]
+
     def trial_run(self, parameters: Mapping[str, Any]) -> RunConfig:
         """Put a trial's values over the base run.
 

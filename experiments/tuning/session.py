@@ -23,6 +23,7 @@ from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
 from experiments.keys import read_tree
 from experiments.run import searching
+from experiments.run.data_report import check_data
 from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.config import TuneConfig
@@ -83,6 +84,8 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with _claimed(folder, config, resume), cluster(address):
         _check_cluster(config)
+        if run is None:
+            check_data(config.conditions())
         # loads data and backbone, and so refuses what does not fit, before anything is written
         shared = _shared(config.run) if run is None else None
         study = _open(config, folder)

@@ -56,7 +56,8 @@ def to_rows(
             labels[split] = row_labels(task, split, table)
     names: tuple[str, ...] = ()
     classes: dict[str, list[list[int]]] = {}
-    if "train" in labels:
+    # without rows that are refused already, classes would seem to be missing
+    if "train" in labels and not (problems.texts and tables["train"].numbers is not None):
         names = task.labels or task.label_columns or _class_names(task, tables["train"], labels["train"])
         for split, given in labels.items():
             with problems.collecting():

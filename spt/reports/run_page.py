@@ -12,7 +12,7 @@ from spt.architecture import PromptLayers
 from spt.assets import BACKBONES
 from spt.files import write_text
 from spt.json_files import read_json, read_json_lines
-from spt.metrics import TITLES
+from spt.metrics import TITLES, scores_beside
 from spt.reports.charts import gate_chart, learning_chart
 from spt.reports.page import templates
 from spt.serving.neighbours import Reading
@@ -44,6 +44,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
         machine=config["machine"],
         metrics=metrics,
         metric=TITLES[metrics["metric"]],
+        beside=scores_beside(metrics),
         warnings=metrics.get("warnings", ()),
         answers=metrics.get("answers"),
         layers=_stack(architecture, metrics["gates"] or {}, metrics["scores"] or {}),
@@ -74,6 +75,8 @@ def write_model_card(folder: Path, metrics: Mapping[str, Any]) -> Path:
         versions=saved["versions"],
         metrics=metrics,
         metric=TITLES[spec.task.metric],
+        thresholds=dict(zip(spec.task.labels or (), spec.answers.thresholds or (), strict=False)),
+        beside=scores_beside(metrics),
         answers=metrics.get("answers"),
         backbone_licence=embedded.licence if embedded else None,
     )

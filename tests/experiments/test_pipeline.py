@@ -90,6 +90,15 @@ METRICS = {
     "answers": dict,
     "cut_texts": dict,
     "fold_metrics": type(None),
+    "dev_macro_f1": float,
+    "test_macro_f1": float,
+    "dev_weighted_f1": float,
+    "test_weighted_f1": float,
+    "test_micro_f1": type(None),
+    "test_mean_average_precision": type(None),
+    "test_label_ranking": type(None),
+    "class_weights": type(None),
+    "left_out": dict,
 }
 TIMES = {"search_seconds", "train_seconds", "total_seconds"}
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from spt.errors import InputError
-from spt.metrics import OF_LABEL_SETS, OF_LABELS, TITLES, Metric, score, score_sets
+from spt.metrics import OF_LABEL_SETS, OF_LABELS, TITLES, Metric, score, score_sets, scores_beside
 from spt.tasks import Task, check_metric, get_task
 
 # class 0 is right 3 times of 4, class 1 once of 2, class 2 never of 1
@@ -101,3 +101,14 @@ def test_f1_of_the_second_class_is_refused_for_more_than_two(metric: str) -> Non
     check_metric(task, 2)
     with pytest.raises(InputError, match=rf"task.metric is {metric}, .* has 3 classes. Set .* to macro_f1"):
         check_metric(task, 3)
+
+
+def test_scores_beside_the_main_one_are_told_once_and_of_old_runs_f1_alone() -> None:
+    run = {"metric": "accuracy", "test_metric": 0.9, "test_f1": 0.7, "test_macro_f1": 0.7}
+    assert scores_beside({**run, "test_weighted_f1": 0.8, "test_micro_f1": None}) == {
+        "macro F1": 0.7,
+        "weighted F1": 0.8,
+    }
+    assert scores_beside({**run, "metric": "macro_f1", "test_metric": 0.7}) == {}
+    assert scores_beside({**run, "test_f1": 0.6}) == {"F1": 0.6, "macro F1": 0.7}
+    assert scores_beside({"metric": "accuracy", "test_metric": 0.9, "test_f1": 0.7}) == {"F1": 0.7}

@@ -230,6 +230,17 @@ def test_a_method_that_fails_at_every_rate_is_reported_as_failed(
         measure_methods(path, tmp_path / "runs", overrides=overrides, only_finished=True)
 
 
+def test_the_data_of_all_conditions_is_checked_before_the_first_run(
+    tmp_path: Path, results: Path, here: list[str]
+) -> None:
+    (tmp_path / "empty.csv").write_text("text,label\na,x\n,y\n", encoding="utf-8")
+    conditions = {"good": {}, "empty": {"set": {"data.train": "empty.csv"}}}
+    with pytest.raises(InputError, match="text column 'text' of train is empty in row 2"):
+        measure_methods(bench(tmp_path, conditions=conditions), tmp_path / "runs")
+    assert here == []
+    assert not results.exists()
+
+
 def cells(scores: Iterable[tuple[float, float | None]]) -> dict[BenchRun, RunOutcome]:
     return {
         BenchRun("m", "c", 0, rate): RunOutcome(failure="x")

@@ -13,8 +13,9 @@ from torch.nn.functional import logsigmoid
 
 from spt.errors import InputError
 from spt.tasks import Task, get_task
+from spt.training.class_weights import class_weights
 from spt.training.config import TrainingConfig
-from spt.training.losses import class_weights, new_loss
+from spt.training.losses import new_loss
 
 LABELS = [0] * 6 + [1] * 3 + [2]
 ONE = get_task("custom", labels=["ham", "spam", "scam"])
