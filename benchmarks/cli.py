@@ -469,6 +469,24 @@ def load(
 
 
 @app.command()
+def answers(
+    folder: Annotated[Path, typer.Option(help="Where runs and documents are kept.")] = Path("runs/answers"),
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every run.")] = 3,
+    result: Annotated[
+        str, typer.Option(help="Name of the JSON that is written into benchmarks/results.")
+    ] = "answers",
+) -> None:
+    """Measure calibration before and after, long texts cut, in windows and whole, and folds on few rows.
+
+    Some ten minutes of one core. Resumable.
+    """
+    with measuring():
+        from benchmarks.answers import measure_answers
+
+        print(measure_answers(folder, range(seeds), result))
+
+
+@app.command()
 def tables() -> None:
     """Write docs/results.md and the table of the README from benchmarks/results."""
     with measuring():
