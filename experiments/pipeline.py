@@ -101,6 +101,8 @@ class Pipeline:
         layers = self.search()
         folder, workbench = self.folder, self.workbench
         if folder.training_result.exists():
+            # where a kill came between the two
+            checkpoint_path(folder.train).unlink(missing_ok=True)
             return self._trained_before()
         train_kept = self._trained_by_dev if workbench.folds is None else self._trained_by_folds
         model, result = train_kept(layers)

@@ -13,6 +13,7 @@ import yaml
 from spt.digests import file_digest
 from spt.provenance import PROVENANCE
 from spt.tensor_files import read_tensors, tensors_digest
+from spt.training.checkpoint import load_state
 
 TENSORS = (".safetensors", ".ckpt")
 # drawings and prose of what the other files hold, with times and dates in them
@@ -47,7 +48,9 @@ def _content(path: Path) -> Any:
     if path.suffix in PAGES:
         return None
     if path.suffix in TENSORS:
-        tensors = read_tensors(path, "").tensors
+        # the rest of a checkpoint is Lightning's: clocks, paths, and scores that a resumed one lacks
+        checkpoint = path.suffix == ".ckpt"
+        tensors = load_state(path)["state_dict"] if checkpoint else read_tensors(path, "").tensors
         return tensors_digest({name: tensors[name] for name in sorted(tensors)})
     read = READERS.get(path.suffix)
     return file_digest(path) if read is None else stable(read(path.read_text(encoding="utf-8")))

@@ -174,3 +174,11 @@ def test_a_cache_that_cannot_be_written_is_left_out_with_a_warning(
             results.append(timeless(pipeline.run(cached, tmp_path / f"run-{name}").as_json()))
         assert ("cannot be used" in caplog.text) == (name == "not")
     assert results[0] == results[1]
+
+
+def test_a_checkpoint_that_a_kill_left_after_the_training_is_removed(runs: Any, tmp_path: Path) -> None:
+    chosen, undisturbed, expected = runs["random"]
+    folder = copy_of(undisturbed, tmp_path / "run", ["metrics.json"])
+    (folder / "train" / "last.ckpt").touch()
+    assert timeless(pipeline.run(chosen, folder).as_json()) == expected
+    assert not (folder / "train" / "last.ckpt").exists()
