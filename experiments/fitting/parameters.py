@@ -42,7 +42,7 @@ SECTIONS = {
     "answers": list(AnswersConfig.model_fields),
 }
 # keys of the data that say where rows are read from
-OF_FILES = ("source", "train", "dev", "test", "format", "encoding", "columns", "quoting")
+OF_FILES = ("source", "train", "dev", "test", "format", "encoding", "columns", "quoting", "delimiter")
 
 
 def run_config(parameters: Mapping[str, Any]) -> RunConfig:

@@ -25,9 +25,10 @@ from sklearn.preprocessing import FunctionTransformer
 import spt
 from experiments.config import RunConfig
 from experiments.estimator import SPTClassifier
-from experiments.fitting.parameters import SECTIONS, SHORT_NAMES, run_config
+from experiments.fitting.parameters import OF_FILES, SECTIONS, SHORT_NAMES, run_config
 from experiments.fitting.rows import LabelledRows, text_columns
 from experiments.run.results import RunMetrics
+from spt.data.config import DataConfig
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.tasks import get_task
@@ -316,6 +317,13 @@ def test_every_section_of_a_run_is_a_parameter() -> None:
         for name, field in RunConfig.model_fields.items()
         if name not in ("name", "seed", "threads", "device", "cache", "cache_gb")
     }
+
+
+@pytest.mark.parametrize("key", OF_FILES)
+def test_a_key_that_is_about_files_is_refused(key: str) -> None:
+    assert key in DataConfig.model_fields
+    with pytest.raises(InputError, match=f"data has {key}, but rows come from fit"):
+        run_config({"data": {key: ";"}})
 
 
 @pytest.mark.parametrize("strategy", OPTIONS)
