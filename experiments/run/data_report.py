@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
 
 from experiments.config import RunConfig
 from spt.data.columns import class_names
@@ -99,7 +98,7 @@ def check_data(configs: Sequence[RunConfig]) -> None:
     problems.refuse()
 
 
-def _check_weights(config: RunConfig, train: Dataset) -> None:
+def _check_weights(config: RunConfig, train: Any) -> None:
     """Refuse a weight of a class that no training row has."""
     names, labels = class_names(train), train["label"][:]
     task = config.task.model_copy(update={"labels": names})
