@@ -135,10 +135,12 @@ def _documents(folder: Path, kind: str, seed: int) -> dict[str, str]:
             writer = csv.writer(file)
             writer.writerow(["text", "label"])
             for _ in range(count):
-                first, label = rows[random.integers(len(rows))]
+                # by class, because a few documents of all rows may have none of a rare one
+                label = random.integers(len(names))
+                alike = [text for text, other in rows if other == label]
+                first, *others = random.choice(alike, 8)
                 if kind == "class everywhere":
-                    alike = [text for text, other in rows if other == label]
-                    parts = [first, *random.choice(alike, 7)]
+                    parts = [first, *others]
                 else:
                     parts = list(random.choice(messages, 8, replace=False))
                     parts.insert(random.integers(9), first)
