@@ -57,6 +57,11 @@ class RunConfig(ConfigSection):
         allow_inf_nan=True,
         description="Size of all cached files together; the oldest go first.",
     )
+    baselines: bool = Field(
+        True,
+        description="Score what needs no prompt beside the run: the majority class, TF-IDF with logistic "
+        "regression, and a linear probe on the frozen backbone.",
+    )
     task: Task = Field(
         default_factory=lambda: get_task("trec"),
         description="A task's name, or its name and the fields to change.",

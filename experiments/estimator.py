@@ -68,6 +68,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device: where torch computes: auto, cpu, cuda, cuda:1 or mps.
         cache: where hidden states below the first prompt are kept: auto, disk or off.
         cache_gb: size of all cached files together.
+        baselines: whether what needs no prompt is scored beside it, where test rows are given; in `metrics_`.
         folder: of the run, which is kept there with its report: the same call goes on where it was stopped.
             None runs in a folder that is cleaned.
         verbose: whether a terminal shows the progress.
@@ -112,6 +113,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         device: str = AUTO,
         cache: CacheMode = "auto",
         cache_gb: float = 8,
+        baselines: bool = False,
         folder: str | Path | None = None,
         verbose: bool = True,
         **misspelt: Any,
@@ -138,6 +140,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.device = device
         self.cache = cache
         self.cache_gb = cache_gb
+        self.baselines = baselines
         self.folder = folder
         self.verbose = verbose
 

@@ -15,11 +15,13 @@ import numpy as np
 from experiments.config import RunConfig
 from experiments.run import searching
 from experiments.run.answers import AnswerMetrics, LabelledRows, threshold_signs
+from experiments.run.baseline_scores import TITLES
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
 from experiments.run.folds import JudgedLayers, judge, train_candidate
 from experiments.run.inputs import RunInputs, check_files, check_inputs
 from experiments.run.results import RunMetrics, SearchResult
+from experiments.run.simple_baselines import measure_baselines
 from experiments.run.training import (
     OnStageEpoch,
     TrainedLayers,
@@ -201,7 +203,8 @@ class Pipeline:
         )
         metrics = self._metrics(classifier, dev_scores, test_scores, answers, signs)
         write_model_card(self.folder.model, metrics.as_json())
-        write_report(self.folder.path, metrics.as_json(), read_input(classifier))
+        baselines = {TITLES[name]: score for name, score in (metrics.baselines or {}).items()}
+        write_report(self.folder.path, metrics.as_json(), read_input(classifier), baselines)
         metrics.write(self.folder.metrics)
         return metrics
 
@@ -226,6 +229,7 @@ class Pipeline:
     ) -> RunMetrics:
         search = SearchResult.read(self.folder.search_result)
         training = read_training(self.folder.training_result)
+        inputs = RunInputs.read(self.folder.inputs)
         prompt, head = _parameter_counts(classifier.model)
         config, workbench = self.config, self.workbench
         dev = {name: fmean(scores[name] for scores in dev_parts) for name in dev_parts[0]}
@@ -271,6 +275,7 @@ class Pipeline:
             test_size=workbench.rows("test"),
             answers=answers,
             fold_metrics=tuple(scores["metric"] for scores in dev_parts) if folds else None,
+            baselines=measure_baselines(workbench, inputs) if config.baselines else None,
             cut_texts=cut_shares(workbench.examples),
             class_weights=used.class_weights,
             left_out=workbench.left_out,

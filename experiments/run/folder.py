@@ -24,9 +24,9 @@ from strategies.options import ManualOptions, OneShotOptions
 LOCK = ".lock"
 # workers of a command that was killed take a moment to end
 GRACE_SECONDS = 3.0
-# keys that a run may go on with changed: they say where and how fast it computes, and not what; but threads
-# and device may change the last bits of its numbers
-CHANGEABLE = ("name", "threads", "device", "cache", "cache_gb", "search.engine")
+# keys that a run may go on with changed: its numbers do not depend on them, but for the last bits, which
+# threads and device may change
+CHANGEABLE = ("name", "threads", "device", "cache", "cache_gb", "baselines", "search.engine")
 
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from experiments.run.answers import AnswerMetrics
+from experiments.run.baseline_scores import BaselineScore
 from spt.files import write_text
 from spt.json_files import adapter, checked, read_json
 from spt.metrics import Metric
@@ -120,6 +121,7 @@ class RunMetrics:
         class_weights: of each class in the loss; None where every row weighed the same.
         left_out: rows of each split of the source that had no text or no label.
         fold_metrics: the task's metric on each fold, whose mean `dev_metric` is then; None without folds.
+        baselines: scores of what needs no prompt; None where they were not asked for, and in older files.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS
@@ -168,6 +170,7 @@ class RunMetrics:
     class_weights: Mapping[str, float] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     fold_metrics: tuple[float, ...] | None = None
+    baselines: Mapping[str, BaselineScore] | None = None
 
     @classmethod
     def read(cls, path: Path) -> RunMetrics:

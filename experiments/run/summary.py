@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.run.answers import answer_lines
+from experiments.run.baseline_scores import baseline_lines
 from experiments.run.results import ADVICE, RunMetrics, SearchResult
 from spt.architecture import PromptLayers
 from spt.json_files import read_json
@@ -72,6 +73,8 @@ def _scores(metrics: RunMetrics) -> dict[str, str]:
         folds = metrics.fold_metrics
         spread = f"{percent(min(folds))} to {percent(max(folds))}"
         lines[f"dev {title}"] += f", the mean of {len(folds)} folds ({spread})"
+    if metrics.baselines:
+        lines |= baseline_lines(metrics.baselines, metrics.test_metric)
     if metrics.answers is not None:
         lines |= answer_lines(metrics.answers)
     return {**lines, "warnings": "\n".join(metrics.warnings)} if metrics.warnings else lines

@@ -23,7 +23,12 @@ from spt.yaml_files import read_yaml
 STAGES = ("search", "train")
 
 
-def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Reading] = ()) -> Path:
+def write_report(
+    folder: Path,
+    metrics: Mapping[str, Any],
+    readings: Sequence[Reading] = (),
+    baselines: Mapping[str, Any] | None = None,
+) -> Path:
     """Write report.html, one file without outside parts, from what a run folder holds.
 
     Args:
@@ -31,6 +36,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
             are drawn where they are.
         metrics: of the run, as in metrics.json.
         readings: of a free prompt at the input, as `read_input` gives them.
+        baselines: title -> scores with dev_metric and test_metric of what needs no prompt.
     """
     config = read_yaml(folder / "config.yml", "config")
     architecture = PromptLayers.load(folder / "architecture.json")
@@ -47,6 +53,7 @@ def write_report(folder: Path, metrics: Mapping[str, Any], readings: Sequence[Re
         beside=scores_beside(metrics),
         warnings=metrics.get("warnings", ()),
         answers=metrics.get("answers"),
+        baselines=baselines or {},
         layers=_stack(architecture, metrics["gates"] or {}, metrics["scores"] or {}),
         gate_chart=gate_chart(gates, architecture.layers) if gates else None,
         learning_chart=learning_chart(curves) if any(curves.values()) else None,

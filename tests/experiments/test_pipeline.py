@@ -99,6 +99,7 @@ METRICS = {
     "test_label_ranking": type(None),
     "class_weights": type(None),
     "left_out": dict,
+    "baselines": dict,
 }
 TIMES = {"search_seconds", "train_seconds", "total_seconds"}
 

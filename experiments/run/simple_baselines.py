@@ -1,0 +1,164 @@
+"""What a run has to beat to be worth it: answers to the same rows that need no prompt, in seconds."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from experiments.run.baseline_scores import BaselineScore
+from experiments.run.frozen_features import level_means, token_texts
+from experiments.run.inputs import RunInputs
+from spt.assets import cache_folder
+from spt.data.examples import Examples
+from spt.decisions import dev_thresholds, score_answers, score_dev
+from spt.digests import json_digest
+from spt.errors import InputError
+from spt.evaluation import pool_windows
+from spt.files import write_text
+from spt.json_files import checked, read_json
+from spt.workbench import Workbench
+
+# examples that they are fitted on, at most; more would cost minutes and change little
+MOST = 5000
+# inverse strengths of the regularisation, of which dev chooses
+STRENGTHS = (0.01, 0.1, 1.0)
+UNCHOSEN = (0.1,)
+VERSION = 1
+
+Features = Any
+
+
+def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, BaselineScore]:
+    """Fit the baselines on train, choose their regularisation by dev, and score dev and test.
+
+    - majority: the likeliest answer, whatever the text.
+    - tfidf: TF-IDF of the backbone's tokens and of pairs of neighbours, and logistic regression.
+    - linear_probe: logistic regression on the means of the tokens' states at up to 8 levels of the frozen
+      backbone, in one forward pass without prompts.
+
+    The rows' digests name a file in the cache folder, where other runs over the same data find the scores.
+
+    Args:
+        bench: data and backbone.
+        inputs: of the run.
+
+    Source: ours. Operations are not charged to the run, as nothing that trains depends on them.
+    """
+    key = json_digest([VERSION, inputs.model_dump(mode="json", exclude={"files"}), bench.spec.task.metric])
+    path = cache_folder() / "baselines" / f"{key}.json"
+    if (known := _known(path)) is not None:
+        return known
+    examples = {split: part for split, part in fitted_and_scored(bench).items() if len(part)}
+    tokens = {split: token_texts(part) for split, part in examples.items()}
+    states = {split: level_means(bench, part) for split, part in examples.items()}
+    strengths = STRENGTHS if "dev" in examples else UNCHOSEN
+    measured = {
+        "majority": best_of(bench, examples, tokens, [DummyClassifier(strategy="prior")]),
+        "tfidf": best_of(bench, examples, tokens, [tfidf_regression(100 * each) for each in strengths]),
+        "linear_probe": best_of(bench, examples, states, [probe_regression(each) for each in strengths]),
+    }
+    _keep(path, measured)
+    return measured
+
+
+def fitted_and_scored(bench: Workbench) -> dict[str, Examples]:
+    """Return the examples of each split, of train no more than so many, and with folds those of all rows."""
+    used = bench if bench.folds is None else bench.on_all_rows(epochs=1)
+    train = used.examples["train"]
+    if len(train) > MOST:
+        drawn = np.random.default_rng(bench.seed).choice(len(train), MOST, replace=False)
+        train = train.take(np.sort(drawn).tolist())
+    return {**used.examples, "train": train}
+
+
+def tfidf_regression(strength: float) -> Any:
+    """Return TF-IDF of tokens and pairs of them, and logistic regression."""
+    words = TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, 2), sublinear_tf=True)
+    return make_pipeline(words, LogisticRegression(C=strength, max_iter=300))
+
+
+def probe_regression(strength: float) -> Any:
+    """Return logistic regression on standardised states."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
+
+
+def best_of(
+    bench: Workbench, examples: dict[str, Examples], features: dict[str, Features], models: Sequence[Any]
+) -> BaselineScore:
+    """Fit models on train, and return the scores of the one that is best on dev."""
+    return max(
+        (score_of(bench, examples, features, model) for model in models),
+        key=lambda scored: scored.dev_metric or 0.0,
+    )
+
+
+def score_of(
+    bench: Workbench, examples: dict[str, Examples], features: dict[str, Features], model: Any
+) -> BaselineScore:
+    """Fit a model on train, and score it on dev, where there is one, and test."""
+    task = bench.spec.task
+    fitted = OneVsRestClassifier(model) if task.multi_label else model
+    with warnings.catch_warnings():
+        # a few hundred steps are enough for a baseline, and a class may have no row
+        warnings.simplefilter("ignore")
+        fitted.fit(features["train"], examples["train"].labels.astype(np.int64))
+    answers = {
+        split: row_answers(part, chances_of(fitted, features[split], bench.spec.classes))
+        for split, part in examples.items()
+        if split != "train"
+    }
+    dev, thresholds = None, None
+    if "dev" in answers:
+        chances, labels = answers["dev"]
+        dev, thresholds = score_dev(task, labels, chances)["metric"], dev_thresholds(task, labels, chances)
+    chances, labels = answers["test"]
+    return BaselineScore(dev, score_answers(task, labels, chances, thresholds)["metric"])
+
+
+def chances_of(fitted: Any, features: Features, classes: int) -> NDArray[Any]:
+    """Return class probabilities [N, C]; classes that train has no row of get none."""
+    known = fitted.predict_proba(features)
+    chances = np.zeros((len(known), classes))
+    chances[:, np.asarray(fitted.classes_, dtype=int)] = known
+    return chances
+
+
+def row_answers(examples: Examples, chances: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return probabilities and labels of rows, those of a text's windows pooled."""
+    rows, labels = torch.from_numpy(examples.rows), torch.from_numpy(examples.labels)
+    pooled = pool_windows(rows, torch.from_numpy(chances), labels)
+    return pooled.probabilities.numpy(), pooled.labels.numpy()
+
+
+def _known(path: Path) -> dict[str, BaselineScore] | None:
+    try:
+        content = read_json(path, "Delete it.")
+        return {
+            name: checked(BaselineScore, value, f"'{path}'", "Delete it.") for name, value in content.items()
+        }
+    except InputError:
+        # missing, or damaged and measured again
+        return None
+
+
+def _keep(path: Path, measured: Mapping[str, BaselineScore]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps({name: asdict(one) for name, one in measured.items()}) + "\n")
+    except OSError:
+        # the next run over the same data measures them itself
+        return

@@ -1,0 +1,114 @@
+"""Baselines beside a run: what they answer, that they are right, and where they are shown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.config import RunConfig
+from experiments.pipeline import run
+from experiments.run import simple_baselines
+from experiments.run.baseline_scores import BaselineScore, baseline_lines
+from experiments.run.frozen_features import LEVELS, level_means, token_texts
+from experiments.run.inputs import RunInputs
+from experiments.run.results import RunMetrics
+from experiments.run.simple_baselines import fitted_and_scored, measure_baselines
+from experiments.run.training import load_workbench
+from tests.support.runs import tiny_config
+
+MANUAL = {"strategy": "manual", "manual_layers": [1]}
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
+    return tiny_config(tmp_path, search=MANUAL)
+
+
+def test_they_are_measured_shown_and_found_again(config: RunConfig, tmp_path: Path) -> None:
+    metrics = run(config, tmp_path / "run")
+    assert metrics.baselines is not None
+    assert metrics.baselines.keys() == {"majority", "tfidf", "linear_probe"}
+    # one word decides the class of the tiny data
+    assert metrics.baselines["tfidf"].test_metric > 0.9 > metrics.baselines["majority"].test_metric
+    assert RunMetrics.read(tmp_path / "run" / "metrics.json").baselines == metrics.baselines
+    assert "without prompts: majority class" in (tmp_path / "run" / "report.html").read_text()
+    (kept,) = (tmp_path / "cache" / "baselines").iterdir()
+    content = json.loads(kept.read_text())
+    content["majority"]["test_metric"] = 0.123
+    kept.write_text(json.dumps(content))
+    again = run(config, tmp_path / "again")
+    assert again.baselines is not None
+    assert again.baselines["majority"].test_metric == 0.123
+
+
+def test_a_damaged_file_of_scores_is_made_again(config: RunConfig, tmp_path: Path) -> None:
+    bench = load_workbench(config)
+    inputs = RunInputs.of(config, bench)
+    first = measure_baselines(bench, inputs)
+    (kept,) = (tmp_path / "cache" / "baselines").iterdir()
+    kept.write_text("{")
+    assert measure_baselines(bench, inputs) == first
+
+
+def test_they_can_be_left_out(config: RunConfig, tmp_path: Path) -> None:
+    metrics = run(config.model_copy(update={"baselines": False}), tmp_path / "run")
+    assert metrics.baselines is None
+
+
+def test_the_majority_is_the_share_of_the_largest_class(config: RunConfig) -> None:
+    bench = load_workbench(config)
+    labels = {split: part.labels for split, part in bench.examples.items()}
+    largest = np.bincount(labels["train"]).argmax()
+    score = measure_baselines(bench, RunInputs.of(config, bench))["majority"]
+    assert score.test_metric == pytest.approx((labels["test"] == largest).mean())
+
+
+def test_the_last_level_is_the_mean_of_what_the_backbone_returns(config: RunConfig) -> None:
+    bench = load_workbench(config)
+    examples = bench.examples["dev"]
+    features = level_means(bench, examples)
+    levels = min(LEVELS, bench.num_layers + 1)
+    assert features.shape == (len(examples), levels * bench.backbone.hidden_size)
+    row = examples[3]
+    with torch.no_grad():
+        states = bench.backbone.model(input_ids=torch.tensor([row["input_ids"]])).last_hidden_state
+    expected = states[0].mean(0).numpy()
+    assert features[3, -len(expected) :] == pytest.approx(expected, abs=1e-5)
+
+
+def test_tokens_are_written_as_words(config: RunConfig) -> None:
+    examples = load_workbench(config).examples["dev"]
+    assert token_texts(examples)[2] == " ".join(map(str, examples[2]["input_ids"]))
+
+
+def test_no_more_rows_are_fitted_than_a_few_thousand(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simple_baselines, "MOST", 10)
+    bench = load_workbench(config)
+    used = fitted_and_scored(bench)
+    assert len(used["train"]) == 10
+    assert len(used["test"]) == len(bench.examples["test"])
+    other = fitted_and_scored(replace(bench, seed=bench.seed + 1))
+    assert used["train"].rows.tolist() != other["train"].rows.tolist()
+
+
+def test_folds_leave_the_baselines_without_a_dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
+    config = tiny_config(tmp_path, search=MANUAL, data={"folds": 2})
+    bench = load_workbench(config)
+    scores = measure_baselines(bench, RunInputs.of(config, bench))
+    assert {score.dev_metric for score in scores.values()} == {None}
+
+
+def test_the_gain_over_the_best_is_told() -> None:
+    scores = {"majority": BaselineScore(0.3, 0.4), "tfidf": BaselineScore(None, 0.8)}
+    lines = baseline_lines(scores, 0.9)
+    assert lines["worth it?"] == "10.0 points above the best of them, TF-IDF and logistic regression"
+    assert "below" in baseline_lines(scores, 0.75)["worth it?"]
