@@ -107,7 +107,10 @@ def tiny_tree(folder: Path, **sections: Any) -> dict[str, Any]:
 
 
 def tiny_workbench(folder: Path, **sections: Any) -> Workbench:
-    """Load a workbench over the tiny backbone and data; `sections` as of `tiny_tree`."""
+    """Load a workbench over the tiny backbone and data; `sections` as of `tiny_tree`.
+
+    Generators start at random: untrained prompts that are the same for every text would hide faults.
+    """
     tree = tiny_tree(folder, **sections)
     name = tree["task"].get("name", "custom")
     task = Task.model_validate({**get_task(name).model_dump(exclude_unset=True), **tree["task"]})
@@ -116,7 +119,7 @@ def tiny_workbench(folder: Path, **sections: Any) -> Workbench:
         data=DataConfig(**tree["data"]),
         backbone=BackboneConfig(**tree["backbone"]),
         head=HeadConfig(**tree.get("head", {})),
-        prompt=PromptConfig(**tree["prompt"]),
+        prompt=PromptConfig(**{"zero_start": False, **tree["prompt"]}),
         training=TrainingConfig(**tree["training"]),
         seed=tree.get("seed", 0),
         cache=PrefixCache(tree["cache"]),
