@@ -140,7 +140,7 @@ def pooled_by_hand(bench: Workbench, model: Any, split: str) -> np.ndarray:
     """The mean of each row's probabilities, one window at a time."""
     examples = bench.examples[split]
     alone = [
-        probabilities(model, make_loader(examples.take([place]), bench.tokenizer, 1))[0][0]
+        probabilities(model, make_loader(examples.take([place]), bench.tokenizer, 1), bench.spec.task)[0][0]
         for place in range(len(examples))
     ]
     return np.array(
@@ -154,7 +154,7 @@ def pooled_by_hand(bench: Workbench, model: Any, split: str) -> np.ndarray:
 def test_a_row_is_scored_by_the_mean_of_its_windows(tmp_path: Path) -> None:
     bench = tiny_workbench(tmp_path, data=WINDOWS)
     model = bench.factory.model(PromptLayers.of([1], bench.num_layers))
-    chances, labels = probabilities(model, bench.batches("dev", model).loader)
+    chances, labels = probabilities(model, bench.batches("dev", model).loader, bench.spec.task)
     assert chances.shape == (20, 2)
     np.testing.assert_allclose(chances, pooled_by_hand(bench, model, "dev"), atol=1e-5)
     expected = tiny_workbench(tmp_path, data={"max_length": 32}).examples["dev"].labels
@@ -187,8 +187,8 @@ def test_cached_states_of_windows_are_their_own(tmp_path: Path, monkeypatch: pyt
     cached = tiny_workbench(tmp_path, data=WINDOWS, cache="disk")
     batches = cached.batches("dev", model)
     assert batches.flops > 0
-    expected = probabilities(model, plain.batches("dev", model).loader)[0]
-    np.testing.assert_allclose(probabilities(model, batches.loader)[0], expected, atol=1e-5)
+    expected = probabilities(model, plain.batches("dev", model).loader, plain.spec.task)[0]
+    np.testing.assert_allclose(probabilities(model, batches.loader, plain.spec.task)[0], expected, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
