@@ -1,6 +1,11 @@
-"""Print the packages of this environment, each with its version and the hash of the file pip takes here."""
+"""Print the packages of this environment, each with its version and the hash of the file pip takes here.
+
+With `--fits`, say instead by the exit code whether requirements.lock was made for a machine like this one.
+"""
 
 import json
+import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -8,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PIP = [sys.executable, "-m", "pip"]
-HEADER = "# Made by `make lock` with Python {version} on {platform}; `make locked` installs it."
+LOCK = Path(__file__).parent.parent / "requirements.lock"
+HEADER = "# Made by `make lock` with Python {}.{} on {} {} without a GPU; `make test` installs it there."
 
 
 def main() -> None:
@@ -23,10 +29,20 @@ def main() -> None:
         command = [*PIP, "install", *options, "--report", str(report), "--requirement", str(wanted)]
         subprocess.run(command, check=True)
         packages = json.loads(report.read_text(encoding="utf-8"))["install"]
-    version = ".".join(map(str, sys.version_info[:2]))
-    print(HEADER.format(version=version, platform=sys.platform))
+    print(header())
     for line in sorted(map(locked, packages), key=str.lower):
         print(line)
+
+
+def header() -> str:
+    """Return the first line of a lock that is made here."""
+    return HEADER.format(*sys.version_info[:2], sys.platform, platform.machine())
+
+
+def fits() -> bool:
+    """Say whether the lock is of this Python and platform; what it pins computes on no GPU."""
+    with LOCK.open(encoding="utf-8") as lock:
+        return lock.readline().strip() == header() and shutil.which("nvidia-smi") is None
 
 
 def locked(package: dict[str, Any]) -> str:
@@ -36,4 +52,6 @@ def locked(package: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--fits"]:
+        sys.exit(not fits())
     main()
