@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import typer
 import yaml
@@ -28,13 +29,14 @@ from spt.assets import ASSETS
 from spt.backbones.registry import FAMILIES
 from spt.tasks import TASKS
 from strategies.options import readers
-from tests.support.tiny import tiny_tree
+from tests.support.tiny import make_backbone, make_data, tiny_tree
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
+CONFIGURATION, COMMANDS = DOCS["configuration.md"], DOCS["commands.md"]
 TEXTS = {"README.md": README, "CONTRIBUTING.md": CONTRIBUTING, "SECURITY.md": SECURITY, **DOCS}
 ROOMS = ("spt", "search_spaces", "strategies", "experiments", "benchmarks", "tests", "docs", "examples")
 PROGRAMS = (("spt",), ("python", "-m", "benchmarks"), ("python3", "-m", "benchmarks"))
@@ -58,7 +60,7 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 
 def section(title: str) -> str:
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    return CONFIGURATION.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def shell_lines(text: str) -> Iterator[str]:
@@ -171,13 +173,13 @@ def test_files_that_commands_read_are_shipped_or_made_before(name: str) -> None:
 
 
 def test_the_configuration_example_is_valid() -> None:
-    for block in blocks("yaml"):
-        checked(yaml.safe_load(block), "the README")
+    (block,) = blocks("yaml", CONFIGURATION)
+    checked(yaml.safe_load(block), "the page")
 
 
 def test_the_keys_that_are_listed_exist() -> None:
     defaults = checked({}, "the defaults").model_dump()
-    keys = re.findall(r"`((?:data|backbone|head|prompt|search)\.\w+)`", section("Configuration"))
+    keys = re.findall(r"`((?:data|backbone|head|prompt|search|training|answers)\.\w+)`", CONFIGURATION)
     assert keys
     for key in keys:
         part, name = key.split(".")
@@ -202,7 +204,7 @@ def test_the_table_of_tasks_is_that_of_the_registry() -> None:
 
 
 def test_the_embedded_names_are_listed() -> None:
-    assert all(f"`{name}`" in section("Configuration") for name in ASSETS)
+    assert all(f"`{name}`" in section("Embedded backbones and data") for name in ASSETS)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +216,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shipped.write_text(yaml.safe_dump(tiny_tree(folder, name="trec")), encoding="utf-8")
     yield folder
     shutil.rmtree(folder)
+
+
+# of a whole run in seconds
+QUICK = "training.epochs=2 search.epochs=1 search.warmup_epochs=0 prompt.bottleneck=8 prompt.phm_order=2"
 
 
 def typed(line: str) -> None:
@@ -229,22 +235,35 @@ def typed(line: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_examples_run(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands_of_one_run_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
-    (block,) = (block for block in blocks("sh") if "spt evaluate" in block)
+    (block,) = (block for block in blocks("sh", COMMANDS) if "spt evaluate" in block)
     for line in block.splitlines():
         typed(line)
     assert (home / "runs" / "three" / "metrics.json").exists()
     assert (home / "runs" / "trec" / "metrics.json").exists()
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), {})
-    printed = capsys.readouterr().out
-    assert "good" in printed or "bad" in printed
-    assert (home / "runs" / "from_python" / "metrics.json").exists()
 
 
-def test_the_library_is_imported_from_its_front_door() -> None:
-    imports = re.findall(r"^(?:from|import) (\S+)", "\n".join(blocks("python")), re.MULTILINE)
-    assert set(imports) == {"spt", "pathlib", "experiments.config", "experiments.pipeline"}
+@pytest.mark.slow
+def test_the_road_from_a_csv_to_its_answers_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # a test must leave nothing in the user's cache folder
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
+    backbone = make_backbone(tmp_path / "backbone", longest=128)
+    for name in ("tickets.csv", "march.csv", "new.csv"):
+        make_data(tmp_path / name, rows=80)
+    frame = pd.read_csv("new.csv").drop(columns="label")
+    frame.to_csv("new.csv", index=False)
+    (block,) = (block for block in blocks("sh") if "spt init" in block)
+    for line in block.splitlines():
+        typed(f"{line} backbone.name={backbone} {QUICK}" if "spt init" in line else line)
+    answers = pd.read_csv("answers.csv")
+    assert answers["text"].tolist() == frame["text"].tolist()
+    assert set(answers["label"]) <= {"good", "bad"}
+    (code,) = blocks("python")
+    exec(compile(code.replace("minilm-l6", str(backbone)), "README.md", "exec"), {})
+    assert {"['good']", "['bad']"} & set(re.findall(r"\['\w+'\]", capsys.readouterr().out))
+    assert (tmp_path / "my-prompt" / "prompt.json").exists()
+    assert set(re.findall(r"^from (spt\S*|experiments\S*) import", code, re.MULTILINE)) == {"spt"}

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from benchmarks.imports import read_modules
 from spt import PromptClassifier
-from tests.support.tiny import make_backbone, make_data
+from tests.support.tiny import make_backbone, make_data, tiny_tree
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -46,14 +47,18 @@ def test_the_code_of_the_page_about_python_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 7
+    assert len(blocks) == 9
+    shipped = tmp_path / "experiments" / "configs" / "trec.yml"
+    shipped.parent.mkdir(parents=True)
+    shipped.write_text(yaml.safe_dump(tiny_tree(tmp_path / "shipped")), encoding="utf-8")
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block.replace("splade-tiny", str(backbone)), "python.md", "exec"), names)
     assert "good" in capsys.readouterr().out
     assert (tmp_path / "runs" / "kept" / "report.html").exists()
     ours = re.findall(r"^from (spt\S*|experiments\S*) import", "\n".join(blocks), re.MULTILINE)
-    assert set(ours) == {"spt"}
+    assert set(ours) == {"spt", "experiments.config", "experiments.pipeline"}
+    assert (tmp_path / "runs" / "from_python" / "metrics.json").exists()
 
 
 def test_examples_are_short_and_know_the_front_door_alone() -> None:

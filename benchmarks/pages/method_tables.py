@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from benchmarks.methods.results import COLUMNS, Line, read_lines, record_of
@@ -11,6 +11,10 @@ from experiments.comparing.columns import Table, whole_number
 from experiments.comparing.groups import SCORE, Comparison
 
 RESULT = "methods"
+# of the README: a search, and what one would use in its place
+ALTERNATIVES = ("head", "prompt_tuning", "deep_prompts", "spt", "spt_first", "lora", "full")
+# whose runs of these methods are of one measurement, so that their seconds compare
+COSTS_ON = "sst2"
 
 
 def methods() -> str:
@@ -26,7 +30,7 @@ def methods() -> str:
     conditions: dict[str, list[Line]] = {}
     for line in lines["records"]:
         conditions.setdefault(line["condition"], []).append(line)
-    return "\n\n".join([title, *(_condition(*named) for named in conditions.items())])
+    return "\n\n".join([title, summary(), *(_condition(*named) for named in conditions.items())])
 
 
 def _condition(name: str, lines: Sequence[Line]) -> str:
@@ -60,19 +64,48 @@ def _searched(lines: Sequence[Line]) -> list[str]:
 
 def summary() -> str:
     """Write test accuracies of every method on every condition into one table."""
-    compared = Comparison([record_of(line) for line in read_lines(RESULT)["records"]], ["tunable_parameters"])
-    rows = {(row.group, row.condition): row.numbers for row in compared.rows}
-    seeds = max(row.runs for row in compared.rows)
-    title = (
-        f"Test accuracy in % on MiniLM-L6 over {seeds} seeds, each method at the learning rate that dev "
-        "chose for it (`experiments/methods.yml`; `sst2` has 2,000 rows to train on, `-16` has 16 a class). "
-        f"Parameters are those on `{compared.conditions[0]}`, the head's among them:"
+    compared = _compared(["tunable_parameters"])
+    on = compared.conditions[0]
+    title = f"{_how(compared)} Parameters are those on `{on}`, the head's among them:"
+    return "\n".join(
+        [title, *_accuracies(compared, compared.groups, on, {"parameters": "tunable_parameters"})]
     )
+
+
+def short_summary() -> str:
+    """Write test accuracies of a search and of what one would use in its place, with what they cost."""
+    compared = _compared(["tunable_parameters", "total_seconds"])
+    methods = [group for group in compared.groups if group in ALTERNATIVES]
+    title = (
+        f"{_how(compared)} Parameters, the head's among them, and seconds of search and training together on "
+        f"one CPU thread are those on `{COSTS_ON}`:"
+    )
+    costs = {"parameters": "tunable_parameters", "seconds": "total_seconds"}
+    return "\n".join([title, *_accuracies(compared, methods, COSTS_ON, costs)])
+
+
+def _compared(numbers: list[str]) -> Comparison:
+    return Comparison([record_of(line) for line in read_lines(RESULT)["records"]], numbers)
+
+
+def _how(compared: Comparison) -> str:
+    seeds = max(row.runs for row in compared.rows)
+    return (
+        f"Test accuracy in % on MiniLM-L6 over {seeds} seeds, each method at the learning rate that dev "
+        "chose for it (`experiments/methods.yml`; `sst2` has 2,000 rows to train on, `-16` has 16 a class)."
+    )
+
+
+def _accuracies(
+    compared: Comparison, methods: Sequence[str], costs_on: str, costs: Mapping[str, str]
+) -> list[str]:
+    """Write a line a method: what it cost on one condition, title -> key, and its accuracy on each."""
+    rows = {(row.group, row.condition): row.numbers for row in compared.rows}
     cells = []
-    for group in compared.groups:
-        numbers = [rows.get((group, condition), {}) for condition in compared.conditions]
-        size = numbers[0].get("tunable_parameters")
+    for method in methods:
+        numbers = [rows.get((method, condition), {}) for condition in compared.conditions]
+        spent = [rows.get((method, costs_on), {}).get(key) for key in costs.values()]
         scores = [markdown.percent(asdict(n[SCORE])) if SCORE in n else "" for n in numbers]
-        cells.append([f"`{group}`", whole_number(size) if size else "", *scores])
-    head = ["method", "parameters", *(f"`{condition}`" for condition in compared.conditions)]
-    return "\n".join([title, *markdown.table(head, cells)])
+        cells.append([f"`{method}`", *(whole_number(cost) if cost else "" for cost in spent), *scores])
+    head = ["method", *costs, *(f"`{condition}`" for condition in compared.conditions)]
+    return markdown.table(head, cells)

@@ -11,7 +11,7 @@ from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
 from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.layer_tables import single_layers
-from benchmarks.pages.method_tables import methods, summary
+from benchmarks.pages.method_tables import methods, short_summary
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
 from experiments.run.results import with_current_names
@@ -231,4 +231,6 @@ def write_pages() -> None:
     """Write the page, and put its summary into the README."""
     PAGE.write_text(page(), encoding="utf-8")
     text = README.read_text(encoding="utf-8")
-    README.write_text(SECTION.sub(lambda match: f"{match[1]}{summary()}\n{match[2]}", text), encoding="utf-8")
+    README.write_text(
+        SECTION.sub(lambda match: f"{match[1]}{short_summary()}\n{match[2]}", text), encoding="utf-8"
+    )

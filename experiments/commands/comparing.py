@@ -32,7 +32,7 @@ def compare(
 ) -> None:
     """Run every combination of choices, and compare them over seeds and tasks.
 
-    KEY=[VALUE, ...] gives a key choices, as "search.strategy=[spt_darts, random]" "seed=[0, 1, 2]"; those
+    KEY=[VALUE, ...] gives a key choices, as "search.strategy=\\[spt_darts, random]" "seed=[0, 1, 2]"; those
     that the file gives it are replaced.
 
     What the folder already holds is not repeated, be it by this command or by nnictl.

@@ -58,6 +58,11 @@ def test_help_is_there_for_every_command() -> None:
     assert spt("--help").exit_code == 0
 
 
+def test_help_shows_lists_of_values() -> None:
+    # square brackets are markup to what writes it
+    assert "search.strategy=[spt_darts, random]" in " ".join(spt("compare", "--help").stdout.split())
+
+
 def test_a_shell_completes_commands() -> None:
     asked = {"_SPT_COMPLETE": "complete_bash", "COMP_WORDS": "spt pre", "COMP_CWORD": "1"}
     result = CliRunner().invoke(app, [], prog_name="spt", env=asked)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import record as recording
 from benchmarks.pages import markdown
-from benchmarks.pages.method_tables import methods, summary
+from benchmarks.pages.method_tables import methods, short_summary, summary
 from benchmarks.pages.tables import (
     PAGE,
     README,
@@ -32,7 +32,7 @@ from tests.support.markdown_tables import table, tables
 def test_the_written_results_are_those_of_the_json_files() -> None:
     section = SECTION.search(README.read_text(encoding="utf-8"))
     assert section is not None
-    assert section.group(0) == f"{section[1]}{summary()}\n{section[2]}"
+    assert section.group(0) == f"{section[1]}{short_summary()}\n{section[2]}"
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
@@ -208,7 +208,7 @@ def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) 
         "records": records,
     }
     (results / "methods.json").write_text(json.dumps(content), encoding="utf-8")
-    few, trec = tables(methods())
+    of_all, few, trec = tables(methods())
     same = {"runs": "2", "parameters": "1,234", "learning rate": "0.01"}
     assert few == [
         {"": "`late`", "rank": "3.0", "test accuracy": "55.0 ± 7.1 %", **same},
@@ -219,10 +219,34 @@ def test_methods_have_a_table_a_condition_with_their_ranks_in_it(results: Path) 
     # q(0.05, 3 groups) = 2.343; 2.343 * sqrt(3 * 4 / (6 * 2 blocks))
     for shown in ("methods here.yml`", "methods there.yml`", "seed 7", "2.3", "`spt`: 0+3, 1+3"):
         assert shown in methods()
+    assert of_all == table(summary())
     assert table(summary()) == [
         {"method": "`late`", "parameters": "1,234", "`trec-16`": "55.0 ± 7.1", "`trec`": "90.0 ± 0.0"},
         {"method": "`lora`", "parameters": "1,234", "`trec-16`": "75.0 ± 7.1", "`trec`": ""},
         {"method": "`spt`", "parameters": "1,234", "`trec-16`": "65.0 ± 7.1", "`trec`": ""},
+    ]
+
+
+def test_the_readme_has_the_methods_that_one_would_use_in_its_place_with_their_costs(results: Path) -> None:
+    def line(method: str, condition: str, seed: int) -> dict[str, Any]:
+        which = {"method": method, "condition": condition, "task": condition, "shots": None, "seed": seed}
+        numbers = {"tunable_parameters": 2000, "seconds": 30 + seed, "test_accuracy": 0.5 + 0.1 * seed}
+        return {**which, **numbers, "measurement": 0}
+
+    lines = [line("spt", task, seed) for task in ("trec", "sst2") for seed in (0, 2)]
+    lines += [line("lora", "trec", 0), line("idpg", "sst2", 0)]
+    content = {"measurements": [{"command": "python -m benchmarks methods"}], "sweep": [], "records": lines}
+    (results / "methods.json").write_text(json.dumps(content), encoding="utf-8")
+    assert table(short_summary()) == [
+        {
+            "method": "`spt`",
+            "parameters": "2,000",
+            "seconds": "31",
+            "`trec`": "60.0 ± 14.1",
+            "`sst2`": "60.0 ± 14.1",
+        },
+        # its costs are those on sst2, where it was not run
+        {"method": "`lora`", "parameters": "", "seconds": "", "`trec`": "50.0 ± 0.0", "`sst2`": ""},
     ]
 
 
