@@ -17,7 +17,7 @@ from rich.table import Table
 
 from experiments.console import Terminated, terminable
 from experiments.logs import quiet_libraries
-from experiments.nni_trials.experiment import ExperimentError, NniExperiment, Trial
+from experiments.nni_trials.experiment import BEST, ExperimentError, NniExperiment, Trial
 from experiments.run.results import RunMetrics
 from experiments.run.summary import percent
 from spt.assets import fetch
@@ -207,6 +207,9 @@ def show_result(console: Console, summary: Mapping[str, Any], folder: Path) -> N
     console.print(f"{counted} One seed: differences of a point are noise.")
     report = folder / "report.html"
     console.print(f"Report of the best trial: {report if report.exists() else folder}", soft_wrap=True)
+    if (folder.parent / BEST).exists():
+        console.print(f"Report of all trials: {folder.parent / 'report.html'}", soft_wrap=True)
+        console.print(f"The best trial's run again: spt run {folder.parent / BEST}", soft_wrap=True)
     console.print(f"NNI's web UI again: nnictl view {summary['experiment_id']} --port 8080")
 
 

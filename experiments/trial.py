@@ -4,33 +4,40 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import nni
+from nni.runtime.trial_command_channel import ParameterRecord, get_default_trial_command_channel
 
 from experiments import pipeline
-from experiments.comparing.experiment_file import flat
+from experiments.comparing.experiment_file import Parameters, flat
 from experiments.config import RunConfig, load_config
 from experiments.nni_trials.channel import use_recorded_parameters
 from experiments.nni_trials.concurrency import trials_at_a_time
 from experiments.nni_trials.processes import end_with_manager
+from experiments.nni_trials.reporter import TrialReporter
+from experiments.nni_trials.results import TrialNote, write_experiment_results
+from experiments.run.results import RunMetrics
+from experiments.run.summary import summary
 from spt.cores import share_of_cores
 from spt.errors import InputError, TrialFailed
 
 BY_HAND = "STANDALONE"
 
 
-def parameters() -> dict[str, Any]:
-    """Return what NNI's tuner chose for this trial, as dotted overrides; nothing when run by hand."""
+def receive_parameters() -> ParameterRecord:
+    """Return what NNI's tuner chose for this trial, with its number; nothing when run by hand."""
     if nni.get_trial_id() == BY_HAND:
-        return {}
+        return ParameterRecord(parameter_id=None, parameters={})
     if os.environ.get("NNI_PLATFORM") == "local":
         channel = os.environ["NNI_TRIAL_COMMAND_CHANNEL"]
         end_with_manager(channel)
         use_recorded_parameters(channel, nni.get_trial_id())
-    return flat(nni.get_next_parameter())
+    record = get_default_trial_command_channel().receive_parameter()
+    if record is None:
+        raise ConnectionError("NNI's manager has closed the channel of this trial.")
+    return record
 
 
 def with_share_of_cores(config: RunConfig) -> RunConfig:
@@ -48,26 +55,51 @@ def trial_folder(runs: Path, name: str) -> Path:
     return runs / str(nni.get_experiment_id()) / str(nni.get_trial_id())
 
 
-def report_epoch(stage: str, epoch: int, dev_metric: float) -> None:  # noqa: ARG001
-    """Report the task's metric on dev after each epoch of the retraining: the curve in NNI's web UI."""
-    if stage == "train":
-        nni.report_intermediate_result(dev_metric)
+def final_result(metrics: RunMetrics) -> dict[str, float | str]:
+    """Return what NNI's web UI shows of a trial, a column each.
 
-
-def final_result(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the finite numbers among the metrics; 'default' is the task's metric on dev, as in the curve.
+    Returns:
+        'default', the task's metric on dev, as in the curve; test_metric, unless it is not finite; layers;
+        total_flops.
 
     Raises:
-        TrialFailed: the metric is not a finite number.
+        TrialFailed: the metric on dev is not a finite number.
     """
-    numbers = {
-        name: value
-        for name, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
-    if "dev_metric" not in numbers:
-        raise TrialFailed(f"The metric on dev is {metrics.get('dev_metric')}, which is not a finite number.")
-    return {"default": numbers["dev_metric"], **numbers}
+    if not math.isfinite(metrics.dev_metric):
+        raise TrialFailed(f"The metric on dev is {metrics.dev_metric}, which is not a finite number.")
+    # JSON has no NaN
+    test = {"test_metric": metrics.test_metric} if math.isfinite(metrics.test_metric) else {}
+    layers = " ".join(map(str, metrics.layers)) or "none"
+    return {"default": metrics.dev_metric, **test, "layers": layers, "total_flops": metrics.total_flops}
+
+
+def run_trial(config: RunConfig, folder: Path, reporter: TrialReporter) -> None:
+    """Run one trial in its folder, report it to NNI, and print layers and scores, for its log.
+
+    Raises:
+        InputError: for bad input.
+        TrialFailed: if the training failed, or the metric on dev is not a finite number.
+    """
+    metrics = pipeline.run(config, folder, reporter.report_epoch)
+    reporter.report_result(final_result(metrics))
+    for name, value in summary(folder).items():
+        print(f"{name}: {value}")
+
+
+def report_experiment(folder: Path, parameters: Parameters, command: str) -> None:
+    """Add a trial that has ended to its experiment's report and best.yml, and say where they are.
+
+    Args:
+        folder: of the trial.
+        parameters: that NNI's tuner chose for it, choices nested.
+        command: that is noted in the results.
+    """
+    try:
+        TrialNote(nni.get_sequence_id(), parameters).write(folder)
+        print(write_experiment_results(folder.parent, str(nni.get_experiment_id()), command))
+    except InputError as error:
+        # the trial itself is done
+        print(f"There is no new report of the experiment: {error}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,17 +108,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run's folder is made")
     options = parser.parse_args(arguments)
+    code = 0
     try:
-        config = with_share_of_cores(load_config(options.config, parameters()))
-        metrics = pipeline.run(config, trial_folder(options.runs, config.name), report_epoch)
-        nni.report_final_result(final_result(metrics.as_json()))
+        record = receive_parameters()
+        parameters = dict(record["parameters"])
+        config = with_share_of_cores(load_config(options.config, flat(parameters)))
+        folder = trial_folder(options.runs, config.name)
+        try:
+            run_trial(config, folder, TrialReporter(record["parameter_id"]))
+        except TrialFailed as error:
+            print(f"The trial failed: {error}", file=sys.stderr)
+            code = 1
+        if nni.get_trial_id() != BY_HAND:
+            report_experiment(folder, parameters, f"{parser.prog} --config {options.config}")
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
-    except TrialFailed as error:
-        print(f"The trial failed: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -118,21 +118,8 @@ class Experiment:
         replaced = (overrides or {}).keys()
         configs = [load_config(self.config, changes, self._values(row, replaced)) for row in rows]
         _check_read(changes, configs)
-        groups = [_compared(row, nested=False) for row in rows]
-        full = [_compared(row, nested=True) for row in rows]
-        if len(set(full)) > len(set(groups)):
-            groups = full
-        several = len({config.backbone.name for config in configs}) > 1
-        cells = [
-            GridCell(
-                group or config.search.strategy,
-                _condition(config, several),
-                flat(_without(row, (*CONDITIONS, SEED))),
-                config,
-            )
-            for row, config, group in zip(rows, configs, groups, strict=True)
-        ]
-        _check_metrics(cells)
+        cells = compared_cells(rows, configs)
+        check_metrics(cells)
         return _named(cells)
 
     def _values(self, row: Parameters, replaced: Collection[str]) -> Parameters:
@@ -157,6 +144,29 @@ def grid(space: Mapping[str, Any]) -> Iterator[Parameters]:
             yield tuner.generate_parameters()
         except NoMoreTrialError:
             return
+
+
+def compared_cells(rows: Sequence[Parameters], configs: Sequence[RunConfig]) -> list[GridCell]:
+    """Name what is compared by some runs, and on what, by the parameters that NNI gave each.
+
+    Args:
+        rows: of each run, choices nested.
+        configs: of the same runs.
+    """
+    groups = [_compared(row, nested=False) for row in rows]
+    full = [_compared(row, nested=True) for row in rows]
+    if len(set(full)) > len(set(groups)):
+        groups = full
+    several = len({config.backbone.name for config in configs}) > 1
+    return [
+        GridCell(
+            group or config.search.strategy,
+            _condition(config, several),
+            flat(_without(row, (*CONDITIONS, SEED))),
+            config,
+        )
+        for row, config, group in zip(rows, configs, groups, strict=True)
+    ]
 
 
 def flat(parameters: Mapping[str, Any]) -> Parameters:
@@ -193,7 +203,7 @@ def _check(space: Mapping[str, Any]) -> None:
             _check(option)
 
 
-def _check_metrics(cells: Sequence[GridCell]) -> None:
+def check_metrics(cells: Sequence[GridCell]) -> None:
     """Refuse to rank runs of one condition by different metrics."""
     for condition in {cell.condition for cell in cells}:
         metrics = sorted({cell.config.task.metric for cell in cells if cell.condition == condition})

@@ -25,6 +25,8 @@ from experiments.nni_trials.processes import command_of, end_all, is_alive, mana
 from spt.errors import InputError
 from spt.files import write_text
 
+# of the best trial, in the folder of the trials' runs
+BEST = "best.yml"
 ENDED = ("DONE", "TUNER_NO_MORE_TRIAL", "STOPPED")
 FAILED_TRIALS = ("FAILED", "SYS_CANCELED", "USER_CANCELED", "EARLY_STOPPED")
 OPEN_TRIALS = ("WAITING", "RUNNING", "UNKNOWN")

@@ -82,6 +82,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
             folder = tmp_path / "E" / one.id
             folder.mkdir(parents=True, exist_ok=True)
             replace(METRICS, dev_metric=one.result or 0.0).write(folder / "metrics.json")
+            (tmp_path / "E" / "best.yml").touch()
         printed = io.StringIO()
         console = Console(file=printed, width=120, force_terminal=terminal, highlight=False)
         return demo.run_demo(console, tmp_path / "demo"), printed.getvalue()
@@ -114,6 +115,8 @@ def test_it_shows_and_writes_the_best_trial_beside_the_baselines(
         assert text in printed
     assert "nnictl view E" in printed and "99.0 %" not in printed
     assert str(tmp_path / "E" / "T2") in printed
+    assert f"spt run {tmp_path / 'E' / 'best.yml'}" in printed
+    assert f"Report of all trials: {tmp_path / 'E' / 'report.html'}" in printed
 
 
 def test_without_a_terminal_each_change_is_one_line(run: Runner) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import nni
 import pytest
 import yaml
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
@@ -24,6 +23,7 @@ from experiments.comparing.grid import OnDone, RunOutcome, outcome_of, run_confi
 from experiments.comparing.groups import Comparison
 from experiments.comparing.page import read_records
 from experiments.config import RunConfig, load_config
+from experiments.nni_trials.reporter import TrialReporter
 from experiments.pipeline import run
 from experiments.run.results import RunMetrics
 from experiments.run.training import load_workbench
@@ -54,7 +54,7 @@ class Trial:
     folder: Path
     metrics: RunMetrics
     curve: list[float]
-    final: dict[str, float]
+    final: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +75,9 @@ def config_of(home: Path, metric: str, **search: Any) -> Path:
 @pytest.fixture(scope="module", params=NAMES)
 def ran(request: pytest.FixtureRequest, home: Path) -> Trial:
     config, curve, final = config_of(home, request.param), [], []
-    # candidates report through NNI's own functions
-    told = SimpleNamespace(
-        get_trial_id=nni.get_trial_id,
-        report_intermediate_result=curve.append,
-        report_final_result=final.append,
-    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trial, "nni", told)
+        patch.setattr(TrialReporter, "report_epoch", lambda *epoch: curve.append(epoch[-1]))
+        patch.setattr(TrialReporter, "report_result", lambda _, result: final.append(result))
         assert trial.main(["--config", str(config), "--runs", str(home / "runs")]) == 0
     folder = home / "runs" / request.param
     return Trial(config, folder, RunMetrics.read(folder / "metrics.json"), curve, final[0])
@@ -116,11 +111,15 @@ def test_a_search_among_candidates_selects_by_it(metric: str, home: Path, tmp_pa
 
 
 def test_nni_gets_it_in_the_curve_and_at_the_end(ran: Trial) -> None:
-    history = (ran.folder / "train" / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    scores = [json.loads(line)["dev"] for line in history]
-    assert ran.curve == scores
-    assert max(scores) == pytest.approx(ran.final["default"])
-    assert ran.final["default"] == ran.final["dev_metric"] == ran.metrics.dev_metric
+    searched, trained = (
+        [json.loads(line)["dev"] for line in (ran.folder / stage / "history.jsonl").open(encoding="utf-8")]
+        for stage in ("search", "train")
+    )
+    assert ran.curve == searched + trained
+    assert len(searched) == len(trained) == 2
+    assert max(trained) == pytest.approx(ran.metrics.dev_metric)
+    assert ran.final["default"] == ran.metrics.dev_metric
+    assert ran.final["test_metric"] == ran.metrics.test_metric
 
 
 def test_tune_optimises_it_and_stops_trials_by_it(ran: Trial, monkeypatch: pytest.MonkeyPatch) -> None:

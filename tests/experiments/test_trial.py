@@ -2,59 +2,82 @@ import io
 import json
 import math
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import nni
 import pytest
-from nni.runtime.trial_command_channel import ParameterRecord, TrialCommandChannel
+import yaml
+from nni.runtime.trial_command_channel import (
+    ParameterRecord,
+    TrialCommandChannel,
+    get_default_trial_command_channel,
+    set_default_trial_command_channel,
+)
 
 from experiments import trial
 from experiments.config import RunConfig
 from experiments.nni_trials import channel as trial_channel
 from experiments.nni_trials.channel import RecordedParameters
 from experiments.nni_trials.concurrency import trials_at_a_time
+from experiments.run.results import RunMetrics
 from spt.errors import TrialFailed
+from tests.support.metrics import run_metrics
+from tests.support.tiny import tiny_tree
 
-METRICS = {
-    "metric": "f1",
-    "dev_metric": 0.7,
-    "dev_accuracy": 0.9,
-    "test_accuracy": 0.8,
-    "layers": [3, 5],
-    "task": "trec",
-    "test_f1": math.nan,
-    "ok": True,
-}
+METRICS = run_metrics(metric="f1", dev_metric=0.7, test_metric=0.8, layers=(3, 5), total_flops=3 * 10**12)
 
 
-class Reports:
-    """What NNI and the pipeline were given."""
+class Reports(TrialCommandChannel):
+    """What NNI's channel and the pipeline were given."""
 
     def __init__(self) -> None:
         self.config: RunConfig | None = None
         self.folder = Path()
-        self.intermediate: list[float] = []
-        self.final: list[Any] = []
+        self.parameters: dict[str, Any] = {}
+        self.metrics: list[tuple[Any, ...]] = []
+
+    def receive_parameter(self) -> ParameterRecord | None:
+        return {"parameter_id": 7, "parameters": self.parameters}
+
+    def send_metric(self, *metric: Any) -> None:
+        self.metrics.append(metric)
 
 
 @pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch) -> Reports:
-    found = Reports()
+def channel() -> Iterator[Reports]:
+    """A channel in place of NNI's."""
+    before = get_default_trial_command_channel()
+    reports = Reports()
+    set_default_trial_command_channel(reports)
+    yield reports
+    set_default_trial_command_channel(before)
 
-    def run(config: RunConfig, folder: Path, on_epoch: Callable[[str, int, float], None]) -> Any:
-        found.config, found.folder = config, folder
+
+@pytest.fixture
+def reports(channel: Reports, monkeypatch: pytest.MonkeyPatch) -> Reports:
+    """A pipeline that only reports, too."""
+
+    def run(config: RunConfig, folder: Path, on_epoch: Callable[[str, int, float], None]) -> RunMetrics:
+        channel.config, channel.folder = config, folder
         on_epoch("search", 0, 0.1)
         on_epoch("train", 0, 0.2)
         on_epoch("train", 1, 0.3)
-        return SimpleNamespace(as_json=lambda: METRICS)
+        return METRICS
 
     monkeypatch.setattr(trial.pipeline, "run", run)
-    monkeypatch.setattr(nni, "report_intermediate_result", found.intermediate.append)
-    monkeypatch.setattr(nni, "report_final_result", found.final.append)
-    return found
+    monkeypatch.setattr(trial, "summary", lambda folder: {"layers": "3, 5 of 0 to 5", "folder": str(folder)})
+    return channel
+
+
+@pytest.fixture
+def in_nni(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial of an experiment."""
+    monkeypatch.setattr(nni, "get_trial_id", lambda: "T")
+    monkeypatch.setattr(nni, "get_experiment_id", lambda: "E")
+    monkeypatch.setattr(nni, "get_sequence_id", lambda: 2)
 
 
 @pytest.fixture
@@ -64,23 +87,73 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_by_hand_it_runs_in_the_runs_folder_and_reports_numbers(config: Path, reports: Reports) -> None:
+RESULT = {"default": 0.7, "test_metric": 0.8, "layers": "3 5", "total_flops": 3 * 10**12}
+
+
+def test_by_hand_it_runs_in_the_runs_folder_and_reports_the_curve_from_the_search_on(
+    config: Path, reports: Reports, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert trial.main(["--config", str(config), "--runs", "there"]) == 0
     assert reports.folder == Path("there/small")
-    assert reports.intermediate == [0.2, 0.3]
-    assert reports.final == [{"default": 0.7, "dev_metric": 0.7, "dev_accuracy": 0.9, "test_accuracy": 0.8}]
+    assert reports.metrics == [
+        ("PERIODICAL", None, "STANDALONE", 0, 0.1),
+        ("PERIODICAL", None, "STANDALONE", 1, 0.2),
+        ("PERIODICAL", None, "STANDALONE", 2, 0.3),
+        ("FINAL", None, "STANDALONE", 0, RESULT),
+    ]
+    assert capsys.readouterr().out == "layers: 3, 5 of 0 to 5\nfolder: there/small\n"
 
 
+@pytest.mark.usefixtures("in_nni")
 def test_in_nni_it_takes_the_parameters_as_overrides(
-    config: Path, reports: Reports, monkeypatch: pytest.MonkeyPatch
+    config: Path, reports: Reports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nni, "get_trial_id", lambda: "T")
-    monkeypatch.setattr(nni, "get_experiment_id", lambda: "E")
-    monkeypatch.setattr(nni, "get_next_parameter", lambda: {"search.consistency": 0.25})
+    monkeypatch.chdir(tmp_path)
+    Path("runs/E/T").mkdir(parents=True)
+    reports.parameters = {"task": {"_name": "trec", "search.consistency": 0.25}}
     assert trial.main(["--config", str(config)]) == 0
     assert reports.folder == Path("runs/E/T")
     assert reports.config is not None
     assert reports.config.search.consistency == 0.25
+    assert reports.metrics[-1] == ("FINAL", 7, "T", 0, RESULT)
+    note = json.loads(Path("runs/E/T/trial.json").read_text(encoding="utf-8"))
+    assert note == {"number": 2, "parameters": reports.parameters}
+
+
+def test_a_test_metric_that_is_not_finite_is_left_out_and_no_layers_are_said() -> None:
+    odd = replace(METRICS, test_metric=math.nan, layers=())
+    assert trial.final_result(odd) == {"default": 0.7, "layers": "none", "total_flops": 3 * 10**12}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_nni")
+def test_the_reports_of_a_search_among_candidates_are_the_trials(channel: Reports, tmp_path: Path) -> None:
+    """The engine that trains candidates puts their channel and parameters under NNI's own functions."""
+    search = {"strategy": "random", "evaluations": 2, "k": 1}
+    path = tmp_path / "config.yml"
+    path.write_text(yaml.safe_dump(tiny_tree(tmp_path, search=search, training={"epochs": 1})), "utf-8")
+    assert trial.main(["--config", str(path), "--runs", str(tmp_path / "runs")]) == 0
+    assert [metric[:4] for metric in channel.metrics] == [
+        ("PERIODICAL", 7, "T", 0),
+        ("PERIODICAL", 7, "T", 1),
+        ("FINAL", 7, "T", 0),
+    ]
+    metrics = RunMetrics.read(tmp_path / "runs" / "E" / "T" / "metrics.json")
+    assert channel.metrics[-1][4] == trial.final_result(metrics)
+    assert max(metric[4] for metric in channel.metrics[:2]) == pytest.approx(metrics.dev_metric)
+
+
+@pytest.mark.usefixtures("in_nni")
+def test_a_report_that_cannot_be_written_is_said_and_the_trial_is_done(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = tmp_path / "U"
+    other.mkdir()
+    (other / "trial.json").write_text("{", encoding="utf-8")
+    (tmp_path / "T").mkdir()
+    trial.report_experiment(tmp_path / "T", {}, "")
+    assert f"There is no new report of the experiment: '{other / 'trial.json'}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("told", "threads"), [("", 4), ("threads: 3\n", 3)])
@@ -109,7 +182,7 @@ def test_bad_input_ends_with_2_and_reports_nothing(
     config.write_text("serch: {}\n", encoding="utf-8")
     assert trial.main(["--config", str(config)]) == 2
     assert "Did you mean 'search'" in capsys.readouterr().err
-    assert reports.final == []
+    assert all(kind == "PERIODICAL" for kind, *_ in reports.metrics)
 
 
 @pytest.mark.parametrize("how", ["raises", "nan"])
@@ -123,12 +196,12 @@ def test_a_failed_trial_ends_with_1_and_reports_nothing(
     def run(*_: Any) -> Any:
         if how == "raises":
             raise TrialFailed("The loss is nan.")
-        return SimpleNamespace(as_json=lambda: {"dev_metric": math.nan})
+        return replace(METRICS, dev_metric=math.nan)
 
     monkeypatch.setattr(trial.pipeline, "run", run)
     assert trial.main(["--config", str(config)]) == 1
     assert "nan" in capsys.readouterr().err
-    assert reports.final == []
+    assert all(kind == "PERIODICAL" for kind, *_ in reports.metrics)
 
 
 class Queue(TrialCommandChannel):

@@ -279,7 +279,10 @@ def test_every_ablation_is_there() -> None:
 def test_what_nnictl_ran_is_read_in(tmp_path: Path, in_process: list[str]) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    strategies = choice({"_name": "manual", "search.manual_layers": choice([0], [1, 2])})
+    strategies = choice(
+        {"_name": "manual", "search.manual_layers": choice([0])},
+        {"_name": "random", "search.evaluations": choice(1), "search.k": choice(1)},
+    )
     path = experiment(tmp_path, {"search.strategy": strategies, "seed": choice(0)})
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     settings["trialCommand"] += f" --runs {tmp_path / 'runs'}"
@@ -287,8 +290,20 @@ def test_what_nnictl_ran_is_read_in(tmp_path: Path, in_process: list[str]) -> No
     with NniExperiment(path, environment={"HOME": str(home)}) as running:
         *_, trials = running.watch(240)
     assert [trial.status for trial in trials] == ["SUCCEEDED", "SUCCEEDED"]
-    done = spt("compare", path, "--folder", tmp_path / "runs" / running.id)
+    folder = tmp_path / "runs" / running.id
+    left = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    best = max(trials, key=lambda trial: trial.result or 0.0)
+    assert f"# trial {best.number} ({best.id})" in (folder / "best.yml").read_text(encoding="utf-8")
+    for trial in trials:
+        metrics = json.loads((folder / trial.id / "metrics.json").read_text(encoding="utf-8"))
+        assert trial.result == metrics["dev_metric"]
+        assert trial.curve == pytest.approx([metrics["dev_metric"]])
+        log = (trial.log / "trial.log").read_text(encoding="utf-8")
+        assert f"layers: {metrics['layers'][0]} of 0 to 3" in log
+        assert f"{folder / 'report.html'}" in log and f"spt run {folder / 'best.yml'}" in log
+    done = spt("compare", path, "--folder", folder)
     assert done.exit_code == 0, done.output
     assert in_process == []
-    results = json.loads((tmp_path / "runs" / running.id / "results.json").read_text(encoding="utf-8"))
-    assert [found["metrics"]["layers"] for found in results["records"]] == [[0], [1, 2]]
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert results["records"][0]["metrics"]["layers"] == [0]
+    assert results["records"] == left["records"]
