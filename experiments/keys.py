@@ -15,6 +15,7 @@ from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from spt.errors import InputError
+from spt.sections import problems_of
 from spt.tasks import TASKS, Task
 from spt.yaml_files import SHOWN, parse_yaml, read_yaml
 from strategies.options import OLD_NAMES, OPTIONS, StrategyOptions, for_another_strategy, readers
@@ -233,8 +234,9 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 def bad_config(error: ValidationError, source: str, model: type[BaseModel]) -> InputError:
     """Every problem of a config in one error."""
-    lines = "\n".join(f"  {explain(dict(e), model)}" for e in error.errors())
-    return InputError(f"{error.error_count()} problem(s) in {source}:\n{lines}")
+    problems = problems_of(error)
+    lines = "\n".join(f"  {explain(e, model)}" for e in problems)
+    return InputError(f"{len(problems)} problem(s) in {source}:\n{lines}")
 
 
 def schema_lines(model: type[BaseModel], indent: str = "") -> Iterator[str]:

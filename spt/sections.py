@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 
 class ConfigSection(BaseModel):
@@ -24,6 +24,11 @@ class ConfigSection(BaseModel):
                 "quotes"
             )
         return value
+
+
+def problems_of(error: ValidationError) -> list[dict[str, Any]]:
+    """Return the problems that a reader can mend: not the defaults that were to follow from a wrong field."""
+    return [dict(each) for each in error.errors() if each["type"] != "default_factory_not_called"]
 
 
 @cache

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from spt.errors import InputError, unknown
 from spt.metrics import OF_LABEL_SETS, OF_LABELS, OF_TWO_CLASSES, Metric
-from spt.sections import ConfigSection
+from spt.sections import ConfigSection, problems_of
 
 PLACEHOLDERS = ("text", "text_pair", "mask")
 # longer labels are texts from a wrong column, and Python may refuse to read longer numbers
@@ -183,7 +183,8 @@ def get_task(name: str, **changes: Any) -> Task:
     try:
         return Task.model_validate({**TASKS[name].model_dump(exclude_unset=True), **changes})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'task'}: {e['msg']}" for e in error.errors())
+        told = (f"{'.'.join(map(str, e['loc'])) or 'task'}: {e['msg']}" for e in problems_of(error))
+        problems = "; ".join(told)
         raise InputError(f"Task '{name}' with these changes is not valid. {problems}") from error
 
 
