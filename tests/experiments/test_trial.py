@@ -143,6 +143,20 @@ def test_the_reports_of_a_search_among_candidates_are_the_trials(channel: Report
     assert max(metric[4] for metric in channel.metrics[:2]) == pytest.approx(metrics.dev_metric)
 
 
+@pytest.mark.usefixtures("in_nni", "reports")
+def test_a_failed_trial_is_added_to_the_report_too(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: RunConfig, folder: Path, __: object) -> RunMetrics:
+        folder.mkdir(parents=True)
+        raise TrialFailed("The loss is nan.")
+
+    monkeypatch.setattr(trial.pipeline, "run", run)
+    assert trial.main(["--config", str(config), "--runs", str(tmp_path)]) == 1
+    assert (tmp_path / "E" / "T" / "trial.json").exists()
+    assert "No trial of the experiment has given results so far." in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("in_nni")
 def test_a_report_that_cannot_be_written_is_said_and_the_trial_is_done(
     tmp_path: Path,
