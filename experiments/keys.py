@@ -29,7 +29,7 @@ def explain(error: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"{path}: {_unread(keys[-1], section)}"
     given = "" if isinstance(error["input"], dict | BaseModel) else f" (given: {error['input']!r:.200})"
     advice = "; put it in quotes" if error["type"] == "string_type" else ""
-    return f"{path or 'config'}: {error['msg'].removeprefix('Value error, ')}{given}{advice}"
+    return f"{path or 'config'}: {error['msg']}{given}{advice}"
 
 
 def _located(parts: Iterable[Any], model: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:

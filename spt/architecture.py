@@ -11,6 +11,7 @@ from pydantic import ValidationError as _ValidationError
 from spt.errors import InputError
 from spt.files import write_text
 from spt.json_files import checked, read_json
+from spt.sections import problems_of
 
 # several times what the deepest models have
 MAX_LAYERS = 1000
@@ -48,7 +49,7 @@ class PromptLayers(BaseModel):
         try:
             return cls(layers=tuple(layers), total=total)
         except _ValidationError as error:
-            problems = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors())
+            problems = "; ".join(each["msg"] for each in problems_of(error))
             raise InputError(
                 f"Prompt layers: {problems}. Name each layer once, from 0 to {total - 1}."
             ) from error

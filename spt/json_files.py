@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from spt.errors import InputError
 from spt.files import read_bounded
+from spt.sections import problems_of
 
 MAX_BYTES = 64 * 2**20
 MAX_NESTING = 32
@@ -74,7 +75,9 @@ def checked(kind: type[Kind], content: Mapping[str, Any], what: str, advice: str
 
 def described(error: ValidationError) -> str:
     """Return the first problems of content that was checked, each with its key."""
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:SHOWN])
+    return "; ".join(
+        f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems_of(error)[:SHOWN]
+    )
 
 
 def _read(path: Path, advice: str) -> bytes:

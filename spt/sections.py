@@ -27,8 +27,12 @@ class ConfigSection(BaseModel):
 
 
 def problems_of(error: ValidationError) -> list[dict[str, Any]]:
-    """Return the problems that a reader can mend: not the defaults that were to follow from a wrong field."""
-    return [dict(each) for each in error.errors() if each["type"] != "default_factory_not_called"]
+    """Return the problems that a reader can mend: no defaults that were to follow from a wrong field."""
+    return [
+        {**each, "msg": each["msg"].removeprefix("Value error, ")}
+        for each in error.errors()
+        if each["type"] != "default_factory_not_called"
+    ]
 
 
 @cache

@@ -91,12 +91,20 @@ def parse_yaml(text: str) -> Any:
         _measure(node, {})
         if problems := list(dict.fromkeys(_problems(node))):
             raise ValueError("\n  ".join(["", *problems]))
-        return loader.construct_document(node)
+        return _constructed(loader, node)
     except RecursionError as error:
         raise InputError(_TOO_DEEP) from error
-    except (yaml.YAMLError, ValueError, LookupError, TypeError) as error:
-        # PyYAML lets errors of values with a wrong tag through
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(str(error)) from error
+
+
+def _constructed(loader: yaml.SafeLoader, node: Node) -> Any:
+    """Return what a document's nodes hold."""
+    try:
+        return loader.construct_document(node)
+    except (ValueError, LookupError, TypeError) as error:
+        # PyYAML lets errors of values with a wrong tag through
+        raise InputError("a value is not of the kind that its tag says, as !!int; remove the tag") from error
 
 
 class _Extent(NamedTuple):

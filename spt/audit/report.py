@@ -21,6 +21,7 @@ from spt.audit.json_content import (
 from spt.audit.tensor_header import TensorEntry, read_header
 from spt.digests import file_digest
 from spt.errors import InputError
+from spt.sections import problems_of
 from spt.spec import ModelSpec
 
 PROMPT_JSON, PROMPT_WEIGHTS = "prompt.json", "prompt.safetensors"
@@ -134,7 +135,7 @@ def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
         yield f"is not of a saved prompt: {type(error).__name__} {error}"
         return
     except ValidationError as error:
-        for each in error.errors()[:5]:
+        for each in problems_of(error)[:5]:
             yield f"is damaged: {'.'.join(map(str, each['loc']))}: {each['msg']}"
         return
     # a generator's PHM projection alone has more numbers

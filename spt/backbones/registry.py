@@ -92,10 +92,12 @@ def load_backbone(
         InputError: if there is no such model, no family covers it, or it lacks the head that was asked for.
     """
     path = backbone_path(name)
+    unreachable = "is neither embedded, nor a local folder, nor a hub name that can be reached now"
+    unread = "is a folder whose config.json cannot be read"
     with foreign_files(
-        f"The backbone '{name}' is neither embedded, nor a local folder, nor a hub name that can be reached "
-        "now",
-        "Check the name, or give a folder with a config.json.",
+        f"The backbone '{name}' {unread if Path(path).is_dir() else unreachable}",
+        "Check the name, or give a folder with a config.json of a model that transformers has: code that "
+        "comes with a model is never run.",
     ):
         check_files(Path(path))
         check_sizes(Path(path))

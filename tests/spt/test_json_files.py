@@ -60,3 +60,5 @@ def test_a_last_line_that_was_cut_off_is_dropped(tmp_path: Path, torn: bytes) ->
 def test_content_of_other_keys_or_types_names_them() -> None:
     with pytest.raises(InputError, match=r"'a' is not what .* writes \(total: .*integer.*\)\. Delete it\."):
         checked(PromptLayers, {"layers": [1], "total": "4"}, "'a'", "Delete it.")
+    with pytest.raises(InputError, match=r"'a' is not what .* writes \(: layers \[5\] are not among"):
+        checked(PromptLayers, {"layers": [5], "total": 4}, "'a'", "Delete it.")
