@@ -70,7 +70,7 @@ def config_of(seed: int, overrides: list[str]) -> RunConfig:
 
 
 def overrides_of(train_size: int, epochs: int) -> list[str]:
-    """Return what all runs have in common, without the early stop and the threads of the machine."""
+    """Return what all runs have in common: no early stop, one thread, nothing that is not of the method."""
     return [
         f"data.train_size={train_size}",
         "data.dev_size=500",
@@ -78,6 +78,7 @@ def overrides_of(train_size: int, epochs: int) -> list[str]:
         f"training.patience={epochs}",
         f"search.epochs={epochs}",
         "threads=1",
+        "baselines=false",
     ]
 
 

@@ -65,7 +65,9 @@ class LabelledRows:
             )
         if not read.labels:
             raise InputError(f"There are no rows of {split}. Give at least two of each class.")
-        label_type(read.each_label)
+        # where every label is missing, each row is a problem of its own
+        if read.each_label:
+            label_type(read.each_label)
         return read
 
     @property

@@ -50,7 +50,8 @@ def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, Baseline
     - linear_probe: logistic regression on the means of the tokens' states at up to 8 levels of the frozen
       backbone, in one forward pass without prompts.
 
-    The rows' digests name a file in the cache folder, where other runs over the same data find the scores.
+    The rows' digests name a file in the cache folder, where other runs over the same data find the scores;
+    where the workbench caches nothing, there is none.
 
     Args:
         bench: data and backbone.
@@ -60,7 +61,8 @@ def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, Baseline
     """
     key = json_digest([VERSION, inputs.model_dump(mode="json", exclude={"files"}), bench.spec.task.metric])
     path = cache_folder() / "baselines" / f"{key}.json"
-    if (known := _known(path)) is not None:
+    cached = bench.cache.mode != "off"
+    if cached and (known := _known(path)) is not None:
         return known
     examples = {split: part for split, part in fitted_and_scored(bench).items() if len(part)}
     tokens = {split: token_texts(part) for split, part in examples.items()}
@@ -71,7 +73,8 @@ def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, Baseline
         "tfidf": best_of(bench, examples, tokens, [tfidf_regression(100 * each) for each in strengths]),
         "linear_probe": best_of(bench, examples, states, [probe_regression(each) for each in strengths]),
     }
-    _keep(path, measured)
+    if cached:
+        _keep(path, measured)
     return measured
 
 

@@ -42,7 +42,7 @@ def test_a_record_a_training_in_units_of_pefts(tmp_path: Path, monkeypatch: pyte
     def config_of(seed: int, overrides: list[str]) -> Any:
         manual = any("manual" in override for override in overrides)
         search = {"strategy": "manual", "manual_layers": [1, 3]} if manual else {}
-        return tiny_config(tmp_path, seed=seed, search=search)
+        return tiny_config(tmp_path, seed=seed, search=search, baselines=False)
 
     monkeypatch.setattr(search_cost, "config_of", config_of)
     result = json.loads(measure_search_cost(50, 2, 1, 0, "search_cost").read_text(encoding="utf-8"))

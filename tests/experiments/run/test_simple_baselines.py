@@ -27,7 +27,7 @@ MANUAL = {"strategy": "manual", "manual_layers": [1]}
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunConfig:
     monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
-    return tiny_config(tmp_path, search=MANUAL)
+    return tiny_config(tmp_path, search=MANUAL, cache="auto")
 
 
 def test_they_are_measured_shown_and_found_again(config: RunConfig, tmp_path: Path) -> None:
@@ -54,6 +54,12 @@ def test_a_damaged_file_of_scores_is_made_again(config: RunConfig, tmp_path: Pat
     (kept,) = (tmp_path / "cache" / "baselines").iterdir()
     kept.write_text("{")
     assert measure_baselines(bench, inputs) == first
+
+
+def test_nothing_is_kept_where_nothing_is_cached(config: RunConfig, tmp_path: Path) -> None:
+    bench = load_workbench(config.model_copy(update={"cache": "off"}))
+    assert measure_baselines(bench, RunInputs.of(config, bench))
+    assert not (tmp_path / "cache" / "baselines").exists()
 
 
 def test_they_can_be_left_out(config: RunConfig, tmp_path: Path) -> None:
