@@ -23,7 +23,7 @@ from benchmarks.crash.deeds import DEEDS, run_stage, write_inputs
 from benchmarks.crash.measure import Kill, commands_environment, measure_crash, shares, summary
 from benchmarks.crash.processes import Attempt, Begin, Place
 from spt.errors import InputError
-from tests.support import deeds
+from tests.support.deeds import append_twice, fake_deed, leave_a_child, leave_a_temporary, write_safely
 from tests.support.tiny import tiny_tree
 
 LONG = {"epochs": 40, "patience": 40}
@@ -87,8 +87,8 @@ def test_so_does_one_that_starts_services(deed: str, home: Path, tmp_path: Path)
 
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    begins = [deeds.write_safely, deeds.append_twice, deeds.leave_a_child, deeds.leave_a_temporary]
-    fake = {begin.__name__: deeds.fake_deed(begin) for begin in begins}
+    begins = [write_safely, append_twice, leave_a_child, leave_a_temporary]
+    fake = {begin.__name__: fake_deed(begin) for begin in begins}
     monkeypatch.setattr(measure, "DEEDS", fake)
 
 
