@@ -72,19 +72,6 @@ def test_a_killed_command_ends_as_the_undisturbed_one(
     assert len(done) == kills and lost(done) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "deed",
-    [
-        pytest.param("tune", marks=pytest.mark.ray),
-        pytest.param("nnictl", marks=pytest.mark.nni),
-        pytest.param("demo", marks=pytest.mark.nni),
-    ],
-)
-def test_so_does_one_that_starts_services(deed: str, home: Path, tmp_path: Path) -> None:
-    assert lost(measure_crash(config(home), tmp_path, 1, deeds=[deed])) == []
-
-
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     begins = [write_safely, append_twice, leave_a_child, leave_a_temporary]
