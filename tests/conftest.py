@@ -1,6 +1,8 @@
 """Settings of every test: no network, one thread, and which tests go to the same process."""
 
+import logging
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
@@ -10,6 +12,17 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Undo what a command that a test calls in its process sets for the whole of it."""
+    rooms = [logging.getLogger(name) for name in ("spt", "experiments")]
+    levels, disabled = [room.level for room in rooms], logging.root.manager.disable
+    yield
+    logging.disable(disabled)
+    for room, level in zip(rooms, levels, strict=True):
+        room.setLevel(level)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
