@@ -50,21 +50,28 @@ def exit_codes(stopped: str) -> Iterator[None]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise Terminated on SIGTERM, so that a scheduler's word ends all as Ctrl-C does."""
+    """Raise Terminated on SIGTERM, so that a scheduler's word ends all as Ctrl-C does.
+
+    Libraries that it interrupts may make another error of it: whatever ends the block then is Terminated.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    asked = threading.Event()
+
+    def terminate(*_: Any) -> None:
+        # the second one would interrupt the end of children
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        asked.set()
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-
-
-def _terminate(*_: Any) -> None:
-    # the second one would interrupt the end of children
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated
+        if asked.is_set() and sys.exc_info()[1] is not None:
+            raise Terminated
 
 
 def _stop_code(error: BaseException) -> int | None:
@@ -73,9 +80,6 @@ def _stop_code(error: BaseException) -> int | None:
     for cause in (error, error.__context__):
         if isinstance(cause, KeyboardInterrupt):
             return 128 + (signal.SIGTERM if isinstance(cause, Terminated) else signal.SIGINT)
-    # Ray has a handler of its own, which exits with the signal's number
-    if isinstance(error, SystemExit) and error.code == signal.SIGTERM:
-        return 128 + signal.SIGTERM
     return None
 
 

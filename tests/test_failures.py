@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import errno
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 from benchmarks.cli import app as benchmarks_app
 from benchmarks.imports import ROOMS
 from experiments.cli import app as spt_app
+from experiments.console import exit_codes
 from spt.data.config import DataConfig
 from spt.data.files import read_file
 from spt.data.raw_table import UNREADABLE
@@ -130,3 +133,20 @@ def test_every_command_ends_with_two_for_bad_input(
     result = CliRunner().invoke(app, [name, *words])
     assert result.exit_code == 2, result.output
     assert words[0].removesuffix(".yml") in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "made_of_it", [OSError("a lock that was let go of"), KeyboardInterrupt(), SystemExit(15)]
+)
+def test_sigterm_is_a_stop_whatever_a_library_makes_of_it(
+    made_of_it: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(typer.Exit) as ended, exit_codes("Stopped."):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise made_of_it from None
+    assert ended.value.exit_code == 143
+    assert capsys.readouterr().err == "Stopped.\n"
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -110,6 +110,8 @@ class Attempt:
 
 def _run(begin: Begin, place: Place, count: Path, output: Path, at: int, victim: hook.Victim) -> None:
     os.setsid()
+    # whoever was begun in the background hears no Ctrl-C, and so do its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
