@@ -37,6 +37,7 @@ FRAMEWORKS = {
         "experiments.commands",
         "experiments.console",
         "benchmarks.cli",
+        "benchmarks.commands",
         "benchmarks.crash",
     ],
     "rich": ["experiments"],

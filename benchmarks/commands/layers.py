@@ -1,0 +1,137 @@
+"""Layers: the truth about them, the recipe of a training there, and what finds them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmarks import CHECKOUT
+from benchmarks.commands.options import OnConditions, Result, end, measuring, say_dev
+from experiments.commands.options import Overrides, Workers
+
+if TYPE_CHECKING:
+    from experiments.comparing.grid import RunOutcome
+
+
+def table(
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG",
+            help="YAML file of a run whose search.k is the size of the subsets.",
+            show_default="experiments/configs/truth_trec_l6_k2.yml",
+        ),
+    ] = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml",
+    overrides: Overrides = None,
+    layers: Annotated[int, typer.Option(min=1, help="Layers of the configuration's backbone.")] = 6,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the trainings are kept; runs/NAME by default.", show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Seeds of every subset.")] = 6,
+    workers: Workers = 0,
+) -> None:
+    """Train every subset of K layers over seeds: the truth that judges a search.
+
+    Writes experiments/comparing/NAME.json, NAME being the configuration's file. By default every pair of
+    MiniLM-L6 on 2,000 TREC questions, half an hour of one core a seed. Resumable: the same command goes on
+    where it was stopped.
+    """
+    with measuring():
+        from benchmarks.layers.make_table import make_table
+        from experiments.keys import parse_overrides
+
+        failed = make_table(
+            folder or Path("runs") / config.stem,
+            CHECKOUT / "experiments" / "comparing" / f"{config.stem}.json",
+            seeds=range(seeds),
+            workers=workers,
+            on_done=say_dev,
+            config=config,
+            overrides=parse_overrides(overrides or []),
+            layers=layers,
+        )
+    end(failed, "trainings")
+
+
+def recipe(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Dotted keys over those of a condition: sst2.data.train=FILE.",
+            show_default=False,
+        ),
+    ] = None,
+    bench: Annotated[
+        Path,
+        typer.Option(help="YAML file of what is varied.", show_default="benchmarks/layers/recipe.yml"),
+    ] = CHECKOUT / "benchmarks" / "layers" / "recipe.yml",
+    on: OnConditions = None,
+    folder: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = Path("runs/recipe"),
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every training.")] = 3,
+    result: Result = "recipe",
+    workers: Workers = 0,
+) -> None:
+    """Measure on dev what each part of a training's recipe is worth, at given layers, over seeds.
+
+    Resumable.
+    """
+    with measuring():
+        from benchmarks.layers.recipe import measure_recipe
+        from experiments.keys import parse_overrides
+
+        failed = measure_recipe(
+            bench,
+            folder,
+            parse_overrides(overrides or []),
+            range(seeds),
+            workers,
+            say_dev,
+            on or (),
+            result,
+        )
+    end(failed, "trainings")
+
+
+def strategies(
+    folder: Annotated[Path, typer.Option(help="Where the searches are kept.")] = Path("runs/strategies"),
+    variants: Annotated[
+        Path,
+        typer.Option(
+            help="YAML of name -> keys and values: what is compared.",
+            show_default="benchmarks/layers/strategies.yml",
+        ),
+    ] = CHECKOUT / "benchmarks" / "layers" / "strategies.yml",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of every variant.")] = 5,
+    trainings: Annotated[
+        float, typer.Option(min=1, help="What search and retraining may take, in trainings of the table.")
+    ] = 4.0,
+    result: Result = "strategies",
+    workers: Workers = 0,
+) -> None:
+    """Judge every search strategy by the truth table: regret, stability and rank correlation, at equal FLOPs.
+
+    One-shot strategies are really trained, the others look candidates up. Resumable.
+    """
+    with measuring():
+        from benchmarks.layers.strategies import measure_strategies
+
+        failed = measure_strategies(
+            folder,
+            variants=variants,
+            seeds=range(seeds),
+            trainings=trainings,
+            workers=workers,
+            on_done=say_layers,
+            result=result,
+        )
+    end(failed, "searches")
+
+
+def say_layers(name: str, outcome: "RunOutcome") -> None:
+    """Print one line as a search ends."""
+    outcome_text = (
+        f"failed: {outcome.failure}" if outcome.metrics is None else f"layers {outcome.metrics['layers']}"
+    )
+    print(f"{name}: {outcome_text}", flush=True)
