@@ -13,22 +13,14 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from experiments.config import RunConfig
 from experiments.fitting.class_values import ClassValues
 from experiments.fitting.parameters import SECTIONS, plain, run_config, unknown_parameters
-from experiments.fitting.rows import (
-    LabelledRows,
-    TextColumns,
-    column_names,
-    fitting_task,
-    label_column,
-    text_columns,
-)
+from experiments.fitting.rows import TextColumns, label_column, text_columns
 from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
+from experiments.fitting.splits import held_out, read_splits
 from experiments.logs import quiet_training
 from spt.errors import InputError
 from spt.modes import AUTO, CacheMode
-from spt.problems import Problems
 from spt.tasks import Task
 
 if TYPE_CHECKING:
@@ -198,7 +190,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             TrialFailed: if no training gives finite numbers.
         """
         config = run_config(self._run_parameters())
-        splits, config = _read_splits(config, {"train": (X, y, pairs), **_held_out(dev=dev, test=test)})
+        splits, config = read_splits(config, {"train": (X, y, pairs), **held_out(dev=dev, test=test)})
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():
             # loads NNI and Lightning, which warn then
@@ -373,7 +365,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.layers_ = layers.layers
         self.gates_ = _gates(metrics.get("gates"), layers.total)
         self.metrics_ = metrics
-        self.n_features_in_ = len(column_names(classifier.spec.task))
+        self.n_features_in_ = len(classifier.spec.task.text_fields)
         if names is not None:
             self.feature_names_in_ = np.asarray(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -384,44 +376,12 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
         task = self.classifier_.spec.task
-        columns = text_columns(X, pairs, column_names(task) if names is None else list(names), "X")
+        columns = text_columns(X, pairs, task.text_fields if names is None else list(names), "X")
         if columns.width != self.n_features_in_:
             raise InputError(
                 f"X has {columns.width} texts a row, but the estimator was fitted on {self.n_features_in_}."
             )
         return columns
-
-
-def _held_out(**splits: Any) -> dict[str, tuple[Any, Any, Any]]:
-    """Return rows, labels and second texts of the splits that are given."""
-    return {
-        split: (*rows, None) if isinstance(rows, tuple) and len(rows) == 2 else (rows, None, None)
-        for split, rows in splits.items()
-        if rows is not None
-    }
-
-
-def _read_splits(
-    config: RunConfig, given: Mapping[str, tuple[Any, Any, Any]]
-) -> tuple[dict[str, LabelledRows], RunConfig]:
-    """Read the rows of each split, and fit the task to them.
-
-    Raises:
-        InputError: naming everything that is wrong with the rows.
-    """
-    problems = Problems("the rows")
-    splits: dict[str, LabelledRows] = {}
-    for split, (rows, labels, pairs) in given.items():
-        with problems.collecting():
-            splits[split] = LabelledRows.read(rows, labels, pairs, config.task, split)
-    task = fitting_task(config.task, splits, problems)
-    if problems.texts:
-        # what is wrong with texts and labels alone is told as the rows are loaded
-        for split, read in splits.items():
-            read.find_problems(split, config.task, problems)
-    problems.refuse()
-    data = config.data if "test" in splits else config.data.model_copy(update={"test_size": 0})
-    return splits, config.model_copy(update={"task": task, "data": data})
 
 
 def _gates(gates: Mapping[Any, float] | None, layers: int) -> NDArray[np.float64] | None:

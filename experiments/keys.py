@@ -234,9 +234,11 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 def bad_config(error: ValidationError, source: str, model: type[BaseModel]) -> InputError:
     """Every problem of a config in one error."""
-    problems = problems_of(error)
-    lines = "\n".join(f"  {explain(e, model)}" for e in problems)
-    return InputError(f"{len(problems)} problem(s) in {source}:\n{lines}")
+    problems = tuple(explain(each, model) for each in problems_of(error))
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    refusal = InputError(f"{len(problems)} problem(s) in {source}:\n{lines}")
+    refusal.problems = problems
+    return refusal
 
 
 def schema_lines(model: type[BaseModel], indent: str = "") -> Iterator[str]:

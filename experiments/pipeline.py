@@ -14,7 +14,7 @@ import numpy as np
 
 from experiments.config import RunConfig
 from experiments.run import searching
-from experiments.run.answers import AnswerMetrics, LabelledRows, threshold_signs
+from experiments.run.answers import AnswerMetrics, RowProbabilities, threshold_signs
 from experiments.run.baseline_scores import TITLES
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
@@ -208,12 +208,12 @@ class Pipeline:
         metrics.write(self.folder.metrics)
         return metrics
 
-    def _probabilities(self, split: str, model: PromptedModel) -> LabelledRows:
+    def _probabilities(self, split: str, model: PromptedModel) -> RowProbabilities:
         """Return the class probabilities, at temperature 1, and the labels of a split."""
         loader = self.workbench.batches(split, model, precision="32").loader
         return probabilities(model, loader, self.workbench.spec.task)
 
-    def _dev_answers(self, layers: PromptLayers, model: PromptedModel) -> list[LabelledRows]:
+    def _dev_answers(self, layers: PromptLayers, model: PromptedModel) -> list[RowProbabilities]:
         """Return the answers to dev; with folds those to each fold, by the model that never saw it."""
         if self.workbench.folds is None:
             return [self._probabilities("dev", model)]
@@ -234,7 +234,7 @@ class Pipeline:
         config, workbench = self.config, self.workbench
         dev = {name: fmean(scores[name] for scores in dev_parts) for name in dev_parts[0]}
         folds = workbench.folds is not None
-        used = workbench.on_all_rows(epochs=1) if folds else workbench
+        used = workbench.final
         return RunMetrics(
             task=config.task.name,
             backbone=config.backbone.name,
@@ -386,7 +386,7 @@ def read_training(path: Path) -> TrainingResult:
     return checked(TrainingResult, read_json(path, advice), f"'{path}'", advice)
 
 
-def _joined(parts: Sequence[LabelledRows]) -> LabelledRows:
+def _joined(parts: Sequence[RowProbabilities]) -> RowProbabilities:
     """Return the answers and labels of all parts as those of one."""
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 

@@ -17,6 +17,11 @@ from spt.sections import problems_of
 MAX_LAYERS = 1000
 
 
+def layers_name(layers: Iterable[int]) -> str:
+    """Write layers as the name of a folder: 1+4."""
+    return "+".join(map(str, layers))
+
+
 class PromptLayers(BaseModel):
     """Name the layers (0-based, sorted, each once) out of `total` that get a new prompt; hashable."""
 
@@ -94,8 +99,8 @@ class PromptLayers(BaseModel):
 
     @property
     def name(self) -> str:
-        """Return the layers as a folder's name: 1+4."""
-        return "+".join(map(str, self.layers))
+        """Return the layers as `layers_name` writes them."""
+        return layers_name(self.layers)
 
     def __str__(self) -> str:
         return f"{list(self.layers)} of {self.total}"

@@ -173,8 +173,7 @@ def fetch(name: str) -> Path:
     """
     if name not in ASSETS:
         raise unknown("embedded asset", name, ASSETS)
-    asset = ASSETS[name]
-    folder = cache_folder() / f"{name}-{asset.version}"
+    asset, folder = ASSETS[name], _folder(name)
     if _complete(folder, asset):
         return folder
     try:
@@ -194,9 +193,8 @@ def fetch(name: str) -> Path:
 
 def fetched_path(name: str) -> Path | None:
     """Return the folder with the files of an asset; None before they are downloaded."""
-    asset = ASSETS[name]
-    folder = cache_folder() / f"{name}-{asset.version}"
-    return folder if _complete(folder, asset) else None
+    folder = _folder(name)
+    return folder if _complete(folder, ASSETS[name]) else None
 
 
 def backbone_path(name_or_path: str) -> str:
@@ -250,6 +248,10 @@ def _is_misspelt(name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
 
     return not isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def _folder(name: str) -> Path:
+    return cache_folder() / f"{name}-{ASSETS[name].version}"
 
 
 def _complete(folder: Path, asset: Asset) -> bool:

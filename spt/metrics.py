@@ -40,24 +40,9 @@ TITLES: Mapping[Metric, str] = MappingProxyType(
 )
 # F1 of the second class, whose name says nothing where there are more
 OF_TWO_CLASSES: tuple[Metric, ...] = ("f1", "accuracy_and_f1")
-OF_LABEL_SETS: tuple[Metric, ...] = (
-    "macro_f1",
-    "micro_f1",
-    "weighted_f1",
-    "subset_accuracy",
-    "mean_average_precision",
-    "label_ranking",
-)
-OF_LABELS: tuple[Metric, ...] = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1",
-    "macro_f1",
-    "weighted_f1",
-    "micro_f1",
-    "accuracy_and_f1",
-    "matthews",
-)
+_OF_LABEL_SETS_ALONE: tuple[Metric, ...] = ("subset_accuracy", "mean_average_precision", "label_ranking")
+OF_LABEL_SETS: tuple[Metric, ...] = ("macro_f1", "micro_f1", "weighted_f1", *_OF_LABEL_SETS_ALONE)
+OF_LABELS: tuple[Metric, ...] = tuple(name for name in TITLES if name not in _OF_LABEL_SETS_ALONE)
 
 # what metrics.json has of test beside accuracy; the last three of several labels a row alone
 BESIDE: tuple[Metric, ...] = (

@@ -113,6 +113,11 @@ class Task(ConfigSection):
         return self
 
     @property
+    def text_fields(self) -> tuple[str, ...]:
+        """Return the columns of a row's text, or texts."""
+        return (self.text, *([self.text_pair] if self.text_pair else []))
+
+    @property
     def label_fields(self) -> tuple[str, ...]:
         """Return the columns that say a row's label, or labels."""
         return self.label_columns or (self.label,)
@@ -120,7 +125,7 @@ class Task(ConfigSection):
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the columns that a row with its label has."""
-        return (self.text, *([self.text_pair] if self.text_pair else []), *self.label_fields)
+        return (*self.text_fields, *self.label_fields)
 
     def _check_multi_label(self) -> None:
         """Refuse what does not fit one label a row, or several."""

@@ -173,6 +173,11 @@ class Workbench:
         return replace(self, examples=examples, training=training, folds=None)
 
     @property
+    def final(self) -> Workbench:
+        """Return the workbench of the rows that kept layers train on: with folds those of train and dev."""
+        return self if self.folds is None else self.on_all_rows(epochs=1)
+
+    @property
     def num_layers(self) -> int:
         """L, the layers of the backbone."""
         return self.backbone.num_layers

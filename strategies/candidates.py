@@ -24,7 +24,7 @@ from nni.nas.strategy.base import Strategy
 
 from search_spaces.budget import Budget, Layers
 from search_spaces.subsets import LayerSubsets, layers_of
-from spt.architecture import PromptLayers
+from spt.architecture import PromptLayers, layers_name
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
 from spt.json_files import checked, read_json_lines
@@ -185,7 +185,7 @@ class Candidates(Middleware):  # type: ignore[misc]
         else:
             candidate = Candidate(layers, failure=report.get("failure", "it ended without a result"), **spent)
         self.tried.append(candidate)
-        self.ledger.charge(f"candidate {name_of(layers)}", candidate.flops, candidate.steps)
+        self.ledger.charge(f"candidate {layers_name(layers)}", candidate.flops, candidate.steps)
         if self.record is not None and layers not in self._known:
             with self.record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(candidate)) + "\n")
@@ -215,14 +215,9 @@ class Candidates(Middleware):  # type: ignore[misc]
         """
         scored = [candidate for candidate in self.tried if candidate.dev is not None]
         if not scored:
-            reasons = "; ".join(f"{name_of(tried.layers)}: {tried.failure}" for tried in self.tried)
+            reasons = "; ".join(f"{layers_name(tried.layers)}: {tried.failure}" for tried in self.tried)
             raise TrialFailed(f"All {len(self.tried)} candidates failed: {reasons}")
         return min(scored, key=lambda candidate: (-(candidate.dev or 0.0), candidate.layers))
-
-
-def name_of(layers: Layers) -> str:
-    """Return a subset as a folder's name: 1+4."""
-    return "+".join(map(str, layers))
 
 
 def explore(

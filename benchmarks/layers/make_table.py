@@ -15,6 +15,7 @@ from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config
 from experiments.keys import as_arguments
 from search_spaces.budget import Budget, Layers
+from spt.architecture import layers_name
 from spt.errors import InputError
 from spt.files import write_text
 from spt.provenance import Provenance
@@ -29,7 +30,7 @@ FILES = tuple(f"data.{split}" for split in SPLITS)
 
 def name_of(layers: Layers, seed: int) -> str:
     """Return a training's folder: 1+4-seed2."""
-    return f"{'+'.join(map(str, layers))}-seed{seed}"
+    return f"{layers_name(layers)}-seed{seed}"
 
 
 def fixed(config: RunConfig, layers: Layers, seed: int) -> RunConfig:

@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments.comparing.grid import OnDone, RunOutcome, run_jobs
 from experiments.config import RunConfig
+from experiments.run.folder import numbers_of
 from spt.cores import cores
 from spt.digests import json_digest
 from spt.files import write_text
@@ -93,4 +94,4 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
 
 def digest_of(config: RunConfig) -> str:
     """Name a configuration by all that its numbers depend on."""
-    return json_digest(config.model_dump(mode="json", exclude={"name", "cache", "cache_gb"}))
+    return json_digest(numbers_of(config))

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from spt.architecture import layers_name
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a table, with an empty one before them."""
@@ -14,7 +16,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def layers(numbers: Iterable[int]) -> str:
     """Write layers as '2+3', or 'none'."""
-    return "+".join(map(str, numbers)) or "none"
+    return layers_name(numbers) or "none"
 
 
 def command(noted: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from experiments.checking.backbone_files import BackboneFiles, read_backbone_files
 from experiments.config import RunConfig, checked, load_config, run_tree
 from experiments.keys import read_tree
-from experiments.run.data_report import DataReport, SplitReport, distinct_data, problem_lines, report_data
+from experiments.run.data_report import DataReport, SplitReport, distinct_data, report_data
 from search_spaces.budget import Budget
 from search_spaces.named_layers import named_layers
 from spt.errors import InputError
@@ -81,11 +81,9 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
     """
     problems, notes = Problems(str(path)), Problems(str(path))
     configs: list[RunConfig] = []
-    try:
+    with problems.collecting():
         configs = _configs(path, overrides)
-    except InputError as error:
-        for line in problem_lines(error):
-            problems.add(line)
+    if problems.texts:
         configs = list(_readable_part(path, overrides))
     data = []
     for config in configs:

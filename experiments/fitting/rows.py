@@ -57,7 +57,7 @@ class LabelledRows:
             InputError: as they do; or for no rows, another number of labels than of texts, or labels of
                 several types.
         """
-        columns = text_columns(rows, pairs, column_names(task), split)
+        columns = text_columns(rows, pairs, task.text_fields, split)
         read = cls(columns, label_column(labels, rows, task, split))
         if len(read.labels) != len(columns.texts):
             raise InputError(
@@ -94,12 +94,7 @@ class LabelledRows:
     def by_column(self, task: Task) -> dict[str, list[Any]]:
         """Return the values by the task's columns."""
         given = (self.columns.texts, *([self.columns.pairs] if self.columns.pairs is not None else []))
-        return {**dict(zip(column_names(task), given, strict=True)), task.label: self.labels}
-
-
-def column_names(task: Task) -> tuple[str, ...]:
-    """Return the names of a task's columns of texts."""
-    return (task.text, *([task.text_pair] if task.text_pair else []))
+        return {**dict(zip(task.text_fields, given, strict=True)), task.label: self.labels}
 
 
 def fitting_task(task: Task, splits: Mapping[str, LabelledRows], problems: Problems) -> Task:

@@ -13,7 +13,7 @@ from spt.calibration import CalibrationScores, calibration_scores
 from spt.selective import AnsweredRows, answered, selective_accuracies
 
 # probabilities [N, C] and labels [N]
-LabelledRows = tuple[NDArray[Any], NDArray[Any]]
+RowProbabilities = tuple[NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class AnswerMetrics:
     test: SplitAnswers
 
     @classmethod
-    def of(cls, rule: AnswerRule, dev: LabelledRows, test: LabelledRows) -> AnswerMetrics:
+    def of(cls, rule: AnswerRule, dev: RowProbabilities, test: RowProbabilities) -> AnswerMetrics:
         """Score the probabilities at temperature 1 and the labels of dev and test."""
         return cls(
             rule.temperature, rule.threshold, SplitAnswers.of(rule, *dev), SplitAnswers.of(rule, *test)

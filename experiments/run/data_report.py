@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,19 +12,17 @@ import numpy as np
 
 from experiments.config import RunConfig
 from spt.data.columns import class_names
-from spt.data.label_sets import multi_hot
+from spt.data.label_sets import multi_hot, rows_by_class
 from spt.data.loading import load_splits
 from spt.data.raw_table import RawTable
 from spt.data.sources import read_tables
 from spt.data.values import rows_shown, some
-from spt.errors import InputError
 from spt.problems import Problems
 from spt.tasks import Task
 from spt.training.class_weights import class_weights
 
 # rows of train below which a class is hard to learn
 FEW_ROWS = 10
-COUNTED = re.compile(r"\d+ problem(s|\(s\)) in .*:\n")
 
 
 @dataclass(frozen=True)
@@ -69,13 +65,10 @@ def report_data(config: RunConfig) -> DataReport:
             tables = read_tables(task, data)
         splits: Mapping[str, SplitReport] = {}
         if tables:
-            try:
+            with problems.collecting():
                 loaded = load_splits(task, data, seed, tables)
                 splits = _split_reports(loaded)
                 _check_weights(config, loaded["train"])
-            except InputError as error:
-                for line in problem_lines(error):
-                    problems.add(line)
     found = [line for split, table in tables.items() for line in _table_notes(task, split, table)]
     if problems.texts and tables and not splits:
         # what the rows that are whole look like is of use too
@@ -117,24 +110,13 @@ def distinct_data(configs: Sequence[RunConfig]) -> list[RunConfig]:
     return list(first.values())
 
 
-def problem_lines(error: InputError) -> list[str]:
-    """Return the problems that an error lists, or its text alone."""
-    text = str(error)
-    counted = COUNTED.match(text)
-    if counted is None:
-        return [text]
-    return [line.removeprefix("  ") for line in text[counted.end() :].splitlines()]
-
-
 def _split_reports(splits: Mapping[str, Any]) -> dict[str, SplitReport]:
     return {split: _split_report(rows) for split, rows in splits.items()}
 
 
 def _split_report(rows: Any) -> SplitReport:
-    feature = rows.features["label"]
-    names = getattr(feature, "feature", feature).names
-    labels = rows["label"][:]
-    counts = Counter(index for label in labels for index in (label if isinstance(label, list) else [label]))
+    names, labels = class_names(rows), rows["label"][:]
+    counts = rows_by_class(labels)
     columns = [rows[column][:] for column in ("text", "text_pair") if column in rows.column_names]
     texts = list(zip(*columns, strict=True))
     return SplitReport(len(labels), {name: counts[index] for index, name in enumerate(names)}, texts)
@@ -142,7 +124,7 @@ def _split_report(rows: Any) -> SplitReport:
 
 def _table_notes(task: Task, split: str, table: RawTable) -> Iterator[str]:
     """Yield what is odd about the rows of a source: the same text twice, with one label or with several."""
-    columns = [task.text, *([task.text_pair] if task.text_pair else [])]
+    columns = task.text_fields
     if not all(column in table.columns for column in (*columns, task.label)):
         return
     texts = list(zip(*([str(value).strip() for value in table.columns[c][:]] for c in columns), strict=True))

@@ -83,9 +83,7 @@ def runs_table(runs: list[ListedRun], now: float) -> Table:
         table.add_column(title, overflow="fold", no_wrap=title == "age")
     for run in runs:
         layers = None if run.layers is None else " ".join(map(str, run.layers)) or "none"
-        scores = [
-            None if score is None else f"{100 * score:.1f}" for score in (run.dev_metric, run.test_metric)
-        ]
+        scores = map(_percent, (run.dev_metric, run.test_metric))
         cells = [run.folder, run.state, run.task, run.strategy, layers, *scores, age(now - run.changed)]
         # brackets would be markup
         table.add_row(*(Text(cell or "-") for cell in cells))

@@ -80,12 +80,12 @@ def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, Baseline
 
 def fitted_and_scored(bench: Workbench) -> dict[str, Examples]:
     """Return the examples of each split, of train no more than so many, and with folds those of all rows."""
-    used = bench if bench.folds is None else bench.on_all_rows(epochs=1)
-    train = used.examples["train"]
+    examples = bench.final.examples
+    train = examples["train"]
     if len(train) > MOST:
         drawn = np.random.default_rng(bench.seed).choice(len(train), MOST, replace=False)
         train = train.take(np.sort(drawn).tolist())
-    return {**used.examples, "train": train}
+    return {**examples, "train": train}
 
 
 def tfidf_regression(strength: float) -> Any:

@@ -1,0 +1,42 @@
+"""What `fit` is given -> the rows of each split, and the configuration that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from experiments.config import RunConfig
+from experiments.fitting.rows import LabelledRows, fitting_task
+from spt.problems import Problems
+
+
+def held_out(**splits: Any) -> dict[str, tuple[Any, Any, Any]]:
+    """Return rows, labels and second texts of the splits that are given."""
+    return {
+        split: (*rows, None) if isinstance(rows, tuple) and len(rows) == 2 else (rows, None, None)
+        for split, rows in splits.items()
+        if rows is not None
+    }
+
+
+def read_splits(
+    config: RunConfig, given: Mapping[str, tuple[Any, Any, Any]]
+) -> tuple[dict[str, LabelledRows], RunConfig]:
+    """Read the rows of each split, and fit the task to them.
+
+    Raises:
+        InputError: naming everything that is wrong with the rows.
+    """
+    problems = Problems("the rows")
+    splits: dict[str, LabelledRows] = {}
+    for split, (rows, labels, pairs) in given.items():
+        with problems.collecting():
+            splits[split] = LabelledRows.read(rows, labels, pairs, config.task, split)
+    task = fitting_task(config.task, splits, problems)
+    if problems.texts:
+        # what is wrong with texts and labels alone is told as the rows are loaded
+        for split, read in splits.items():
+            read.find_problems(split, config.task, problems)
+    problems.refuse()
+    data = config.data if "test" in splits else config.data.model_copy(update={"test_size": 0})
+    return splits, config.model_copy(update={"task": task, "data": data})
