@@ -63,7 +63,7 @@ $(VENV)/.setup-test: pyproject.toml requirements.lock
 
 .PHONY: unlocked
 unlocked: $(VENV)/.setup
-	$(BIN)/python -m pip install --quiet -e ".[test,bench,backbones]"
+	$(BIN)/python -m pip install --quiet -e ".[test,bench,backbones,serve,ray,onnx,docs,tensorboard]"
 	@touch $(VENV)/.setup-test
 
 # A plain torch brings gigabytes of CUDA on Linux, so a machine without a GPU gets the CPU build.
