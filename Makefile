@@ -4,13 +4,14 @@ BIN := $(VENV)/bin
 TORCH := 2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup demo test lint lock locked sbom clean
+.PHONY: help setup demo test lint docs lock locked sbom clean
 
 help:
 	@echo "make setup   everything the project needs, in $(VENV)"
 	@echo "make demo    the whole road on a part of TREC, in about ten minutes; writes runs/demo"
 	@echo "make test    what tests need, then ruff, mypy and pytest"
 	@echo "make lint    ruff and mypy alone"
+	@echo "make docs    the documentation as pages in site/, index.html first"
 	@echo "make lock    requirements.lock: every package of $(VENV) with its hash"
 	@echo "make locked  $(VENV) from requirements.lock, as make test does where it fits"
 	@echo "make sbom    build/sbom.json: what $(VENV) holds, as CycloneDX"
@@ -28,6 +29,10 @@ lint: $(VENV)/.setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# a warning ends it; the notice about MkDocs itself is none
+docs: $(VENV)/.setup-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: $(VENV)/.setup-test
 	$(BIN)/python .ci/lock.py > requirements.lock.partial

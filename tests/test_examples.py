@@ -1,18 +1,16 @@
-"""The examples and the code of docs/python.md run as they stand, and import from the front door alone."""
+"""The examples run as they stand, are short, and import from the front door alone."""
 
 from __future__ import annotations
 
-import re
 import runpy
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from benchmarks.imports import read_modules
 from spt import PromptClassifier
-from tests.support.tiny import make_backbone, make_data, tiny_tree
+from tests.support.tiny import make_backbone, make_data
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -34,31 +32,6 @@ def test_an_example_trains_and_leaves_a_prompt(
     assert "accuracy on" in capsys.readouterr().out
     answers = PromptClassifier.from_pretrained(tmp_path / "my-prompt").predict(["the film was lovely"])
     assert [answer.label in ("good", "bad") for answer in answers] == [True]
-
-
-@pytest.mark.slow
-def test_the_code_of_the_page_about_python_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
-    make_data(tmp_path / "reviews.csv", rows=80)
-    # of the two layers that the page's backbone has, and downloads nothing
-    backbone = make_backbone(tmp_path / "backbone", layers=2, longest=128)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
-    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 9
-    shipped = tmp_path / "experiments" / "configs" / "trec.yml"
-    shipped.parent.mkdir(parents=True)
-    shipped.write_text(yaml.safe_dump(tiny_tree(tmp_path / "shipped")), encoding="utf-8")
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block.replace("splade-tiny", str(backbone)), "python.md", "exec"), names)
-    assert "good" in capsys.readouterr().out
-    assert (tmp_path / "runs" / "kept" / "report.html").exists()
-    ours = re.findall(r"^from (spt\S*|experiments\S*) import", "\n".join(blocks), re.MULTILINE)
-    assert set(ours) == {"spt", "experiments.config", "experiments.pipeline"}
-    assert (tmp_path / "runs" / "from_python" / "metrics.json").exists()
 
 
 def test_examples_are_short_and_know_the_front_door_alone() -> None:
