@@ -19,7 +19,7 @@ from experiments.run.baseline_scores import TITLES
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
 from experiments.run.folds import JudgedLayers, judge, train_candidate
-from experiments.run.inputs import RunInputs, check_files, check_inputs
+from experiments.run.inputs import RunInputs, check_files, check_finished, check_inputs
 from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.simple_baselines import measure_baselines
 from experiments.run.training import (
@@ -317,7 +317,7 @@ def run(
     place = RunFolder(folder)
     place.check(config)
     if place.metrics.exists():
-        check_files(config, place)
+        check_finished(config, place)
         return RunMetrics.read(place.metrics)
     with claimed(config, place, on_epoch, workbench) as pipeline:
         return pipeline.evaluate()
@@ -333,7 +333,7 @@ def search(config: RunConfig, folder: Path) -> SearchResult:
     place = RunFolder(folder)
     place.check(config)
     if place.architecture.exists() and place.search_result.exists():
-        check_files(config, place)
+        check_finished(config, place)
     else:
         with claimed(config, place) as pipeline:
             pipeline.search()

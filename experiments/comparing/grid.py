@@ -19,7 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 from experiments.config import RunConfig
 from experiments.logs import quiet_libraries
 from experiments.run.folder import RunFolder, same_numbers, stored_config
-from experiments.run.inputs import check_files
+from experiments.run.inputs import check_finished
 from experiments.run.results import RunMetrics, SearchResult
 from spt.cores import cores, share_of_cores
 from spt.errors import TrialFailed
@@ -128,7 +128,7 @@ def is_finished(config: RunConfig, folder: Path, search_only: bool = False) -> b
     """Tell whether the run of a configuration, or its search, is done in a folder, without loading its data.
 
     Raises:
-        InputError: if its data files have changed since.
+        InputError: if its data files, or a local backbone, have changed since.
     """
     place = RunFolder(folder)
     stored = (
@@ -136,7 +136,7 @@ def is_finished(config: RunConfig, folder: Path, search_only: bool = False) -> b
     )
     if stored is None or not same_numbers(stored, config):
         return False
-    check_files(config, place)
+    check_finished(config, place)
     return True
 
 

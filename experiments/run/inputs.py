@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.config import RunConfig
 from experiments.run.folder import RunFolder
-from spt.data.source_files import source_files
+from spt.assets import BACKBONES, local_backbone
+from spt.audit.folder import KINDS
+from spt.data.source_files import SPLIT_NAMES, source_files
 from spt.digests import SIZE, file_digest, short
 from spt.errors import InputError
 from spt.files import state_of, write_text
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 DAMAGED = "If data and backbone are still those of the run, delete it, and the same command writes it again."
 RESTORE = "Restore it, or choose another folder."
+# what transformers reads of a backbone's folder, as far as it is read here at all
+READ_KINDS = ("tensors", "json", "vocabulary", "text")
 
 
 class DataFile(BaseModel):
@@ -61,21 +65,23 @@ class RunInputs(BaseModel):
     """Hold what inputs.json holds.
 
     Attributes:
-        format: of the file.
-        files: that the rows come from, by split; none for embedded and hub data.
+        format: of the file; 1 had no files of saved data sets and backbones.
+        files: that the rows come from, as `source_files` names them; none for embedded and hub data.
         classes: names, in the order of their numbers.
         rows: of each split as they are used, cut and encoded.
         backbone: weights, config and tokenizer.
+        backbone_files: of a local folder, by name; none for embedded and hub backbones.
         left_out: how many rows of each split's source had no text or no label.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
     files: Mapping[str, DataFile]
     classes: tuple[str, ...]
     rows: Mapping[str, SplitRows]
     backbone: BackboneDigests
+    backbone_files: Mapping[str, DataFile] = Field(default_factory=dict)
     left_out: Mapping[str, int] = Field(default_factory=dict)
 
     @classmethod
@@ -86,6 +92,7 @@ class RunInputs(BaseModel):
             classes=workbench.spec.task.labels or (),
             rows={split: split_rows(examples) for split, examples in workbench.examples.items()},
             backbone=BackboneDigests.model_validate(workbench.backbone_identity.as_json()),
+            backbone_files=backbone_files(config),
             left_out=workbench.left_out,
         )
 
@@ -132,10 +139,10 @@ def check_files(config: RunConfig, folder: RunFolder) -> None:
     if not folder.inputs.exists():
         # an older version wrote none
         return
-    began_with = RunInputs.read(folder.inputs).files
-    for split, path in _files(config).items():
-        before = began_with.get(split)
-        if not path.is_file():
+    began_with = RunInputs.read(folder.inputs)
+    for name, path in _files(config).items():
+        before = began_with.files.get(name)
+        if not path.is_file() or (began_with.format == 1 and name not in SPLIT_NAMES):
             continue
         if before is None:
             raise InputError(
@@ -150,6 +157,24 @@ def check_files(config: RunConfig, folder: RunFolder) -> None:
             )
 
 
+def check_finished(config: RunConfig, folder: RunFolder) -> None:
+    """Refuse to read back a finished run whose data files or local backbone are others now.
+
+    A backbone is loaded only where its files are not those that were noted; files may be saved anew.
+
+    Raises:
+        InputError: naming what differs, with both values.
+    """
+    check_files(config, folder)
+    now = backbone_files(config)
+    if not now or not folder.inputs.exists():
+        return
+    began_with = RunInputs.read(folder.inputs)
+    if _contents(began_with.backbone_files) == _contents(now):
+        return
+    _refuse_changes(folder, began_with, began_with.model_copy(update={"backbone": _backbone_now(config)}))
+
+
 def check_inputs(folder: RunFolder, now: RunInputs) -> None:
     """Refuse inputs that are not those the run in a claimed folder began with; writes inputs.json if need be.
 
@@ -158,7 +183,12 @@ def check_inputs(folder: RunFolder, now: RunInputs) -> None:
     """
     if not folder.inputs.exists():
         now.write(folder.inputs)
-    elif changes := RunInputs.read(folder.inputs).changes(now):
+    else:
+        _refuse_changes(folder, RunInputs.read(folder.inputs), now)
+
+
+def _refuse_changes(folder: RunFolder, began_with: RunInputs, now: RunInputs) -> None:
+    if changes := began_with.changes(now):
         raise InputError(
             f"The run in '{folder.path}' began with other data or another backbone. Different: "
             f"{'; '.join(changes)}. {RESTORE}"
@@ -168,6 +198,39 @@ def check_inputs(folder: RunFolder, now: RunInputs) -> None:
 def data_file(path: Path) -> DataFile:
     """Take the digest of a data file."""
     return DataFile(path=str(path), bytes=path.stat().st_size, sha256=_digest(path, state_of(path)))
+
+
+def backbone_files(config: RunConfig) -> dict[str, DataFile]:
+    """Take the digests of a local backbone's files by name; none where it is embedded or of the hub."""
+    folder = Path(local_backbone(config.backbone.name))
+    # an embedded one is fetched by its pinned digests, and a folder that is gone is no change
+    if config.backbone.name in BACKBONES or not folder.is_dir():
+        return {}
+    read = (path for path in sorted(folder.iterdir()) if KINDS.get(path.suffix.lower()) in READ_KINDS)
+    return {path.name: data_file(path) for path in read if path.is_file()}
+
+
+def _backbone_now(config: RunConfig) -> BackboneDigests:
+    """Load a backbone and its tokenizer for their digests."""
+    # takes seconds to load, for which a comparison that is done need not wait
+    from spt.backbones.identity import BackboneIdentity  # noqa: PLC0415
+    from spt.build import load_backbone, load_tokenizer  # noqa: PLC0415
+    from spt.spec import ModelSpec  # noqa: PLC0415
+
+    spec = ModelSpec(
+        backbone=config.backbone,
+        head=config.head,
+        prompt=config.prompt,
+        task=config.task,
+        max_length=config.data.max_length,
+    )
+    identity = BackboneIdentity.of(load_backbone(spec), load_tokenizer(spec))
+    return BackboneDigests.model_validate(identity.as_json())
+
+
+def _contents(files: Mapping[str, DataFile]) -> dict[str, str]:
+    """Return the digest of each file, wherever it is."""
+    return {name: file.sha256 for name, file in files.items()}
 
 
 @lru_cache(maxsize=64)

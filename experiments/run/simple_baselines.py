@@ -59,7 +59,9 @@ def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, Baseline
 
     Source: ours. Operations are not charged to the run, as nothing that trains depends on them.
     """
-    key = json_digest([VERSION, inputs.model_dump(mode="json", exclude={"files"}), bench.spec.task.metric])
+    key = json_digest(
+        [VERSION, inputs.model_dump(mode="json", exclude={"files", "backbone_files"}), bench.spec.task.metric]
+    )
     path = cache_folder() / "baselines" / f"{key}.json"
     cached = bench.cache.mode != "off"
     if cached and (known := _known(path)) is not None:

@@ -17,7 +17,7 @@ SAVED_DATA_SET = "dataset_dict.json"
 
 
 def source_files(task: Task, data: DataConfig, seed: int) -> dict[str, Path]:
-    """Find the file of each split that has one.
+    """Find the file of each split that has one, or all files of what `datasets` saved to disk.
 
     Args:
         task: whose own source is taken where data names none.
@@ -25,7 +25,7 @@ def source_files(task: Task, data: DataConfig, seed: int) -> dict[str, Path]:
         seed: stands for `{seed}` in the source.
 
     Returns:
-        Paths by split; none for embedded and hub data, and for what `datasets` saved to disk.
+        Paths by split, those of a saved data set by their names in it; none for embedded and hub data.
 
     Raises:
         InputError: if a folder has several files for a split.
@@ -36,8 +36,12 @@ def source_files(task: Task, data: DataConfig, seed: int) -> dict[str, Path]:
     if source is None or source in DATA_SETS:
         return {}
     folder = expanded(source)
-    if not folder.is_dir() or (folder / SAVED_DATA_SET).is_file():
+    if not folder.is_dir():
         return {}
+    if (folder / SAVED_DATA_SET).is_file():
+        return {
+            path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
+        }
     return folder_files(folder)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset, DatasetDict
 from safetensors.torch import load_file, save_file
 
 from experiments import pipeline
@@ -143,6 +144,56 @@ def test_a_run_that_goes_on_refuses_a_changed_backbone(part: str, home: Path) ->
     assert not (home / "run" / "train").exists()
 
 
+@pytest.mark.parametrize("part", BACKBONE_CHANGES)
+def test_a_finished_run_of_another_backbone_is_not_read_back(
+    part: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BACKBONE_CHANGES[part](home / "backbone")
+    monkeypatch.setattr(pipeline, "load_workbench", never)
+    message = rf"Different: the backbone's {part} \(digest \w{{12}} then, \w{{12}} now\)\. Restore it"
+    for read_back in (run, pipeline.search, is_finished):
+        with pytest.raises(InputError, match=message):
+            read_back(config(home), home / "run")
+
+
+def test_the_same_backbone_saved_anew_or_gone_is_no_change(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = run(config(home), home / "run")
+    edit(home / "backbone" / "config.json", lambda text: text + "\n")
+    (home / "backbone" / "README.md").write_text("Of words about films.", encoding="utf-8")
+    assert run(config(home), home / "run") == metrics
+    shutil.rmtree(home / "backbone")
+    monkeypatch.setattr(inputs, "_backbone_now", never)
+    assert run(config(home), home / "run") == metrics
+
+
+def test_a_finished_run_of_an_older_version_knows_its_backbone_by_its_digests(home: Path) -> None:
+    path = home / "run" / "inputs.json"
+    older = {**json.loads(path.read_text(encoding="utf-8")), "format": 1}
+    del older["backbone_files"]
+    path.write_text(json.dumps(older), encoding="utf-8")
+    metrics = run(config(home), home / "run")
+    assert metrics.layers == (1,)
+    change_weight(home / "backbone" / "model.safetensors")
+    with pytest.raises(InputError, match="Different: the backbone's weights"):
+        run(config(home), home / "run")
+
+
+def test_the_files_of_a_saved_data_set_are_known(home: Path, tmp_path: Path) -> None:
+    rows = Dataset.from_csv(str(home / "data.csv"), cache_dir=str(tmp_path / "cache"))
+    saved = tmp_path / "saved"
+    DatasetDict({"train": rows}).save_to_disk(saved)
+    of_saved = config(home, data={"train": None, "source": str(saved)})
+    metrics = run(of_saved, tmp_path / "run")
+    assert run(of_saved, tmp_path / "run") == metrics
+    (file,) = saved.glob("train/*.arrow")
+    assert f"train/{file.name}" in RunInputs.read(tmp_path / "run" / "inputs.json").files
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(InputError, match=rf"The data file '{file}' has changed since the run"):
+        run(of_saved, tmp_path / "run")
+
+
 def test_rows_and_classes_that_differ_are_named_with_both_values(home: Path) -> None:
     path = home / "run" / "inputs.json"
     inputs = RunInputs.read(path)
@@ -167,7 +218,11 @@ def test_a_run_of_an_older_version_goes_on_and_notes_its_inputs(home: Path) -> N
     (home / "run" / "metrics.json").unlink()
     assert run(config(home), home / "run").dev_metric == metrics.dev_metric
     noted, before = json.loads(path.read_bytes()), json.loads(written)
-    assert noted.pop("files")["train"]["sha256"] == before.pop("files")["train"]["sha256"]
+    for files in ("files", "backbone_files"):
+        after, first = noted.pop(files), before.pop(files)
+        assert {name: file["sha256"] for name, file in after.items()} == {
+            name: file["sha256"] for name, file in first.items()
+        }
     assert noted == before
 
 
@@ -248,7 +303,9 @@ def test_a_run_hashes_its_data_and_reads_its_configuration_once(
     monkeypatch.setattr(inputs, "file_digest", lambda path: hashed.append(path) or file_digest(path))
     monkeypatch.setattr(folder, "read_yaml", lambda path, kind: read.append(path) or read_yaml(path, kind))
     run(config(home), home / "run")
-    assert hashed == [home / "data.csv"]
+    assert hashed[0] == home / "data.csv"
+    assert len(hashed) == len(set(hashed))
+    assert {path.parent for path in hashed[1:]} == {home / "backbone"}
     assert read == [home / "run" / "config.yml"]
 
 
