@@ -94,7 +94,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         result = Path(path).expanduser()
         result.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
         raise InputError(f"'{path!s:.200}' is no path that can be read: {reason}.") from error
     return result
 

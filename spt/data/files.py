@@ -32,6 +32,14 @@ from spt.files import expanded
 from spt.tasks import Task
 
 BLOCK = 1 << 20
+# first bytes of files that hold others
+PACKED = {
+    b"\x1f\x8b": "a gzip file",
+    b"PK\x03\x04": "a ZIP archive, as Excel's files are too",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file",
+}
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 log = logging.getLogger(__name__)
@@ -51,6 +59,7 @@ def read_file(path: Path, data: DataConfig, task: Task) -> RawTable:
         raise InputError(f"The data file {path} does not exist. Working directory: {Path.cwd()}.")
     if path.stat().st_size == 0:
         raise InputError(f"The data file {path} is empty.")
+    _check_packed(path)
     kind = data.format or _format(path)
     if kind != "parquet":
         _check_encoding(path, data.encoding)
@@ -80,6 +89,14 @@ def _format(path: Path) -> Format:
             f"Known endings: {', '.join(ENDINGS)}. Set data.format to csv, tsv, json, parquet or lines."
         )
     return ENDINGS[path.suffix.lower()]
+
+
+def _check_packed(path: Path) -> None:
+    with path.open("rb") as stream:
+        head = stream.read(max(map(len, PACKED)))
+    for magic, what in PACKED.items():
+        if head.startswith(magic):
+            raise InputError(f"{path} is {what}. Unpack it, or save its table as CSV, and give that file.")
 
 
 def _check_encoding(path: Path, encoding: str) -> None:

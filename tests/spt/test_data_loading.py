@@ -1,5 +1,6 @@
 """From files to splits: values, determinism, and one clear refusal for each kind of bad input."""
 
+import gzip
 import json
 from collections import Counter
 
@@ -354,6 +355,16 @@ def test_a_saved_data_set_is_read(tmp_path):
 def test_bad_files_get_one_clear_error(write, content, options, message):
     with pytest.raises(InputError, match=message):
         load(train=write("t.csv", content), **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "csv", "encoding": "latin-1"}])
+def test_a_packed_file_is_no_table_in_any_encoding(write, options):
+    packed = write("t.csv.gz", gzip.compress(b"text,label\na,0\nb,1\n"))
+    with pytest.raises(InputError, match=r"t\.csv\.gz is a gzip file\. Unpack it, or save its table as CSV"):
+        load(train=packed, **options)
+    book = write("t.xlsx", b"PK\x03\x04 and so on")
+    with pytest.raises(InputError, match=r"t\.xlsx is a ZIP archive, as Excel's files are too\. Unpack it"):
+        load(train=book, **options)
 
 
 def test_the_offset_of_a_bad_byte_is_right_beyond_a_block(write):
