@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from spt.errors import InputError
     from spt.serving.classifier import PromptClassifier
     from spt.serving.ensemble import PromptEnsemble
-    from spt.serving.server import PromptServer, Request
+    from spt.serving.request import Request
+    from spt.serving.server import PromptServer
     from spt.workbench import Workbench
 
     __version__: str
@@ -27,7 +28,7 @@ _MODULES = {
     "PromptEnsemble": "spt.serving.ensemble",
     "PromptLayers": "spt.architecture",
     "PromptServer": "spt.serving.server",
-    "Request": "spt.serving.server",
+    "Request": "spt.serving.request",
     "SPTClassifier": "experiments.estimator",
     "Workbench": "spt.workbench",
 }

@@ -8,7 +8,8 @@ import torch
 from experiments.pipeline import run
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_prompts
-from spt.serving.server import PromptServer, Request
+from spt.serving.request import Request
+from spt.serving.server import PromptServer
 from tests.support.runs import tiny_config
 
 pytestmark = [

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from threading import get_ident
 from typing import Any, ClassVar
 
 import torch
@@ -153,7 +154,14 @@ class Backbone(nn.Module, ABC):
         """
         projection = self.word_projection
         seen: list[Tensor] = []
-        hook = projection.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        own_thread = get_ident()
+
+        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            # other threads may run the same head meanwhile
+            if get_ident() == own_thread:
+                seen.append(inputs[0])
+
+        hook = projection.register_forward_pre_hook(note)
         try:
             self.lm_logits(hidden)
         finally:

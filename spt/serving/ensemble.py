@@ -11,7 +11,8 @@ from spt.data.values import as_list
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import Answer, LabelSet, Prediction, check_threshold
-from spt.serving.server import PromptServer, Request
+from spt.serving.request import Request
+from spt.serving.server import PromptServer
 
 MAJORITY = 0.5
 

@@ -1,84 +1,77 @@
-"""Many prompts over one backbone: a batch may mix tasks, each row with its own prompt, layers and head."""
+"""Many prompts over one backbone: what tasks share of a text is computed once."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader
 
 from spt.backbones.identity import BackboneIdentity
 from spt.data.batches import make_loader, to_device
-from spt.data.encoding import encode_texts
-from spt.data.examples import Examples
-from spt.data.values import as_list, clean_texts, rows_shown
-from spt.decisions import class_probabilities
+from spt.data.values import as_list
 from spt.errors import InputError, unknown
-from spt.evaluation import evaluation_mode
-from spt.heads import Output
-from spt.layer_loop import run_layers
-from spt.prompts.state import PromptState
+from spt.problems import Problems
+from spt.serving.branches import Branch, branch_order, run_branches
 from spt.serving.classifier import PromptClassifier
-from spt.serving.mixed_choice import MixedChoice, TaskChoice, rows_prompt
 from spt.serving.predictions import Answer, check_threshold, predictions
-from spt.start import Start
+from spt.serving.request import EncodedRequests, Request, check_requests, encode_requests
+from spt.serving.served_task import ServedTask
+from spt.serving.trunk import Trunk, TrunkStates
+from spt.serving.trunk_cache import TrunkCache
 
-
-@dataclass(frozen=True)
-class Request:
-    """Ask for the label of a text (and its pair, where the task has pairs) by one task's prompt."""
-
-    task: str
-    text: str
-    text_pair: str | None = None
+# tasks by the names that requests use
+Tasks = Mapping[str, ServedTask]
 
 
 class PromptServer:
-    """Label texts of several tasks by one forward pass of a shared backbone.
+    """Answer questions of several tasks over one backbone.
+
+    Of each distinct text the layers below the lowest prompt run once; above, a row branches off for each task
+    where its prompts begin, and the rows of all tasks run in one batch, each with its own prompts and head.
+
+    Several threads may ask, and add and remove tasks, at once: what has begun ends with the tasks that it
+    began with.
 
     Args:
         classifiers: by the name that requests use. All must hold the same backbone; the first one's is kept.
+        cache_bytes: of hidden states below prompts that are kept for texts that come again; 0 keeps none.
+
+    Attributes:
+        backbone: that all tasks share.
+        tokenizer: of the backbone.
+        cache: of hidden states; `cache.statistics()` tells hits, misses and bytes.
 
     Raises:
-        InputError: if there is none, their backbones differ, or a prompt stands among the words.
+        InputError: if there is no classifier, or their backbones differ.
 
-    Source: mixed-task batches as in Prompt Tuning (arXiv 2104.08691, section 1), for prompts at any layers.
+    Source: mixed-task batches as in Prompt Tuning (arXiv 2104.08691, section 1), a trunk for all tasks as in
+    AdapterDrop (arXiv 2010.11918, section 4); for prompts at any layers ours.
     """
 
-    def __init__(self, classifiers: Mapping[str, PromptClassifier]) -> None:
+    def __init__(self, classifiers: Mapping[str, PromptClassifier], cache_bytes: int = 0) -> None:
         if not classifiers:
             raise InputError("A prompt server needs at least one saved prompt.")
-        self.classifiers = dict(classifiers)
-        first = next(iter(self.classifiers.values()))
+        if cache_bytes < 0:
+            raise InputError(f"cache_bytes is {cache_bytes}, but must be 0, which keeps nothing, or more.")
+        first = next(iter(classifiers.values()))
         self.backbone, self.tokenizer = first.model.backbone, first.tokenizer
-        models = {name: classifier.model for name, classifier in self.classifiers.items()}
-        if in_templates := [name for name, model in models.items() if model.template_prompt is not None]:
-            raise InputError(
-                f"The prompts {', '.join(in_templates)} stand among the words of their templates and cannot "
-                "share a batch with others. Ask PromptClassifier for their labels."
-            )
-        for name, classifier in self.classifiers.items():
-            self._check_backbone(name, classifier)
-
-    def _check_backbone(self, name: str, classifier: PromptClassifier) -> None:
-        """Refuse a classifier over another backbone than the server's."""
-        if classifier.model.backbone is self.backbone and classifier.tokenizer is self.tokenizer:
-            return
-        ours = BackboneIdentity.of(self.backbone, self.tokenizer)
-        if changes := ours.changes(BackboneIdentity.of(classifier.model.backbone, classifier.tokenizer)):
-            raise InputError(
-                f"The prompt {name} was trained on another backbone than '{next(iter(self.classifiers))}'. "
-                f"Different: {', '.join(changes)}. Serve prompts of one backbone together."
-            )
+        self.cache = TrunkCache(cache_bytes)
+        self._trunk = Trunk(self.backbone, self.cache)
+        self._tasks: Tasks = {}
+        # a fast tokenizer cannot be called by two threads at once
+        self._tokenizing, self._changing = Lock(), Lock()
+        for name, classifier in classifiers.items():
+            self.add(name, classifier)
 
     @classmethod
-    def from_pretrained(cls, folders: Mapping[str, str | Path]) -> PromptServer:
+    def from_pretrained(cls, folders: Mapping[str, str | Path], cache_bytes: int = 0) -> PromptServer:
         """Read saved prompts by name, over one backbone and one tokenizer.
 
         Raises:
@@ -89,9 +82,55 @@ class PromptServer:
         for name, folder in folders.items():
             classifiers[name] = PromptClassifier.from_pretrained(folder, backbone, tokenizer)
             backbone, tokenizer = classifiers[name].model.backbone, classifiers[name].tokenizer
-        return cls(classifiers)
+        return cls(classifiers, cache_bytes)
 
-    @torch.inference_mode()
+    @property
+    def tasks(self) -> Tasks:
+        """Return the tasks of now, a mapping that stays as it is when others are added or removed."""
+        return MappingProxyType(self._tasks)
+
+    @property
+    def classifiers(self) -> dict[str, PromptClassifier]:
+        """Return the classifiers of now, by name."""
+        return {name: task.classifier for name, task in self._tasks.items()}
+
+    def add(self, name: str, classifier: PromptClassifier | str | Path) -> None:
+        """Serve one more task, or replace one; requests that have begun end with what was there before.
+
+        Args:
+            name: that requests use.
+            classifier: or the folder of a saved prompt, which is read over the server's backbone.
+
+        Raises:
+            InputError: if the folder is no saved prompt, or the prompt was trained on another backbone. What
+                was served stays.
+        """
+        if not isinstance(classifier, PromptClassifier):
+            classifier = PromptClassifier.from_pretrained(classifier, self.backbone, self.tokenizer)
+        self._check_backbone(name, classifier)
+        task = ServedTask.of(classifier, self.backbone)
+        with self._changing:
+            self._tasks = {**self._tasks, name: task}
+
+    def remove(self, name: str) -> None:
+        """Serve a task no more; requests that have begun are still answered.
+
+        Raises:
+            InputError: if there is no such task.
+        """
+        with self._changing:
+            self._check_task(name, self._tasks)
+            self._tasks = {other: task for other, task in self._tasks.items() if other != name}
+
+    def to(self, device: str | torch.device) -> PromptServer:
+        """Move backbone and tasks to a device, such as 'cuda', while nobody asks, and return the server."""
+        self.backbone.to(device)
+        with self._changing:
+            self._tasks = {
+                name: ServedTask.of(task.classifier, self.backbone) for name, task in self._tasks.items()
+            }
+        return self
+
     def predict(
         self, requests: Sequence[Request], batch_size: int = 128, threshold: float | None = None
     ) -> list[Answer]:
@@ -99,89 +138,157 @@ class PromptServer:
 
         Args:
             requests: of any tasks of this server.
-            batch_size: texts that are read together.
+            batch_size: inputs, or branches of inputs, that run together.
             threshold: least probability of an answer, as of `PromptClassifier.predict`; each prompt's own by
                 default.
 
         Raises:
-            InputError: naming the rows, for what is no request or no text; if a request names no task of this
-                server, or does not fit its task; or for a threshold out of range.
+            InputError: as `probabilities`, or for a threshold out of range.
         """
         check_threshold(threshold)
-        requests = as_list(requests, "The list of requests")
-        if wrong := [row for row, request in enumerate(requests) if not isinstance(request, Request)]:
+        tasks = self.tasks
+        requests = check_requests(requests)
+        chances = self.probabilities(requests, batch_size, tasks)
+        return [
+            _answer(tasks[request.task], row, threshold)
+            for request, row in zip(requests, chances, strict=True)
+        ]
+
+    def label(
+        self,
+        texts: Sequence[str],
+        tasks: Sequence[str] | None = None,
+        pairs: Sequence[str] | None = None,
+        batch_size: int = 128,
+        threshold: float | None = None,
+    ) -> list[dict[str, Answer]]:
+        """Give every task's answer to every text.
+
+        Args:
+            texts: a list, an array or a Series; one text alone gets a list of one dict.
+            tasks: names of tasks; None asks all.
+            pairs: the second texts, where the tasks have pairs.
+            batch_size: as of `predict`.
+            threshold: as of `predict`.
+
+        Returns:
+            For each text, in order, the answers by task, in the order of `tasks`.
+
+        Raises:
+            InputError: as `predict`; naming the tasks, if some have pairs and others not.
+        """
+        check_threshold(threshold)
+        texts, served = as_list(texts, "The list of texts"), self.tasks
+        names = list(served) if tasks is None else list(dict.fromkeys(as_list(tasks, "The list of tasks")))
+        self._check_pairs(names, served, paired=pairs is not None)
+        seconds = [None] * len(texts) if pairs is None else as_list(pairs, "The list of second texts")
+        if len(seconds) != len(texts):
             raise InputError(
-                f"The list of requests holds something else in {rows_shown(wrong)}. "
-                "Give a Request(task, text) for each answer."
+                f"Got {len(texts)} texts and {len(seconds)} second texts, but as many of both are needed."
             )
+        requests = [Request(name, *row) for row in zip(texts, seconds, strict=True) for name in names]
+        chances = iter(self.probabilities(requests, batch_size, served))
+        return [{name: _answer(served[name], next(chances), threshold) for name in names} for _ in texts]
+
+    @torch.inference_mode()
+    def probabilities(
+        self, requests: Sequence[Request], batch_size: int = 128, tasks: Tasks | None = None
+    ) -> list[NDArray[Any]]:
+        """Return the calibrated class probabilities [C] of each request, in order.
+
+        Classes are in the order of the `labels` of the task's classifier.
+
+        Args:
+            requests: of any tasks of this server.
+            batch_size: inputs, or branches of inputs, that run together.
+            tasks: what `PromptServer.tasks` gave, for who must know which prompt it was that answered; None
+                takes the tasks of now.
+
+        Raises:
+            InputError: naming the rows, for what is no request or no text; or if a request names no task of
+                this server, or does not fit its task.
+        """
+        requests, served = check_requests(requests), self.tasks if tasks is None else tasks
+        for name in dict.fromkeys(request.task for request in requests):
+            self._check_task(name, served)
         if not requests:
             return []
-        windows: list[list[NDArray[Any]]] = [[] for _ in requests]
-        with evaluation_mode(*(classifier.model for classifier in self.classifiers.values())):
-            for batch in self._loader(requests, batch_size):
-                tasks = [requests[row].task for row in batch["rows"].tolist()]
-                for row, chances in self._probabilities(to_device(batch, self.backbone.device), tasks):
-                    windows[row].append(chances)
+        specs = {name: task.classifier.spec for name, task in served.items()}
+        with self._tokenizing:
+            encoded = encode_requests(requests, specs, self.tokenizer)
+        answers = self._answer_inputs(requests, encoded, served, batch_size)
         return [
-            self._prediction(request.task, np.mean(chances, 0), threshold)
-            for request, chances in zip(requests, windows, strict=True)
+            specs[request.task].answers.calibrated(
+                # of a text in windows, their mean
+                np.mean([answers[request.task, number] for number in inputs], 0)
+            )
+            for request, inputs in zip(requests, encoded.inputs, strict=True)
         ]
 
-    def _prediction(self, name: str, probabilities: NDArray[Any], threshold: float | None) -> Answer:
-        """Return a task's answer by the class probabilities [C] of a text."""
-        spec = self.classifiers[name].spec
-        (prediction,) = predictions(spec, spec.answers.calibrated(probabilities[None]), threshold)
-        return prediction
+    def _answer_inputs(
+        self, requests: Sequence[Request], encoded: EncodedRequests, tasks: Tasks, batch_size: int
+    ) -> dict[tuple[str, int], NDArray[Any]]:
+        """Return the class probabilities of each task and each of the inputs that it is asked about."""
+        asked: defaultdict[int, set[str]] = defaultdict(set)
+        for request, inputs in zip(requests, encoded.inputs, strict=True):
+            for number in inputs:
+                asked[number].add(request.task)
+        answers = {}
+        for batch in make_loader(encoded.examples, self.tokenizer, batch_size):
+            numbers = batch["rows"].tolist()
+            keys = [encoded.keys[number] for number in numbers]
+            names = [asked[number] for number in numbers]
+            for branch, chances in self._answer_batch(batch, keys, names, tasks, batch_size):
+                answers[branch.task, numbers[branch.row]] = chances
+        return answers
 
-    def _loader(self, requests: Sequence[Request], batch_size: int) -> DataLoader[Any]:
-        parts: list[Examples] = []
-        for name in dict.fromkeys(request.task for request in requests):
-            if name not in self.classifiers:
-                raise unknown("task of the server", str(name), self.classifiers)
-            rows = [row for row, request in enumerate(requests) if request.task == name]
-            parts.append(self._encode(name, [requests[row] for row in rows], rows))
-        return make_loader(Examples.concatenated(parts), self.tokenizer, batch_size)
-
-    def _encode(self, name: str, requests: Sequence[Request], rows: Sequence[int]) -> Examples:
-        spec = self.classifiers[name].spec
-        texts = clean_texts([request.text for request in requests], "The list of requests' texts", rows)
-        paired = [number for number, request in enumerate(requests) if request.text_pair is not None]
-        pairs = clean_texts(
-            [requests[number].text_pair for number in paired],
-            "The list of requests' second texts",
-            [rows[number] for number in paired],
+    def _answer_batch(
+        self,
+        batch: Mapping[str, Any],
+        keys: Sequence[bytes],
+        names: Sequence[set[str]],
+        tasks: Tasks,
+        batch_size: int,
+    ) -> Iterator[tuple[Branch, NDArray[Any]]]:
+        """Yield the class probabilities of each row by each of the tasks that it is asked about."""
+        lengths = batch["attention_mask"].sum(1).tolist()
+        states = TrunkStates(to_device(batch, self.backbone.device), lengths)
+        wanted = [{tasks[name].first_layer for name in asked} for asked in names]
+        self._trunk.run(states, keys, wanted, kept={task.first_layer for task in tasks.values()})
+        branches = branch_order(
+            [Branch(name, row) for row, asked in enumerate(names) for name in asked], tasks
         )
-        encoded = encode_texts(
-            texts, pairs or None, self.tokenizer, spec.task, spec.max_length, spec.verbalizes, spec.windows
-        )
-        return replace(encoded, rows=np.array(rows, dtype=np.int64)[encoded.rows])
+        for first in range(0, len(branches), batch_size):
+            yield from run_branches(self.backbone, tasks, states, branches[first : first + batch_size])
 
-    def _probabilities(
-        self, batch: Mapping[str, Any], tasks: Sequence[str]
-    ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield the number of the request that each example of a batch is of, and its class probabilities."""
-        rows_of = {
-            name: torch.tensor([row for row, task in enumerate(tasks) if task == name])
-            for name in dict.fromkeys(tasks)
-        }
-        prompt, hidden = self._run_layers(batch, rows_of)
-        hidden = self.backbone.finish(hidden)
-        for name, rows in rows_of.items():
-            classifier = self.classifiers[name]
-            task_batch = {field: value[rows] for field, value in batch.items()}
-            output: Output = classifier.model.head(hidden[rows], task_batch, rows_prompt(prompt, rows))
-            probabilities = class_probabilities(output.logits, classifier.spec.task).cpu().numpy()
-            yield from zip(task_batch["rows"].tolist(), probabilities, strict=True)
+    def _check_backbone(self, name: str, classifier: PromptClassifier) -> None:
+        """Refuse a classifier over another backbone than the server's."""
+        if classifier.model.backbone is self.backbone and classifier.tokenizer is self.tokenizer:
+            return
+        ours = BackboneIdentity.of(self.backbone, self.tokenizer)
+        if changes := ours.changes(BackboneIdentity.of(classifier.model.backbone, classifier.tokenizer)):
+            raise InputError(
+                f"The prompt {name} was trained on another backbone than the server's. "
+                f"Different: {', '.join(changes)}. Serve prompts of one backbone together."
+            )
 
-    def _run_layers(
-        self, batch: Mapping[str, Any], rows_of: Mapping[str, Tensor]
-    ) -> tuple[PromptState, Tensor]:
-        """Run all layers on a batch of several tasks, whose rows [N] are given by name."""
-        models = [(self.classifiers[name].model, rows) for name, rows in rows_of.items()]
-        choices = [
-            MixedChoice([TaskChoice(model.choices[layer], rows) for model, rows in models])
-            for layer in range(self.backbone.num_layers)
-        ]
-        mask = batch["attention_mask"]
-        start = Start(0, self.backbone.embed(batch))
-        return run_layers(self.backbone, choices, start, mask, padded=not bool(mask.all()))
+    def _check_task(self, name: str, tasks: Tasks) -> None:
+        if name not in tasks:
+            raise unknown("task of the server", str(name), tasks)
+
+    def _check_pairs(self, names: Sequence[str], tasks: Tasks, *, paired: bool) -> None:
+        """Refuse tasks that are not served, or that do not read what they are given, all at once."""
+        problems = Problems("the list of tasks")
+        for name in names:
+            with problems.collecting():
+                self._check_task(name, tasks)
+                if (tasks[name].classifier.spec.task.text_pair is not None) != paired:
+                    needs = "one text a row" if paired else "two texts a row"
+                    raise InputError(f"Task '{name}' needs {needs}. Ask it apart from the others.")
+        problems.refuse()
+
+
+def _answer(task: ServedTask, probabilities: NDArray[Any], threshold: float | None) -> Answer:
+    """Return a task's answer by the calibrated class probabilities [C] of a text."""
+    (answer,) = predictions(task.classifier.spec, probabilities[None], threshold)
+    return answer

@@ -13,7 +13,8 @@ from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.serving.ensemble import PromptEnsemble
 from spt.serving.predictions import LabelSet
-from spt.serving.server import PromptServer, Request
+from spt.serving.request import Request
+from spt.serving.server import PromptServer
 from tests.support.runs import tiny_config
 from tests.support.searches import SEARCHED, TRIALS, candidates, config, searched
 from tests.support.tiny import make_label_sets, tiny_tree

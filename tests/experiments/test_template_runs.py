@@ -10,6 +10,7 @@ import pytest
 from experiments.pipeline import run
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
+from spt.serving.request import Request
 from spt.serving.server import PromptServer
 from tests.support.runs import tiny_config
 
@@ -28,8 +29,12 @@ def test_a_run_trains_vectors_among_words_and_for_classes(tmp_path: Path) -> Non
     assert metrics.head_parameters == 2 * 32
     loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
     assert loaded.predict(["the film was dull"])[0].label in ("bad", "good")
-    with pytest.raises(InputError, match="stand among the words of their templates"):
-        PromptServer({"warp": loaded})
+    server = PromptServer({"warp": loaded, "again": loaded})
+    texts = ["the film was dull", "a lovely, lovely plot"]
+    alone = [pytest.approx(row, abs=1e-5) for row in loaded.predict_proba(texts)]
+    assert server.probabilities([Request(name, text) for text in texts for name in ("warp", "again")]) == [
+        row for row in alone for _ in range(2)
+    ]
 
 
 @pytest.mark.parametrize(

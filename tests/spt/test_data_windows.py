@@ -24,7 +24,8 @@ from spt.errors import InputError
 from spt.evaluation import evaluate, pool_windows, probabilities
 from spt.serving.classifier import PromptClassifier
 from spt.serving.ensemble import PromptEnsemble
-from spt.serving.server import PromptServer, Request
+from spt.serving.request import Request
+from spt.serving.server import PromptServer
 from spt.tasks import get_task
 from spt.training.fit import fit
 from spt.workbench import Workbench

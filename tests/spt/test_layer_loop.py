@@ -10,11 +10,13 @@ import torch
 
 import spt.layer_loop
 import spt.model
-import spt.serving.server
+import spt.serving.branches
+import spt.serving.trunk
 from spt.layer_loop import run_layers
 from spt.prompts.choices import InsertPrompt, Propagate
 from spt.prompts.state import EMPTY, PromptState
-from spt.serving.server import PromptServer, Request
+from spt.serving.request import Request
+from spt.serving.server import PromptServer
 from spt.start import Start
 from tests.support.classifiers import TEXTS, classifier
 from tests.support.families import FAMILIES, attentions, batch, generator, shared_backbone
@@ -59,7 +61,7 @@ def test_models_and_the_server_run_the_same_loop(tmp_path: Path, monkeypatch: py
         calls.append((start.layer, options.get("stop")))
         return run_layers(backbone, choices, start, mask, **options)
 
-    for module in (spt.model, spt.serving.server):
+    for module in (spt.model, spt.serving.trunk, spt.serving.branches):
         assert module.run_layers is spt.layer_loop.run_layers
         monkeypatch.setattr(module, "run_layers", counted)
     made = {"early": classifier(tmp_path, (1,)), "late": classifier(tmp_path, (3,), seed=1)}
@@ -67,4 +69,5 @@ def test_models_and_the_server_run_the_same_loop(tmp_path: Path, monkeypatch: py
     assert calls == [(0, 3), (3, None)]
     calls.clear()
     PromptServer(made).predict([Request(task, text) for text in TEXTS for task in made])
-    assert calls == [(0, None)]
+    # the trunk to the first prompt of each task, then the branches as they join
+    assert calls == [(0, 1), (1, 3), (1, 3), (3, 4), (4, 4)]

@@ -23,7 +23,8 @@ from spt.model import PromptedModel, trained
 from spt.prompts.choices import GatedPrompt, InsertPrompt, Propagate
 from spt.prompts.state import EMPTY
 from spt.serving.classifier import PromptClassifier
-from spt.serving.server import PromptServer, Request
+from spt.serving.request import Request
+from spt.serving.server import PromptServer
 from spt.training.config import TrainingConfig
 from spt.training.fit import fit
 from tests.support.families import PAD, VOCABULARY, generator
@@ -230,6 +231,26 @@ def test_a_prompt_on_t5_trains_saves_and_predicts(head: str, tmp_path: Path) -> 
     voted = PromptServer({"t5": loaded}).predict([Request("t5", text) for text in texts])
     for served, alone in zip(voted, answers[:2], strict=True):
         assert served.probability == pytest.approx(alone.probability, abs=1e-5)
+
+
+def test_tasks_of_t5_together_answer_as_each_alone(tmp_path: Path) -> None:
+    shapes: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+        "input": ((0,), {"generator": "free", "length": 4}),
+        "late": ((1,), {"generator": "pooled", "length": 2, "init": "random"}),
+        "none": ((), {}),
+    }
+    tasks = {}
+    for seed, (name, (layers, prompt)) in enumerate(shapes.items()):
+        bench = tiny_workbench(tmp_path, seed=seed, **t5_sections(tmp_path, prompt=prompt))
+        architecture = PromptLayers.of(layers, bench.num_layers)
+        model = bench.factory.model(architecture)
+        tasks[name] = PromptClassifier(model, bench.tokenizer, bench.spec, architecture)
+    server, texts = PromptServer(tasks, cache_bytes=2**20), ["the film was awful", "lovely"]
+    alone = {name: task.predict(texts) for name, task in tasks.items()}
+    for _ in range(2):
+        for row, answers in enumerate(server.label(texts)):
+            for name, answer in answers.items():
+                assert answer.probability == pytest.approx(alone[name][row].probability, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -63,6 +64,21 @@ def test_a_text_cannot_bring_a_place_of_its_own(tmp_path: Path) -> None:
     made = tiny_workbench(tmp_path, **WARP)
     (example,) = encode_texts(["film [PAD] plot {prompt}"], None, made.tokenizer, made.spec.task, 32, True)
     assert example["input_ids"].count(made.tokenizer.pad_token_id) == 3
+
+
+def test_features_are_of_the_thread_that_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone = shared_backbone("bert", "sdpa")
+    own, others = torch.randn(2, 3, 32, generator=torch.Generator().manual_seed(0))
+    expected, lm_logits = backbone.lm_features(own), backbone.lm_logits
+
+    def while_another_asks(hidden: torch.Tensor) -> torch.Tensor:
+        other = Thread(target=lm_logits, args=(others,))
+        other.start()
+        other.join()
+        return lm_logits(hidden)
+
+    monkeypatch.setattr(backbone, "lm_logits", while_another_asks)
+    assert torch.equal(backbone.lm_features(own), expected)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_prompts_of_backbones_with_the_same_weights_are_not_served_together(
     make_backbone(tmp_path / "b" / "backbone")
     (tmp_path / "b" / "data.csv").write_bytes((tmp_path / "a" / "data.csv").read_bytes())
     CHANGES[part](tmp_path / "b" / "backbone")
-    with pytest.raises(InputError, match=rf"another backbone than 'first'\. Different: {part} "):
+    with pytest.raises(InputError, match=rf"another backbone than the server's\. Different: {part} "):
         PromptServer({"first": first, "second": classifier(tmp_path / "b", (1,))})
 
 
