@@ -9,8 +9,12 @@ EXTRAS = {
     "gguf": "backbones",
     "sentencepiece": "backbones",
     "tensorboard": "tensorboard",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
     "peft": "bench",
     "hypothesis": "test",
+    "httpx": "test",
 }
 
 

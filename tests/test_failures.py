@@ -29,6 +29,8 @@ EVERYTHING = {"Exception", "BaseException"}
 ALLOWED = {
     # hands the error to the thread that waits for it
     ("strategies/ray_engine.py", "_collect"),
+    # hands the error to the requests that wait for it
+    ("experiments/serving/batcher.py", "_answer_all"),
     # ends NNI's tuner process, which would else hang
     ("experiments/nni_trials/tuner.py", "guarded"),
     # what hinders a start is what they look for

@@ -50,6 +50,9 @@ FRAMEWORKS = {
     "psutil": ["experiments.nni_trials", "benchmarks.crash"],
     "pebble": ["experiments.comparing"],
     "peft": ["benchmarks"],
+    "fastapi": ["experiments.serving"],
+    "uvicorn": ["experiments.serving"],
+    "prometheus_client": ["experiments.serving"],
 }
 # the import name, where it differs from the name in pyproject.toml
 PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "lightning_fabric": "pytorch-lightning"}

@@ -21,6 +21,7 @@ PRELOADED = [
     "experiments.pipeline",
     "experiments.comparing.compare",
     "experiments.run.summary",
+    "experiments.serving.process",
     "benchmarks.methods.measure",
     "sklearn.metrics",
     "spt.reports.charts",

@@ -62,4 +62,6 @@ def test_every_extra_is_declared_with_its_packages() -> None:
     tomllib = pytest.importorskip("tomllib")  # since Python 3.11
     declared = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for package, extra in extras.EXTRAS.items():
-        assert any(requirement.startswith(package) for requirement in declared[extra]), package
+        assert any(requirement.startswith(package.replace("_", "-")) for requirement in declared[extra]), (
+            package
+        )

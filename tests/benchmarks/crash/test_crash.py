@@ -6,12 +6,17 @@ import json
 import os
 import re
 import signal
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -24,6 +29,7 @@ from benchmarks.crash.measure import Kill, commands_environment, measure_crash, 
 from benchmarks.crash.processes import Attempt, Begin, Place
 from spt.errors import InputError
 from tests.support.deeds import append_twice, fake_deed, leave_a_child, leave_a_temporary, write_safely
+from tests.support.serving import TEXTS, make_shelf, serve_shelf
 from tests.support.tiny import tiny_tree
 
 LONG = {"epochs": 40, "patience": 40}
@@ -181,3 +187,70 @@ def test_a_command_that_is_asked_to_end_keeps_what_it_has_and_leaves_no_process(
         assert attempt.left(5) == []
     assert "Stopped. The same command" in said
     assert list(user.glob(begun))
+
+
+@pytest.fixture(scope="module")
+def shelves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    make_shelf(folder)
+    return folder
+
+
+@contextmanager
+def serving(inputs: Path, home: Path, *options: str) -> Iterator[tuple[Attempt, str]]:
+    """Start the command, and yield it with its address."""
+    home.mkdir()
+    attempt = Attempt(partial(serve_shelf, options), Place(home, inputs, {}))
+    address = re.compile(r"Serving .* at (http://127\.0\.0\.1:\d+)")
+
+    def said() -> str:
+        return attempt.output.read_text(encoding="utf-8") if attempt.output.exists() else ""
+
+    wait_for(lambda: address.search(said()), attempt)
+    try:
+        yield attempt, address.findall(said())[0]
+    finally:
+        attempt.kill()
+        attempt.left(5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_asked_before_the_end_is_answered(
+    how: signal.Signals, shelves: Path, tmp_path: Path
+) -> None:
+    # a request waits for others long enough to be in flight when the signal comes
+    with (
+        serving(shelves, tmp_path / "home", "--batch-ms", "3000", "--batch-size", "99") as (attempt, url),
+        ThreadPoolExecutor(8) as pool,
+    ):
+        assert httpx.get(f"{url}/ready").json() == {"status": "ok"}
+        asked = [pool.submit(httpx.post, f"{url}/v1/label", json={"texts": TEXTS}) for _ in range(8)]
+        wait_for(lambda: "spt_serve_queued_answers 72.0" in httpx.get(f"{url}/metrics").text, attempt, 20)
+        os.kill(attempt.pid, how)
+        responses = [future.result() for future in asked]
+        assert [response.status_code for response in responses] == [200] * 8
+        assert len({response.text for response in responses}) == 1
+        code, output = attempt.wait(30), attempt.output.read_text(encoding="utf-8")
+        assert code == 128 + how, output
+        assert "Stopped. What was asked before has been answered." in output and "Traceback" not in output
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{url}/ready")
+        assert attempt.left(0) == []
+
+
+@pytest.mark.slow
+def test_a_killed_server_leaves_no_process_no_file_and_a_free_port(shelves: Path, tmp_path: Path) -> None:
+    with serving(shelves, tmp_path / "home") as (attempt, url):
+        assert psutil.Process(attempt.pid).children(recursive=True) == []
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(httpx.post, f"{url}/v1/label", json={"texts": TEXTS}) for _ in range(4)]
+            attempt.kill()
+            assert attempt.wait(10) == -signal.SIGKILL
+            # answered whole, or not at all
+            for future in asked:
+                assert future.exception() is not None or future.result().status_code == 200
+        assert attempt.left(0) == []
+        assert list((tmp_path / "home").iterdir()) == []
+        with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))):
+            pass
