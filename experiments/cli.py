@@ -28,7 +28,7 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Before a run": (preparing.init, preparing.check),
     "One run": (stages.run, stages.search, stages.train, stages.evaluate),
     "A trained prompt": (answering.predict, serving.serve, answering.neighbours, inspecting.audit),
-    "Many runs": (comparing.compare, comparing.transfer, tuning.tune, inspecting.runs),
+    "Many runs": (comparing.compare, comparing.transfer, tuning.tune, inspecting.runs, inspecting.top),
 }
 
 for group, commands in _GROUPS.items():

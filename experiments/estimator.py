@@ -194,10 +194,11 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():
             # loads NNI and Lightning, which warn then
-            from experiments.fitting.progress import epoch_bars  # noqa: PLC0415
             from experiments.fitting.session import fit_rows  # noqa: PLC0415
-        with quiet_training(), self._run_folder() as folder, epoch_bars(config, self.verbose) as on_epoch:
-            run = fit_rows(config, rows, folder, on_epoch)
+            from experiments.live.run_view import run_shown, someone_watches  # noqa: PLC0415
+        watched = self.verbose and someone_watches()
+        with quiet_training(), self._run_folder() as folder, run_shown(folder, watched):
+            run = fit_rows(config, rows, folder)
         self._remember(
             run.classifier,
             ClassValues.of(splits["train"].each_label, run.classifier.labels, _dtype(y)),

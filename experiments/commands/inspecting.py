@@ -1,4 +1,4 @@
-"""What files say, without training: runs, config, audit."""
+"""What files say, without training: runs, top, config, audit."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +34,22 @@ def runs(
             show(runs_table(found, time.time()))
         else:
             print(f"There are no runs in '{folder}'.")
+
+
+def top(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, a comparison or a study.")],
+    once: Annotated[bool, typer.Option("--once", help="Look once, and end.")] = False,
+) -> None:
+    """Show where a run, a comparison or a study is, until it ends; from its files, whoever runs it.
+
+    A run that nobody runs and that is not finished is stopped: its command goes on with it.
+    """
+    with exit_codes("Stopped looking. What runs goes on."):
+        from rich.console import Console
+
+        from experiments.top import top as look
+
+        look(folder, once, Console(highlight=False))
 
 
 def show_config(

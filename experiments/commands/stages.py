@@ -131,11 +131,15 @@ def _stage(
         if not quiet:
             # what is wrong with a config is said, and this too, before what takes seconds to load
             _say(f"{folder}: {config.search.strategy} on {config.task.name} over {config.backbone.name}")
-        from experiments import pipeline
+        from experiments.live.run_view import run_shown
+
+        with run_shown(folder, wanted=not quiet and not as_json):
+            from experiments import pipeline
+
+            getattr(pipeline, stage)(config, folder)
         from experiments.run.folder import RunFolder
         from experiments.run.summary import table
 
-        getattr(pipeline, stage)(config, folder)
         if as_json:
             print(RunFolder(folder).metrics.read_text(encoding="utf-8"), end="")
         elif not quiet:

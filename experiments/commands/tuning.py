@@ -1,5 +1,6 @@
 """Hyper-parameters: tune."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -37,13 +38,14 @@ def tune(
     with exit_codes("Stopped. The same command with --resume goes on."):
         from experiments.keys import parse_overrides
         from experiments.tuning.config import load_tune_config
+        from experiments.tuning.progress import study_shown
         from experiments.tuning.session import summary
         from experiments.tuning.session import tune as run_study
-        from experiments.tuning.table import LiveTable
 
         study = load_tune_config(config, parse_overrides(overrides or []))
         folder = folder or Path("runs") / study.name
-        watch = None if quiet else LiveTable(study)
-        result = run_study(study, folder, address=address, resume=resume, watch=watch)
+        start = time.monotonic()
+        with study_shown(folder, study, wanted=not quiet):
+            result = run_study(study, folder, address=address, resume=resume)
         if not quiet:
-            print(summary(study, folder, result))
+            print(summary(study, folder, result, time.monotonic() - start))

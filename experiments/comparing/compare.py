@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from experiments.comparing.experiment_file import Experiment, GridCell
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.groups import SCORE, Comparison, RunRecord
 from experiments.comparing.page import Histories, write_results
-from experiments.comparing.terminal import progress, show
+from experiments.comparing.terminal import best_lines, progress, show
 from experiments.comparing.truth import TREC, TruthTable
 from experiments.keys import as_arguments
+from experiments.live.time_left import duration
 from experiments.run.folder import numbers_of, stored_config
 from spt.errors import TrialFailed
 from spt.json_files import read_json_lines
@@ -67,12 +69,17 @@ def compare_and_show(
     cells: Sequence[GridCell], folder: Path, title: str, command: str, quiet: bool, **options: Any
 ) -> int:
     """Do `compare` with progress and tables on the terminal, unless `quiet`; returns how many runs failed."""
-    with progress(len(cells), quiet) as on_done:
+    start = time.monotonic()
+    with progress(title, folder, folder_names(cells, folder), quiet) as on_done:
         comparison = compare(cells, folder, title, command, on_done=on_done, **options)
+    failed = sum(record.metrics is None for record in comparison.records)
     if not quiet:
         show(Table(comparison, COLUMNS))
+        for line in best_lines(comparison):
+            print(line)
+        print(f"{len(cells)} runs, {failed} failed, {duration(time.monotonic() - start)}")
         print(f"{folder / 'report.html'}, results.json, table.csv and runs.csv are written.")
-    return sum(record.metrics is None for record in comparison.records)
+    return failed
 
 
 def compare(

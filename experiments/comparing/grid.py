@@ -17,6 +17,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from experiments.config import RunConfig
+from experiments.live.grid_progress import grid_noted
 from experiments.logs import quiet_libraries
 from experiments.run.folder import RunFolder, same_numbers, stored_config
 from experiments.run.inputs import check_finished
@@ -78,7 +79,8 @@ def run_grid(
     }
     if jobs:
         _check_data([configs[name] for name in jobs])
-    outcomes |= run_jobs(jobs, folder, workers, on_done)
+        with grid_noted(folder, list(configs)):
+            outcomes |= run_jobs(jobs, folder, workers, on_done)
     return {name: outcomes[name] for name in configs}
 
 

@@ -1,36 +1,47 @@
-"""A comparison on the terminal: a bar and a line a run while it goes, tables at the end."""
+"""A comparison on the terminal: where its runs are while it goes, tables and the best ones at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from experiments.comparing.columns import LAYERS_TITLE, TEST_TITLES, Table, cells_of_test
 from experiments.comparing.grid import OnDone, RunOutcome
+from experiments.comparing.groups import SCORE, Comparison, Row
+from experiments.live.grid_progress import SessionGridView
+from experiments.live.screen import progress_console, showing
+from experiments.run.summary import percent
+from spt.metrics import TITLES
 
+DEV = "dev_metric"
 # characters that a column of text has at least
 LEAST_OF_TEXT = 10
 
 
 @contextmanager
-def progress(total: int, quiet: bool) -> Iterator[OnDone]:
-    """Show how many of `total` runs are done, and each one's scores as it ends; nothing with `quiet`."""
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, disable=quiet) as bar:
-        task = bar.add_task("runs", total=total)
+def progress(title: str, folder: Path, names: Sequence[str], quiet: bool) -> Iterator[OnDone]:
+    """Show where the runs of a comparison are, beside the body; nothing with `quiet`.
 
-        def on_done(name: str, outcome: RunOutcome) -> None:
-            bar.advance(task)
-            if not quiet:
-                bar.console.print(Text(line(name, outcome)), soft_wrap=True)
+    Args:
+        title: of the comparison.
+        folder: of the runs.
+        names: of the runs' folders below it.
+        quiet: show nothing.
+    """
+    view = SessionGridView(title, folder, names)
 
+    def on_done(name: str, outcome: RunOutcome) -> None:
+        if outcome.failure is not None:
+            view.failures[name] = outcome.failure
+
+    with nullcontext() if quiet else showing(view, progress_console(), stays=True):
         yield on_done
 
 
@@ -56,6 +67,26 @@ def show(table: Table, width: int | None = None) -> None:
     if comparison.tests:
         rows = [cells_of_test(test) for test in comparison.tests]
         console.print(_rich_table(f"beside {comparison.reference}", TEST_TITLES, rows))
+
+
+def best_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield for each condition which group is best on dev, by the mean over its seeds, and its test score."""
+    for condition in comparison.conditions:
+        rows = [row for row in comparison.rows if row.condition == condition and DEV in row.numbers]
+        if rows:
+            best = max(rows, key=lambda row: row.numbers[DEV].mean)
+            yield f"best on dev, {condition}: {best.group}, {_scores(best, comparison)}"
+
+
+def _scores(row: Row, comparison: Comparison) -> str:
+    metric = TITLES[comparison.metric_on(row.condition)]
+    scores = [
+        f"{split} {metric} {percent(row.numbers[key].mean)}"
+        for split, key in (("dev", DEV), ("test", SCORE))
+        if key in row.numbers
+    ]
+    seeds = f" (mean of {row.runs} seeds)" if row.runs > 1 else " (one seed)"
+    return ", ".join(scores) + seeds
 
 
 def _narrowed(table: Table, condition: str, width: int) -> RichTable:

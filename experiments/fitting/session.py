@@ -10,7 +10,7 @@ from experiments.config import RunConfig
 from experiments.pipeline import claimed, read_training
 from experiments.run.folder import RunFolder
 from experiments.run.results import SearchResult
-from experiments.run.training import OnStageEpoch, load_workbench
+from experiments.run.training import load_workbench
 from spt.data.tables import Rows
 from spt.serving.classifier import PromptClassifier
 
@@ -22,16 +22,13 @@ class FittedRun(NamedTuple):
     metrics: dict[str, Any]
 
 
-def fit_rows(
-    config: RunConfig, rows: Mapping[str, Rows], folder: Path, on_epoch: OnStageEpoch | None = None
-) -> FittedRun:
+def fit_rows(config: RunConfig, rows: Mapping[str, Rows], folder: Path) -> FittedRun:
     """Search and train on rows, and score them where there are rows of test; go on where that was stopped.
 
     Args:
         config: of the run, without a source of rows.
         rows: of train and, where there are some, dev and test, as `Workbench.load` takes them.
         folder: of the run.
-        on_epoch: called with stage, epoch and dev score after each epoch.
 
     Raises:
         InputError: as `experiments.pipeline.run`; so for a folder whose run began with other rows.
@@ -39,7 +36,7 @@ def fit_rows(
     """
     place = RunFolder(folder)
     place.check(config)
-    with claimed(config, place, on_epoch, load_workbench(config, rows)) as pipeline:
+    with claimed(config, place, workbench=load_workbench(config, rows)) as pipeline:
         classifier = pipeline.train()
         metrics = pipeline.evaluate().as_json() if "test" in rows else _untested(config, place, classifier)
     return FittedRun(classifier, metrics)

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from experiments.config import RunConfig, from_stored
 from experiments.paths import is_moved
+from experiments.run.lock import is_held
 from spt.errors import InputError, TrialFailed
 from spt.files import state_of, write_text
 from spt.provenance import Provenance, torch_threads
@@ -100,16 +101,7 @@ class RunFolder:
     @property
     def in_use(self) -> bool:
         """Say whether a process holds the folder now."""
-        path = self.path / LOCK
-        try:
-            if path.exists():
-                FileLock(path).acquire(timeout=0).lock.release()
-        except Timeout:
-            return True
-        except OSError:
-            # whoever may not write there cannot know
-            return False
-        return False
+        return is_held(self.path / LOCK)
 
     def check(self, config: RunConfig) -> None:
         """Refuse a folder that holds a run of another configuration.

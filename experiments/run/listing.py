@@ -67,7 +67,7 @@ def list_runs(folder: Path) -> list[ListedRun]:
         raise InputError(
             f"There is no folder '{folder}'. Runs are kept in runs/ of the folder they began in."
         )
-    runs = [_listed(run, folder) for run in _run_folders(folder, DEPTH)]
+    runs = [_listed(run, folder) for run in run_folders(folder)]
     return sorted(runs, key=lambda run: run.changed, reverse=True)
 
 
@@ -102,8 +102,8 @@ def _percent(fraction: float | None) -> str | None:
     return None if fraction is None else f"{100 * fraction:.1f}"
 
 
-def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield the folders of runs, and look into none of them."""
+def run_folders(folder: Path, depth: int = DEPTH) -> Iterator[Path]:
+    """Yield the folders of runs in a folder and in those below it, and look into none of them."""
     if (folder / STUDY).is_file():
         if (folder / BEST / "config.yml").is_file():
             yield folder / BEST
@@ -113,12 +113,12 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
         for child in sorted(path for path in folder.iterdir() if path.is_dir()):
             # a folder that may not be read holds no run of this user
             with suppress(PermissionError):
-                yield from _run_folders(child, depth - 1)
+                yield from run_folders(child, depth - 1)
 
 
 def _listed(path: Path, above: Path) -> ListedRun:
     place = RunFolder(path)
-    config, state = stored_config(path), _state(place)
+    config, state = stored_config(path), state_of_run(place)
     metrics: RunMetrics | None = None
     layers: PromptLayers | None = None
     try:
@@ -143,7 +143,8 @@ def _listed(path: Path, above: Path) -> ListedRun:
     )
 
 
-def _state(place: RunFolder) -> State:
+def state_of_run(place: RunFolder) -> State:
+    """Say how far the run in a folder has come."""
     if place.in_use:
         return "running"
     if place.metrics.exists():
@@ -158,7 +159,7 @@ def _state(place: RunFolder) -> State:
 
 
 def _changed(place: RunFolder) -> float:
-    """Return when a run wrote last; its lock is touched by whoever asks for it."""
+    """Return when a run wrote last; its lock is touched by whoever asks to hold it."""
     folders = (place.path, place.search, place.train)
     files = (path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.name != LOCK)
     return max(path.stat().st_mtime for path in files)

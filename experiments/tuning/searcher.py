@@ -13,10 +13,12 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from experiments.tuning.trial import DEV, EPOCH, FAILURE, FINAL, METRICS, NODE, PID, RESUMED_AT
+from experiments.tuning.trial import DEV, EPOCH, FAILURE, FINAL, METRICS, NODE, PID, PROGRESS, RESUMED_AT
 
 CHECKPOINT = "checkpoint"
 ATTEMPTS = "attempts"
+# of the study: how many sessions it has had; of a trial: the sessions that began it or went on with it
+SESSIONS, BEGUN = "sessions", "begun"
 
 
 class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
@@ -72,6 +74,8 @@ class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
         else:
             return str(self.FINISHED)
         self._ot_trials[trial_id] = trial
+        session = self._ot_study.user_attrs.get(SESSIONS, 0)
+        trial.set_user_attr(BEGUN, [*trial.user_attrs.get(BEGUN, []), session])
         checkpoint = trial.user_attrs.get(CHECKPOINT)
         return {"number": trial.number, "parameters": dict(trial.params), "checkpoint": checkpoint}
 
@@ -82,6 +86,8 @@ class SafeOptunaSearch(OptunaSearch):  # type: ignore[misc]
         attempts = trial.user_attrs.get(ATTEMPTS, [])
         if attempt not in attempts:
             trial.set_user_attr(ATTEMPTS, [*attempts, attempt])
+        if result.get(PROGRESS):
+            trial.set_user_attr(PROGRESS, result[PROGRESS])
         # several objectives have no curve in Optuna's terms; an epoch that was repeated gave the same
         single = len(self._ot_study.directions) == 1
         seen = self._ot_study.get_trials(deepcopy=False)[trial.number].intermediate_values

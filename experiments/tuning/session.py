@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,22 +23,27 @@ from experiments.cluster.connect import check_feasible, cluster, nodes
 from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
 from experiments.keys import read_tree
+from experiments.live.time_left import duration
 from experiments.run import searching
 from experiments.run.data_report import check_data
+from experiments.run.summary import percent
 from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.journal import ADVICE
-from experiments.tuning.report import write_study_report
-from experiments.tuning.searcher import CHECKPOINT, SafeOptunaSearch, failure
+from experiments.tuning.report import MEANING, write_study_report
+from experiments.tuning.searcher import CHECKPOINT, SESSIONS, SafeOptunaSearch, failure
+from experiments.tuning.space import short
 from experiments.tuning.study import check_compatible, open_study
 from experiments.tuning.trial import METRICS, Runner, run_trial, trial
 from spt.errors import InputError, MachineFault, TrialFailed
 from spt.files import write_text
+from spt.metrics import TITLES
 
 # keys of a study that may change as it goes on: none of them changes what a trial gives
 MAY_CHANGE = {"trials", "concurrency", "resources", "max_failures"}
-SESSIONS = "sessions"
+# a look at the lock takes less
+LOCK_SECONDS = 1.0
 # Tune's own output is replaced by our table; several objectives are only known at the end
 SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -101,7 +107,7 @@ def _claimed(folder: Path, config: TuneConfig, resume: bool) -> Iterator[None]:
     check_folder(folder, config, resume)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        held = FileLock(folder / ".lock", timeout=0).acquire()
+        held = FileLock(folder / ".lock", timeout=LOCK_SECONDS).acquire()
     except Timeout as error:
         raise InputError(
             f"The study folder '{folder}' is in use by another process. Wait for it, or choose another."
@@ -289,13 +295,30 @@ def _check_ended(config: TuneConfig, study: optuna.Study) -> None:
         raise TrialFailed(f"None of the {len(ended)} trials was completed. The last reason: {reasons[-1]}")
 
 
-def summary(config: TuneConfig, folder: Path, study: optuna.Study) -> str:
-    """Write the best trials and where everything is, in a few lines."""
-    lines = []
-    for best in best_trials(study):
-        values = zip(config.objectives, best.values, strict=True)
-        lines.append(f"trial {best.number}: {', '.join(f'{name} {value:g}' for name, value in values)}")
+def summary(config: TuneConfig, folder: Path, study: optuna.Study, seconds: float) -> str:
+    """Write the best trials with their values and test score, the time, and where everything is.
+
+    Args:
+        config: of the study.
+        folder: of the study.
+        study: that has ended.
+        seconds: that the command took.
+    """
+    lines = [_best_line(config, best) for best in best_trials(study)]
+    states = Counter(MEANING[trial.state.name] for trial in study.get_trials(deepcopy=False))
+    counted = ", ".join(f"{count} {meaning}" for meaning, count in states.items())
+    lines.append(f"{sum(states.values())} trials ({counted}), {duration(seconds)}")
     return "\n".join([*lines, f"best config: {folder / 'best.yml'}", f"report: {folder / 'report.html'}"])
+
+
+def _best_line(config: TuneConfig, best: FrozenTrial) -> str:
+    objectives = zip(config.objectives, best.values, strict=True)
+    parts = [f"{name} {value:g}" for name, value in objectives]
+    test = metrics_of(best).get("test_metric")
+    if test is not None:
+        parts.append(f"test {TITLES[config.run.task.metric]} {percent(test)}")
+    values = [f"{name}={short(value)}" for name, value in best.params.items()]
+    return f"best: trial {best.number}, {', '.join(parts)}, with {' '.join(values)}"
 
 
 def metrics_of(ended: FrozenTrial) -> Mapping[str, float]:

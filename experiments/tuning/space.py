@@ -96,3 +96,8 @@ def _steps(low: float, high: float, step: float) -> FloatDistribution:
     if step <= 0 or any(abs(edge / step - round(edge / step)) > 1e-6 for edge in (low, high)):
         raise InputError(f"quniform [{low}, {high}, {step}]: q must be > 0, low and high multiples of it.")
     return FloatDistribution(low, high, step=step)
+
+
+def short(value: Any) -> str:
+    """Write a parameter's value, a fraction with three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ray import tune
 from experiments import pipeline
 from experiments.cluster.shared import SharedWorkbench
 from experiments.config import RunConfig
+from experiments.live.run_progress import read_run
 from experiments.run.training import OnStageEpoch
 from experiments.tuning.config import TuneConfig
 from spt.errors import InputError, TrialFailed
@@ -26,6 +29,8 @@ from spt.errors import InputError, TrialFailed
 Runner = Callable[[RunConfig, Path, OnStageEpoch, SharedWorkbench | None], Mapping[str, Any]]
 # keys of a report
 DEV, EPOCH, FINAL, FAILURE, METRICS = "dev", "epoch", "final", "failure", "metrics"
+# where the run is, as JSON; what its loss is, and its gates
+PROGRESS, LOSS, GATES = "progress", "loss", "gates"
 NODE, PID, RESUMED_AT = "node", "pid", "resumed_at"
 # among the metrics: wall time of the attempt that ended the trial
 ATTEMPT_SECONDS = "attempt_seconds"
@@ -93,7 +98,18 @@ class Reporter:
         """Report an epoch; those of the retraining are numbered from 1 and make the dev curve."""
         if stage == "train":
             self.epoch, self.dev = epoch + 1, dev
-        self._report({})
+        self._report(self._progress())
+
+    def _progress(self) -> dict[str, Any]:
+        """Return where the run is: for who looks at the study, and numbers for Tune's TensorBoard log."""
+        progress = read_run(self.folder)
+        if progress is None:
+            return {}
+        numbers = {LOSS: progress.ended_loss, GATES: progress.gates}
+        return {
+            PROGRESS: json.dumps(asdict(progress)),
+            **{name: value for name, value in numbers.items() if value},
+        }
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Report all numbers among the metrics, and the seconds of this attempt, for the last time."""

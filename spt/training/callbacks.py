@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from spt.errors import TrialFailed
 from spt.flops import FlopCounter
 from spt.training.history import History
+from spt.training.progress import TrainingProgress, progress_path
 
 DEV = "dev"
+# between two writes of where a training is
+PROGRESS_SECONDS = 1.0
 OnEpoch = Callable[[int, float], None]
 
 
@@ -31,7 +35,7 @@ class Progress(Callback):
 
 
 class RecordEpochs(Callback):
-    """Keep each epoch's dev score and mean training loss in a history.
+    """Keep each epoch's dev score, mean training loss and mean share of the peak learning rates in a history.
 
     Raises:
         TrialFailed: if the mean loss is not finite.
@@ -40,10 +44,23 @@ class RecordEpochs(Callback):
     def __init__(self, history: History) -> None:
         self.history = history
         self._loss: Any = 0.0
+        self._shares: list[float] = []
         self._steps = 0
 
+    @property
+    def mean_loss(self) -> float:
+        """Return the mean loss of the epoch's steps so far; NaN before the first."""
+        return float(self._loss) / self._steps if self._steps else math.nan
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._loss, self._steps = 0.0, 0
+        self._loss, self._steps, self._shares = 0.0, 0, []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        # the gates' optimiser has no schedule
+        groups = (group for optimizer in trainer.optimizers for group in optimizer.param_groups)
+        peaks = ((group["lr"], group["initial_lr"]) for group in groups if "initial_lr" in group)
+        rate, peak = next(peaks, (1.0, 1.0))
+        self._shares.append(rate / peak)
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -53,11 +70,74 @@ class RecordEpochs(Callback):
         self._steps += 1
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epoch, loss = trainer.current_epoch, float(self._loss) / max(1, self._steps)
+        epoch, loss = trainer.current_epoch, self.mean_loss
         if not math.isfinite(loss):
             raise TrialFailed(f"The mean loss of epoch {epoch} is {loss}. Lower training.learning_rate.")
         self.history.begin_epoch(epoch)
-        self.history.record(epoch, dev=float(trainer.callback_metrics[DEV]), loss=loss)
+        share = math.fsum(self._shares) / max(1, len(self._shares))
+        dev = float(trainer.callback_metrics[DEV])
+        self.history.record(epoch, dev=dev, loss=loss, rate_share=share)
+
+
+class ReportProgress(Callback):
+    """Keep a file that says where the training is, until it ends.
+
+    Args:
+        folder: of the training.
+        epochs: knows the loss so far.
+    """
+
+    def __init__(self, folder: Path, epochs: RecordEpochs) -> None:
+        self.folder = folder
+        self.epochs = epochs
+        self._start = self._written = 0.0
+        self._began = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        # a training that was killed after its last epoch has none to begin
+        self._remove()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._start, self._began = time.monotonic(), trainer.current_epoch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, 0)
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if time.monotonic() - self._written >= PROGRESS_SECONDS:
+            self._write(trainer, batch_idx + 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._remove()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: Any) -> None:
+        self._remove()
+
+    def _write(self, trainer: Any, step: int) -> None:
+        loss = self.epochs.mean_loss
+        self._written = time.monotonic()
+        TrainingProgress(
+            epoch=trainer.current_epoch,
+            epochs=trainer.max_epochs,
+            step=step,
+            steps=int(trainer.num_training_batches),
+            loss=loss if math.isfinite(loss) else None,
+            began=self._began,
+            seconds=self._written - self._start,
+        ).write(self.folder)
+
+    def _remove(self) -> None:
+        progress_path(self.folder).unlink(missing_ok=True)
+
+
+def recorders(history: History | None, folder: Path) -> list[Callback]:
+    """Return what keeps a history, if there is one, and says where the training in a folder is meanwhile."""
+    if history is None:
+        return []
+    epochs = RecordEpochs(history)
+    return [epochs, ReportProgress(folder, epochs)]
 
 
 class CountFlops(Callback):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -26,9 +24,9 @@ from spt.training.callbacks import (
     OnEpoch,
     Patience,
     Progress,
-    RecordEpochs,
     checkpoint_path,
     last_epoch,
+    recorders,
 )
 from spt.training.checkpoint import SafetensorsCheckpoint, load_state
 from spt.training.config import TrainingConfig
@@ -55,16 +53,10 @@ def trainer_arguments(
         "logger": False,
         "num_sanity_val_steps": 0,
         "enable_model_summary": False,
-        "enable_progress_bar": sys.stderr.isatty()
-        and logging.getLogger("spt").level < logging.ERROR
-        and not _is_followed(callbacks),
+        # whoever shows a training reads where it is from its folder
+        "enable_progress_bar": False,
         **lightning_device(chosen_device()),
     }
-
-
-def _is_followed(callbacks: list[Callback]) -> bool:
-    """Say whether the epochs are told to someone, who shows them in a way of their own."""
-    return any(isinstance(callback, Progress) and callback.on_epoch for callback in callbacks)
 
 
 def fit(
@@ -126,7 +118,7 @@ def _fit_epochs(
     last = last_epoch(folder)
     stop = Patience(DEV, mode="max", patience=config.patience)
     timer, count = Timer(), CountFlops()
-    record = [RecordEpochs(history)] if history else []
+    record = recorders(history, folder)
     by_dev = [] if dev is None else [best, stop]
     callbacks: list[Callback] = [*by_dev, count, timer, *record, Progress(on_epoch), last]
     trainer = pl.Trainer(

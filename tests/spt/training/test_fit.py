@@ -224,17 +224,22 @@ def test_an_overflow_in_bf16_says_that_the_precision_may_be_raised(tiny: Tiny, t
 
 def test_a_loss_that_no_step_looked_at_is_noticed_when_the_epoch_ends(tmp_path: Path) -> None:
     epochs = RecordEpochs(History(tmp_path / "history.jsonl"))
-    trainer: Any = SimpleNamespace(current_epoch=3, callback_metrics={"dev": torch.tensor(0.5)})
+    groups = [{"lr": 0.1}], [{"lr": 0.02, "initial_lr": 0.04}]
+    optimizers = [SimpleNamespace(param_groups=each) for each in groups]
+    trainer: Any = SimpleNamespace(
+        current_epoch=3, callback_metrics={"dev": torch.tensor(0.5)}, optimizers=optimizers
+    )
     for losses in ([1.0, 0.5], [1.0, float("nan")]):
         epochs.on_train_epoch_start(trainer, None)
         for step, loss in enumerate(losses):
+            epochs.on_train_batch_start(trainer, None, None, step)
             epochs.on_train_batch_end(trainer, None, {"loss": torch.tensor(loss)}, None, step)
         if losses[1] == 0.5:
             epochs.on_validation_end(trainer, None)
     with pytest.raises(TrialFailed, match=r"loss of epoch 3 is nan\. Lower training\.learning_rate"):
         epochs.on_validation_end(trainer, None)
     (line,) = epochs.history.path.read_text(encoding="utf-8").splitlines()
-    assert json.loads(line) == {"epoch": 3, "dev": 0.5, "loss": 0.75}
+    assert json.loads(line) == {"epoch": 3, "dev": 0.5, "loss": 0.75, "rate_share": 0.5}
 
 
 @pytest.mark.parametrize(
