@@ -20,6 +20,9 @@ from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.splits import held_out, read_splits
 from experiments.logs import quiet_training
 from spt.errors import InputError
+from spt.hub.download import prompt_folder
+from spt.hub.model_card import write_model_card
+from spt.hub.upload import upload, warn_of_local_backbone
 from spt.modes import AUTO, CacheMode
 from spt.tasks import Task
 
@@ -299,14 +302,49 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             feature_names=None if names is None else tuple(names),
         ).write(Path(folder))
 
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Send what `save_pretrained` writes, with a card of the scores, to the Hugging Face hub.
+
+        Args:
+            name: owner/name; made where it is not there.
+            private: as of `PromptClassifier.push_to_hub`, and the next two.
+            revision: branch.
+            message: of the commit.
+
+        Returns:
+            The commit, by which `from_pretrained(name, revision=...)` loads just this.
+
+        Raises:
+            InputError: for a name that no repository can have, or where the hub refuses or cannot be reached.
+            NotFittedError: if the estimator is not fitted.
+        """
+        warn_of_local_backbone(self.classifier_.spec.backbone.name)
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            if self.classifier_.card is None:
+                write_model_card(Path(folder), self.metrics_)
+            return upload(Path(folder), name, private, revision, message)
+
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> SPTClassifier:
+    def from_pretrained(cls, folder: str | Path, *, revision: str | None = None) -> SPTClassifier:
         """Return the fitted estimator that `save_pretrained` wrote, or one around the prompt of a run.
+
+        Args:
+            folder: that holds it, or owner/name of the hub as text; a folder wins.
+            revision: commit, tag or branch of the hub; None for its main branch.
 
         Raises:
             InputError: as `PromptClassifier.from_pretrained`, or if estimator.json is damaged.
         """
-        saved = SavedEstimator.read(Path(folder))
+        folder = prompt_folder(folder, revision)
+        saved = SavedEstimator.read(folder)
         with quiet_training():
             # loads torch, for which an estimator that is not fitted need not wait
             from spt.serving.classifier import PromptClassifier  # noqa: PLC0415

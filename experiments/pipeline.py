@@ -33,15 +33,17 @@ from experiments.run.training import (
 from spt.answers import AnswerRule
 from spt.architecture import PromptLayers
 from spt.data.cuts import cut_shares
+from spt.data.sources import hub_data_set
 from spt.decisions import decide, score_answers
 from spt.devices import use_device, use_threads
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.files import write_text
+from spt.hub.model_card import write_model_card
 from spt.json_files import checked, read_json
 from spt.model import PromptedModel, trained
 from spt.provenance import Provenance
-from spt.reports.run_page import write_model_card, write_report
+from spt.reports.run_page import write_report
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
 from spt.training.callbacks import OnEpoch, checkpoint_path
@@ -202,8 +204,10 @@ class Pipeline:
             score_answers(task, labels, chances, rule.thresholds) for chances, labels in (*dev_parts, test)
         )
         metrics = self._metrics(classifier, dev_scores, test_scores, answers, signs)
-        write_model_card(self.folder.model, metrics.as_json())
         baselines = {TITLES[name]: score for name, score in (metrics.baselines or {}).items()}
+        tested = {title: score.test_metric for title, score in baselines.items()}
+        data_set = hub_data_set(self.config.task, self.config.data)
+        write_model_card(self.folder.model, metrics.as_json(), tested, data_set)
         write_report(self.folder.path, metrics.as_json(), read_input(classifier), baselines)
         metrics.write(self.folder.metrics)
         return metrics

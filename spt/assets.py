@@ -215,7 +215,7 @@ def backbone_path(name_or_path: str) -> str:
     local = expanded(name_or_path)
     if local.is_dir():
         return str(local)
-    if _is_path(name_or_path, local):
+    if is_local_path(name_or_path, local):
         state = "is a file" if local.exists() else "does not exist"
         raise InputError(
             f"The backbone '{name_or_path}' is a path that {state} ({local.absolute()}). Give the folder of "
@@ -233,8 +233,13 @@ def local_backbone(name_or_path: str) -> str:
     return str(local.absolute()) if name_or_path not in BACKBONES and local.is_dir() else name_or_path
 
 
-def _is_path(name: str, local: Path) -> bool:
-    """Say whether a name that is no folder is none of the hub, or begins with a folder that is here."""
+def is_local_path(name: str, local: Path) -> bool:
+    """Say whether a name is a path that is here, none of the hub, or begins with a folder that is here.
+
+    Args:
+        name: as the user wrote it.
+        local: the same as a path, with `~` expanded.
+    """
     beside_others = local.parent != Path() and local.parent.is_dir()
     return local.exists() or HUB_NAME.fullmatch(name) is None or beside_others
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import socket
 import stat
 import time
@@ -50,6 +51,39 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path, marker: str, kind: str) -> Iterator[Path]:
+    """Hand out a temporary neighbour of a folder to fill, and put it in its place at the block's end.
+
+    Where the block raises, the folder stays as it was.
+
+    Args:
+        folder: that is not there, is empty, or holds what is to be replaced.
+        marker: name of the file by which what may be replaced is known.
+        kind: what that is, for the error: "a saved prompt".
+
+    Raises:
+        InputError: if there is something else.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not _is_replaceable(folder, marker):
+        raise InputError(
+            f"'{folder}' is neither {kind} nor an empty folder, and saving there would delete "
+            f"what it holds. Choose another folder."
+        )
+    partial = folder.with_name(f"{folder.name}{_ENDING}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        for path in partial.iterdir():
+            _flush(path)
+        _replace_folder(partial, folder)
+        _flush_folder(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -121,6 +155,26 @@ def sweep(folder: Path) -> None:
     for path in temporaries(folder):
         if _is_abandoned(path):
             path.unlink(missing_ok=True)
+
+
+def _is_replaceable(folder: Path, marker: str) -> bool:
+    """Say whether another folder may take the folder's place: it is empty, or holds the marker."""
+    return folder.is_dir() and ((folder / marker).is_file() or not any(folder.iterdir()))
+
+
+def _replace_folder(new: Path, folder: Path) -> None:
+    """Put a folder in another's place; what was there comes back if that fails."""
+    old = folder.with_name(f"{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    try:
+        new.replace(folder)
+    except OSError:
+        if old.exists():
+            old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -64,6 +64,16 @@ def _read_source(task: Task, data: DataConfig, problems: Problems) -> dict[str, 
     return _read_hub(task.hub if known and task.hub else HubData(name=source), detect=not known)
 
 
+def hub_data_set(task: Task, data: DataConfig) -> str | None:
+    """Return the hub's name of the data set that `read_tables` reads; None for data of elsewhere."""
+    if data.train is not None:
+        return None
+    source = data.source or task.source
+    if source is None:
+        return task.hub.name if task.hub else None
+    return None if source in DATA_SETS or expanded(source).exists() else source
+
+
 def _read_embedded(name: str) -> RawTable:
     if name == "trec":
         lines = (

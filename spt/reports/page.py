@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +47,6 @@ def write_page(
     write_text(path, page.render(title=title, subtitle=subtitle, sections=sections, **made_with))
 
 
-def markdown(text: str) -> str:
-    """Return text as Markdown that shows it as it is, in a table too: no HTML, no links, no breaks."""
-    return re.sub(r"([\\`*<>|&\[\]])", r"\\\1", " ".join(text.split()))
-
-
 def templates() -> Environment:
     """Return the templates of all pages, with the filters that they use."""
     environment = Environment(
@@ -63,7 +57,6 @@ def templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["markdown"] = markdown
     environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
     environment.filters["thousands"] = lambda number: f"{number:,}"
     return environment

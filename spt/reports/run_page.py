@@ -1,4 +1,4 @@
-"""What a run leaves for people: an HTML report of the run, a model card beside the saved prompt."""
+"""What a run leaves for people: an HTML report of the run."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any
 import yaml
 
 from spt.architecture import PromptLayers
-from spt.assets import BACKBONES
 from spt.files import write_text
-from spt.json_files import read_json, read_json_lines
+from spt.json_files import read_json_lines
 from spt.metrics import TITLES, scores_beside
 from spt.reports.charts import gate_chart, learning_chart
 from spt.reports.page import templates
 from spt.serving.neighbours import Reading
-from spt.spec import ModelSpec
 from spt.training.history import ADVICE
 from spt.yaml_files import read_yaml
 
@@ -61,33 +59,6 @@ def write_report(
         config=yaml.safe_dump(config["run"], sort_keys=False, allow_unicode=True),
     )
     write_text(path, html)
-    return path
-
-
-def write_model_card(folder: Path, metrics: Mapping[str, Any]) -> Path:
-    """Write README.md beside a saved prompt.
-
-    Args:
-        folder: that `PromptClassifier.save_pretrained` wrote.
-        metrics: of the run that trained it, as in metrics.json.
-    """
-    saved = read_json(folder / "prompt.json", "Save the prompt again.")
-    spec = ModelSpec.model_validate(saved["spec"])
-    embedded = BACKBONES.get(spec.backbone.name)
-    card = templates().get_template("model_card.md")
-    path = folder / "README.md"
-    text = card.render(
-        spec=spec,
-        architecture=PromptLayers.of(**saved["architecture"]),
-        versions=saved["versions"],
-        metrics=metrics,
-        metric=TITLES[spec.task.metric],
-        thresholds=dict(zip(spec.task.labels or (), spec.answers.thresholds or (), strict=False)),
-        beside=scores_beside(metrics),
-        answers=metrics.get("answers"),
-        backbone_licence=embedded.licence if embedded else None,
-    )
-    write_text(path, text)
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,12 @@ from spt.data.values import as_list, clean_labels, rows_shown, some
 from spt.decisions import score_answers
 from spt.errors import InputError
 from spt.evaluation import probabilities
+from spt.hub.download import prompt_folder
+from spt.hub.model_card import write_model_card
+from spt.hub.upload import upload, warn_of_local_backbone
 from spt.model import PromptedModel, trained
 from spt.selective import answered
+from spt.serving.pipeline import BATCH_SIZE, NOT_GIVEN, TextClassificationPipeline, refuse_options
 from spt.serving.predictions import Answer, check_threshold, predictions
 from spt.serving.saved_prompt import SavedPrompt
 from spt.spec import ModelSpec
@@ -40,12 +45,14 @@ class PromptClassifier:
         tokenizer: of the backbone.
         spec: how the model was built.
         architecture: the layers with prompts.
+        card: Markdown of the model card, which is saved and sent to the hub with it; None for none.
     """
 
     model: PromptedModel
     tokenizer: Any
     spec: ModelSpec
     architecture: PromptLayers
+    card: str | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -190,38 +197,95 @@ class PromptClassifier:
         classes = [[index[name] for name in each] for each in names]
         return multi_hot(classes, len(index)) if several else np.array(classes, dtype=np.int64)[:, 0]
 
+    def pipeline(
+        self, *, top_k: int | None = NOT_GIVEN, batch_size: int = BATCH_SIZE, **others: Any
+    ) -> TextClassificationPipeline:
+        """Return what is called as a text-classification pipeline of transformers, and answers in its form.
+
+        Args:
+            top_k: labels a text, likeliest first; None for all.
+            batch_size: texts that are read together.
+            others: of transformers' pipeline; each is refused.
+
+        Raises:
+            InputError: for an option that is not taken, or out of range.
+        """
+        refuse_options(others)
+        paired = self.spec.task.text_pair is not None
+        return TextClassificationPipeline(self.predict_proba, self.labels, paired, top_k, batch_size)
+
     def to(self, device: str | torch.device) -> PromptClassifier:
         """Move the model to a device, such as 'cuda' or 'cpu', and return this classifier."""
         self.model.to(device)
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write prompt.safetensors and prompt.json, all or nothing; the backbone stays a reference.
+        """Write prompt.safetensors, prompt.json and the card, if any; the backbone stays a reference.
+
+        They are there all or not at all.
 
         Raises:
             InputError: if there is something else than a saved prompt or an empty folder.
         """
         weights = {name: p.detach().cpu().contiguous() for name, p in trained(self.model)}
         backbone = BackboneIdentity.of(self.model.backbone, self.tokenizer)
-        SavedPrompt(self.spec, self.architecture, backbone, weights).write(Path(folder))
+        SavedPrompt(self.spec, self.architecture, backbone, weights, self.card).write(Path(folder))
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Send the saved prompt and its card to a repository of the Hugging Face hub, in one commit.
+
+        A prompt that was loaded without a card gets one without scores. The backbone is not sent.
+
+        Args:
+            name: owner/name; made where it is not there.
+            private: whether a new repository is; None for what its owner set as the default.
+            revision: branch, made where it is not there; None for the main one.
+            message: of the commit.
+
+        Returns:
+            The commit, by which `from_pretrained(name, revision=...)` loads just this.
+
+        Raises:
+            InputError: for a name that no repository can have, or where the hub refuses or cannot be reached.
+        """
+        warn_of_local_backbone(self.spec.backbone.name)
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            if self.card is None:
+                write_model_card(Path(folder))
+            return upload(Path(folder), name, private, revision, message)
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, backbone: Backbone | None = None, tokenizer: Any | None = None
+        cls,
+        folder: str | Path,
+        backbone: Backbone | None = None,
+        tokenizer: Any | None = None,
+        *,
+        revision: str | None = None,
     ) -> PromptClassifier:
-        """Read what `save_pretrained` wrote.
+        """Read what `save_pretrained` wrote, or `push_to_hub` sent.
 
         Args:
-            folder: that holds the prompt.
+            folder: that holds the prompt, or owner/name of the hub as text; a folder wins.
             backbone: loaded already; None loads the one that the prompt refers to.
             tokenizer: of that backbone, loaded already; None loads it.
+            revision: commit, tag or branch of the hub; None for its main branch.
 
         Raises:
-            InputError: if the folder is not a saved prompt, is damaged or of a newer format, or if the
-                backbone is not to be had or not the one that the prompt was trained on: of other weights,
-                with another config or another tokenizer.
+            InputError: if the folder is not a saved prompt, is damaged or of a newer format, if the hub does
+                not have it or cannot be asked, or if the backbone is not to be had or not the one that the
+                prompt was trained on: of other weights, with another config or another tokenizer.
         """
-        saved = SavedPrompt.read(Path(folder))
+        folder = prompt_folder(folder, revision)
+        saved = SavedPrompt.read(folder)
         try:
             tokenizer = tokenizer or load_tokenizer(saved.spec)
             backbone = backbone or load_backbone(saved.spec)
@@ -229,9 +293,9 @@ class PromptClassifier:
             raise InputError(
                 f"The prompt in '{folder}' was trained on the backbone '{saved.spec.backbone.name}'. {error}"
             ) from error
-        saved.check_backbone(BackboneIdentity.of(backbone, tokenizer), Path(folder))
+        saved.check_backbone(BackboneIdentity.of(backbone, tokenizer), folder)
         saved.check_sizes(backbone)
         model = new_factory(saved.spec, backbone, tokenizer, seed=0).model(saved.architecture)
         saved.load_into(model)
         model.eval()
-        return cls(model, tokenizer, saved.spec, saved.architecture)
+        return cls(model, tokenizer, saved.spec, saved.architecture, saved.card)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,8 @@ from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.digests import file_digest
 from spt.errors import InputError
-from spt.files import write_text
+from spt.files import read_bounded, replacing_folder, write_text
+from spt.hub.download import CARD
 from spt.json_files import described, read_json
 from spt.model import PromptedModel, trained
 from spt.prompts.generators import new_generator
@@ -36,6 +36,7 @@ FORMAT = 5
 FORMATS = (1, 2, 3, 4, 5)
 # of the weights: many times what the largest prompts have
 MAX_BYTES = 4 * 2**30
+MAX_CARD_BYTES = 2**20
 TYPES = {"F32", "F16", "BF16", "F64"}
 MUST_HOLD = f"It must hold {PROMPT_JSON} and {WEIGHTS}, as PromptClassifier.save_pretrained writes them."
 ADVICE = "Copy the folder again from where it was saved, or train the prompt again."
@@ -52,12 +53,14 @@ class SavedPrompt:
         architecture: the layers with prompts.
         backbone: that the prompt was trained on.
         weights: the trained parameters by name.
+        card: Markdown of the model card; None for none.
     """
 
     spec: ModelSpec
     architecture: PromptLayers
     backbone: BackboneIdentity
     weights: dict[str, Tensor]
+    card: str | None = None
 
     def write(self, folder: Path) -> None:
         """Take the folder's place, which must be empty or hold a saved prompt.
@@ -65,21 +68,11 @@ class SavedPrompt:
         Raises:
             InputError: if there is something else.
         """
-        folder = folder.resolve()
-        if folder.exists() and not _replaceable(folder):
-            raise InputError(
-                f"'{folder}' is neither a saved prompt nor an empty folder, and saving there would delete "
-                f"what it holds. Choose another folder."
-            )
-        partial = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            partial.mkdir(parents=True)
+        with replacing_folder(folder, PROMPT_JSON, "a saved prompt") as partial:
             write_tensors(partial / WEIGHTS, self.weights)
+            if self.card is not None:
+                write_text(partial / CARD, self.card)
             write_text(partial / PROMPT_JSON, self._content({WEIGHTS: file_digest(partial / WEIGHTS)}))
-            _replace(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     def _content(self, tensors: Mapping[str, str]) -> str:
         """Return what prompt.json holds, with the digests of the tensor files beside it."""
@@ -101,9 +94,8 @@ class SavedPrompt:
             InputError: if the folder is not a saved prompt, is damaged, or is of a newer format.
         """
         content = _read_content(folder)
-        return cls(
-            content.spec, content.architecture, content.identity, _read_weights(folder, content.digest)
-        )
+        weights = _read_weights(folder, content.digest)
+        return cls(content.spec, content.architecture, content.identity, weights, _read_card(folder))
 
     def check_sizes(self, backbone: Backbone) -> None:
         """Refuse layers that the backbone has not, and sizes that the weights have not.
@@ -265,26 +257,14 @@ def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
     return weights
 
 
+def _read_card(folder: Path) -> str | None:
+    """Read the card; None for one that is missing, or cannot be one, for nothing depends on it."""
+    try:
+        return read_bounded(folder / CARD, MAX_CARD_BYTES).decode("utf-8")
+    except (InputError, OSError, UnicodeDecodeError):
+        return None
+
+
 def _check_types(tensors: Sequence[TensorEntry]) -> None:
     if other := sorted({tensor.dtype for tensor in tensors} - TYPES):
         raise InputError(f"it holds {', '.join(other)}, but weights are {', '.join(sorted(TYPES))}")
-
-
-def _replaceable(folder: Path) -> bool:
-    """Say whether saving may take the folder's place: it is empty, or holds a saved prompt."""
-    return folder.is_dir() and ((folder / PROMPT_JSON).is_file() or not any(folder.iterdir()))
-
-
-def _replace(new: Path, folder: Path) -> None:
-    """Put a folder in another's place; what was there comes back if that fails."""
-    old = folder.with_name(f"{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.replace(old)
-    try:
-        new.replace(folder)
-    except OSError:
-        if old.exists():
-            old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -3,15 +3,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from spt.architecture import PromptLayers
-from spt.prompts.config import PromptConfig
-from spt.reports import page
-from spt.reports.run_page import write_model_card, write_report
-from spt.spec import BackboneConfig, HeadConfig, ModelSpec
-from spt.tasks import get_task
+from spt.reports.run_page import write_report
 
 GATES = {"0": 0.41, "1": 0.52, "2": 0.63}
 METRICS: dict[str, Any] = {
@@ -106,61 +101,3 @@ def test_the_report_is_the_same_each_time(tmp_path: Path) -> None:
     fill(tmp_path)
     add_curves(tmp_path)
     assert write_report(tmp_path, METRICS).read_bytes() == write_report(tmp_path, METRICS).read_bytes()
-
-
-def card(folder: Path, task: str = "trec", backbone: str = "minilm-l6", **prompt: Any) -> str:
-    spec = ModelSpec(
-        backbone=BackboneConfig(name=backbone),
-        head=HeadConfig(),
-        prompt=PromptConfig(**prompt),
-        task=get_task(task),
-        max_length=96,
-    )
-    saved = {
-        "spec": spec.model_dump(mode="json"),
-        "architecture": {"layers": [1, 5], "total": 6},
-        "versions": {},
-    }
-    (folder / "prompt.json").write_text(json.dumps(saved), encoding="utf-8")
-    return write_model_card(folder, METRICS).read_text(encoding="utf-8")
-
-
-def test_the_card_says_what_the_prompt_is(tmp_path: Path) -> None:
-    text = card(tmp_path, length=12)
-    for said in (
-        "1, 5, of 0 to 5",
-        "12 vectors",
-        "DESC, ENTY",
-        "93.4 %",
-        "seed 7",
-        "96 tokens",
-        "Apache-2.0",
-    ):
-        assert said in text
-    front = yaml.safe_load(text.split("---")[1])
-    assert front["base_model"] == "minilm-l6"
-
-
-@pytest.mark.parametrize(("task", "arguments"), [("trec", 1), ("rte", 2)])
-def test_the_card_shows_how_to_load_it(tmp_path: Path, task: str, arguments: int) -> None:
-    code = re.findall(r"```python\n(.*?)```", card(tmp_path, task), re.DOTALL)[0]
-    compile(code, "card", "exec")
-    assert code.count("[") == arguments
-
-
-def test_the_card_warns_where_the_backbone_may_change(tmp_path: Path) -> None:
-    assert "not pinned" not in card(tmp_path)
-    assert "not pinned" in card(tmp_path, backbone="org/model")
-
-
-def test_the_card_adds_the_score_that_selects(tmp_path: Path) -> None:
-    assert "86.2 %" not in card(tmp_path)
-    assert "| Matthews correlation |" in card(tmp_path, "cola")
-    assert "86.2 %" in card(tmp_path, "cola")
-
-
-def test_a_model_card_shows_labels_as_they_are_and_runs_none_of_them() -> None:
-    assert page.markdown("<script>a|b\n# c</script>") == r"\<script\>a\|b # c\</script\>"
-    assert page.markdown("[x](y) & `z`") == r"\[x\](y) \& \`z\`"
-    source = (Path(page.__file__).parent / "templates" / "model_card.md").read_text(encoding="utf-8")
-    assert 'spec.task.labels or ()) | map("markdown")' in source
