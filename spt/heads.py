@@ -36,7 +36,7 @@ def reduce_tokens(hidden: Tensor, mask: Tensor, reduction: Reduction) -> Tensor:
         return (hidden * weights).sum(1) / weights.sum(1)
     index = torch.arange(mask.shape[1], device=mask.device) * mask
     position = mask.argmax(1) if reduction == "first" else index.argmax(1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), position]
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), position]
 
 
 class ClassificationHead(nn.Module):
@@ -87,7 +87,7 @@ def at_label(hidden: Tensor, batch: Mapping[str, Tensor], mask_id: int | None) -
     if mask_id is None:
         return reduce_tokens(hidden, batch["attention_mask"], "last")
     at = (batch["input_ids"] == mask_id).int().argmax(1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), at]
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), at]
 
 
 class LabelVectorsHead(nn.Module):
@@ -141,7 +141,7 @@ class TextToTextHead(nn.Module):
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
         """Classify hidden states [B, T, H] and the prompt -> features [B, H], scores [B, C]."""
         memory, bias = self._memory(hidden, batch["attention_mask"], prompt)
-        rows, classes = len(hidden), len(self.targets)
+        rows, classes = hidden.shape[0], len(self.targets)
         states = self._decode(
             self.inputs.repeat(rows, 1),
             memory.repeat_interleave(classes, 0),

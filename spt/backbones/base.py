@@ -192,7 +192,8 @@ class Backbone(nn.Module, ABC):
         """Make a prompt's frame for hidden [B, T, H], mask [B, T]; without padding it may need no bias."""
         bias = self.bias(mask, prompt, hidden.dtype, padded=padded)
         window_bias = bias
-        if self.window is not None and mask.shape[1] > self.window + 1:
+        # an exported graph serves every length
+        if self.window is not None and (torch.compiler.is_exporting() or mask.shape[1] > self.window + 1):
             window_bias = self.bias(mask, prompt, hidden.dtype, self.window, padded)
         return AttentionFrame(bias, window_bias, self.positions(hidden, mask, prompt.length), prompt)
 
@@ -238,18 +239,31 @@ def token_positions(mask: Tensor) -> Tensor:
     return (mask.long().cumsum(1) - 1).clamp_min(0)
 
 
+def rows_with_own_positions(mask: Tensor) -> Tensor:
+    """Return a mask of the rows whose tokens' distances differ: one row where no padding is on the left.
+
+    Args:
+        mask: 1 for real tokens, [B, T].
+
+    Returns:
+        [1 or B, T]; an exported graph cannot look, and has them all.
+    """
+    shared = not torch.compiler.is_exporting() and bool(mask[:, 0].all())
+    return torch.ones_like(mask[:1]) if shared else mask
+
+
 def joint_positions(mask: Tensor, prompt_length: int) -> Tensor:
     """Place the prompt at -P to -1 and the tokens behind it: mask [B, T] -> [B, P + T]."""
     prompt = torch.arange(-prompt_length, 0, device=mask.device)
-    return torch.cat([prompt.expand(len(mask), -1), token_positions(mask)], dim=1)
+    return torch.cat([prompt.expand(mask.shape[0], -1), token_positions(mask)], dim=1)
 
 
 def _prompt_bias(prompt: PromptState, mask: Tensor, smallest: float) -> Tensor:
     """Return the bias on the prompt's positions, [B, P]."""
     if prompt.presence is None:
-        return torch.zeros(len(mask), prompt.length, device=mask.device)
+        return torch.zeros(mask.shape[0], prompt.length, device=mask.device)
     log = prompt.log_presence(smallest)
-    return log if log.ndim == 2 else log[:, None].expand(len(mask), prompt.length)
+    return log if log.ndim == 2 else log[:, None].expand(mask.shape[0], prompt.length)
 
 
 def _visible(mask: Tensor, prompt_length: int, causal: bool, window: int | None) -> Tensor:

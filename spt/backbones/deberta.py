@@ -11,7 +11,13 @@ from transformers import PreTrainedModel
 from transformers.models.deberta import modeling_deberta as v1
 from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 
-from spt.backbones.base import AttentionFrame, Backbone, joint_positions, token_positions
+from spt.backbones.base import (
+    AttentionFrame,
+    Backbone,
+    joint_positions,
+    rows_with_own_positions,
+    token_positions,
+)
 from spt.errors import InputError
 
 
@@ -114,9 +120,7 @@ class DebertaBackbone(Backbone):
         return embedded
 
     def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Places:
-        # rows without padding on the left share their distances
-        rows = torch.ones_like(mask[:1]) if bool(mask[:, 0].all()) else mask
-        distances = self.distances(joint_positions(rows, prompt_length))
+        distances = self.distances(joint_positions(rows_with_own_positions(mask), prompt_length))
         return Places(distances, self.transformer.encoder.get_rel_embedding(), mask)
 
     def distances(self, places: Tensor) -> Tensor:
@@ -154,7 +158,7 @@ class DebertaV2Backbone(DebertaBackbone):
             distances = v2.make_log_bucket_position(
                 distances, encoder.position_buckets, encoder.max_relative_positions
             ).long()
-        if len(distances) == 1:
+        if distances.shape[0] == 1:
             return distances
         return distances.repeat_interleave(self.model.config.num_attention_heads, dim=0)[None]
 

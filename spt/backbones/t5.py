@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spt.backbones.base import AttentionFrame, Backbone, joint_positions
+from spt.backbones.base import AttentionFrame, Backbone, joint_positions, rows_with_own_positions
 from spt.prompts.state import PromptState
 
 
@@ -34,9 +34,7 @@ class T5Backbone(Backbone):
 
     def positions(self, hidden: Tensor, mask: Tensor, prompt_length: int) -> Tensor:
         """Return all layers' relative-position bias, which block 0 holds: [1 or B, heads, P + T, P + T]."""
-        # rows without padding on the left share their distances
-        rows = torch.ones_like(mask[:1]) if bool(mask[:, 0].all()) else mask
-        places = joint_positions(rows, prompt_length)
+        places = joint_positions(rows_with_own_positions(mask), prompt_length)
         attention = self.transformer.encoder.block[0].layer[0].SelfAttention
         bucket = attention._relative_position_bucket(
             places[:, None] - places[:, :, None],

@@ -109,7 +109,7 @@ def _encode_chunks(
             f"data.max_length is {max_length}, but this backbone reads at most {tokenizer.model_max_length} "
             f"tokens. Set data.max_length to {tokenizer.model_max_length} or less."
         )
-    pattern = _pattern(task, tokenizer) if template else None
+    pattern = template_pattern(task, tokenizer) if template else None
     parts: list[Examples] = []
     count = 0
     for chunk in chunks:
@@ -163,8 +163,8 @@ def _plain(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
     return text
 
 
-def _pattern(task: Task, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The template with its mask token; for causal models, up to where the label word comes."""
+def template_pattern(task: Task, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the template with its mask token; for causal models, up to where the label word comes."""
     if tokenizer.mask_token is None:
         return task.causal_template.removesuffix("{mask}").rstrip()
     pattern = task.template.replace("{mask}", tokenizer.mask_token)

@@ -123,7 +123,7 @@ class NaiveGenerator(BottleneckGenerator):
 
     def _up(self, first: Tensor) -> Tensor:
         prompt: Tensor = self.dropout(self.up(self.activation(first)))
-        return prompt.view(len(prompt), self.length, -1)
+        return prompt.view(prompt.shape[0], self.length, -1)
 
 
 class FreePrompt(PromptSource):
@@ -142,7 +142,7 @@ class FreePrompt(PromptSource):
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Repeat the prompt for each row: hidden [B, T, H] gives B only -> [B, P, H]."""
         prompt: Tensor = self.dropout(self.vectors)
-        return prompt.expand(len(hidden), -1, -1)
+        return prompt.expand(hidden.shape[0], -1, -1)
 
 
 class LayersOwnBias(PromptSource):

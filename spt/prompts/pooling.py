@@ -62,7 +62,7 @@ class FirstTokenPooler(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         first = mask.argmax(1)
-        rows = torch.arange(len(features), device=features.device)
+        rows = torch.arange(features.shape[0], device=features.device)
         return features[rows, first][:, None].expand(-1, self.length, -1)
 
 

@@ -1,0 +1,153 @@
+"""The folder of an export: graphs, tokenizer, and what makes answers of logits; there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from spt.backbones.identity import BackboneIdentity
+from spt.digests import file_digest
+from spt.errors import InputError
+from spt.export.graphs import INPUTS, TRUNK, graphs_of, write_graph
+from spt.export.quantization import quantize
+from spt.export.runtime import OnnxGraphs, largest_difference, random_batches
+from spt.export.text_rules import TextRules, write_tokenizer
+from spt.extras import need
+from spt.files import replacing_folder, write_text
+from spt.provenance import versions
+from spt.serving.classifier import PromptClassifier
+
+EXPORT_JSON, TOKENIZER, README = "export.json", "tokenizer.json", "README.md"
+FORMAT = 1
+# largest difference of logits, absolute below 1 and relative above
+TOLERANCE = 1e-4
+ALL = "all"
+
+
+def export_onnx(
+    classifier: PromptClassifier, folder: Path, trunk: int | str | None = None, int8: bool = False
+) -> dict[str, Any]:
+    """Write a prompt with its backbone as ONNX graphs that need neither torch nor this library.
+
+    The graphs are compared with the model before the folder appears.
+
+    Args:
+        classifier: that is exported.
+        folder: that is not there, is empty, or holds an export, which is replaced.
+        trunk: layers of a graph of their own, which exports of other tasks over the same backbone share;
+            "all" for those below the first prompt, None for one graph of everything.
+        int8: keep the weights of matrix products in 8 bits, which makes files small and answers differ.
+
+    Returns:
+        What export.json holds.
+
+    Raises:
+        InputError: if packages of the extra `onnx` are missing, the trunk would reach into the prompts, the
+            folder holds something else, the tokenizer or the family cannot be exported, or the graphs do not
+            give the model's logits.
+    """
+    need("onnx", "onnxscript", "onnxruntime")
+    layers = trunk_layers(trunk, classifier.model.first_prompt_layer)
+    rules = TextRules.of(classifier.spec, classifier.tokenizer)
+    with replacing_folder(folder, EXPORT_JSON, "an export") as partial:
+        write_tokenizer(classifier.tokenizer, rules, partial / TOKENIZER)
+        graphs, difference = _write_graphs(classifier, layers, partial)
+        if int8:
+            for graph in graphs:
+                quantize(partial / graph)
+        content = _content(classifier, rules, graphs, layers, int8, difference)
+        write_text(partial / README, _readme(content))
+        # of all files but the one that holds them
+        content["files"] = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
+        write_text(partial / EXPORT_JSON, json.dumps(content, indent=2) + "\n")
+    return content
+
+
+def trunk_layers(trunk: int | str | None, first_prompt: int) -> int | None:
+    """Return how many layers the trunk has; None for no trunk.
+
+    Args:
+        trunk: a number, also as text, "all", or None.
+        first_prompt: the lowest layer with a prompt.
+
+    Raises:
+        InputError: for anything else, or a trunk of no layers or of some with prompts.
+    """
+    if trunk is None:
+        return None
+    layers = first_prompt if trunk == ALL else int(trunk) if str(trunk).isdecimal() else 0
+    if not 1 <= layers <= first_prompt:
+        below = f"a number from 1 to {first_prompt}, or {ALL}" if first_prompt else "left out"
+        raise InputError(
+            f"The trunk is {trunk}, but this prompt begins at layer {first_prompt}, and a trunk is of the "
+            f"layers below it: it must be {below}."
+        )
+    return layers
+
+
+def _write_graphs(classifier: PromptClassifier, layers: int | None, folder: Path) -> tuple[list[str], float]:
+    """Write the graphs, and return their names and how far their logits are from the model's."""
+    model, family = classifier.model.eval(), classifier.model.backbone.model.config.model_type
+    inputs = [name for name in INPUTS if name in (*INPUTS[:2], *classifier.tokenizer.model_input_names)]
+    batches = list(random_batches(model.backbone, inputs, classifier.spec.max_length))
+    example = dict(batches[0])
+    graphs = graphs_of(model, inputs, layers)
+    if layers is not None:
+        example["hidden"] = graphs[0].module(*(example[name] for name in inputs)).detach()
+    for graph in graphs:
+        write_graph(graph, example, folder, family)
+    names = [graph.file for graph in graphs]
+    difference = largest_difference(OnnxGraphs([folder / name for name in names]), model, batches)
+    if not difference <= TOLERANCE:
+        raise InputError(
+            f"The family '{family}' cannot be exported: the graphs' logits are {difference:.1e} from the "
+            f"model's, but at most {TOLERANCE:.0e} is taken for the same. Serve this prompt with "
+            "`PromptClassifier`, and report this with the versions that `spt doctor` prints."
+        )
+    return names, difference
+
+
+def _content(
+    classifier: PromptClassifier,
+    rules: TextRules,
+    graphs: list[str],
+    layers: int | None,
+    int8: bool,
+    difference: float,
+) -> dict[str, Any]:
+    spec, answers = classifier.spec, classifier.spec.answers
+    return {
+        "format": FORMAT,
+        "task": spec.task.name,
+        "labels": list(classifier.labels),
+        "multi_label": spec.task.multi_label,
+        "temperature": answers.temperature,
+        "threshold": answers.threshold,
+        "thresholds": None if answers.thresholds is None else list(answers.thresholds),
+        "text": rules.as_json(),
+        "graphs": graphs,
+        "trunk_layers": layers,
+        "int8": int8,
+        "largest_difference": difference,
+        "prompt_layers": list(classifier.architecture.layers),
+        "layers_total": classifier.architecture.total,
+        "backbone": BackboneIdentity.of(classifier.model.backbone, classifier.tokenizer).as_json(),
+        "versions": versions(),
+    }
+
+
+def _readme(content: Mapping[str, Any]) -> str:
+    templates = Environment(
+        loader=PackageLoader("spt.export"),
+        # Markdown with Python in it, of numbers and flags alone
+        autoescape=False,  # noqa: S701
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return templates.get_template("README.md").render(content, shared=TRUNK in content["graphs"])
