@@ -23,6 +23,7 @@ demo: setup
 	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python -m experiments.demo
 
 test: lint
+	@sh .ci/chromium
 	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.setup-test

@@ -19,7 +19,7 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Methods": (methods.methods, methods.tuning, methods.kinds, methods.answers, methods.neighbours),
     "Cost": (cost.speed, cost.search_cost, cost.gpu, cost.load),
     "Robustness": (robustness.crash, robustness.fuzz),
-    "Pages": (pages.tables, pages.imports),
+    "Pages": (pages.tables, pages.screenshots, pages.imports),
 }
 
 for group, commands in _GROUPS.items():

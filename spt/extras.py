@@ -18,6 +18,7 @@ EXTRAS = {
     "peft": "bench",
     "hypothesis": "test",
     "httpx": "test",
+    "playwright": "test",
 }
 
 

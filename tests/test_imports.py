@@ -55,9 +55,15 @@ FRAMEWORKS = {
     "fastapi": ["experiments.serving"],
     "uvicorn": ["experiments.serving"],
     "prometheus_client": ["experiments.serving"],
+    "playwright": ["benchmarks.pages"],
 }
 # the import name, where it differs from the name in pyproject.toml
-PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "lightning_fabric": "pytorch-lightning"}
+PACKAGES = {
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "lightning_fabric": "pytorch-lightning",
+}
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import spt
+from benchmarks.pages.browser import chromium
 from experiments.config import RunConfig
 from strategies.options import OPTIONS
 from strategies.registry import STRATEGIES
+from tests.support.browsing import in_a_browser, problems_of, served, silent_pages
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,3 +71,16 @@ def test_the_page_of_keys_has_every_key(site: Path) -> None:
     assert [key for key in sorted(keys) if f"<code>{key}</code>" not in page] == []
     assert [name for name in RunConfig.model_fields if f">{name}</code>" not in page] == []
     assert "Read by evolution." in page
+
+
+@in_a_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_its_main_pages_can_be_read_in_a_browser(site: Path, scheme: str) -> None:
+    with served(site) as host, chromium() as browser, silent_pages(browser, host) as pages:
+        for name in ("index", "configuration", "results", "reference/keys", "reference/python"):
+            for width in (390, 1280):
+                page = pages.open(f"http://{host}/{name}.html", width, scheme)
+                page.wait_for_load_state("networkidle")
+                # the theme's tables scroll by themselves, without being in the order of the keyboard
+                problems = [text for text in problems_of(page) if not text.startswith("the keyboard")]
+                assert (name, width, problems) == (name, width, [])

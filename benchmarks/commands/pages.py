@@ -1,5 +1,8 @@
 """What is written and printed about the results and the code."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from benchmarks import CHECKOUT
@@ -12,6 +15,19 @@ def tables() -> None:
         from benchmarks.pages.tables import write_pages
 
         write_pages()
+
+
+def screenshots(
+    pages: Annotated[list[str], typer.Argument(metavar="NAME=PAGE...", help="Files, or http addresses.")],
+    folder: Annotated[Path, typer.Option(help="That gets the pictures.")] = CHECKOUT / "docs" / "screenshots",
+    height: Annotated[int, typer.Option(min=0, help="In pixels; 0 for whole pages.")] = 1400,
+) -> None:
+    """Take pictures of pages at 390 and 1280 pixels, light and dark, with Chromium."""
+    with measuring(packages=("playwright",)):
+        from benchmarks.pages.screenshots import named_pages, take_screenshots
+
+        for path in take_screenshots(named_pages(pages), folder, height):
+            print(f"{path}, {path.stat().st_size / 1000:.0f} kB")
 
 
 def imports() -> None:
