@@ -26,7 +26,7 @@ def _root(
 
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Before a run": (preparing.init, preparing.check),
-    "One run": (stages.run, stages.search, stages.train, stages.evaluate),
+    "One run": (stages.run, stages.search, stages.train, stages.evaluate, inspecting.report),
     "A trained prompt": (answering.predict, serving.serve, answering.neighbours, inspecting.audit),
     "Many runs": (comparing.compare, comparing.transfer, tuning.tune, inspecting.runs, inspecting.top),
 }

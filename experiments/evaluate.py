@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,22 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
-from scipy.stats import binomtest, t
-from sklearn.metrics import precision_recall_fscore_support
 
 from experiments.keys import bad_config
 from experiments.run.folder import RunFolder
 from experiments.run.summary import percent
+from spt.class_scores import ClassScores, class_scores
 from spt.data.config import DataConfig
 from spt.data.files import read_file
 from spt.data.incomplete import complete_tables
 from spt.data.raw_table import RawTable
 from spt.data.row_labels import row_labels
-from spt.decisions import decide, score_answers
+from spt.decisions import decide
 from spt.devices import chosen_device
 from spt.errors import InputError, unknown
 from spt.metrics import TITLES
 from spt.problems import Problems
+from spt.score_intervals import Interval, accuracy_interval, metric_interval
 from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import PROMPT_JSON
 from spt.tasks import Task
@@ -38,22 +37,6 @@ KEYS = (
     *(f"data.{key}" for key in ("format", "encoding", "columns", "delimiter", "quoting", "incomplete")),
     *(f"task.{key}" for key in ("text", "text_pair", "label")),
 )
-# of rows, each of which is left out once
-GROUPS = 30
-CONFIDENCE = 0.95
-
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """Hold how a class was told from others: precision, recall and F1, in fractions, and its rows."""
-
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -141,7 +124,7 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
         str(file),
         classifier.scores(classes, chances),
         _intervals(classifier, classes, chances, predicted),
-        _class_scores(classes, predicted, classifier.labels),
+        class_scores(classes, predicted, classifier.labels),
     )
 
 
@@ -200,51 +183,9 @@ def _check_columns(task: Task, table: RawTable, file: Path) -> None:
 def _intervals(
     classifier: PromptClassifier, classes: NDArray[Any], chances: NDArray[Any], predicted: NDArray[Any]
 ) -> dict[str, Interval]:
-    """Return the intervals of the accuracy, by Wilson, and of the task's metric, by leaving rows out."""
+    """Return the intervals of the accuracy and of the task's metric."""
     task, thresholds = classifier.spec.task, classifier.spec.answers.thresholds
-    right = (classes == predicted).reshape(len(classes), -1).all(1)
-    wilson = binomtest(int(right.sum()), len(right)).proportion_ci(CONFIDENCE, method="wilson")
-    accuracy = (float(wilson.low), float(wilson.high))
-    if task.metric in ("accuracy", "subset_accuracy"):
-        return {"test_accuracy": accuracy, "test_metric": accuracy}
-
-    def metric_of(rows: NDArray[Any]) -> float:
-        return score_answers(task, classes[rows], chances[rows], thresholds)["metric"]
-
-    low, high = jackknife(metric_of, len(classes))
-    lowest = -1.0 if task.metric == "matthews" else 0.0
-    return {"test_accuracy": accuracy, "test_metric": (max(low, lowest), min(high, 1.0))}
-
-
-def jackknife(metric_of: Callable[[NDArray[Any]], float], rows: int) -> Interval:
-    """Return the interval of a metric over rows, by what it is without each of some groups of them.
-
-    Args:
-        metric_of: scores the rows of some numbers.
-        rows: their number; one alone says nothing of the interval.
-
-    Source: the delete-a-group jackknife (Kott 2001), which needs few scores of any metric.
-    """
-    groups = min(GROUPS, rows)
-    if groups < 2:
-        return -math.inf, math.inf
-    group_of = np.random.default_rng(0).permutation(rows) % groups
-    values = np.array([metric_of(np.flatnonzero(group_of != group)) for group in range(groups)])
-    error = math.sqrt((groups - 1) / groups * float(((values - values.mean()) ** 2).sum()))
-    whole, reach = metric_of(np.arange(rows)), float(t.ppf((1 + CONFIDENCE) / 2, groups - 1)) * error
-    return whole - reach, whole + reach
-
-
-def _class_scores(
-    classes: NDArray[Any], predicted: NDArray[Any], labels: Sequence[str]
-) -> tuple[ClassScores, ...]:
-    """Score each class that occurs or was answered, in the order of the prompt."""
-    several = classes.ndim == 2
-    shown = np.flatnonzero((classes | predicted).any(0)) if several else np.union1d(classes, predicted)
-    columns = precision_recall_fscore_support(
-        classes, predicted, labels=shown, average=None, zero_division=0.0
-    )
-    return tuple(
-        ClassScores(labels[number], float(precision), float(recall), float(f1), int(rows))
-        for number, precision, recall, f1, rows in zip(shown.tolist(), *columns, strict=True)
-    )
+    return {
+        "test_accuracy": accuracy_interval(classes, predicted),
+        "test_metric": metric_interval(task, classes, chances, thresholds),
+    }

@@ -9,17 +9,21 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.config import RunConfig
 from experiments.run import searching
 from experiments.run.answers import AnswerMetrics, RowProbabilities, threshold_signs
 from experiments.run.baseline_scores import TITLES
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
+from experiments.run.estimates import prompt_tuning_flops
 from experiments.run.folder import RunFolder
 from experiments.run.folds import JudgedLayers, judge, train_candidate
 from experiments.run.inputs import RunInputs, check_files, check_finished, check_inputs
+from experiments.run.report import keep_readings, write_run_report
 from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.simple_baselines import measure_baselines
 from experiments.run.training import (
@@ -36,6 +40,7 @@ from spt.data.cuts import cut_shares
 from spt.data.sources import hub_data_set
 from spt.decisions import decide, score_answers
 from spt.devices import use_device, use_threads
+from spt.error_analysis import ErrorAnalysis
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.files import write_text
@@ -43,7 +48,7 @@ from spt.hub.model_card import write_model_card
 from spt.json_files import checked, read_json
 from spt.model import PromptedModel, trained
 from spt.provenance import Provenance
-from spt.reports.run_page import write_report
+from spt.score_intervals import jackknife_metric, metric_interval
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
 from spt.training.callbacks import OnEpoch, checkpoint_path
@@ -204,13 +209,32 @@ class Pipeline:
             score_answers(task, labels, chances, rule.thresholds) for chances, labels in (*dev_parts, test)
         )
         metrics = self._metrics(classifier, dev_scores, test_scores, answers, signs)
-        baselines = {TITLES[name]: score for name, score in (metrics.baselines or {}).items()}
-        tested = {title: score.test_metric for title, score in baselines.items()}
+        metrics = replace(metrics, **self._beside_baselines(rule, *test))
+        tested = {TITLES[name]: score.test_metric for name, score in (metrics.baselines or {}).items()}
         data_set = hub_data_set(self.config.task, self.config.data)
         write_model_card(self.folder.model, metrics.as_json(), tested, data_set)
-        write_report(self.folder.path, metrics.as_json(), read_input(classifier), baselines)
+        analysis = ErrorAnalysis.of("test", task, rule, *test, self.workbench.texts_of_test)
+        analysis.write(self.folder.error_analysis)
+        keep_readings(self.folder, read_input(classifier))
+        write_run_report(self.folder, metrics)
         metrics.write(self.folder.metrics)
         return metrics
+
+    def _beside_baselines(
+        self, rule: AnswerRule, probabilities: NDArray[Any], labels: NDArray[Any]
+    ) -> dict[str, Any]:
+        """Measure what the score of test is to be read beside: its interval, baselines, and a cost."""
+        task, expected = self.workbench.spec.task, labels.astype(np.int64)
+        run_scores = jackknife_metric(task, expected, probabilities, rule.thresholds)
+        baselines = None
+        if self.config.baselines:
+            measured = measure_baselines(self.workbench, RunInputs.read(self.folder.inputs))
+            baselines = {name: baseline.beside(run_scores) for name, baseline in measured.items()}
+        return {
+            "test_interval": metric_interval(task, expected, probabilities, rule.thresholds),
+            "baselines": baselines,
+            "prompt_tuning_flops": prompt_tuning_flops(self.workbench),
+        }
 
     def _probabilities(self, split: str, model: PromptedModel) -> RowProbabilities:
         """Return the class probabilities, at temperature 1, and the labels of a split."""
@@ -233,7 +257,6 @@ class Pipeline:
     ) -> RunMetrics:
         search = SearchResult.read(self.folder.search_result)
         training = read_training(self.folder.training_result)
-        inputs = RunInputs.read(self.folder.inputs)
         prompt, head = _parameter_counts(classifier.model)
         config, workbench = self.config, self.workbench
         dev = {name: fmean(scores[name] for scores in dev_parts) for name in dev_parts[0]}
@@ -279,7 +302,6 @@ class Pipeline:
             test_size=workbench.rows("test"),
             answers=answers,
             fold_metrics=tuple(scores["metric"] for scores in dev_parts) if folds else None,
-            baselines=measure_baselines(workbench, inputs) if config.baselines else None,
             cut_texts=cut_shares(workbench.examples),
             class_weights=used.class_weights,
             left_out=workbench.left_out,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from datasets import Dataset
+
 from spt.assets import local_backbone
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
@@ -63,6 +65,7 @@ class Workbench:
         cache: of the hidden states below the first prompt.
         left_out: how many rows of each split that the data came in had no text or no label.
         folds: into which train and dev are dealt together to judge layers; None judges them by dev.
+        test_texts: the columns text and, of pairs, text_pair of test, for a report of mistakes.
     """
 
     spec: ModelSpec
@@ -74,6 +77,7 @@ class Workbench:
     cache: PrefixCache
     left_out: Mapping[str, int] = field(default_factory=dict)
     folds: int | None = None
+    test_texts: Dataset | None = None
 
     @classmethod
     def load(
@@ -132,7 +136,10 @@ class Workbench:
         }
         for rows_of_split in examples.values():
             cache.check_room(rows_of_split, loaded)
-        workbench = cls(spec, tokenizer, loaded, examples, training, seed, cache, splits.left_out, data.folds)
+        texts = splits["test"].remove_columns("label")
+        workbench = cls(
+            spec, tokenizer, loaded, examples, training, seed, cache, splits.left_out, data.folds, texts
+        )
         # refuses weights of classes that are not there
         _ = workbench.class_weights
         for sign in workbench.cut_signs():
@@ -198,6 +205,10 @@ class Workbench:
         labels = self.spec.task.labels or ()
         weights = class_weights(self.training.class_weights, self.spec.task, self.examples["train"].labels)
         return None if weights is None else dict(zip(labels, weights, strict=True))
+
+    def texts_of_test(self, row: int) -> tuple[str, ...]:
+        """Return the text of a row of test, or the two of a pair; none where the texts were not kept."""
+        return () if self.test_texts is None else tuple(map(str, self.test_texts[row].values()))
 
     def rows(self, split: str) -> int:
         """Count the rows of a split, of which one may have several windows."""

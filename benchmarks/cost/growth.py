@@ -23,7 +23,8 @@ from benchmarks.cost.contenders import (
 )
 from benchmarks.cost.measure import interleaved_seconds, saved_bytes
 from spt.flops import flops
-from spt.reports.charts import STYLE
+from spt.reports.drawing import STYLE
+from spt.reports.palette import OTHER, SERIES
 
 # narrower than BERT-base, so that all values are cheap to measure
 SHAPE = Shape(hidden=256)
@@ -40,7 +41,7 @@ TITLES = {
     "prompt_layers": "prompt layers K",
 }
 FIGURES = {"flops": ("GFLOPs a step", 1e9), "saved_bytes": ("MB saved for the backward pass", 1e6)}
-COLOURS = {"late": "#1a5fb4", "input_prompt": "#c64600", "peft_prompt_tuning": "#77767b"}
+COLOURS = dict(zip(("late", "input_prompt"), SERIES, strict=False)) | {"peft_prompt_tuning": OTHER}
 
 
 def growth(device: torch.device, repeats: int, shape: Shape = SHAPE) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -34,6 +35,7 @@ class SharedWorkbench:
         tokenizer: of the backbone.
         examples: encoded rows of each split.
         left_out: rows of each split without a text or a label.
+        test_texts: of the rows of test.
     """
 
     origin: RunConfig
@@ -44,6 +46,7 @@ class SharedWorkbench:
     tokenizer: Any
     examples: Mapping[str, Examples]
     left_out: Mapping[str, int]
+    test_texts: Dataset | None
 
     def serves(self, config: RunConfig) -> bool:
         """Say whether a run of that config would load the very same data and backbone."""
@@ -65,6 +68,7 @@ class SharedWorkbench:
             prefix_cache(config),
             self.left_out,
             config.data.folds,
+            self.test_texts,
         )
 
     def backbone(self) -> Backbone:
@@ -92,6 +96,7 @@ def share(workbench: Workbench, config: RunConfig) -> SharedWorkbench:
         tokenizer=workbench.tokenizer,
         examples=workbench.examples,
         left_out=workbench.left_out,
+        test_texts=workbench.test_texts,
     )
 
 

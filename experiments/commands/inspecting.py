@@ -1,4 +1,4 @@
-"""What files say, without training: runs, top, config, audit."""
+"""What files say, without training: runs, top, report, config, audit."""
 
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +50,19 @@ def top(
         from experiments.top import top as look
 
         look(folder, once, Console(highlight=False))
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a finished run.")],
+) -> None:
+    """Write the report of a finished run anew: report.html, and its pictures as SVG and PNG in figures/.
+
+    A run of an older version gets a report too, which says what that version did not note.
+    """
+    with exit_codes("Stopped."):
+        from experiments.run.report import report_again
+
+        print(report_again(folder))
 
 
 def show_config(

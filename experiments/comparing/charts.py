@@ -1,77 +1,47 @@
-"""The drawings of a comparison of several groups of runs, as SVG text."""
+"""The pictures of a comparison that a run's report has no use for: sweeps, ranks, layers, trade-offs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from spt.reports.charts import CHOSEN, OTHER, STYLE, as_svg, new_axes
+from spt.reports.charts import Interval, name_lines
+from spt.reports.drawing import drawing, label_margin, tip, wrapped
+from spt.reports.palette import CHOSEN, LIGHT, OTHER
 
-
-@dataclass(frozen=True)
-class Interval:
-    """What one group reached.
-
-    Args:
-        values: one a run.
-        mean: of them.
-        low: lower end of the mean's interval; None for a single run.
-        high: its upper end.
-    """
-
-    values: Sequence[float]
-    mean: float
-    low: float | None
-    high: float | None
+# costs that lie further apart are drawn on a logarithmic axis
+WIDE_RANGE = 10
 
 
-def interval_chart(groups: Mapping[str, Interval], score: str) -> str:
-    """Draw a line a group: each run as a dot, the mean and its interval.
-
-    Args:
-        groups: label -> what it reached, top line first.
-        score: title of the axis.
-    """
-    with rc_context({**STYLE, "axes.grid.axis": "x"}):
-        figure, axes = new_axes(score, "", _height(len(groups)))
-        for line, group in enumerate(groups.values()):
-            axes.scatter(group.values, [line] * len(group.values), color=OTHER, s=16, zorder=2)
-            if group.low is not None and group.high is not None:
-                axes.plot([group.low, group.high], [line, line], color=CHOSEN, linewidth=2)
-            axes.scatter([group.mean], [line], color=CHOSEN, s=36, zorder=3)
-        _name_lines(axes, list(groups))
-        return as_svg(figure)
-
-
-def value_chart(groups: Mapping[float, Interval], value: str, score: str) -> str:
+def value_chart(groups: Mapping[float, Interval], value: str, score: str) -> Figure:
     """Draw the score against a varied number: each run as a dot, means joined, intervals as bars.
 
     Args:
-        groups: the number -> what it reached.
+        groups: the number -> what it reached, in fractions.
         value: title of the horizontal axis.
         score: title of the vertical one.
     """
-    with rc_context(STYLE):
-        figure, axes = new_axes(value, score)
+    with drawing(value, f"{score}, %") as (figure, axes):
         numbers = sorted(groups)
         # evenly spaced, as most sweeps go in factors
         for place, number in enumerate(numbers):
             group = groups[number]
-            axes.scatter([place] * len(group.values), group.values, color=OTHER, s=16, zorder=2)
+            axes.scatter([place + 0.12] * len(group.values), group.values, color=OTHER, s=9, zorder=2)
             if group.low is not None and group.high is not None:
                 axes.plot([place, place], [group.low, group.high], color=CHOSEN, linewidth=2)
+            (mean,) = axes.plot([place], [group.mean], color=CHOSEN, marker="o", zorder=3)
+            tip(mean, f"{value} {number:g}: {100 * group.mean:.1f} %")
         means = [groups[number].mean for number in numbers]
-        axes.plot(range(len(numbers)), means, color=CHOSEN, marker="o", zorder=3)
+        axes.plot(range(len(numbers)), means, color=CHOSEN, linewidth=1.2)
         axes.set_xticks(range(len(numbers)), [f"{number:g}" for number in numbers])
-        return as_svg(figure)
+        axes.yaxis.set_major_formatter(FuncFormatter(_in_percent))
+        return figure
 
 
-def rank_chart(ranks: Mapping[str, float], critical_difference: float) -> str:
+def rank_chart(ranks: Mapping[str, float], critical_difference: float) -> Figure:
     """Draw mean ranks, best on top, with bars of one critical difference: bars that do not meet differ.
 
     Args:
@@ -80,70 +50,107 @@ def rank_chart(ranks: Mapping[str, float], critical_difference: float) -> str:
 
     Source: Demšar, JMLR 2006, in the form of a line a group.
     """
-    with rc_context({**STYLE, "axes.grid.axis": "x"}):
-        figure, axes = new_axes("mean rank (1 is best)", "", _height(len(ranks)))
-        ordered = sorted(ranks, key=lambda label: ranks[label])
+    ordered = sorted(ranks, key=lambda label: ranks[label])
+    margin = label_margin(list(map(wrapped, ordered)))
+    with drawing("mean rank (1 is best)", "", 0.75 + 0.36 * len(ranks), margin, grid="x") as (figure, axes):
         for line, label in enumerate(ordered):
             rank, reach = ranks[label], critical_difference / 2
             axes.plot([rank - reach, rank + reach], [line, line], color=CHOSEN, linewidth=2)
-            axes.scatter([rank], [line], color=CHOSEN, s=36, zorder=3)
-        _name_lines(axes, ordered)
-        return as_svg(figure)
+            (dot,) = axes.plot([rank], [line], color=CHOSEN, marker="o", markersize=7, zorder=3)
+            tip(dot, f"{label}: mean rank {rank:.2f}")
+        name_lines(axes, ordered)
+        return figure
 
 
-def layer_chart(shares: Mapping[str, Sequence[float]]) -> str:
+def layer_chart(shares: Mapping[str, Sequence[float]]) -> Figure:
     """Draw groups by layers: the share of runs that chose each layer.
 
     Args:
         shares: label -> a share in [0, 1] for each layer, all of the same number of layers.
     """
     table = list(shares.values())
-    with rc_context({**STYLE, "axes.grid": False}):
-        figure, axes = new_axes("layer", "", _height(len(table)))
+    margin = label_margin(list(map(wrapped, shares)))
+    with drawing("layer", "", 0.75 + 0.36 * len(table), margin, grid="") as (figure, axes):
         # a mesh stays lines and colours, where an image would be a bitmap inside the SVG
-        axes.pcolormesh(table, cmap="Blues", vmin=0, vmax=1.2, edgecolors="white", linewidth=1)
+        axes.pcolormesh(table, cmap="Blues", vmin=0, vmax=1.2, edgecolors=LIGHT["paper"], linewidth=1)
         for line, row in enumerate(table):
             for layer, share in enumerate(row):
-                shade = "white" if share > 0.7 else "black"
-                axes.text(layer + 0.5, line + 0.5, f"{share:.0%}", ha="center", va="center", color=shade)
+                colour = LIGHT["paper"] if share > 0.7 else LIGHT["ink"]
+                shown = f"{100 * share:.0f}"
+                axes.text(layer + 0.5, line + 0.5, shown, ha="center", va="center", color=colour, fontsize=8)
         layers = range(len(table[0]))
         axes.set_xticks([layer + 0.5 for layer in layers], [str(layer) for layer in layers])
-        _name_lines(axes, list(shares), offset=0.5)
-        return as_svg(figure)
+        name_lines(axes, list(shares), offset=0.5)
+        return figure
 
 
-def gates_chart(histories: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """Draw the gates of several searches of the same backbone: a colour a layer, a line a search.
+def trade_off_chart(points: Mapping[str, tuple[float, Interval]], cost: str, score: str) -> Figure:
+    """Draw scores against a cost, and join the groups that no other beats in both: the Pareto front.
 
     Args:
-        histories: lines of each search's gates.jsonl: epoch, step in the epoch, and the gate in [0, 1] of
-            each layer.
+        points: label -> cost, and the score it reached, in fractions.
+        cost: title of the horizontal axis; less is better.
+        score: title of the vertical one; more is better.
     """
-    layers = sorted(histories[0][0]["gates"], key=int)
-    viridis = colormaps["viridis"].resampled(len(layers))
-    colours = {layer: viridis(rank) for rank, layer in enumerate(layers)}
-    with rc_context(STYLE):
-        figure, axes = new_axes("epoch of the search", "gate")
-        for records in histories:
-            steps = 1 + max(record["step"] for record in records)
-            times = [record["epoch"] + (record["step"] + 1) / steps for record in records]
-            for layer in layers:
-                gates = [record["gates"][layer] for record in records]
-                axes.plot(times, gates, color=colours[layer], linewidth=1)
-        for layer in layers:
-            axes.plot([], [], color=colours[layer], label=layer)
-        axes.set_ylim(0, 1)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(title="layer", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        return as_svg(figure)
+    front = pareto_front({label: (cost, line.mean) for label, (cost, line) in points.items()})
+    with drawing(cost, f"{score}, %", 3.2) as (figure, axes):
+        for label, (spent, line) in points.items():
+            colour = CHOSEN if label in front else OTHER
+            if line.low is not None and line.high is not None:
+                axes.plot([spent, spent], [line.low, line.high], color=colour, linewidth=1.2)
+            (dot,) = axes.plot([spent], [line.mean], color=colour, marker="o", markersize=6, zorder=3)
+            tip(dot, f"{label}: {100 * line.mean:.1f} % at {spent:,.4g}")
+        steps = [(points[label][0], points[label][1].mean) for label in front]
+        axes.plot(*zip(*steps, strict=True), color=CHOSEN, linewidth=1.2, drawstyle="steps-post", zorder=1)
+        costs = [spent for spent, _ in points.values()]
+        if min(costs) > 0 and max(costs) > WIDE_RANGE * min(costs):
+            axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_formatter(FuncFormatter(_in_thousands))
+        axes.yaxis.set_major_formatter(FuncFormatter(_in_percent))
+        axes.margins(0.12)
+        _name_front(axes, points, front)
+        return figure
 
 
-def _height(lines: int) -> float:
-    """Return the inches that so many lines and an axis take."""
-    return 0.8 + 0.32 * lines
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return the labels whose score no cheaper or equally dear one reaches, the cheapest first.
+
+    Args:
+        points: label -> cost, where less is better, and score, where more is.
+    """
+    front: list[str] = []
+    best = float("-inf")
+    for label in sorted(points, key=lambda label: (points[label][0], -points[label][1])):
+        if points[label][1] > best:
+            front.append(label)
+            best = points[label][1]
+    return front
 
 
-def _name_lines(axes: Axes, labels: Sequence[str], offset: float = 0.0) -> None:
-    """Write labels from top to bottom."""
-    axes.set_yticks([line + offset for line in range(len(labels))], labels)
-    axes.set_ylim(len(labels) - 0.5 + offset, -0.5 + offset)
+def _name_front(axes: Axes, points: Mapping[str, tuple[float, Interval]], front: Sequence[str]) -> None:
+    """Write the names of the front at their dots, to the side where there is room."""
+    low, high = axes.get_xlim()
+    for label in front:
+        spent, line = points[label]
+        place = axes.transData.transform((spent, line.mean))
+        right = axes.transAxes.inverted().transform(place)[0] > 0.6
+        axes.annotate(
+            wrapped(label),
+            (spent, line.mean),
+            (-6 if right else 6, 6),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            fontsize=8.5,
+            color=CHOSEN,
+        )
+    axes.set_xlim(low, high)
+
+
+def _in_percent(value: float, place: int) -> str:  # noqa: ARG001
+    return f"{100 * value:g}"
+
+
+def _in_thousands(value: float, place: int) -> str:  # noqa: ARG001
+    return f"{value:,.6g}"

@@ -113,7 +113,7 @@ def compare(
     outcomes = run_grid(
         {name: cell.config for name, cell in zip(names, cells, strict=True)}, folder, workers, on_done
     )
-    records = [record_of(cell, outcomes[name], truth) for name, cell in zip(names, cells, strict=True)]
+    records = [record_of(name, cell, outcomes[name], truth) for name, cell in zip(names, cells, strict=True)]
     if all(record.metrics is None for record in records):
         raise TrialFailed(f"No run gave results. The first failed with: {records[0].failure}")
     comparison = Comparison(records, [column.key for column in COLUMNS], reference)
@@ -132,13 +132,14 @@ def folder_names(cells: Sequence[GridCell], folder: Path) -> list[str]:
     return [folders.get(numbers_of(cell.config), cell.config.name) for cell in cells]
 
 
-def record_of(cell: GridCell, outcome: RunOutcome, truth: TruthTable | None) -> RunRecord:
+def record_of(folder: str, cell: GridCell, outcome: RunOutcome, truth: TruthTable | None) -> RunRecord:
     """Make the record of a run's outcome, with regret and Kendall's tau where a truth table judges it."""
     metrics = outcome.metrics
     if metrics is not None:
         metrics = {key: value for key, value in metrics.items() if key not in PROVENANCE}
         metrics |= _judged(metrics, truth)
-    return RunRecord(cell.group, cell.condition, cell.config.seed, cell.values, metrics, outcome.failure)
+    seed = cell.config.seed
+    return RunRecord(cell.group, cell.condition, seed, cell.values, metrics, outcome.failure, folder)
 
 
 def _judged(metrics: Mapping[str, Any], truth: TruthTable | None) -> dict[str, float]:

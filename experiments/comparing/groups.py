@@ -29,6 +29,7 @@ class RunRecord:
         metrics: numbers by name, the name of the task's metric, and 'layers' and 'layers_total' where layers
             were chosen; None if it failed.
         failure: why it failed.
+        folder: of the run, beside the page; None where its report is not kept.
     """
 
     group: str
@@ -37,6 +38,7 @@ class RunRecord:
     values: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] | None = None
     failure: str | None = None
+    folder: str | None = None
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def _write_comparison(folder: Path, title: str, trials: Sequence[EndedTrial], co
     records: dict[tuple[str, str, int], RunRecord] = {}
     for trial, cell in zip(trials, cells.values(), strict=True):
         outcome = RunOutcome(trial.metrics.as_json() if trial.metrics else None, trial.failure)
-        record = record_of(cell, outcome, truth)
+        record = record_of(trial.folder.name, cell, outcome, truth)
         key = (record.group, record.condition, record.seed)
         # a tuner may try the same twice
         if key not in records or records[key].metrics is None:

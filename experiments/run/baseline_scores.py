@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+Interval = tuple[float, float]
+
 TITLES = {
     "majority": "majority class",
     "tfidf": "TF-IDF and logistic regression",
@@ -14,10 +16,19 @@ TITLES = {
 
 @dataclass(frozen=True)
 class BaselineScore:
-    """Hold the task's metric of one baseline; dev is None where layers are judged by folds."""
+    """Hold the task's metric of one baseline.
+
+    Attributes:
+        dev_metric: None where layers are judged by folds.
+        test_metric: of the rows that the run is scored on.
+        test_interval: of the metric on test, at 95 % over rows; None in older files.
+        gain_interval: of what the run's metric on test is above it, at 95 % over the same rows; likewise.
+    """
 
     dev_metric: float | None
     test_metric: float
+    test_interval: Interval | None = None
+    gain_interval: Interval | None = None
 
 
 BaselineScores = Mapping[str, BaselineScore]
@@ -29,7 +40,8 @@ def baseline_lines(baselines: BaselineScores, test_metric: float) -> dict[str, s
     name, best = max(baselines.items(), key=lambda item: item[1].test_metric)
     gain = 100 * (test_metric - best.test_metric)
     side = "above" if gain >= 0 else "below"
-    return {
-        "test without prompts": shown,
-        "worth it?": f"{abs(gain):.1f} points {side} the best of them, {TITLES[name]}",
-    }
+    verdict = f"{abs(gain):.1f} points {side} the best of them, {TITLES[name]}"
+    if best.gain_interval is not None:
+        low, high = best.gain_interval
+        verdict += f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
+    return {"test without prompts": shown, "worth it?": verdict}

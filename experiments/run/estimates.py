@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from search_spaces.budget import Layers
 from spt.architecture import PromptLayers
-from spt.data.batches import make_loader, to_device
+from spt.build import new_factory
+from spt.data.batches import BucketedBatches, make_loader, to_device
 from spt.devices import chosen_device
 from spt.flops import flops
 from spt.model import PromptedModel
+from spt.prompts.config import PromptConfig
 from spt.training.config import CONTRASTIVE_ROWS
 from spt.training.losses import new_loss
 from spt.workbench import Workbench
@@ -58,6 +62,57 @@ def dev_flops(workbench: Workbench, model: PromptedModel) -> float:
         model(batch)
 
     return _rows(workbench, model, "dev", workbench.training.eval_batch_size, step).every
+
+
+def prompt_tuning_flops(workbench: Workbench) -> int:
+    """Estimate the FLOPs of training one free prompt at the input: the measure of what a run spent.
+
+    As long as the run's prompts, on the rows that its kept layers train on, for training.epochs and with a
+    dev score after each. The operations of a row are a polynomial in its tokens, of second degree because of
+    the attention, which three rows alone tell; each row counts with the tokens of its padded batch.
+
+    Source: ours, for Prompt Tuning (arXiv 2104.08691).
+    """
+    bench = workbench.final
+    prompt = PromptConfig(generator="free", length=bench.spec.prompt.length)
+    spec = bench.spec.model_copy(update={"prompt": prompt})
+    model = new_factory(spec, bench.backbone, bench.tokenizer, bench.seed).model(
+        PromptLayers.of([0], bench.num_layers)
+    )
+    model.to(chosen_device())
+    training, loss = bench.training, new_loss(bench.spec.task)
+
+    def train_step(batch: Any) -> None:
+        loss(model(batch).logits, batch["labels"]).backward()
+
+    @torch.inference_mode()
+    def dev_step(batch: Any) -> None:
+        model(batch)
+
+    epoch = _padded_flops(bench, "train", training.batch_size, bench.seed, train_step)
+    if "dev" in bench.examples:
+        epoch += _padded_flops(bench, "dev", training.eval_batch_size, None, dev_step)
+    return round(training.epochs * epoch)
+
+
+def _padded_flops(
+    workbench: Workbench, split: str, batch_size: int, seed: int | None, step: Callable[[Any], None]
+) -> float:
+    """Estimate the FLOPs of a pass over a split from those of its shortest, middle and longest row."""
+    examples = workbench.examples[split]
+    if not len(examples):
+        return 0.0
+    by_length = np.argsort(examples.lengths, kind="stable")
+    rows = {int(examples.lengths[row]): row for row in by_length[[0, len(by_length) // 2, -1]]}
+    operations = []
+    for row in rows.values():
+        (batch,) = make_loader(examples.take([int(row)]), workbench.tokenizer, 1)
+        on_device = to_device(batch, workbench.backbone.device)
+        operations.append(flops(partial(step, on_device)))
+    per_row = np.polyfit(list(rows), operations, len(rows) - 1)
+    batches = BucketedBatches(examples.lengths, batch_size, seed)
+    padded = [int(examples.lengths[batch].max()) for batch in batches for _ in batch]
+    return float(np.polyval(per_row, padded).sum())
 
 
 class RowFlops(NamedTuple):

@@ -89,6 +89,16 @@ class RunFolder:
         return self.path / "ledger.json"
 
     @property
+    def error_analysis(self) -> Path:
+        """Return the file of what the report shows of the answers to test."""
+        return self.path / "error_analysis.json"
+
+    @property
+    def nearest_words(self) -> Path:
+        """Return the file of the words that a free prompt at the input is nearest to."""
+        return self.path / "nearest_words.json"
+
+    @property
     def metrics(self) -> Path:
         """Return the file of the scores, which is written last."""
         return self.path / "metrics.json"

@@ -122,6 +122,9 @@ class RunMetrics:
         left_out: rows of each split of the source that had no text or no label.
         fold_metrics: the task's metric on each fold, whose mean `dev_metric` is then; None without folds.
         baselines: scores of what needs no prompt; None where they were not asked for, and in older files.
+        test_interval: of `test_metric`, at 95 % over the rows of test; None in older files.
+        prompt_tuning_flops: operations that training one free prompt at the input on the same rows for as
+            many epochs would take, estimated; None in older files.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS
@@ -171,6 +174,8 @@ class RunMetrics:
     left_out: Mapping[str, int] = field(default_factory=dict)
     fold_metrics: tuple[float, ...] | None = None
     baselines: Mapping[str, BaselineScore] | None = None
+    test_interval: tuple[float, float] | None = None
+    prompt_tuning_flops: int | None = None
 
     @classmethod
     def read(cls, path: Path) -> RunMetrics:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from experiments.run.frozen_features import level_means, token_texts
 from experiments.run.inputs import RunInputs
 from spt.assets import cache_folder
 from spt.data.examples import Examples
-from spt.decisions import dev_thresholds, score_answers, score_dev
+from spt.decisions import dev_thresholds, score_dev
 from spt.digests import json_digest
 from spt.errors import InputError
 from spt.evaluation import pool_windows
 from spt.files import write_text
 from spt.json_files import checked, read_json
+from spt.score_intervals import Interval, JackknifeScores, jackknife_metric
 from spt.workbench import Workbench
 
 # examples that they are fitted on, at most; more would cost minutes and change little
@@ -37,12 +39,26 @@ MOST = 5000
 # inverse strengths of the regularisation, of which dev chooses
 STRENGTHS = (0.01, 0.1, 1.0)
 UNCHOSEN = (0.1,)
-VERSION = 1
+VERSION = 2
 
 Features = Any
 
 
-def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, BaselineScore]:
+@dataclass(frozen=True)
+class MeasuredBaseline:
+    """Hold what a baseline scores: the task's metric on dev, where there is one, and on test."""
+
+    dev: float | None
+    test: JackknifeScores
+
+    def beside(self, run: JackknifeScores) -> BaselineScore:
+        """Set the scores of a run's answers to the same rows of test beside it."""
+        return BaselineScore(
+            self.dev, self.test.score, _bounded(self.test.interval), _bounded(run.minus(self.test).interval)
+        )
+
+
+def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, MeasuredBaseline]:
     """Fit the baselines on train, choose their regularisation by dev, and score dev and test.
 
     - majority: the likeliest answer, whatever the text.
@@ -103,17 +119,17 @@ def probe_regression(strength: float) -> Any:
 
 def best_of(
     bench: Workbench, examples: dict[str, Examples], features: dict[str, Features], models: Sequence[Any]
-) -> BaselineScore:
+) -> MeasuredBaseline:
     """Fit models on train, and return the scores of the one that is best on dev."""
     return max(
         (score_of(bench, examples, features, model) for model in models),
-        key=lambda scored: scored.dev_metric or 0.0,
+        key=lambda scored: scored.dev or 0.0,
     )
 
 
 def score_of(
     bench: Workbench, examples: dict[str, Examples], features: dict[str, Features], model: Any
-) -> BaselineScore:
+) -> MeasuredBaseline:
     """Fit a model on train, and score it on dev, where there is one, and test."""
     task = bench.spec.task
     fitted = OneVsRestClassifier(model) if task.multi_label else model
@@ -131,7 +147,7 @@ def score_of(
         chances, labels = answers["dev"]
         dev, thresholds = score_dev(task, labels, chances)["metric"], dev_thresholds(task, labels, chances)
     chances, labels = answers["test"]
-    return BaselineScore(dev, score_answers(task, labels, chances, thresholds)["metric"])
+    return MeasuredBaseline(dev, jackknife_metric(task, labels.astype(np.int64), chances, thresholds))
 
 
 def chances_of(fitted: Any, features: Features, classes: int) -> NDArray[Any]:
@@ -149,18 +165,24 @@ def row_answers(examples: Examples, chances: NDArray[Any]) -> tuple[NDArray[Any]
     return pooled.probabilities.numpy(), pooled.labels.numpy()
 
 
-def _known(path: Path) -> dict[str, BaselineScore] | None:
+def _bounded(interval: Interval) -> Interval | None:
+    """Return an interval that has ends, which that of a single row has not."""
+    return interval if all(map(math.isfinite, interval)) else None
+
+
+def _known(path: Path) -> dict[str, MeasuredBaseline] | None:
     try:
         content = read_json(path, "Delete it.")
         return {
-            name: checked(BaselineScore, value, f"'{path}'", "Delete it.") for name, value in content.items()
+            name: checked(MeasuredBaseline, value, f"'{path}'", "Delete it.")
+            for name, value in content.items()
         }
     except InputError:
         # missing, or damaged and measured again
         return None
 
 
-def _keep(path: Path, measured: Mapping[str, BaselineScore]) -> None:
+def _keep(path: Path, measured: Mapping[str, MeasuredBaseline]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps({name: asdict(one) for name, one in measured.items()}) + "\n")

@@ -1,25 +1,35 @@
-"""The HTML page of a tuning study: its best trials, all trials, and Optuna's own plots."""
+"""The page of a tuning study: what it found, how it got there, what decided, and every trial."""
 
 from __future__ import annotations
 
-import os
+import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from statistics import median
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.tuning.config import TuneConfig
+from experiments.tuning.charts import (
+    TrialPoint,
+    history_chart,
+    importance_chart,
+    option_chart,
+    pareto_chart,
+)
+from experiments.tuning.config import OBJECTIVES, TuneConfig
 from experiments.tuning.searcher import ATTEMPTS, failure
+from experiments.tuning.trial import METRICS
 from spt.provenance import Provenance
-from spt.reports.charts import as_svg
-from spt.reports.page import Figure, Section, write_page
+from spt.reports.drawing import Picture
+from spt.reports.page import Cell, Content, Fact, Page, Section, Table, made_with, percent, write_page
 
+KIND = "tuning study"
 # fANOVA needs a few trials to say anything
 ENOUGH = 4
+# options that are drawn one by one
+MOST_OPTIONS = 12
 MEANING = {
     "COMPLETE": "complete",
     "PRUNED": "stopped early",
@@ -27,100 +37,173 @@ MEANING = {
     "RUNNING": "not ended",
     "WAITING": "not begun",
 }
+CHOSEN_ON_DEV = (
+    "A trial is chosen by its own score on dev, the highest of many: expect less on other rows. Its score on "
+    "test was not looked at before."
+)
 
 
 def write_study_report(
     path: Path, study: optuna.Study, config: TuneConfig, best: Sequence[FrozenTrial]
 ) -> None:
-    """Write a study's page, one file without outside parts.
+    """Write a study's page, one file without outside parts, and its pictures beside it.
 
     Args:
         path: of the HTML file.
         study: with at least one trial.
         config: that it ran with.
-        best: the best trial or the Pareto set.
+        best: the best trial or the Pareto set, best first.
     """
+    write_page(path, study_page(study, config, best))
+
+
+def study_page(study: optuna.Study, config: TuneConfig, best: Sequence[FrozenTrial]) -> Page:
+    """Make the page of a study: the best first, then how it was found."""
     trials = study.get_trials(deepcopy=False)
-    ended = sum(trial.state.is_finished() for trial in trials)
-    title = "Pareto set" if len(config.objectives) > 1 else "Best trial"
+    points = _points(study, best)
     sections = [
-        Section(title, *_table(study, config, best))
-        if best
-        else Section(title, text="No trial is complete."),
-        Section("Optuna's plots", text=_plot_text(study), figures=list(_figures(study, config))),
-        Section("All trials", *_table(study, config, trials)),
+        _best_section(study, config, best),
+        Section("How it went", pictures=_histories(points, config)),
+        Section("What decided", [_importance_text(points)], pictures=_importances(study, points, config)),
+        Section("Options", pictures=_options(points, config)),
+        Section("All trials", tables=[_table(study, config, trials, "Every trial.")]),
+        made_with(Provenance.now("spt tune").as_json()),
     ]
-    write_page(
-        path,
-        config.name,
-        f"{ended} of {config.trials} trials, sampler {config.sampler}, seed {config.seed}, "
-        f"for {' and '.join(config.objectives)}",
-        sections,
-        Provenance.now("spt tune").as_json(),
+    ended = sum(trial.state.is_finished() for trial in trials)
+    subtitle = (
+        f"{ended} of {config.trials} trials, sampler {config.sampler}, seed {config.seed}, for "
+        f"{' and '.join(config.objectives)}"
     )
+    shown = [section for section in sections if section.pictures or section.tables or section.text]
+    return Page(KIND, config.name, subtitle, _answer(points, config, best), _facts(config, best), shown)
 
 
-def _table(
-    study: optuna.Study, config: TuneConfig, trials: Sequence[FrozenTrial]
-) -> tuple[list[str], list[list[str]]]:
+def _points(study: optuna.Study, best: Sequence[FrozenTrial]) -> list[TrialPoint]:
+    """Return the complete trials, in the order of their numbers."""
+    chosen = {trial.number for trial in best}
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [TrialPoint(t.number, t.params, t.values, t.number in chosen) for t in complete]
+
+
+def _answer(points: Sequence[TrialPoint], config: TuneConfig, best: Sequence[FrozenTrial]) -> str:
+    if not best:
+        return "No trial is complete."
+    first, objective = best[0], config.objectives[0]
+    reached = f"{objective} {first.values[0]:.4g}"
+    if len(config.objectives) > 1:
+        return (
+            f"{len(best)} of {len(points)} complete trials are the Pareto set: no other is as good in all of "
+            f"{', '.join(config.objectives)} and better in one. The best of them in {objective} is trial "
+            f"{first.number}, with {reached}."
+        )
+    middle = median(point.values[0] for point in points)
+    said = f"Trial {first.number} is the best of {len(points)} that are complete, with {reached}"
+    return f"{said}; the middle one of them has {middle:.4g}." if len(points) > 1 else f"{said}."
+
+
+def _facts(config: TuneConfig, best: Sequence[FrozenTrial]) -> list[Fact]:
+    """Return the objectives of the best trial, and its score on test."""
+    if not best:
+        return []
+    facts = [
+        Fact(_short(value), f"{name} of trial {best[0].number}")
+        for name, value in zip(config.objectives, best[0].values, strict=True)
+    ]
+    test = best[0].user_attrs.get(METRICS, {}).get("test_metric")
+    return facts if test is None else [*facts, Fact(percent(test), "its score on test", "not selected by")]
+
+
+def _best_section(study: optuna.Study, config: TuneConfig, best: Sequence[FrozenTrial]) -> Section:
+    title = "Pareto set" if len(config.objectives) > 1 else "Best trial"
+    if not best:
+        return Section(title, ["No trial is complete."])
+    return Section(title, [CHOSEN_ON_DEV], tables=[_table(study, config, best, "")])
+
+
+def _table(study: optuna.Study, config: TuneConfig, trials: Sequence[FrozenTrial], caption: str) -> Table:
     head = ["trial", "state", *config.objectives, *config.search_space, "attempts", "failure"]
-    return head, [_row(study, config, trial) for trial in trials]
+    rows = [_row(study, config, trial) for trial in trials]
+    return Table(head, rows, caption, sortable=True, wide=True)
 
 
-def _row(study: optuna.Study, config: TuneConfig, trial: FrozenTrial) -> list[str]:
+def _row(study: optuna.Study, config: TuneConfig, trial: FrozenTrial) -> list[Content]:
     values = trial.values if trial.state == TrialState.COMPLETE else [""] * len(config.objectives)
     return [
-        str(trial.number),
+        Cell(str(trial.number), trial.number),
         MEANING[trial.state.name],
-        *map(_short, values),
-        *(_short(trial.params.get(name, "")) for name in config.search_space),
+        *map(_cell, values),
+        *(_cell(trial.params.get(name, "")) for name in config.search_space),
         str(len(trial.user_attrs.get(ATTEMPTS, []))),
         failure(study, trial.number) or "",
     ]
 
 
-def _short(value: Any) -> str:
+def _cell(value: object) -> Content:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Cell(_short(value), float(value)) if is_number else _short(value)  # type: ignore[arg-type]
+
+
+def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _complete(study: optuna.Study) -> list[FrozenTrial]:
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+def _histories(points: Sequence[TrialPoint], config: TuneConfig) -> list[Picture]:
+    if not points:
+        return []
+    pictures = []
+    for which, objective in enumerate(config.objectives):
+        chart = history_chart(points, which, objective, OBJECTIVES[objective] == "maximize")
+        caption = (
+            f"{objective} of each trial as a dot, the best of all until then as a line; chosen ones are blue."
+        )
+        values = [point.values[which] for point in points]
+        said = f"{objective} of {len(points)} trials, from {min(values):.4g} to {max(values):.4g}."
+        pictures.append(Picture(f"history-{objective}", chart, caption, said))
+    if len(config.objectives) == 2:
+        caption = "The trials by both objectives: those in blue are the Pareto set."
+        best = sum(point.best for point in points)
+        said = f"{best} of {len(points)} trials are the Pareto set."
+        pictures.append(Picture("pareto", pareto_chart(points, config.objectives), caption, said))
+    return pictures
 
 
-def _plot_text(study: optuna.Study) -> str:
-    if len(_complete(study)) < ENOUGH:
+def _options(points: Sequence[TrialPoint], config: TuneConfig) -> list[Picture]:
+    """Draw the first objective over each option that was tried."""
+    objective = config.objectives[0]
+    tried = [name for name in config.search_space if any(name in point.options for point in points)]
+    return [
+        Picture(
+            f"option-{re.sub(r'[^a-zA-Z0-9_-]+', '-', name)}",
+            option_chart(points, 0, objective, name),
+            f"{objective} over {name}: each complete trial as a dot.",
+            f"{objective} of each trial over {name}.",
+        )
+        for name in tried[:MOST_OPTIONS]
+    ]
+
+
+def _importance_text(points: Sequence[TrialPoint]) -> str:
+    if len(points) < ENOUGH:
         return f"There are no importances: they need {ENOUGH} complete trials with different results."
     return "Importances are fANOVA's: shares of the variance of the results of complete trials."
 
 
-def _figures(study: optuna.Study, config: TuneConfig) -> Iterator[Figure]:
-    if not _complete(study):
-        return
-    # a report is also written where there is no screen
-    os.environ.setdefault("MPLBACKEND", "Agg")
-    from optuna.visualization import matplotlib as plots  # noqa: PLC0415
-
-    if len(config.objectives) == 2:
-        yield _figure(plots.plot_pareto_front, study, "The Pareto set among all complete trials.")
-    for index, objective in enumerate(config.objectives):
-        # Optuna wants a target for one of several objectives only
-        which: dict[str, Any] = {"target_name": objective}
-        if len(config.objectives) > 1:
-            which["target"] = lambda trial, index=index: trial.values[index]
-        yield _figure(plots.plot_optimization_history, study, f"{objective}: each trial.", **which)
-        yield _figure(plots.plot_slice, study, f"{objective} over each parameter.", **which)
-        if _differ(study, index):
-            yield _figure(plots.plot_param_importances, study, f"{objective}: importances.", **which)
+def _importances(study: optuna.Study, points: Sequence[TrialPoint], config: TuneConfig) -> list[Picture]:
+    pictures = []
+    for which, objective in enumerate(config.objectives):
+        if len(points) < ENOUGH or len({point.values[which] for point in points}) < 2:
+            continue
+        shares = _shares(study, which)
+        said = "; ".join(f"{name} {share:.2f}" for name, share in shares.items())
+        caption = f"How much of the variance of {objective} each option accounts for."
+        if shares:
+            chart = importance_chart(shares, objective)
+            pictures.append(Picture(f"importance-{objective}", chart, caption, f"{caption} {said}."))
+    return pictures
 
 
-def _differ(study: optuna.Study, index: int) -> bool:
-    values = [trial.values[index] for trial in _complete(study)]
-    return len(values) >= ENOUGH and len(set(values)) > 1
-
-
-def _figure(plot: Callable[..., Any], study: optuna.Study, caption: str, **options: Any) -> Figure:
+def _shares(study: optuna.Study, which: int) -> dict[str, float]:
     with warnings.catch_warnings():
-        # experimental in Optuna's terms, tight layout of many axes
+        # experimental in Optuna's terms
         warnings.simplefilter("ignore")
-        axes = np.ravel(plot(study, **options))
-        return Figure(as_svg(axes[0].get_figure()), caption)
+        return optuna.importance.get_param_importances(study, target=lambda trial: trial.values[which])

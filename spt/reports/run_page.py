@@ -1,80 +1,73 @@
-"""What a run leaves for people: an HTML report of the run."""
+"""The page that a run leaves for people: the answer first, then what bears it out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from spt.architecture import PromptLayers
-from spt.files import write_text
-from spt.json_files import read_json_lines
-from spt.metrics import TITLES, scores_beside
-from spt.reports.charts import gate_chart, learning_chart
-from spt.reports.page import templates
-from spt.serving.neighbours import Reading
-from spt.training.history import ADVICE
-from spt.yaml_files import read_yaml
+from spt.reports.page import Page, Section, made_with, write_page
+from spt.reports.parts.calibration import calibration_section
+from spt.reports.parts.cost import cost_section
+from spt.reports.parts.data import data_section
+from spt.reports.parts.errors import errors_section
+from spt.reports.parts.headline import answer, facts
+from spt.reports.parts.layers import layers_section
+from spt.reports.parts.learning import learning_section
+from spt.reports.parts.run_files import RunFiles
+from spt.reports.parts.scores import score_section
+from spt.reports.parts.words import words_section
 
-STAGES = ("search", "train")
+KIND = "selective prompt tuning"
 
 
 def write_report(
     folder: Path,
     metrics: Mapping[str, Any],
-    readings: Sequence[Reading] = (),
-    baselines: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
-    """Write report.html, one file without outside parts, from what a run folder holds.
+    """Write report.html, one file without outside parts, and its pictures into figures/.
 
     Args:
-        folder: with config.yml and architecture.json; search/gates.jsonl and {search,train}/history.jsonl
-            are drawn where they are.
+        folder: of the run, with config.yml and architecture.json; what else is there is shown.
         metrics: of the run, as in metrics.json.
-        readings: of a free prompt at the input, as `read_input` gives them.
-        baselines: title -> scores with dev_metric and test_metric of what needs no prompt.
+        baselines: title -> scores of what needs no prompt, as metrics.json has them.
+
+    Raises:
+        InputError: for a file of the folder that is damaged.
     """
-    config = read_yaml(folder / "config.yml", "config")
-    architecture = PromptLayers.load(folder / "architecture.json")
-    gates = read_json_lines(folder / "search" / "gates.jsonl", ADVICE)
-    curves = {stage: read_json_lines(folder / stage / "history.jsonl", ADVICE) for stage in STAGES}
-    page = templates().get_template("report.html")
     path = folder / "report.html"
-    html = page.render(
-        run=config["run"],
-        versions=config["versions"],
-        machine=config["machine"],
-        metrics=metrics,
-        metric=TITLES[metrics["metric"]],
-        beside=scores_beside(metrics),
-        warnings=metrics.get("warnings", ()),
-        answers=metrics.get("answers"),
-        baselines=baselines or {},
-        layers=_stack(architecture, metrics["gates"] or {}, metrics["scores"] or {}),
-        gate_chart=gate_chart(gates, architecture.layers) if gates else None,
-        learning_chart=learning_chart(curves) if any(curves.values()) else None,
-        readings=readings,
-        config=yaml.safe_dump(config["run"], sort_keys=False, allow_unicode=True),
-    )
-    write_text(path, html)
+    write_page(path, run_page(RunFiles.read(folder, metrics, baselines or {})))
     return path
 
 
-def _stack(
-    architecture: PromptLayers, gates: Mapping[str, float], scores: Mapping[str, float]
-) -> list[tuple[int, str, float | None, float | None]]:
-    """List each layer from the top, what happens to the prompt before it, and its gate and score if any."""
-    first = min(architecture.layers, default=architecture.total)
-    shown = {} if scores == gates else scores
-
-    def part(layer: int) -> str:
-        if layer in architecture.layers:
-            return "insert"
-        return "none" if layer < first else "propagate"
-
-    return [
-        (layer, part(layer), gates.get(str(layer)), shown.get(str(layer)))
-        for layer in reversed(range(architecture.total))
+def run_page(run: RunFiles) -> Page:
+    """Make the page of a run: the answer first, then what bears it out, then what it was made with."""
+    metrics = run.metrics
+    warnings = metrics.get("warnings", ())
+    sections = [
+        Section("Warnings", bullets=warnings) if warnings else None,
+        score_section(run),
+        layers_section(run),
+        learning_section(run),
+        errors_section(run),
+        calibration_section(run),
+        cost_section(run),
+        data_section(run),
+        words_section(run),
+        made_with({"date": metrics.get("date"), "versions": run.versions, "machine": run.machine}),
+        Section("Configuration", ["As resolved, with all defaults."], code=_as_yaml(run.config), folded=True),
     ]
+    subtitle = (
+        f"Task {metrics['task']}, backbone {metrics['backbone']}, strategy {metrics['strategy']}, "
+        f"seed {metrics['seed']}"
+    )
+    shown = [section for section in sections if section is not None]
+    return Page(KIND, run.config["name"], subtitle, answer(run), facts(run), shown)
+
+
+def _as_yaml(config: Mapping[str, Any]) -> str:
+    text: str = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    return text

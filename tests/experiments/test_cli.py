@@ -26,7 +26,17 @@ from spt.serving.classifier import PromptClassifier
 from tests.support.tiny import tiny_tree
 
 COMMANDS = tuple(command.name or command.callback.__name__ for command in app.registered_commands)
-MADE = {"config.yml", "architecture.json", "search", "train", "model", "metrics.json", "report.html"}
+MADE = {
+    "config.yml",
+    "architecture.json",
+    "search",
+    "train",
+    "model",
+    "metrics.json",
+    "error_analysis.json",
+    "report.html",
+    "figures",
+}
 
 
 def spt(*arguments: object, given: str | bytes | None = None) -> Any:

@@ -12,7 +12,6 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 from typer.testing import CliRunner
 
-from experiments import evaluate
 from experiments.cli import app
 from experiments.pipeline import run
 from spt.serving.classifier import PromptClassifier
@@ -135,20 +134,6 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     result = spt("evaluate", tmp_path, "--on", file)
     assert result.exit_code == 2 and "not a saved prompt" in result.stderr
     assert "Leave one out" in spt("evaluate", tmp_path, "--on", file, "--folder", tmp_path).stderr
-
-
-def test_the_interval_of_another_metric_is_as_wide_as_theory_says_and_always_the_same() -> None:
-    right = np.random.default_rng(1).random(600) < 0.8
-
-    def share(rows: Any) -> float:
-        return float(right[rows].mean())
-
-    low, high = evaluate.jackknife(share, 600)
-    assert (low + high) / 2 == pytest.approx(right.mean())
-    expected = 2 * 2.045 * (right.std() / 600**0.5)
-    assert high - low == pytest.approx(expected, rel=0.35)
-    assert evaluate.jackknife(share, 600) == (low, high)
-    assert evaluate.jackknife(share, 1) == (-np.inf, np.inf)
 
 
 def test_sets_of_labels_are_scored_by_class_and_by_row(tmp_path: Path) -> None:

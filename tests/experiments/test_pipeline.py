@@ -32,10 +32,13 @@ from tests.support.runs import tiny_config
 from tests.support.tiny import LAYERS
 
 QUICK: dict[str, Any] = {"cache": "off", "search": {"epochs": 1}}
+FIGURES = ("calibration", "confusion", "cost", "gates", "learning", "loss", "scores")
 FILES = {
     ".lock",
     "architecture.json",
     "config.yml",
+    "error_analysis.json",
+    *(f"figures/{name}.{kind}" for name in FIGURES for kind in ("png", "svg")),
     "inputs.json",
     "ledger.json",
     "metrics.json",
@@ -100,6 +103,8 @@ METRICS = {
     "class_weights": type(None),
     "left_out": dict,
     "baselines": dict,
+    "test_interval": list,
+    "prompt_tuning_flops": int,
 }
 TIMES = {"search_seconds", "train_seconds", "total_seconds"}
 
@@ -374,6 +379,8 @@ def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path)
     assert metrics.total_seconds == metrics.train_seconds > 0
     assert metrics.total_flops == metrics.train_flops > 0
     assert files(tmp_path / "run") == FILES - {
+        "figures/gates.png",
+        "figures/gates.svg",
         "search/gates.jsonl",
         "search/history.jsonl",
         "search/last.ckpt",

@@ -173,14 +173,16 @@ def test_the_page_has_the_table_every_drawing_and_the_failures(written: Path) ->
         "python -m benchmarks methods",
     ):
         assert shown in html
-    # intervals, layers, ranks, gates
-    assert html.count("<svg") == 4
+    # scores, ranks, gates; layers are a table
+    assert html.count("<svg") == 3
+    assert "The share of runs, in %, that chose each layer" in html
     assert "&lt;Methods&gt;" in html and "<Methods>" not in html
 
 
 def test_the_page_needs_nothing_from_outside(written: Path) -> None:
     html = (written / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"<script|<link|@import|<img|<image|src=|href=\"[^#]|url\([^#]", html)
+    outside = r"<script[^>]*src|@import|<img|<image|src=\"|url\([^#)]|href=\"(?!#|data:,|\w+/report.html)"
+    assert not re.search(outside, html)
 
 
 def test_json_gives_the_records_back(written: Path) -> None:

@@ -38,9 +38,13 @@ def test_they_are_measured_shown_and_found_again(config: RunConfig, tmp_path: Pa
     assert metrics.baselines["tfidf"].test_metric > 0.9 > metrics.baselines["majority"].test_metric
     assert RunMetrics.read(tmp_path / "run" / "metrics.json").baselines == metrics.baselines
     assert "without prompts: majority class" in (tmp_path / "run" / "report.html").read_text()
+    for score in metrics.baselines.values():
+        assert score.test_interval is not None and score.gain_interval is not None
+        low, high = score.gain_interval
+        assert low <= metrics.test_metric - score.test_metric <= high
     (kept,) = (tmp_path / "cache" / "baselines").iterdir()
     content = json.loads(kept.read_text())
-    content["majority"]["test_metric"] = 0.123
+    content["majority"]["test"]["score"] = 0.123
     kept.write_text(json.dumps(content))
     again = run(config, tmp_path / "again")
     assert again.baselines is not None
@@ -72,7 +76,7 @@ def test_the_majority_is_the_share_of_the_largest_class(config: RunConfig) -> No
     labels = {split: part.labels for split, part in bench.examples.items()}
     largest = np.bincount(labels["train"]).argmax()
     score = measure_baselines(bench, RunInputs.of(config, bench))["majority"]
-    assert score.test_metric == pytest.approx((labels["test"] == largest).mean())
+    assert score.test.score == pytest.approx((labels["test"] == largest).mean())
 
 
 def test_the_last_level_is_the_mean_of_what_the_backbone_returns(config: RunConfig) -> None:
@@ -110,7 +114,7 @@ def test_folds_leave_the_baselines_without_a_dev(tmp_path: Path, monkeypatch: py
     config = tiny_config(tmp_path, search=MANUAL, data={"folds": 2})
     bench = load_workbench(config)
     scores = measure_baselines(bench, RunInputs.of(config, bench))
-    assert {score.dev_metric for score in scores.values()} == {None}
+    assert {score.dev for score in scores.values()} == {None}
 
 
 def test_the_gain_over_the_best_is_told() -> None:
@@ -118,3 +122,5 @@ def test_the_gain_over_the_best_is_told() -> None:
     lines = baseline_lines(scores, 0.9)
     assert lines["worth it?"] == "10.0 points above the best of them, TF-IDF and logistic regression"
     assert "below" in baseline_lines(scores, 0.75)["worth it?"]
+    sure = {"tfidf": BaselineScore(None, 0.8, (0.7, 0.9), (0.04, 0.16))}
+    assert baseline_lines(sure, 0.9)["worth it?"].endswith("regression (95 % interval +4.0 to +16.0)")

@@ -1,11 +1,16 @@
 import json
 import re
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from spt.architecture import PromptLayers
+from spt.class_scores import ClassScores
+from spt.error_analysis import ConfidenceBin, ErrorAnalysis, Mistake
 from spt.reports.run_page import write_report
 
 GATES = {"0": 0.41, "1": 0.52, "2": 0.63}
@@ -55,46 +60,226 @@ def add_curves(folder: Path) -> None:
     (folder / "search" / "gates.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
 
+def report(folder: Path, metrics: Any = METRICS, baselines: Any = None) -> str:
+    """The page of a run, with its spaces as a browser shows them."""
+    html = write_report(folder, metrics, baselines).read_text(encoding="utf-8")
+    return re.sub(r"\s+", " ", html)
+
+
+def answer_of(html: str) -> str:
+    (answer,) = re.findall(r'<p class="answer">(.*?)</p>', html)
+    return unescape(answer)
+
+
 def test_the_report_shows_numbers_and_layers(tmp_path: Path) -> None:
     fill(tmp_path)
     add_curves(tmp_path)
-    html = write_report(tmp_path, METRICS).read_text(encoding="utf-8")
-    for shown in ("my run", "93.4 %", "91.2 %", "25,222", "seed 7", "2.13.0", "gate 0.63", "score 0.333"):
+    html = report(tmp_path)
+    for shown in ("my run", "93.4 %", "91.2 %", "25,222", "seed 7", "2.13.0", ">0.63<", ">0.333<"):
         assert shown in html
-    stack = re.findall(r'<li class="(\w+)"><span>layer (\d)', html)
-    assert stack == [("insert", "2"), ("none", "1"), ("none", "0")]
+    lines = re.findall(r">layer (\d)</th><td[^>]*>([^<]*)<", html)
+    assert lines == [("0", "no prompt"), ("1", "no prompt"), ("2", "new prompt")]
+    # gates, dev scores
     assert html.count("<svg") == 2
 
 
 def test_the_report_begins_with_the_metric_that_selects(tmp_path: Path) -> None:
     fill(tmp_path)
-    html = write_report(tmp_path, METRICS).read_text(encoding="utf-8")
-    assert re.findall(r"<div><b>([^<]*)</b>([^<]*)</div>", html)[:2] == [
-        ("86.2 %", "test Matthews correlation"),
-        ("87.1 %", "dev Matthews correlation"),
-    ]
-    accuracy = write_report(tmp_path, {**METRICS, "metric": "accuracy"}).read_text(encoding="utf-8")
-    assert re.findall(r"</b>([^<]*)</div>", accuracy)[:2] == ["test accuracy", "dev accuracy"]
+    facts = re.findall(r"<dt>([^<]*)</dt><dd><b>([^<]*)</b>", report(tmp_path))
+    assert facts[:2] == [("test Matthews correlation", "86.2 %"), ("dev Matthews correlation", "87.1 %")]
+    accuracy = re.findall(r"<dt>([^<]*)</dt>", report(tmp_path, {**METRICS, "metric": "accuracy"}))
+    assert accuracy[:2] == ["test accuracy", "dev accuracy"]
+
+
+BASELINES = {
+    "linear probe": {
+        "dev_metric": 0.7,
+        "test_metric": 0.7,
+        "test_interval": [0.66, 0.74],
+        "gain_interval": [0.12, 0.2],
+    },
+    "majority class": {"dev_metric": 0.2, "test_metric": 0.25},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "16.2 points (+12.0 to +20.0) above the best score without prompts (linear probe)."),
+        (
+            {"test_metric": 0.9, "gain_interval": [-0.07, -0.01]},
+            "3.8 points (-7.0 to -1.0) below the best score without prompts (linear probe).",
+        ),
+        (
+            {"test_metric": 0.85, "gain_interval": [-0.01, 0.03]},
+            "These rows do not tell that from the best score without prompts (linear probe): the difference "
+            "is +1.2 points (-1.0 to +3.0).",
+        ),
+        ({"test_metric": 0.862, "gain_interval": None}, "level with the best score without prompts"),
+        ({"test_metric": 0.87, "gain_interval": None}, "0.8 points below the best score without prompts"),
+    ],
+    ids=["better", "worse", "within the interval", "equal, no interval", "worse, no interval"],
+)
+def test_the_answer_is_as_sure_as_its_interval(change: Any, said: str, tmp_path: Path) -> None:
+    fill(tmp_path)
+    baselines = {**BASELINES, "linear probe": {**BASELINES["linear probe"], **change}}
+    answer = answer_of(report(tmp_path, {**METRICS, "test_interval": [0.83, 0.89]}, baselines))
+    assert answer.startswith(
+        "Prompt at layer 2 (of 0 to 2) reaches 86.2 % Matthews correlation on 500 test rows"
+    )
+    assert "(95 % interval 83.0 to 89.0)" in answer
+    assert said in answer
+
+
+def test_the_answer_says_what_the_run_took(tmp_path: Path) -> None:
+    fill(tmp_path)
+    for total, said in ((6e11, "0.6 of the operations"), (2.3e12, "2.3 times the operations")):
+        costs = {"prompt_tuning_flops": 10**12, "total_flops": total}
+        assert f"took {said} of one prompt-tuning run." in answer_of(report(tmp_path, {**METRICS, **costs}))
+    assert answer_of(report(tmp_path)).endswith("Prompts and head have 25,222 parameters.")
+
+
+def test_a_run_without_a_prompt_is_one_of_the_head(tmp_path: Path) -> None:
+    fill(tmp_path)
+    PromptLayers.of([], 3).save(tmp_path / "architecture.json")
+    answer = answer_of(report(tmp_path))
+    assert answer.startswith("Without any prompt, the head alone reaches 86.2 %")
+    assert "no baseline was measured" in answer and "The head has 25,222 parameters" in answer
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.1, 0.2, 0.9], "is 0.700 ahead of the first one left out, 1 (0.200)"),
+        ([0.1, 0.88, 0.9], "That is close to a tie."),
+        ([0.1, 0.9, 0.9], "Layer 2 and layer 1 are tied, and the lower one wins a tie."),
+    ],
+)
+def test_a_lead_is_told_as_what_it_is(scores: list[float], said: str, tmp_path: Path) -> None:
+    fill(tmp_path)
+    add_curves(tmp_path)
+    (tmp_path / "search" / "search.json").write_text('{"derivation": "ablation"}', encoding="utf-8")
+    html = report(tmp_path, {**METRICS, "scores": {str(i): score for i, score in enumerate(scores)}})
+    assert said in html and "scored on dev by what the whole hyper-network loses" in html
+    assert ("close to a tie" in html) == (said == "That is close to a tie.")
+
+
+def test_a_gate_that_was_shut_is_told_and_ends_its_line(tmp_path: Path) -> None:
+    fill(tmp_path)
+    add_curves(tmp_path)
+    gates = tmp_path / "search" / "gates.jsonl"
+    shut = json.dumps({"epoch": 2, "step": 9, "gates": {**GATES, "0": 0.0}})
+    gates.write_text(f"{gates.read_text(encoding='utf-8')}\n{shut}\n", encoding="utf-8")
+    html = report(tmp_path, {**METRICS, "gates": {**GATES, "0": 0.0}})
+    assert "The gate of layer 0, the lowest, was shut on the way." in html
+    assert "layer 0: gate shut for good" in html and "layer 2: gate 0.630 at the end, kept" in html
+
+
+def test_sets_that_were_trained_are_listed_and_those_that_dev_cannot_tell_apart_counted(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path)
+    (tmp_path / "search").mkdir()
+    tried = [([2], 0.9, None), ([1], 0.89, None), ([0], 0.6, None), ([0, 1], None, "The loss is nan")]
+    lines = [{"layers": layers, "dev": dev, "failure": why, "flops": 10**12} for layers, dev, why in tried]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (tmp_path / "search" / "candidates.jsonl").write_text(text, encoding="utf-8")
+    random = {**METRICS, "strategy": "random", "metric": "accuracy", "gates": None, "scores": None}
+    html = report(tmp_path, random)
+    assert "trained 4 sets of layers, one by one" in html and "failed: The loss is nan" in html
+    assert "Of the other 2, 1 lies within 3.4 points" in html
+
+
+ANALYSIS = ErrorAnalysis(
+    split="test",
+    rows=500,
+    classes=(ClassScores("<b>yes</b>", 0.9, 0.8, 0.847, 300), ClassScores("no", 0.7, 0.86, 0.772, 200)),
+    confusion=((240, 60), (28, 172)),
+    bins=(ConfidenceBin(100, 0.55, 0.6), ConfidenceBin(400, 0.95, 0.9)),
+    mistakes=88,
+    surest_mistakes=(Mistake(7, ("<img src=x onerror=alert(1)> & so on",), ("no",), ("<b>yes</b>",), 0.99),),
+)
+
+
+def test_mistakes_are_shown_escaped_with_the_matrix_and_the_classes(tmp_path: Path) -> None:
+    fill(tmp_path)
+    ANALYSIS.write(tmp_path / "error_analysis.json")
+    html = report(tmp_path)
+    assert "88 rows of 500 in test have a wrong answer." in html
+    assert "&lt;img src=x onerror=alert(1)&gt; &amp; so on" in html
+    assert "<img" not in html and "<b>yes" not in html
+    assert re.findall(r'title="(\d+ of \d+) rows of no', html) == ["28 of 200", "172 of 200"]
+    assert ">84.7 %<" in html and ">77.2 %<" in html
+
+
+def test_many_classes_get_their_frequent_confusions_in_place_of_a_matrix(tmp_path: Path) -> None:
+    fill(tmp_path)
+    size = 40
+    classes = tuple(ClassScores(f"c{n}", 0.5, 0.5, 0.5, 10) for n in range(size))
+    counts = [[10 if label == answer else 0 for answer in range(size)] for label in range(size)]
+    counts[3][5] = 6
+    many = replace(ANALYSIS, classes=classes, confusion=tuple(map(tuple, counts)))
+    many.write(tmp_path / "error_analysis.json")
+    html = report(tmp_path)
+    assert "a matrix of 40 classes would be too large" in html
+    assert re.search(r">c3</th><td>c5</td><td[^>]*>6</td><td[^>]*>37.5 %", html)
+
+
+def test_an_older_run_says_what_it_did_not_note(tmp_path: Path) -> None:
+    fill(tmp_path)
+    html = report(tmp_path)
+    for part in ("did not note its answers", "did not note how sure", "No curve was noted", "was not noted"):
+        assert part in html
 
 
 def test_the_report_needs_nothing_from_outside(tmp_path: Path) -> None:
     fill(tmp_path)
     add_curves(tmp_path)
-    html = write_report(tmp_path, METRICS).read_text(encoding="utf-8")
-    assert not re.search(r"<script|<link|@import|<img|src=|href=\"[^#]", html)
+    ANALYSIS.write(tmp_path / "error_analysis.json")
+    html = report(tmp_path)
+    assert not re.search(r"<script[^>]*src|@import|<img|src=\"|url\([^#)]|href=\"(?!#|data:,)", html)
+    assert "default-src 'none'" in html
+    assert len(html) < 300_000
+
+
+def test_every_table_and_picture_says_what_it_is(tmp_path: Path) -> None:
+    fill(tmp_path)
+    add_curves(tmp_path)
+    ANALYSIS.write(tmp_path / "error_analysis.json")
+    html = report(tmp_path)
+    pictures = re.findall(r"<svg ([^>]*)>", html)
+    assert pictures and all('role="img" aria-label="' in attributes for attributes in pictures)
+    for table in re.findall(r"<table.*?</table>", html):
+        assert re.match(r'<table aria-label="[^"]+', table)
+        assert all(
+            'scope="col"' in head for head in re.findall(r"<th [^>]*>", table.partition("</thead>")[0])
+        )
+    anchors = re.findall(r'<a href="#([^"]*)"', html)
+    assert all(f'id="{anchor}"' in html for anchor in anchors)
+
+
+def test_pictures_are_files_too(tmp_path: Path) -> None:
+    fill(tmp_path)
+    add_curves(tmp_path)
+    ANALYSIS.write(tmp_path / "error_analysis.json")
+    report(tmp_path)
+    for name in ("gates", "learning", "confusion"):
+        assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        svg = (tmp_path / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        # whole, and in colours of its own
+        assert svg.startswith("<?xml") and "var(--" not in svg and "<image" not in svg
 
 
 def test_the_report_escapes_names(tmp_path: Path) -> None:
     fill(tmp_path)
-    html = write_report(tmp_path, METRICS).read_text(encoding="utf-8")
-    assert "&lt;script&gt;alert(1)" in html
+    assert "&lt;script&gt;alert(1)" in report(tmp_path)
 
 
 def test_the_report_does_without_a_search(tmp_path: Path) -> None:
     fill(tmp_path)
-    html = write_report(tmp_path, {**METRICS, "gates": None, "scores": None}).read_text(encoding="utf-8")
-    assert "<svg" not in html
-    assert "new prompt" in html
+    html = report(tmp_path, {**METRICS, "strategy": "manual", "gates": None, "scores": None})
+    assert "<svg" not in html and not (tmp_path / "figures").exists()
+    assert "new prompt" in html and "nothing was searched" in html
 
 
 def test_the_report_is_the_same_each_time(tmp_path: Path) -> None:

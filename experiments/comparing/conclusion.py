@@ -1,0 +1,72 @@
+"""What a comparison comes to, in a sentence a condition that its tests bear out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.comparing.groups import Comparison, PairedTest, Row
+from spt.metrics import TITLES
+from spt.reports.page import percent
+
+# of a test by Holm's p
+LEVEL = 0.05
+# conditions that get a sentence each
+MOST_CONDITIONS = 4
+
+
+def conclusion(comparison: Comparison) -> str:
+    """Say which group is best on each condition, and what the tests make of that, over all conditions."""
+    conditions = comparison.conditions[:MOST_CONDITIONS]
+    sentences = [_best_on(comparison, condition) for condition in conditions]
+    if more := len(comparison.conditions) - len(conditions):
+        sentences.append(f"The other {more} conditions are below.")
+    return " ".join([*filter(None, sentences), *_tested(comparison), *_failed(comparison)])
+
+
+def best_row(comparison: Comparison, condition: str) -> Row | None:
+    """Return the group of the highest mean score on a condition; the first of equal ones."""
+    rows = [r for r in comparison.rows if r.condition == condition and comparison.score in r.numbers]
+    return max(rows, key=lambda row: row.numbers[comparison.score].mean, default=None)
+
+
+def _best_on(comparison: Comparison, condition: str) -> str:
+    row = best_row(comparison, condition)
+    if row is None:
+        return f"On {condition}, no run gave results."
+    spread = row.numbers[comparison.score]
+    title = TITLES[comparison.metric_on(condition)]
+    if spread.low is None or spread.high is None:
+        return f"On {condition}, '{row.group}' reaches {percent(spread.mean)} test {title} with its one seed."
+    bounds = f"95 % interval {100 * spread.low:.1f} to {100 * spread.high:.1f}"
+    verb = "reaches" if len(comparison.groups) == 1 else "is highest with"
+    reached = f"{percent(spread.mean)} test {title} over {spread.n} seeds ({bounds})"
+    return f"On {condition}, '{row.group}' {verb} {reached}."
+
+
+def _tested(comparison: Comparison) -> list[str]:
+    """Say what the tests against the reference show, all conditions together."""
+    tests, reference = comparison.tests, f"'{comparison.reference}'"
+    if not tests:
+        return ["One seed tells no group from another."] if len(comparison.groups) > 1 else []
+    above = [test for test in tests if test.adjusted < LEVEL and test.difference > 0]
+    below = [test for test in tests if test.adjusted < LEVEL and test.difference < 0]
+    if not above and not below:
+        lowest = min(test.adjusted for test in tests)
+        return [f"The tests tell none of the others from {reference} (the lowest p is {lowest:.2g})."]
+    parts = [
+        f"{_named(found)} {'is' if len(found) == 1 else 'are'} {side} it"
+        for found, side in ((above, "above"), (below, "below"))
+        if found
+    ]
+    return [f"Tested against {reference}, {' and '.join(parts)}; nothing else can be told apart from it."]
+
+
+def _named(tests: Sequence[PairedTest]) -> str:
+    if len(tests) > 3:
+        return f"{len(tests)} groups"
+    return " and ".join(f"'{test.group}' ({100 * test.difference:+.1f} points)" for test in tests)
+
+
+def _failed(comparison: Comparison) -> list[str]:
+    failed = sum(record.metrics is None for record in comparison.records)
+    return [f"{failed} of {len(comparison.records)} runs failed."] if failed else []

@@ -1,0 +1,182 @@
+"""Why these layers: how they were chosen, each one's gate and score, what was tried, how clear it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+
+from spt.reports.charts import gate_chart
+from spt.reports.drawing import Picture
+from spt.reports.page import Cell, Content, Section, Table, percent
+from spt.reports.parts.run_files import RunFiles
+from spt.reports.parts.wording import count, layers_text, listed
+
+# sets of layers that are listed
+MOST_CANDIDATES = 15
+# of the range of all layers' scores: a lead below this is small
+SMALL_LEAD = 0.1
+SHARES = ("accuracy", "subset_accuracy")
+NAMED = "The layers were named in the configuration; nothing was searched."
+HYPER_NETWORK = (
+    "One hyper-network held a prompt at every candidate layer, each behind a gate that was learned for "
+    "{epochs} epochs."
+)
+UNGATED = "One hyper-network held a prompt at every candidate layer, and trained random sets of them."
+RULES = {
+    "top_k": "The layers of the highest gates were kept.",
+    "threshold": "The layers whose gates passed the threshold were kept.",
+    "ablation": (
+        "Then each layer was scored on dev by what the whole hyper-network loses without it, and what it "
+        "does alone; the highest scores were kept, for gates alone are known to rank layers poorly."
+    ),
+    "pruned": (
+        "Then {evaluations} sets of layers were scored on dev inside it, and the best set was kept; a "
+        "layer's score is the mean of the sets that hold it."
+    ),
+}
+SEED = (
+    "Another seed may well choose otherwise: `spt compare` over several seeds shows how steady the choice is."
+)
+PLACES = {
+    "insert": "new prompt",
+    "propagate": "prompt from below",
+    "none": "no prompt",
+}
+
+
+def layers_section(run: RunFiles) -> Section:
+    """Say how the layers were chosen, and show what each of them got."""
+    tables = [_layer_table(run)]
+    if run.candidates:
+        tables.append(_candidate_table(run))
+    pictures = [_gate_picture(run)] if run.gates else []
+    return Section("Why these layers", _why(run), pictures=pictures, tables=tables)
+
+
+def _why(run: RunFiles) -> list[str]:
+    search = run.config.get("search", {})
+    if run.candidates:
+        name = run.metrics["strategy"].replace("_", " ")
+        tried = f"The strategy '{name}' trained {count(len(run.candidates), 'set')} of layers, one by one"
+        return [
+            f"{tried}, and kept the one of the best dev score; of equal ones the lower layers.",
+            _tie(run),
+        ]
+    if not run.metrics["gates"] and run.derivation is None:
+        return [NAMED] if run.metrics["strategy"] == "manual" else []
+    how = HYPER_NETWORK.format(epochs=search.get("epochs", "its")) if run.metrics["gates"] else UNGATED
+    rule = RULES.get(run.derivation or "", "").format(evaluations=run.metrics.get("evaluations", "several"))
+    dropped = [layer for layer, gate in _numbers(run.metrics["gates"]).items() if gate == 0]
+    closed = f" The gate of {layers_text(dropped)}, the lowest, was shut on the way." if dropped else ""
+    return [f"{how} {rule}{closed}", *_lead(run)]
+
+
+def _lead(run: RunFiles) -> list[str]:
+    """Say how far the last layer that was kept is ahead of the first that was not."""
+    scores = _numbers(run.metrics["scores"] or run.metrics["gates"])
+    kept = {layer: score for layer, score in scores.items() if layer in run.layers}
+    others = {layer: score for layer, score in scores.items() if layer not in run.layers}
+    if not kept or not others or run.derivation == "pruned":
+        return []
+    last, first = min(kept, key=kept.__getitem__), max(others, key=others.__getitem__)
+    lead, spread = kept[last] - others[first], max(scores.values()) - min(scores.values())
+    if lead <= 0:
+        return [f"Layer {last} and layer {first} are tied, and the lower one wins a tie. {SEED}"]
+    said = (
+        f"The last layer kept, {last} ({kept[last]:.3f}), is {lead:.3f} ahead of the first one left out, "
+        f"{first} ({others[first]:.3f}), where all layers lie within {spread:.3f}."
+    )
+    return [f"{said} That is close to a tie. {SEED}" if lead < SMALL_LEAD * spread else said]
+
+
+def _tie(run: RunFiles) -> str:
+    """Say how many sets dev cannot tell from the best one."""
+    scored = sorted((line["dev"] for line in run.candidates if line.get("dev") is not None), reverse=True)
+    if len(scored) < 2 or run.metrics["metric"] not in SHARES:
+        return SEED
+    best = scored[0]
+    reach = 1.96 * sqrt(best * (1 - best) / run.metrics["dev_size"])
+    near = sum(score >= best - reach for score in scored[1:])
+    if not near:
+        return "No other set comes near it on dev."
+    return (
+        f"Of the other {len(scored) - 1}, {near} lie{'s' * (near == 1)} within {100 * reach:.1f} points, "
+        f"half a 95 % interval over {run.metrics['dev_size']:,} rows: dev does not tell them apart. {SEED}"
+    )
+
+
+def _layer_table(run: RunFiles) -> Table:
+    gates = _numbers(run.metrics["gates"])
+    scores = _numbers(run.metrics["scores"])
+    shown_scores = {} if scores == gates else scores
+    head = ["layer", "prompt", *(["gate"] if gates else []), *(["score"] if shown_scores else [])]
+    rows = []
+    for layer in range(run.architecture.total):
+        kept = layer in run.layers
+        row: list[Content] = [Cell(f"layer {layer}", look="chosen" if kept else "")]
+        row.append(Cell(PLACES[_place(run, layer)], look="chosen" if kept else ""))
+        if gates:
+            row.append(_bar(gates.get(layer), 2))
+        if shown_scores:
+            row.append(_score_bar(layer, shown_scores))
+        rows.append(row)
+    caption = (
+        "From the input, 0, to the last layer. The backbone is frozen; below the first new prompt it runs on "
+        "the tokens alone."
+    )
+    return Table(head, rows, caption)
+
+
+def _place(run: RunFiles, layer: int) -> str:
+    if layer in run.layers:
+        return "insert"
+    return "none" if layer < min(run.layers, default=run.architecture.total) else "propagate"
+
+
+def _bar(value: float | None, decimals: int) -> Content:
+    if value is None:
+        return "-"
+    return Cell(f"{value:.{decimals}f}", value, max(0.0, min(1.0, value)), "bar")
+
+
+def _score_bar(layer: int, scores: Mapping[int, float]) -> Content:
+    """Show a score as a bar from somewhat below the lowest one."""
+    if layer not in scores:
+        return "-"
+    low, high = min(scores.values()), max(scores.values())
+    share = 1.0 if high == low else 0.1 + 0.9 * (scores[layer] - low) / (high - low)
+    return Cell(f"{scores[layer]:.3f}", scores[layer], share, "bar")
+
+
+def _candidate_table(run: RunFiles) -> Table:
+    """List the sets that were trained, the best on dev first."""
+    ranked = sorted(run.candidates, key=lambda line: -(line["dev"] if line.get("dev") is not None else -9))
+    rows: list[list[Content]] = []
+    for line in ranked[:MOST_CANDIDATES]:
+        kept = tuple(sorted(line["layers"])) == run.layers
+        dev, flops = line.get("dev"), line.get("flops", 0)
+        rows.append(
+            [
+                Cell(listed(line["layers"]) if line["layers"] else "none", look="chosen" if kept else ""),
+                Cell(percent(dev), dev) if dev is not None else f"failed: {line.get('failure')}",
+                Cell(f"{flops / 1e12:.2f}", flops),
+            ]
+        )
+    more = len(ranked) - len(rows)
+    caption = f"The sets of layers that were trained{f', without the {more} worst' if more else ''}."
+    return Table(["layers", f"dev {run.metric}", "10¹² operations"], rows, caption, sortable=True)
+
+
+def _gate_picture(run: RunFiles) -> Picture:
+    last = {int(layer): gate for layer, gate in run.gates[-1]["gates"].items()}
+    ends = ", ".join(f"layer {layer} {gate:.2f}" for layer, gate in sorted(last.items()))
+    caption = (
+        "Each layer's gate during the search. The layers that were kept are blue, and named at their lines."
+    )
+    description = f"Gates at the end of the search: {ends}. Kept: {layers_text(run.layers)}."
+    return Picture("gates", gate_chart([run.gates], run.layers), caption, description)
+
+
+def _numbers(values: Mapping[str, float] | None) -> dict[int, float]:
+    """Return numbers by layer, in order; JSON has the layers as text."""
+    return {int(layer): float((values or {})[layer]) for layer in sorted(values or {}, key=int)}
