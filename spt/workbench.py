@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from datasets import Dataset
-
 from spt.assets import local_backbone
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
@@ -22,6 +20,7 @@ from spt.data.encoding import encode
 from spt.data.examples import Examples
 from spt.data.folds import deal, pooled
 from spt.data.loading import load_splits
+from spt.data.split_texts import SplitTexts
 from spt.data.tables import Rows, to_tables
 from spt.devices import chosen_device
 from spt.model import PromptedModel
@@ -65,7 +64,7 @@ class Workbench:
         cache: of the hidden states below the first prompt.
         left_out: how many rows of each split that the data came in had no text or no label.
         folds: into which train and dev are dealt together to judge layers; None judges them by dev.
-        test_texts: the columns text and, of pairs, text_pair of test, for a report of mistakes.
+        test_texts: of the rows of test, for a report of mistakes.
     """
 
     spec: ModelSpec
@@ -77,7 +76,7 @@ class Workbench:
     cache: PrefixCache
     left_out: Mapping[str, int] = field(default_factory=dict)
     folds: int | None = None
-    test_texts: Dataset | None = None
+    test_texts: SplitTexts | None = None
 
     @classmethod
     def load(
@@ -136,7 +135,7 @@ class Workbench:
         }
         for rows_of_split in examples.values():
             cache.check_room(rows_of_split, loaded)
-        texts = splits["test"].remove_columns("label")
+        texts = SplitTexts(splits["test"])
         workbench = cls(
             spec, tokenizer, loaded, examples, training, seed, cache, splits.left_out, data.folds, texts
         )
@@ -208,7 +207,7 @@ class Workbench:
 
     def texts_of_test(self, row: int) -> tuple[str, ...]:
         """Return the text of a row of test, or the two of a pair; none where the texts were not kept."""
-        return () if self.test_texts is None else tuple(map(str, self.test_texts[row].values()))
+        return () if self.test_texts is None else self.test_texts[row]
 
     def rows(self, split: str) -> int:
         """Count the rows of a split, of which one may have several windows."""

@@ -46,7 +46,7 @@ FRAMEWORKS = {
     "jinja2": ["spt.export", "spt.hub", "spt.reports"],
     "huggingface_hub": ["spt.hub", "spt.assets", "experiments.checking"],
     "onnxruntime": ["spt.export"],
-    "matplotlib": ["spt.reports", "experiments.comparing", "benchmarks.cost"],
+    "matplotlib": ["spt.reports", "experiments.comparing", "experiments.tuning", "benchmarks.cost"],
     "pytorch_lightning": ["spt.training", "strategies"],
     "gguf": ["spt.converters"],
     "psutil": ["experiments.nni_trials", "benchmarks.crash"],

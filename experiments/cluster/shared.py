@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from experiments.config import RunConfig
 from experiments.run.training import prefix_cache
 from spt.backbones.base import Backbone
 from spt.data.examples import Examples
+from spt.data.split_texts import SplitTexts
 from spt.spec import ModelSpec
 from spt.workbench import Workbench
 
@@ -46,7 +46,7 @@ class SharedWorkbench:
     tokenizer: Any
     examples: Mapping[str, Examples]
     left_out: Mapping[str, int]
-    test_texts: Dataset | None
+    test_texts: SplitTexts | None
 
     def serves(self, config: RunConfig) -> bool:
         """Say whether a run of that config would load the very same data and backbone."""
