@@ -17,6 +17,8 @@ from spt.reports.palette import CHOSEN, OTHER
 
 # numbers that lie further apart are drawn on a logarithmic axis
 WIDE_RANGE = 30
+# for numbers of three decimals, in inches
+MARGIN = 0.75
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def history_chart(points: Sequence[TrialPoint], which: int, objective: str, maxi
         objective: its name.
         maximise: whether more of it is better.
     """
-    with drawing("trial", objective) as (figure, axes):
+    with drawing("trial", objective, left=MARGIN) as (figure, axes):
         numbers = [point.number for point in points]
         best: list[float] = []
         for point in points:
@@ -70,7 +72,7 @@ def option_chart(points: Sequence[TrialPoint], which: int, objective: str, optio
     given = [point.options[option] for point in drawn]
     numeric = all(isinstance(value, Real) and not isinstance(value, bool) for value in given)
     names = list(dict.fromkeys(map(str, given)))
-    with drawing(option, objective) as (figure, axes):
+    with drawing(option, objective, left=MARGIN) as (figure, axes):
         for point, value in zip(drawn, given, strict=True):
             place = value if numeric else names.index(str(value))
             _dot(axes, place, point.values[which], point, f"{option} {value}, {objective}")
@@ -106,7 +108,7 @@ def pareto_chart(points: Sequence[TrialPoint], objectives: Sequence[str]) -> Fig
         points: at least one.
         objectives: names of the two, the first one upwards.
     """
-    with drawing(objectives[1], objectives[0], 3.2) as (figure, axes):
+    with drawing(objectives[1], objectives[0], 3.2, left=MARGIN) as (figure, axes):
         for point in points:
             said = f"{objectives[1]} {point.values[1]:.4g}, {objectives[0]}"
             _dot(axes, point.values[1], point.values[0], point, said)

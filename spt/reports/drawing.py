@@ -127,7 +127,8 @@ def tip(artist: Artist, text: str) -> None:
 def as_svg(figure: Figure, description: str) -> str:
     """Return the <svg> element alone, in the page's colours and font, to stand inside HTML."""
     file = StringIO()
-    with rc_context(STYLE):
+    # the ids of one drawing must not be those of another on the same page
+    with rc_context({**STYLE, "svg.hashsalt": description}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue()
     text = _COMMENT.sub("", text[text.index("<svg") :])

@@ -111,7 +111,7 @@
     return faded(colour(paint), (shape ? Number(style.fillOpacity) : 1) * opacityOf(element));
   };
   const scheme = getComputedStyle(root).colorScheme.includes("dark")
-    && matchMedia("(prefers-color-scheme: dark)").matches;
+    && matchMedia("screen and (prefers-color-scheme: dark)").matches;
   const canvasColour = scheme ? [18, 18, 18, 1] : [255, 255, 255, 1];
   const behind = (element, x, y) => {
     let colours = [0, 0, 0, 0];

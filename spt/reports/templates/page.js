@@ -3,6 +3,7 @@
 for (const table of document.querySelectorAll("table.sortable")) {
   const titles = [...table.tHead.rows[0].cells];
   titles.forEach((title, place) => {
+    if (!title.textContent.trim()) return;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...title.childNodes);
