@@ -15,7 +15,7 @@ def _root() -> None:
 
 
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Layers": (layers.table, layers.recipe, layers.strategies),
+    "Layers": (layers.table, layers.recipe, layers.strategies, layers.search_deep),
     "Methods": (methods.methods, methods.tuning, methods.kinds, methods.answers, methods.neighbours),
     "Cost": (cost.speed, cost.search_cost, cost.gpu, cost.load),
     "Robustness": (robustness.crash, robustness.fuzz),

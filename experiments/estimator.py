@@ -44,8 +44,8 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         backbone: an embedded name (minilm-l6, splade-tiny, ...), a local folder, or a hub name; or a mapping
             with name, revision and attention.
         k: K, the number of layers that get a prompt.
-        strategy: how layers are chosen: spt_darts, darts, gumbel_darts, one_shot_random, random, evolution,
-            exhaustive, or manual.
+        strategy: how layers are chosen: spt_darts, darts, gumbel_darts, one_shot_random, probe, gradient,
+            random, evolution, exhaustive, or manual.
         layers: that get a prompt, from 0, without a search; or input, all, middle or every_2.
         epochs: of the training.
         learning_rate: of the training.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from re import fullmatch
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -17,9 +18,12 @@ from spt.sections import ConfigSection
 
 DEFAULT = "spt_darts"
 CHOICE = (
-    "How layers are chosen: the first four train one hyper-network and derive layers from it; random, "
-    "evolution and exhaustive train each candidate; manual takes manual_layers."
+    "How layers are chosen: the first four train one hyper-network and derive layers from it; probe and "
+    "gradient score each layer without a training; random, evolution and exhaustive train each candidate; "
+    "manual takes manual_layers."
 )
+# strategies that score each layer by itself
+SCORING = ("probe", "gradient")
 # option that has another name now -> its name
 OLD_NAMES = {"layers": "k"}
 # options that no strategy has any more
@@ -70,9 +74,34 @@ class SpaceOptions(StrategyOptions):
 
     k: int = Field(2, ge=1, le=10**6, description="K, the number of layers that get a prompt.")
     exactly: bool = Field(True, description="False lets strategies take fewer than K layers.")
-    candidates: tuple[int, ...] | None = Field(
-        None, description="Layers that may get a prompt; all of them by default."
+    candidates: tuple[int, ...] | str | None = Field(
+        None,
+        description="Layers that may get a prompt; all of them by default. probe:4 for the four (gradient:n "
+        "for n) that this strategy scores best.",
     )
+
+    @field_validator("candidates")
+    @classmethod
+    def _layers_or_a_scorer(cls, value: Any) -> Any:
+        if isinstance(value, str) and not fullmatch(rf"({'|'.join(SCORING)}):[1-9]\d{{0,5}}", value):
+            raise ValueError(
+                f"candidates is {value!r}, but must be numbers of layers, as [2, 4], or a strategy that "
+                "scores layers and how many of them, as probe:4 or gradient:4"
+            )
+        return value
+
+    @property
+    def named_candidates(self) -> tuple[int, ...] | None:
+        """Return the candidates by number; None where all layers are, or where they are yet to be scored."""
+        return None if isinstance(self.candidates, str) else self.candidates
+
+    @property
+    def scored_candidates(self) -> tuple[str, int] | None:
+        """Return what scores the candidates and how many it leaves; None where nothing does."""
+        if not isinstance(self.candidates, str):
+            return None
+        scorer, count = self.candidates.split(":")
+        return scorer, int(count)
 
 
 class OneShotOptions(SpaceOptions):
@@ -171,6 +200,18 @@ class OneShotRandomOptions(OneShotOptions):
     strategy: Literal["one_shot_random"] = Field("one_shot_random", description=CHOICE)
 
 
+class ProbeOptions(SpaceOptions):
+    """What probe reads."""
+
+    strategy: Literal["probe"] = Field("probe", description=CHOICE)
+
+
+class GradientOptions(SpaceOptions):
+    """What gradient reads."""
+
+    strategy: Literal["gradient"] = Field("gradient", description=CHOICE)
+
+
 class MultiTrialOptions(SpaceOptions):
     """What every strategy reads that trains candidates."""
 
@@ -225,6 +266,8 @@ OPTIONS: dict[str, type[StrategyOptions]] = {
         DartsOptions,
         GumbelDartsOptions,
         OneShotRandomOptions,
+        ProbeOptions,
+        GradientOptions,
         RandomOptions,
         EvolutionOptions,
         ExhaustiveOptions,
@@ -251,6 +294,8 @@ Options = Annotated[
     | Annotated[DartsOptions, Tag("darts")]
     | Annotated[GumbelDartsOptions, Tag("gumbel_darts")]
     | Annotated[OneShotRandomOptions, Tag("one_shot_random")]
+    | Annotated[ProbeOptions, Tag("probe")]
+    | Annotated[GradientOptions, Tag("gradient")]
     | Annotated[RandomOptions, Tag("random")]
     | Annotated[EvolutionOptions, Tag("evolution")]
     | Annotated[ExhaustiveOptions, Tag("exhaustive")]

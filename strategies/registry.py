@@ -8,6 +8,7 @@ from nni.nas.strategy.base import Strategy
 
 from strategies.darts import Darts, GumbelDarts
 from strategies.evolution import Evolution
+from strategies.layer_scores import ScoredLayers
 from strategies.multi_trial import Exhaustive, Manual, RandomSearch
 from strategies.one_shot_random import OneShotRandom
 from strategies.options import StrategyOptions
@@ -18,6 +19,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "darts": Darts,
     "gumbel_darts": GumbelDarts,
     "one_shot_random": OneShotRandom,
+    "probe": ScoredLayers,
+    "gradient": ScoredLayers,
     "random": RandomSearch,
     "evolution": Evolution,
     "exhaustive": Exhaustive,

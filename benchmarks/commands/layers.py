@@ -129,6 +129,48 @@ def strategies(
     end(failed, "searches")
 
 
+def search_deep(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Dotted keys over those of a task's trainings: sst2.data.train=FILE.",
+            show_default=False,
+        ),
+    ] = None,
+    on: OnConditions = None,
+    folder: Annotated[Path, typer.Option(help="Where the searches are kept.")] = Path("runs/search_deep"),
+    variants: Annotated[
+        Path,
+        typer.Option(
+            help="YAML of name -> keys and values: what is compared.",
+            show_default="benchmarks/layers/search_deep.yml",
+        ),
+    ] = CHECKOUT / "benchmarks" / "layers" / "search_deep.yml",
+    result: Result = "search_deep",
+    workers: Workers = 0,
+) -> None:
+    """Judge what finds one layer of twelve by the truth tables of e5-small: regret, tau and operations.
+
+    Beside the table's own reliability, and the operations of a training with its prompt at the input. SST-2
+    is in no package: name its files. Resumable.
+    """
+    with measuring():
+        from benchmarks.layers.search_deep import measure_search_deep, tables_of
+        from experiments.keys import parse_overrides
+
+        failed = measure_search_deep(
+            folder,
+            parse_overrides(overrides or []),
+            tables_of(on or ()),
+            variants,
+            workers,
+            say_layers,
+            result,
+        )
+    end(failed, "searches")
+
+
 def say_layers(name: str, outcome: "RunOutcome") -> None:
     """Print one line as a search ends."""
     outcome_text = (

@@ -175,8 +175,9 @@ def _use_run(folder: Path) -> None:
         raise AssertionError("its arguments read back as others")
     if isinstance(config.search, SpaceOptions):
         search = config.search
-        layers = 1 + max(search.k, *(search.candidates or (0,)))
-        candidates = None if len(set(search.candidates or ())) < search.k else search.candidates
+        named = search.named_candidates or ()
+        layers = 1 + max(search.k, *(named or (0,)))
+        candidates = None if len(set(named)) < search.k else named
         budget = Budget(layers, search.k, search.exactly, candidates)
         drawn = budget.sample(RandomState(0))
         if drawn not in budget or budget.neighbour(drawn, RandomState(0)) not in budget or not len(budget):

@@ -10,6 +10,7 @@ from typing import Any
 from experiments.config import RunConfig
 from experiments.pipeline import claimed
 from experiments.run.folder import RunFolder
+from experiments.run.scoring import with_scored_candidates
 from experiments.run.searching import train_hyper_network
 from spt.files import write_text
 from spt.flops import FlopCounter
@@ -37,7 +38,10 @@ def every_derivation(config: RunConfig, folder: Path) -> dict[str, Any]:
     if not path.exists():
         with claimed(config, place) as pipeline:
             # its checkpoint is that of the end, so that nothing is trained again
-            strategy = train_hyper_network(pipeline.workbench, config, options, place.search).strategy
+            bench = pipeline.workbench
+            numbered = with_scored_candidates(bench, options, place.search, pipeline.ledger).options
+            assert isinstance(numbered, OneShotOptions)
+            strategy = train_hyper_network(bench, config, numbered, place.search).strategy
             derivations = {rule: _derived(strategy, rule) for rule in strategy.rules}
         write_text(path, json.dumps(derivations, indent=2) + "\n")
     return read_json(path, "Delete it to derive again.")

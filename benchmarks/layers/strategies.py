@@ -22,7 +22,7 @@ from spt.cores import cores
 from spt.errors import InputError, TrialFailed
 from spt.json_files import read_json
 from spt.yaml_files import read_yaml
-from strategies.options import MultiTrialOptions, OneShotOptions
+from strategies.options import ManualOptions, MultiTrialOptions
 from strategies.registry import new_strategy
 
 # of a variant: whether every derivation reads its hyper-networks
@@ -43,9 +43,9 @@ def measure_strategies(
 ) -> int:
     """Run every variant with every seed and write benchmarks/results/<result>.json.
 
-    Multi-trial strategies look candidates up in the table. One-shot strategies train their hyper-networks
-    below `folder`, where the same command goes on after a kill; the layers derived from one are a record
-    (with `every_derivation: true` those of each derivation), and their retraining is looked up.
+    Multi-trial strategies look candidates up in the table. The others score layers or train their
+    hyper-networks below `folder`, where the same command goes on after a kill; the layers derived from one
+    are a record (with `every_derivation: true` those of each derivation), and their retraining is looked up.
 
     Args:
         folder: of the searches.
@@ -68,9 +68,13 @@ def measure_strategies(
     if missing:
         raise InputError(f"The table has no seeds {missing}, only {list(table.seeds)}.")
     budget = trainings * fmean(e.flops for by_seed in table.entries.values() for e in by_seed.values())
-    changes = _changes(variants)
+    changes = read_variants(variants)
     configs = _configs(path, variants, changes, seeds, budget, table.budget.k)
-    searched = {name: config for name, config in configs.items() if isinstance(config.search, OneShotOptions)}
+    searched = {
+        name: config
+        for name, config in configs.items()
+        if not isinstance(config.search, MultiTrialOptions | ManualOptions)
+    }
     outcomes = run_grid(searched, folder, workers, on_done, search_only=True)
     derivations = _derivations(changes, searched, outcomes, folder, workers)
     records = [
@@ -93,8 +97,12 @@ def measure_strategies(
     return sum(outcome.failure is not None for outcome in outcomes.values())
 
 
-def _changes(variants: Path) -> dict[str, dict[str, Any]]:
-    """Read the dotted keys and values of each variant from their file."""
+def read_variants(variants: Path) -> dict[str, dict[str, Any]]:
+    """Read the dotted keys and values of each variant from their file.
+
+    Raises:
+        InputError: if it is no such file.
+    """
     changes = read_yaml(variants, "file of variants")
     if not isinstance(changes, dict) or not all(isinstance(keys, dict) for keys in changes.values()):
         raise InputError(f"'{variants}' must map names to keys, as {VARIANTS.name} does.")

@@ -11,10 +11,10 @@ from experiments.checking.backbone_files import BackboneFiles, read_backbone_fil
 from experiments.config import RunConfig, checked, load_config, run_tree
 from experiments.keys import read_tree
 from experiments.run.data_report import DataReport, SplitReport, distinct_data, report_data
-from search_spaces.budget import Budget
 from search_spaces.named_layers import named_layers
 from spt.errors import InputError
 from spt.problems import Problems
+from strategies.budgets import largest_budget
 from strategies.options import ManualOptions, SpaceOptions
 
 # what a config must be right in for its data to be read
@@ -150,7 +150,7 @@ def _check_layers(config: RunConfig, total: int) -> None:
     if isinstance(options, ManualOptions):
         named_layers(options.manual_layers, total)
     elif isinstance(options, SpaceOptions):
-        Budget(total, options.k, options.exactly, options.candidates)
+        largest_budget(total, options)
 
 
 def _checked_data(config: RunConfig) -> CheckedData:

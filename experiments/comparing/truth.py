@@ -141,6 +141,19 @@ class TruthTable:
         tau = float(kendalltau(sums, [self.test(subset) for subset in subsets]).statistic)
         return None if isnan(tau) else tau
 
+    def reliability(self) -> float | None:
+        """Return the table's own rank correlation: Kendall's tau-b of one half of the seeds with the other.
+
+        The mean over all halves; no score of layers can be expected to agree with the table much better. None
+        where equal means rank nothing.
+        """
+        taus = [self._tau_of_halves(*halves) for halves in self._halves()]
+        return None if any(isnan(tau) for tau in taus) else fmean(taus)
+
+    def _tau_of_halves(self, half: tuple[int, ...], other: tuple[int, ...]) -> float:
+        means = [[self.test(subset, seeds) for subset in self.entries] for seeds in (half, other)]
+        return float(kendalltau(*means).statistic)
+
     def spread(self) -> dict[str, float]:
         """Tell how much the choice of layers matters, beside noise, in the task's metric.
 

@@ -54,6 +54,17 @@ def training_flops(workbench: Workbench, layers: Layers) -> float:
     return contrastive + training.epochs * (rows.every + dev)
 
 
+def scoring_flops(workbench: Workbench) -> float:
+    """Estimate the FLOPs of scoring every layer: no more than a forward and a backward pass over train."""
+    model = workbench.factory.model(PromptLayers.of(range(workbench.num_layers), workbench.num_layers))
+    loss = new_loss(workbench.spec.task)
+
+    def step(batch: Any) -> None:
+        loss(model(batch).logits, batch["labels"]).backward()
+
+    return _rows(workbench, model, "train", workbench.training.batch_size, step).every
+
+
 def dev_flops(workbench: Workbench, model: PromptedModel) -> float:
     """Estimate the FLOPs of scoring dev once."""
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from spt.data.batches import make_loader, to_device
 from spt.data.examples import Examples
-from spt.heads import reduce_tokens
-from spt.layer_loop import run_layers
-from spt.prompts.choices import Propagate
-from spt.start import Start
+from spt.frozen_levels import level_means
 from spt.workbench import Workbench
 
 # levels of the backbone that are read, at most
@@ -29,23 +25,14 @@ def token_texts(examples: Examples) -> list[str]:
     ]
 
 
-@torch.inference_mode()
-def level_means(bench: Workbench, examples: Examples) -> NDArray[np.float32]:
+def level_features(bench: Workbench, examples: Examples) -> NDArray[np.float32]:
     """Return the means of the tokens' states at the levels, side by side: [N, levels * H]."""
     backbone = bench.backbone
     levels = sorted({round(level) for level in np.linspace(0, backbone.num_layers, LEVELS)})
-    choices = [Propagate() for _ in range(backbone.num_layers)]
     # by their places, because windows share a row
     placed = replace(examples, rows=np.arange(len(examples)))
     features = np.empty((len(examples), len(levels) * backbone.hidden_size), dtype=np.float32)
     for cpu_batch in make_loader(placed, bench.tokenizer, bench.training.eval_batch_size):
-        batch = to_device(cpu_batch, backbone.device)
-        mask = batch["attention_mask"]
-        padded, hidden, layer, means = not bool(mask.all()), backbone.embed(batch), 0, []
-        for level in levels:
-            _, hidden = run_layers(backbone, choices, Start(layer, hidden), mask, padded=padded, stop=level)
-            layer = level
-            last = level == backbone.num_layers
-            means.append(reduce_tokens(backbone.finish(hidden) if last else hidden, mask, "mean"))
-        features[cpu_batch["rows"].numpy()] = torch.cat(means, dim=-1).float().cpu().numpy()
+        means = level_means(backbone, to_device(cpu_batch, backbone.device), levels)
+        features[cpu_batch["rows"].numpy()] = means.flatten(1).float().cpu().numpy()
     return features

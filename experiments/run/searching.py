@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,22 +11,26 @@ from nni.nas.execution import ExecutionEngine, SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 
 from experiments.config import RunConfig
-from experiments.run.estimates import candidate_flops, dev_flops, retraining_flops
+from experiments.run.estimates import candidate_flops, dev_flops, retraining_flops, scoring_flops
 from experiments.run.results import SearchResult
+from experiments.run.scoring import plain_batches, with_scored_candidates
 from experiments.run.training import OnStageEpoch, epoch_history, epochs_of
-from search_spaces.budget import Budget, Layers
+from search_spaces.budget import Layers
 from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
+from spt.devices import chosen_device
 from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.tensor_files import write_tensors
 from spt.training.failures import device_memory
 from spt.workbench import Workbench
+from strategies.budgets import largest_budget, scored_budget
 from strategies.candidates import TrainCandidate, explore
 from strategies.derivation import check_derivation, most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
+from strategies.layer_scores import SCORERS, ScoredLayers
 from strategies.ledger import Ledger
 from strategies.multi_trial import check_exhaustive
 from strategies.one_shot import OneShot
@@ -36,6 +41,7 @@ from strategies.options import (
     MultiTrialOptions,
     OneShotOptions,
     SpaceOptions,
+    StrategyOptions,
 )
 from strategies.registry import new_strategy
 
@@ -63,13 +69,22 @@ def search(
     Raises:
         TrialFailed: if the search's loss is not finite, or every candidate fails.
     """
-    options = config.search
+    if isinstance(config.search, ManualOptions):
+        layers = _named(workbench, config.search).layers
+        return SearchResult(layers, evaluations=0, search_seconds=0.0, search_steps=0, search_flops=0)
+    assert isinstance(config.search, SpaceOptions)
+    options, flops, seconds = with_scored_candidates(workbench, config.search, folder, ledger)
     if isinstance(options, OneShotOptions):
-        return _one_shot(workbench, config, options, folder, ledger, on_epoch)
-    if isinstance(options, MultiTrialOptions):
-        return _multi_trial(workbench, config, options, folder, ledger, train, engine)
-    layers = _named(workbench, options).layers
-    return SearchResult(layers, evaluations=0, search_seconds=0.0, search_steps=0, search_flops=0)
+        result = _one_shot(workbench, config, options, folder, ledger, on_epoch)
+    elif isinstance(options, MultiTrialOptions):
+        result = _multi_trial(workbench, config, options, folder, ledger, train, engine, flops)
+    else:
+        result = _by_scores(workbench, config, options, folder, ledger)
+    return replace(
+        result,
+        search_flops=result.search_flops + flops,
+        search_seconds=result.search_seconds + seconds,
+    )
 
 
 def check(workbench: Workbench, config: RunConfig) -> None:
@@ -83,15 +98,15 @@ def check(workbench: Workbench, config: RunConfig) -> None:
     _ = workbench.fold_workbenches
     workbench.factory.model(PromptLayers.of([0], workbench.num_layers))
     options = config.search
-    if isinstance(options, ManualOptions):
-        _named(workbench, options)
-    else:
-        budget = _budget(workbench, options)
+    if isinstance(options, SpaceOptions):
+        budget = largest_budget(workbench.num_layers, options)
         if isinstance(options, GateOptions):
             check_derivation(options.derivation, budget)
         if isinstance(options, ExhaustiveOptions):
-            check_exhaustive(budget, options.evaluations)
-    needed = _reserved(workbench, config)
+            check_exhaustive(scored_budget(budget, options), options.evaluations)
+    elif isinstance(options, ManualOptions):
+        _named(workbench, options)
+    needed = _reserved(workbench, config.search, config.seed)
     if options.budget_flops is not None and options.budget_flops < needed:
         raise InputError(
             f"search.budget_flops is {options.budget_flops:.3g}, but {options.strategy} needs up to "
@@ -100,33 +115,31 @@ def check(workbench: Workbench, config: RunConfig) -> None:
         )
 
 
-def _budget(workbench: Workbench, options: SpaceOptions) -> Budget:
-    return Budget(workbench.num_layers, options.k, options.exactly, options.candidates)
-
-
 def _named(workbench: Workbench, options: ManualOptions) -> PromptLayers:
     return named_layers(options.manual_layers, workbench.num_layers)
 
 
-def _reserved(workbench: Workbench, config: RunConfig) -> float:
-    """Return the FLOPs that must be left when a search's training ends: of its derivation and the retraining.
+def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> float:
+    """Return the FLOPs that must be left for what surely follows: scores of layers, derivation, retraining.
 
     0 where there is no budget.
     """
-    options = config.search
     if options.budget_flops is None:
         return 0
     if isinstance(options, ManualOptions):
         return _kept_flops(workbench, _named(workbench, options).layers)
-    budget = _budget(workbench, options)
-    retraining = _kept_flops(workbench, budget.allowed[: budget.k])
+    assert isinstance(options, SpaceOptions)
+    budget = largest_budget(workbench.num_layers, options)
+    needed = _kept_flops(workbench, budget.allowed[: budget.k])
+    if options.strategy in SCORERS or options.scored_candidates is not None:
+        needed += scoring_flops(workbench)
     if not isinstance(options, OneShotOptions):
-        return retraining
-    strategy: OneShot = new_strategy(options, config.seed)
+        return needed
+    strategy: OneShot = new_strategy(options, seed)
     # an epoch may end just before the last step that fits, and the last epoch ends with a score too
     scores = 2 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
     every_layer = workbench.factory.model(PromptLayers.of(budget.allowed, budget.total))
-    return retraining + scores * dev_flops(workbench, every_layer)
+    return needed + scores * dev_flops(workbench, every_layer)
 
 
 def _kept_flops(workbench: Workbench, layers: Layers) -> float:
@@ -155,8 +168,9 @@ def train_hyper_network(
     Raises:
         TrialFailed: if the loss is not finite.
     """
-    space = PromptLayerSpace(workbench.factory, _budget(workbench, options))
-    limit = None if options.budget_flops is None else options.budget_flops - _reserved(workbench, config)
+    space = PromptLayerSpace(workbench.factory, largest_budget(workbench.num_layers, options))
+    reserved = _reserved(workbench, options, config.seed)
+    limit = None if options.budget_flops is None else options.budget_flops - reserved
     history = {"history": folder / "gates.jsonl"} if isinstance(options, GateOptions) else {}
     strategy: OneShot = new_strategy(options, config.seed, flops_limit=limit, **history)
     train, dev = workbench.batches("train", space, shuffled=True), workbench.batches("dev", space)
@@ -204,6 +218,35 @@ def _one_shot(
     )
 
 
+def _by_scores(
+    workbench: Workbench, config: RunConfig, options: SpaceOptions, folder: Path, ledger: Ledger
+) -> SearchResult:
+    """Score the candidate layers, and take the best."""
+    space = PromptLayerSpace(workbench.factory, largest_budget(workbench.num_layers, options))
+    workbench.backbone.to(chosen_device())
+    evaluator = new_evaluator(
+        plain_batches(workbench, "train"),
+        plain_batches(workbench, "dev"),
+        workbench.spec.task,
+        config.training,
+        config.seed,
+        folder,
+    )
+    strategy: ScoredLayers = new_strategy(options, config.seed)
+    with device_memory():
+        strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
+    scores, flops, seconds = strategy.result
+    ledger.charge("search", flops)
+    return SearchResult(
+        layers=strategy.layers,
+        evaluations=0,
+        search_seconds=seconds,
+        search_steps=0,
+        search_flops=flops,
+        scores=scores,
+    )
+
+
 def _multi_trial(
     workbench: Workbench,
     config: RunConfig,
@@ -212,9 +255,10 @@ def _multi_trial(
     ledger: Ledger,
     train: TrainCandidate,
     engine: ExecutionEngine | None,
+    spent: int,
 ) -> SearchResult:
-    """Train candidates, and keep the best."""
-    budget = _budget(workbench, options)
+    """Train candidates, and keep the best; `spent` FLOPs have gone before."""
+    budget = largest_budget(workbench.num_layers, options)
     limited, dearest = options.budget_flops is not None, budget.allowed[: budget.k]
     candidates = explore(
         new_strategy(options, config.seed),
@@ -224,7 +268,7 @@ def _multi_trial(
         engine=engine,
         ledger=ledger,
         max_candidate_flops=candidate_flops(workbench, dearest) if limited else 0,
-        reserved_flops=retraining_flops(workbench, dearest) if limited else 0,
+        reserved_flops=spent + retraining_flops(workbench, dearest) if limited else 0,
         record=folder / "candidates.jsonl",
     )
     best = candidates.best()

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from experiments.run.baseline_scores import BaselineScore
-from experiments.run.frozen_features import level_means, token_texts
+from experiments.run.frozen_features import level_features, token_texts
 from experiments.run.inputs import RunInputs
 from spt.assets import cache_folder
 from spt.data.examples import Examples
@@ -84,7 +84,7 @@ def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, Measured
         return known
     examples = {split: part for split, part in fitted_and_scored(bench).items() if len(part)}
     tokens = {split: token_texts(part) for split, part in examples.items()}
-    states = {split: level_means(bench, part) for split, part in examples.items()}
+    states = {split: level_features(bench, part) for split, part in examples.items()}
     strengths = STRENGTHS if "dev" in examples else UNCHOSEN
     measured = {
         "majority": best_of(bench, examples, tokens, [DummyClassifier(strategy="prior")]),

@@ -29,7 +29,7 @@ def summary(folder: Path) -> dict[str, str]:
     if search.gates:
         lines["gates"] = _by_layer(search.gates, 2)
     if search.scores and search.scores != search.gates:
-        lines[f"{search.derivation} scores"] = _by_layer(search.scores, 3)
+        lines[f"{search.derivation or 'layer'} scores"] = _by_layer(search.scores, 3)
     if (folder / "metrics.json").exists():
         lines |= _scores(RunMetrics.read(folder / "metrics.json"))
     elif training:

@@ -16,12 +16,13 @@ from experiments.config import checked
 from experiments.run import training
 from experiments.run.folder import RunFolder
 from spt.errors import InputError, TrialFailed
-from strategies.options import OPTIONS
+from strategies.options import OPTIONS, SCORING
 from strategies.registry import STRATEGIES, new_strategy
 from tests.support.runs import tiny_config
 from tests.support.searches import (
     ONE_SHOT,
     SEARCHED,
+    TRAINED,
     TRIALS,
     all_searched,
     candidates,
@@ -112,11 +113,11 @@ def test_another_seed_finds_something_else(
     name: str, found: dict[str, Any], home: Path, tmp_path: Path
 ) -> None:
     other = searched(home, tmp_path, name, seed=1)
-    if name in ONE_SHOT:
+    if name in TRIALS:
+        assert candidates(tmp_path / name) != candidates(home / "whole" / name)
+    else:
         parts = ("layers", "scores", "gates")
         assert [other[part] for part in parts] != [found[name][part] for part in parts]
-    else:
-        assert candidates(tmp_path / name) != candidates(home / "whole" / name)
 
 
 class Killed(BaseException):
@@ -124,7 +125,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SEARCHED)
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_killed_search_goes_on_and_finds_the_same(
     name: str, found: dict[str, Any], home: Path, tmp_path: Path
 ) -> None:
@@ -168,7 +169,7 @@ def test_an_impossible_budget_is_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SEARCHED)
+@pytest.mark.parametrize("name", TRAINED)
 def test_a_budget_in_flops_ends_the_search_early_and_is_kept(
     name: str, found: dict[str, Any], home: Path, tmp_path: Path
 ) -> None:
@@ -191,6 +192,32 @@ def test_a_budget_in_flops_ends_the_search_early_and_is_kept(
     again = pipeline.search(config(home, name, search={"budget_flops": allowed}), tmp_path / name)
     assert again.layers == metrics.layers
     assert json.loads((tmp_path / name / "ledger.json").read_text()) == ledger
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCORING)
+def test_scores_take_no_training_and_are_charged(name: str, home: Path, tmp_path: Path) -> None:
+    allowed = json.loads((home / "whole" / name / "ledger.json").read_text())["total_flops"] * 1e3
+    metrics = pipeline.run(config(home, name, search={"budget_flops": allowed}), tmp_path / name)
+    assert (metrics.search_steps, metrics.evaluations) == (0, 0)
+    assert metrics.scores is not None
+    assert set(metrics.scores) == {0, 1, 3}
+    assert 0 < metrics.search_flops < metrics.train_flops
+    assert metrics.total_flops == metrics.search_flops + metrics.train_flops
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
+def test_candidates_may_be_those_that_score_best(name: str, home: Path, tmp_path: Path) -> None:
+    search = {"k": 1, "candidates": "gradient:2", "evaluations": 2, "budget_flops": 1e13}
+    metrics = pipeline.run(config(home, name, search=search), tmp_path / name)
+    scored = json.loads((tmp_path / name / "search" / "layer_scores.json").read_text())
+    best = sorted(scored["scores"], key=lambda layer: -scored["scores"][layer])[:2]
+    assert str(metrics.layers[0]) in best
+    entries = json.loads((tmp_path / name / "ledger.json").read_text())["entries"]
+    charges = {entry["what"]: entry["flops"] for entry in entries}
+    assert charges["layer scores"] == scored["flops"] > 0
+    assert metrics.total_flops == sum(charges.values()) == metrics.search_flops + metrics.train_flops
 
 
 @pytest.mark.slow

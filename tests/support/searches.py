@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import pipeline
-from strategies.options import OPTIONS, MultiTrialOptions, OneShotOptions, only_for
+from strategies.options import OPTIONS, SCORING, MultiTrialOptions, OneShotOptions, only_for
 from strategies.registry import STRATEGIES
 from tests.support.runs import tiny_config
 
@@ -23,6 +23,8 @@ SEARCH: dict[str, Any] = {
     "derivation_evaluations": 4,
 }
 SEARCHED = [name for name in STRATEGIES if name != "manual"]
+# those that train something, in epochs
+TRAINED = [name for name in SEARCHED if name not in SCORING]
 ONE_SHOT = [name for name, options in OPTIONS.items() if issubclass(options, OneShotOptions)]
 TRIALS = [name for name, options in OPTIONS.items() if issubclass(options, MultiTrialOptions)]
 # what a clock says

@@ -14,7 +14,7 @@ from experiments.config import RunConfig
 from experiments.pipeline import run
 from experiments.run import simple_baselines
 from experiments.run.baseline_scores import BaselineScore, baseline_lines
-from experiments.run.frozen_features import LEVELS, level_means, token_texts
+from experiments.run.frozen_features import LEVELS, level_features, token_texts
 from experiments.run.inputs import RunInputs
 from experiments.run.results import RunMetrics
 from experiments.run.simple_baselines import fitted_and_scored, measure_baselines
@@ -82,7 +82,7 @@ def test_the_majority_is_the_share_of_the_largest_class(config: RunConfig) -> No
 def test_the_last_level_is_the_mean_of_what_the_backbone_returns(config: RunConfig) -> None:
     bench = load_workbench(config)
     examples = bench.examples["dev"]
-    features = level_means(bench, examples)
+    features = level_features(bench, examples)
     levels = min(LEVELS, bench.num_layers + 1)
     assert features.shape == (len(examples), levels * bench.backbone.hidden_size)
     row = examples[3]

@@ -1,0 +1,224 @@
+"""What finds a layer on a deep backbone, and for what: `python -m benchmarks search-deep`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from benchmarks import CHECKOUT
+from benchmarks.layers.strategies import read_variants
+from benchmarks.record import command_of, mean_and_spread, write_result
+from experiments.comparing.grid import OnDone, RunOutcome, run_grid
+from experiments.comparing.table_search import search_table
+from experiments.comparing.truth import ADVICE, TruthTable
+from experiments.config import RunConfig, checked
+from experiments.keys import override
+from search_spaces.budget import Layers
+from search_spaces.named_layers import named_layers
+from spt.errors import InputError
+from spt.json_files import read_json
+from strategies.options import ManualOptions, MultiTrialOptions
+from strategies.registry import new_strategy
+
+TABLES = CHECKOUT / "experiments" / "comparing"
+VARIANTS = Path(__file__).with_name("search_deep.yml")
+Record = dict[str, Any]
+
+
+class Deep(NamedTuple):
+    """Hold the truth of a task, and the configuration of its trainings as JSON has it."""
+
+    table: TruthTable
+    run: dict[str, Any]
+
+
+class Cell(NamedTuple):
+    """Name a search: what is compared, the task, and the seed."""
+
+    strategy: str
+    task: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Return where it is kept, below the bench's folder."""
+        return f"{self.task}/{self.strategy}/seed{self.seed}"
+
+
+def measure_search_deep(
+    folder: Path,
+    overrides: Mapping[str, Any],
+    tables: Mapping[str, Path],
+    variants: Path = VARIANTS,
+    workers: int = 0,
+    on_done: OnDone | None = None,
+    result: str = "search_deep",
+) -> int:
+    """Search with every variant, task and seed of the tables, and write benchmarks/results/<result>.json.
+
+    What trains candidates or names layers is looked up in the table; what scores layers or trains a
+    hyper-network runs below `folder`, where the same command goes on after a kill, and its retraining is
+    looked up. The JSON is written again as the last seed of a variant and task ends.
+
+    Args:
+        folder: of the searches.
+        overrides: dotted keys over the configurations of the tables, after the task's name.
+        tables: task -> its truth table.
+        variants: YAML of name -> dotted keys and values.
+        workers: searches at a time; 0 for one a core.
+        on_done: told each search as it ends.
+        result: name of the JSON.
+
+    Returns:
+        How many searches failed.
+
+    Raises:
+        InputError: for a bad table, file of variants, or key.
+    """
+    deep = {task: _load(path, overrides, task) for task, path in tables.items()}
+    changes = read_variants(variants)
+    cells = [Cell(name, task, seed) for name in changes for task in deep for seed in deep[task].table.seeds]
+    configs = {cell: _config(deep[cell.task].run, changes[cell.strategy], cell, variants) for cell in cells}
+    records = {
+        cell: _looked_up(cell, deep[cell.task].table, config)
+        for cell, config in configs.items()
+        if isinstance(config.search, MultiTrialOptions | ManualOptions)
+    }
+    searched = {cell.folder: cell for cell in cells if cell not in records}
+    failed = 0
+
+    def write() -> None:
+        whole = [
+            records[cell]
+            for cell in cells
+            if all(Cell(cell.strategy, cell.task, seed) in records for seed in deep[cell.task].table.seeds)
+        ]
+        write_result(
+            result,
+            command_of("search-deep"),
+            whole,
+            variants=changes,
+            tables={task: _table_facts(truth.table) for task, truth in deep.items()},
+            summary=summary(whole),
+        )
+
+    def record(name: str, outcome: RunOutcome) -> None:
+        nonlocal failed
+        cell = searched[name]
+        if outcome.metrics is None:
+            failed += 1
+        else:
+            records[cell] = _searched(cell, deep[cell.task].table, outcome.metrics)
+            write()
+        if on_done is not None:
+            on_done(name, outcome)
+
+    write()
+    run_grid({name: configs[cell] for name, cell in searched.items()}, folder, workers, record, True)
+    return failed
+
+
+def _load(path: Path, overrides: Mapping[str, Any], task: str) -> Deep:
+    table, run = TruthTable.load(path), deepcopy(read_json(path, ADVICE)["run"])
+    # a default that has changed since the table was made is today's
+    run["search"] = {"k": table.budget.k}
+    override(run, {key.split(".", 1)[1]: value for key, value in overrides.items() if _of(key) == task})
+    return Deep(table, run)
+
+
+def _of(key: str) -> str:
+    return key.split(".", 1)[0]
+
+
+def _config(run: Mapping[str, Any], change: Mapping[str, Any], cell: Cell, variants: Path) -> RunConfig:
+    tree = deepcopy(dict(run))
+    if change.get("search.strategy") == "manual":
+        # it has no K
+        tree["search"] = {}
+    override(tree, {"seed": cell.seed, **change})
+    return checked(tree, f"variant '{cell.strategy}' of {variants}")
+
+
+def _looked_up(cell: Cell, table: TruthTable, config: RunConfig) -> Record:
+    """Record what a strategy of trained candidates finds, or layers by hand."""
+    search = config.search
+    if isinstance(search, ManualOptions):
+        layers = named_layers(search.manual_layers, table.total).layers
+        return _record(cell, table, layers, 0, None)
+    assert isinstance(search, MultiTrialOptions)
+    candidates = search_table(table, new_strategy(search, cell.seed), cell.seed, search.evaluations)
+    layers = candidates.best().layers
+    search_flops = candidates.ledger.flops - table.entries[layers][cell.seed].flops
+    return _record(cell, table, layers, search_flops, None)
+
+
+def _searched(cell: Cell, table: TruthTable, search: Mapping[str, Any]) -> Record:
+    """Record what a search found that ran."""
+    scores = {int(layer): score for layer, score in search["scores"].items()}
+    record = _record(cell, table, tuple(search["layers"]), search["search_flops"], table.kendall(scores))
+    return {**record, "scores": scores, "search_seconds": search["search_seconds"]}
+
+
+def _record(
+    cell: Cell, table: TruthTable, layers: Layers, search_flops: int, kendall_tau: float | None
+) -> Record:
+    training = table.entries[layers][cell.seed]
+    return {
+        **cell._asdict(),
+        "k": len(layers),
+        "layers": list(layers),
+        "regret": table.regret(layers),
+        "kendall_tau": kendall_tau,
+        "ceiling": table.reliability(),
+        "dev_metric": training.dev,
+        "test_metric": training.test,
+        "search_flops": search_flops,
+        "total_flops": search_flops + training.flops,
+        "prompt_tuning_flops": _input_flops(table, cell.seed),
+    }
+
+
+def _input_flops(table: TruthTable, seed: int) -> int:
+    """Return the FLOPs of a training of the same epochs with its prompt at the input."""
+    return table.entries[tuple(range(table.budget.k))][seed].flops
+
+
+def _table_facts(table: TruthTable) -> dict[str, Any]:
+    return {**table.setting, "seeds": len(table.seeds), "ceiling": table.reliability(), **table.spread()}
+
+
+def summary(records: Sequence[Record]) -> list[Record]:
+    """Summarise a strategy on a task over seeds: test metric, regret, tau, and operations."""
+    return list(_summaries(records))
+
+
+def _summaries(records: Sequence[Record]) -> Iterator[Record]:
+    for strategy, task in dict.fromkeys((record["strategy"], record["task"]) for record in records):
+        group = [record for record in records if (record["strategy"], record["task"]) == (strategy, task)]
+        taus = [record["kendall_tau"] for record in group if record["kendall_tau"] is not None]
+        yield {
+            "strategy": strategy,
+            "task": task,
+            "layers": [record["layers"] for record in group],
+            "test_metric": mean_and_spread([record["test_metric"] for record in group]),
+            "regret": mean_and_spread([record["regret"] for record in group]),
+            "kendall_tau": fmean(taus) if taus else None,
+            "total_flops": fmean(record["total_flops"] for record in group),
+            "cost": fmean(record["total_flops"] / record["prompt_tuning_flops"] for record in group),
+        }
+
+
+def tables_of(tasks: Sequence[str]) -> dict[str, Path]:
+    """Return the committed tables of single layers of e5-small.
+
+    Raises:
+        InputError: for a task without one.
+    """
+    known = {path.stem.split("_")[1]: path for path in sorted(TABLES.glob("truth_*_e5_k1.json"))}
+    missing = [task for task in tasks if task not in known]
+    if missing:
+        raise InputError(f"There is no truth table of {', '.join(missing)}, only of {', '.join(known)}.")
+    return {task: known[task] for task in tasks or known}

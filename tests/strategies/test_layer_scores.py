@@ -1,0 +1,173 @@
+"""Scores of single layers: values against independent references, and what they depend on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.random import default_rng
+from scipy.stats import multivariate_normal
+from torch import Tensor, nn
+
+from search_spaces.budget import Budget
+from spt.build import ModelFactory
+from spt.errors import InputError, TrialFailed
+from spt.frozen_levels import level_means
+from spt.heads import ClassificationHead
+from spt.layer_loop import run_layers
+from spt.model import PromptedModel
+from spt.prompts.choices import Propagate
+from spt.prompts.config import PromptConfig
+from spt.start import Start
+from spt.workbench import Workbench
+from strategies.budgets import largest_budget, scored_budget
+from strategies.gradient import FaintPrompt
+from strategies.layer_scores import SCORERS, LayerScores, score_layers
+from strategies.options import SCORING, OneShotRandomOptions, ProbeOptions
+from strategies.probe import LevelMoments, log_evidence
+from tests.support.families import FAMILIES, HIDDEN, attentions, batch, tiny_backbone
+from tests.support.tiny import make_label_sets, tiny_workbench
+
+LAYERS = (0, 1, 2, 3)
+
+
+def scored(bench: Workbench, name: str, layers: tuple[int, ...] = LAYERS) -> LayerScores:
+    """The scores of a workbench's layers."""
+    model = PromptedModel(bench.backbone, [Propagate() for _ in LAYERS], bench.factory.head())
+    train = bench.batches("train", model, shuffled=True).loader
+    return score_layers(name, bench.factory, layers, train, bench.spec.task, bench.training)
+
+
+def test_the_scorers_are_those_that_options_name() -> None:
+    assert tuple(SCORERS) == SCORING
+
+
+def test_the_evidence_is_the_highest_over_both_precisions() -> None:
+    random = default_rng(0)
+    features = random.normal(size=(30, 3)) + 5
+    targets = features @ [[1.0], [0.5], [0.0]] + random.normal(size=(30, 1))
+    x, y = features - features.mean(0), targets - targets.mean(0)
+    sums = [torch.from_numpy(each) for each in (x.T @ x, x.T @ y, (y**2).sum(0))]
+    precisions = np.exp(np.linspace(-4, 4, 81))
+    grid = (
+        multivariate_normal(cov=np.eye(30) / beta + x @ x.T / alpha).logpdf(y[:, 0])
+        for alpha in precisions
+        for beta in precisions[30:60]
+    )
+    assert log_evidence(*sums, rows=30) == pytest.approx(max(grid) / 30, abs=1e-3)
+
+
+def test_rows_may_be_added_in_parts_and_what_never_changes_tells_nothing() -> None:
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn(40, 2, 5, generator=random)
+    targets = torch.stack([features[:, 1, 0] > 0, torch.ones(40)], 1)
+    whole, parts, alone = (LevelMoments(2, 5, outputs) for outputs in (2, 2, 1))
+    whole.add(features, targets)
+    for part in (slice(0, 15), slice(15, 40)):
+        parts.add(features[part], targets[part])
+    alone.add(features, targets[:, :1])
+    assert [parts.evidence(level) for level in (0, 1)] == pytest.approx(
+        [whole.evidence(level) for level in (0, 1)], rel=1e-9
+    )
+    assert whole.evidence(1) == alone.evidence(1) > whole.evidence(0)
+    constant = LevelMoments(2, 5, 1)
+    constant.add(features, torch.ones(40, 1))
+    assert constant.evidence(0) == 0
+
+
+def test_few_rows_have_a_finite_evidence() -> None:
+    features = torch.randn(6, 1, 32, generator=torch.Generator().manual_seed(0))
+    moments = LevelMoments(1, 32, 2)
+    moments.add(features, torch.eye(2).repeat(3, 1))
+    assert abs(moments.evidence(0)) < 10
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_level_means_are_those_of_the_layers_outputs(name: str) -> None:
+    backbone, rows = tiny_backbone(name, attentions(name)[0]), batch(name, [5, 8])
+    means = level_means(backbone, rows, [1, 3])
+    for number, (level, length) in enumerate([(1, 5), (3, 8)]):
+        alone = {key: value[number : number + 1, :length] for key, value in rows.items()}
+        mask = alone["attention_mask"]
+        choices, start = [Propagate() for _ in range(3)], Start(0, backbone.embed(alone))
+        _, hidden = run_layers(backbone, choices, start, mask, padded=False, stop=level)
+        hidden = backbone.finish(hidden) if level == 3 else hidden
+        assert torch.allclose(means[number, number], hidden[0].mean(0), atol=1e-4)
+    resumed = {**rows, "start": Start(0, backbone.embed(rows))}
+    assert torch.allclose(level_means(backbone, resumed, [1, 3]), means)
+
+
+def faint_logits(name: str, faint: tuple[int, ...]) -> Tensor:
+    """What a tiny model answers with faint prompts at some layers."""
+    backbone = tiny_backbone(name, attentions(name)[0])
+    prompt = PromptConfig(length=3, bottleneck=8, phm_order=2, zero_start=False)
+    torch.manual_seed(0)
+    head = ClassificationHead(HIDDEN, 2)
+    inserts = ModelFactory(backbone, prompt, lambda: head, seed=0).inserts(range(3))
+    choices: list[nn.Module] = [FaintPrompt(inserts[i] if i in faint else None) for i in range(3)]
+    logits: Tensor = PromptedModel(backbone, choices, head)(batch(name, [5, 8])).logits
+    return logits
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_faint_prompts_hardly_change_the_answer(name: str) -> None:
+    change = faint_logits(name, (0, 1, 2)) - faint_logits(name, ())
+    assert 0 < change.abs().max() < 0.05
+
+
+def test_a_layers_gradient_is_that_of_its_prompt_alone(tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path)
+    together = scored(bench, "gradient").scores
+    for layer in LAYERS:
+        alone = scored(bench, "gradient", (layer,)).scores
+        assert alone == {layer: pytest.approx(together[layer], rel=0.02)}
+    assert all(value > 0 for value in together.values())
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_scores_repeat_and_depend_on_labels(name: str, tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path)
+    first = scored(bench, name)
+    assert scored(bench, name).scores == first.scores
+    assert first.flops > 0
+    train = bench.examples["train"]
+    shuffled = replace(train, labels=default_rng(0).permutation(train.labels))
+    other = replace(bench, examples={**bench.examples, "train": shuffled})
+    assert scored(other, name).scores != first.scores
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_several_labels_a_text_are_scored(name: str, tmp_path: Path) -> None:
+    rows = make_label_sets(tmp_path / "sets.jsonl")
+    task = {"name": "custom", "multi_label": True, "labels": ["bad", "good"], "metric": "macro_f1"}
+    bench = tiny_workbench(tmp_path, task=task, data={"train": str(rows)})
+    assert all(np.isfinite(value) for value in scored(bench, name).scores.values())
+
+
+def test_a_loss_that_is_not_finite_fails(tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path, prompt={"init_std": 1e38})
+    with pytest.raises(TrialFailed, match="before any training"):
+        scored(bench, "gradient")
+
+
+def test_a_budget_holds_all_layers_until_they_are_scored() -> None:
+    options = ProbeOptions(k=2, candidates="gradient:3")
+    budget = largest_budget(6, options)
+    assert budget == Budget(6, 2)
+    assert len(scored_budget(budget, options)) == 3
+    assert largest_budget(6, ProbeOptions(k=2, candidates=(1, 3))).allowed == (1, 3)
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_a_number_of_candidates_that_fits_nothing_is_refused(count: int) -> None:
+    with pytest.raises(InputError, match=rf"is probe:{count}, but must leave 2 \(search.k\) to 6 layers"):
+        largest_budget(6, OneShotRandomOptions(k=2, candidates=f"probe:{count}"))
+
+
+@pytest.mark.parametrize("candidates", ["probe", "probe:0", "probe:-1", "lora:2", "probe: 2", "2", ""])
+def test_a_scorer_that_is_none_is_refused(candidates: str) -> None:
+    with pytest.raises(ValueError, match="must be numbers of layers, as"):
+        ProbeOptions(candidates=candidates)
