@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
+from benchmarks.record import load
 from experiments.comparing.statistics import spread
 from spt.json_files import read_json
 
@@ -39,6 +40,49 @@ def single_layer_table(path: Path) -> str:
         for record in records
     ]
     return "\n".join([title, *markdown.table(["layer", "dev %", "test %", "10^12 FLOPs"], rows)])
+
+
+def search_deep() -> str:
+    """Show what finds a layer of twelve, judged by the truth tables, and what it costs."""
+    result = load("search_deep")
+    tables, rows = result["tables"], result["summary"]
+    ceilings = ", ".join(f"{table['ceiling']:.2f} on `{task}`" for task, table in tables.items())
+    seeds = next(iter(tables.values()))["seeds"]
+    title = (
+        f"One generated prompt on e5-small, its layer found by each search and judged by the tables above, "
+        f"{seeds} seeds ({markdown.command(result['command'])}; `benchmarks/layers/search_deep.yml` says "
+        "what each name is). Regret is in points of test accuracy against the best layer, which is chosen on "
+        "other seeds than score it, so that it can be negative; Kendall's tau is that of the search's scores "
+        f"of layers with the table, whose halves agree with each other by {ceilings}; cost is search and "
+        "training together, in trainings of the same epochs with the prompt at the input:"
+    )
+    cells = [
+        [
+            f"`{row['strategy']}`",
+            f"`{row['task']}`",
+            ", ".join(map(markdown.layers, row["layers"])),
+            markdown.percent(row["test_metric"]),
+            f"{100 * row['regret']['mean']:.2f} ± {100 * row['regret']['sd']:.2f}",
+            "" if row["kendall_tau"] is None else f"{row['kendall_tau']:.2f}",
+            f"{row['cost']:.2f}",
+        ]
+        for row in rows
+    ]
+    head = ["search", "task", "layers by seed", "test %", "regret, points", "Kendall's tau", "cost"]
+    return "\n".join([title, *markdown.table(head, cells)])
+
+
+def layers_worth() -> str:
+    """Say in a line how much choosing a layer is worth, from the truth tables and the bench of searches."""
+    result = load("search_deep")
+    rows = {(row["strategy"], row["task"]): row for row in result["summary"]}
+    ends = "; ".join(
+        f"on `{task}` {100 * table['worst']:.1f} % at the worst layer, {100 * table['best']:.1f} % at the "
+        f"best, and `gradient` finds {100 * rows['gradient', task]['test_metric']['mean']:.1f} % for "
+        f"{rows['gradient', task]['cost']:.2f} of a training with its prompt at the input"
+        for task, table in result["tables"].items()
+    )
+    return f"What choosing the layer is worth for one prompt on the twelve of e5-small (2,000 rows): {ends}."
 
 
 def mean_and_sd(values: list[float]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
 from benchmarks.pages.gpu_tables import gpu
-from benchmarks.pages.layer_tables import single_layers
+from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
 from benchmarks.pages.method_tables import methods, short_summary
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
@@ -207,6 +207,7 @@ PARTS = {
     methods: "Methods",
     neighbours: "Words of a prompt",
     single_layers: "One prompt, layer by layer",
+    search_deep: "One layer of twelve, found",
     strategies: "Search strategies, judged by the truth",
     comparison: "Search strategies, run whole",
     tuning: "Tuned regularisation",
@@ -222,6 +223,12 @@ def page() -> str:
     return "\n\n".join([HEAD, *parts]) + "\n"
 
 
+def readme_summary() -> str:
+    """Write what README shows."""
+    parts = [short_summary(), *([layers_worth()] if is_measured(search_deep) else [])]
+    return "\n\n".join(parts)
+
+
 def is_measured(part: Callable[[], str]) -> bool:
     """Say whether there is a result to show; truth tables are no results of this folder, and always there."""
     return part is single_layers or path_of(part.__name__).exists()
@@ -232,5 +239,5 @@ def write_pages() -> None:
     PAGE.write_text(page(), encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     README.write_text(
-        SECTION.sub(lambda match: f"{match[1]}{short_summary()}\n{match[2]}", text), encoding="utf-8"
+        SECTION.sub(lambda match: f"{match[1]}{readme_summary()}\n{match[2]}", text), encoding="utf-8"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +18,12 @@ from experiments.comparing.truth import TruthTable
 from spt.errors import InputError
 from strategies.options import EvolutionOptions, ExhaustiveOptions, MultiTrialOptions, RandomOptions
 from strategies.registry import STRATEGIES, new_strategy
-from tests.support.tiny import tiny_tree
-
-SUBSETS = list(combinations(range(4), 2))
-COST = 10_000_000_000
+from tests.support.truths import COST, write_truth
 
 
 @pytest.fixture
 def truth(tmp_path: Path) -> Path:
-    """A table of the tiny backbone's six pairs in which high layers are good, over two seeds."""
-    records = [
-        {
-            "layers": subset,
-            "seeds": [0, 1],
-            "dev_metric": [sum(subset) / 10, sum(subset) / 10 + 0.01],
-            "test_metric": [sum(subset) / 10 + 0.02, sum(subset) / 10],
-            "train_flops": [COST, COST],
-            "train_seconds": [1.0, 1.0],
-        }
-        for subset in SUBSETS
-    ]
-    run = tiny_tree(tmp_path, task={"metric": "accuracy"}, data={"train_size": 48}, training={"epochs": 1})
-    path = tmp_path / "truth.json"
-    path.write_text(json.dumps({"records": records, "layers_total": 4, "run": run}), encoding="utf-8")
-    return path
+    return write_truth(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from tests.support.markdown_tables import table, tables
 def test_the_written_results_are_those_of_the_json_files() -> None:
     section = SECTION.search(README.read_text(encoding="utf-8"))
     assert section is not None
-    assert section.group(0) == f"{section[1]}{short_summary()}\n{section[2]}"
+    assert section.group(0) == f"{section[1]}{readme_summary()}\n{section[2]}"
     assert PAGE.read_text(encoding="utf-8") == page()
 
 

@@ -113,3 +113,12 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     }
     with pytest.raises(InputError, match="same two or more seeds"):
         table(tmp_path, records=records)
+
+
+def test_reliability_is_the_rank_correlation_of_halves_of_the_seeds(tmp_path: Path) -> None:
+    made = table(tmp_path)
+    # of a half without the lucky seed, whose layers 0 and 2 are level, with one in which layers 1 and 2 are:
+    # of the three pairs one agrees, and each has two that are not level
+    assert made.reliability() == pytest.approx(0.5)
+    even = [{**record, "test_metric": [0.5] * 4} for record in content()["records"]]
+    assert table(tmp_path, records=even).reliability() is None

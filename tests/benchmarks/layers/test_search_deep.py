@@ -1,0 +1,91 @@
+"""The bench of deep searches: what is looked up, what runs, and when it is written."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import record
+from benchmarks.layers import search_deep
+from benchmarks.layers.search_deep import VARIANTS, measure_search_deep, tables_of
+from experiments.comparing.grid import RunOutcome, outcome_of, run_config
+from experiments.comparing.truth import TruthTable
+from spt.errors import InputError
+from spt.yaml_files import read_yaml
+from strategies.options import OPTIONS
+from tests.support.truths import COST, write_truth
+
+pytestmark = pytest.mark.slow
+QUICK = (
+    "probe: {search.strategy: probe}\n"
+    "random: {search.strategy: random, search.evaluations: 3}\n"
+    "last: {search.strategy: manual, search.manual_layers: [3]}\n"
+)
+
+
+def measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variants: str, fails: str = ""
+) -> dict[str, Any]:
+    """What the bench writes of the tiny backbone's single layers."""
+
+    def in_this_process(
+        configs: dict[str, Any], folder: Path, workers: int, on_done: Any, search_only: bool
+    ) -> None:
+        assert (search_only, workers) == (True, 1)
+        for name, config in configs.items():
+            job = partial(run_config, config, search_only=search_only)
+            failure = RunOutcome(failure="no") if fails and fails in name else None
+            on_done(name, failure or outcome_of(job, folder / name))
+
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(search_deep, "run_grid", in_this_process)
+    path = tmp_path / "variants.yml"
+    path.write_text(variants, encoding="utf-8")
+    tables = {"tiny": write_truth(tmp_path, k=1)}
+    failed = measure_search_deep(
+        tmp_path / "runs", {"tiny.training.batch_size": 16}, tables, path, 1, None, "deep"
+    )
+    assert failed == (1 if fails else 0)
+    content: dict[str, Any] = json.loads((tmp_path / "results" / "deep.json").read_text("utf-8"))
+    return content
+
+
+def test_searches_are_judged_by_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = measured(tmp_path, monkeypatch, QUICK)
+    table = TruthTable.load(tmp_path / "truth.json")
+    by_cell = {(r["strategy"], r["seed"]): r for r in content["records"]}
+    assert set(by_cell) == {(name, seed) for name in ("probe", "random", "last") for seed in (0, 1)}
+    for (name, _), found in by_cell.items():
+        assert found["regret"] == pytest.approx(table.regret(tuple(found["layers"])))
+        assert (found["k"], found["task"], found["ceiling"]) == (1, "tiny", pytest.approx(1))
+        assert found["prompt_tuning_flops"] == COST
+        assert (found["kendall_tau"] is None) == (name != "probe")
+    assert by_cell["last", 0]["total_flops"] == COST
+    assert by_cell["random", 0]["total_flops"] == 3 * COST
+    assert COST < by_cell["probe", 0]["total_flops"] < 2 * COST
+    assert by_cell["probe", 0]["total_flops"] == COST + by_cell["probe", 0]["search_flops"]
+    config = json.loads((tmp_path / "runs" / "tiny" / "probe" / "seed1" / "config.json").read_text("utf-8"))
+    assert (config["seed"], config["training"]["batch_size"], config["search"]["k"]) == (1, 16, 1)
+    rows = {row["strategy"]: row for row in content["summary"]}
+    assert rows["random"]["cost"] == 3
+    assert rows["last"]["regret"] == {"mean": 0.0, "sd": 0.0, "n": 2}
+
+
+def test_a_strategy_without_all_of_its_seeds_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = measured(tmp_path, monkeypatch, QUICK, fails="seed1")
+    assert {r["strategy"] for r in content["records"]} == {"random", "last"}
+
+
+def test_the_shipped_variants_name_strategies_and_tables() -> None:
+    variants = read_yaml(VARIANTS, "file of variants")
+    assert {keys["search.strategy"] for keys in variants.values()} <= OPTIONS.keys()
+    assert list(tables_of(())) == ["sst2", "trec"]
+    assert list(tables_of(["trec"])) == ["trec"]
+    with pytest.raises(InputError, match="no truth table of mr, only of sst2, trec"):
+        tables_of(["trec", "mr"])
