@@ -207,17 +207,32 @@ class Candidates(Middleware):  # type: ignore[misc]
     def shutdown(self) -> None:
         self.engine.shutdown()
 
+    @property
+    def scores(self) -> dict[Layers, float]:
+        """Return the dev score of each candidate that has one.
+
+        Raises:
+            TrialFailed: if none has.
+        """
+        scores = {candidate.layers: candidate.dev for candidate in self.tried if candidate.dev is not None}
+        if not scores:
+            reasons = "; ".join(f"{layers_name(tried.layers)}: {tried.failure}" for tried in self.tried)
+            raise TrialFailed(f"All {len(self.tried)} candidates failed: {reasons}")
+        return scores
+
     def best(self) -> Candidate:
         """Return the candidate of the highest dev score; of equal ones the lower layers.
 
         Raises:
             TrialFailed: if none has a score.
         """
-        scored = [candidate for candidate in self.tried if candidate.dev is not None]
-        if not scored:
-            reasons = "; ".join(f"{layers_name(tried.layers)}: {tried.failure}" for tried in self.tried)
-            raise TrialFailed(f"All {len(self.tried)} candidates failed: {reasons}")
-        return min(scored, key=lambda candidate: (-(candidate.dev or 0.0), candidate.layers))
+        scores = self.scores
+        best = min(scores, key=lambda layers: (-scores[layers], layers))
+        return self[best]
+
+    def __getitem__(self, layers: Layers) -> Candidate:
+        """Return the candidate of these layers, which was tried."""
+        return next(candidate for candidate in self.tried if candidate.layers == layers)
 
 
 def explore(

@@ -11,6 +11,7 @@ from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.training.result import TrainingResult
 from strategies.candidates import explore
+from strategies.costs import ScoredSubset, by_layer_scores, scored_subsets
 from strategies.evolution import Evolution
 from strategies.hyper_network import fixed_gates, gate_values, gated_layers, gates_for
 from strategies.multi_trial import Exhaustive
@@ -21,11 +22,19 @@ DevScore = Callable[[], float]
 
 @dataclass(frozen=True)
 class Derived:
-    """The layers a rule chose, the rule's score of each candidate layer, and how often dev was scored."""
+    """The layers a rule chose, what it scored, and how often dev was scored.
+
+    Attributes:
+        layers: that were chosen.
+        scores: of each candidate layer.
+        evaluations: scores of dev.
+        subsets: of layers that it has scores of, between which a cost can choose; none of 'threshold'.
+    """
 
     layers: Layers
     scores: dict[int, float]
     evaluations: int
+    subsets: tuple[ScoredSubset, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class DerivationOptions:
 def top_k(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """Return the K layers of the highest gates. Source: SPT (arXiv 2310.20127)."""
     gates = gate_values(model)
-    return Derived(budget.top(gates), gates, 0)
+    return Derived(budget.top(gates), gates, 0, by_layer_scores(gates, budget))
 
 
 def threshold(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
@@ -74,7 +83,7 @@ def ablation(model: PromptedModel, budget: Budget, score: DevScore, options: Der
         with fixed_gates(model, {other: 0.0 for other in gated_layers(model) if other != layer}):
             alone = score()
         scores[layer] = of_all - without + alone
-    return Derived(budget.top(scores), scores, 2 * len(scores) + 1)
+    return Derived(budget.top(scores), scores, 2 * len(scores) + 1, by_layer_scores(scores, budget))
 
 
 def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:
@@ -100,7 +109,8 @@ def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: Deriv
     for layer in budget.allowed:
         holding = [value for layers, value in scores.items() if layer in layers] or list(scores.values())
         means[layer] = sum(holding) / len(holding)
-    return Derived(candidates.best().layers, means, len(candidates.tried))
+    subsets = scored_subsets(scores, budget.total)
+    return Derived(candidates.best().layers, means, len(candidates.tried), subsets)
 
 
 def most_evaluations(name: str, budget: Budget, options: DerivationOptions) -> int:

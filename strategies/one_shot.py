@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from spt.flops import FlopCounter
 from spt.training.callbacks import CountFlops
 from spt.training.fit import Loader
 from spt.training.recipe import leave_backbone_out
+from strategies.costs import choose
 from strategies.derivation import DERIVATIONS, DerivationOptions, Derived
 from strategies.evaluator import EvaluatorModule, Loaders
 from strategies.hyper_network import GatedLayer, remaining_budget
@@ -90,7 +92,9 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         def score() -> float:
             return evaluate(model, loader, module.task)["metric"]
 
-        return DERIVATIONS[rule](model, remaining_budget(model), score, self.derivation_options)
+        derived = DERIVATIONS[rule](model, remaining_budget(model), score, self.derivation_options)
+        weight = self.options.cost_weight
+        return replace(derived, layers=choose(derived.subsets, weight)) if weight else derived
 
     @property
     def gates(self) -> dict[int, float] | None:

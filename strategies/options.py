@@ -104,7 +104,18 @@ class SpaceOptions(StrategyOptions):
         return scorer, int(count)
 
 
-class OneShotOptions(SpaceOptions):
+class DevScoredOptions(SpaceOptions):
+    """What every strategy reads whose choice is by scores of dev."""
+
+    cost_weight: float = Field(
+        0.0,
+        ge=0,
+        description="What a training's operations are worth in dev score: it chooses by the score less this "
+        "times the share of the backbone's layers from the first prompt on.",
+    )
+
+
+class OneShotOptions(DevScoredOptions):
     """What every strategy reads that trains one hyper-network."""
 
     epochs: int = Field(4, ge=1, le=10**6, description="Search epochs, each over all of the training data.")
@@ -140,6 +151,15 @@ class GateOptions(OneShotOptions):
         if isinstance(options, Mapping) and options.get("epochs") == 1:
             return {"warmup_epochs": 0, **options}
         return options
+
+    @model_validator(mode="after")
+    def _scores_to_weigh(self) -> GateOptions:
+        if self.cost_weight and self.derivation == "threshold":
+            raise ValueError(
+                f"cost_weight is {self.cost_weight}, but derivation threshold takes every open gate "
+                "whatever it costs; set derivation to ablation, top_k or pruned, or cost_weight to 0"
+            )
+        return self
 
     @model_validator(mode="after")
     def _gates_move(self) -> GateOptions:
@@ -212,7 +232,7 @@ class GradientOptions(SpaceOptions):
     strategy: Literal["gradient"] = Field("gradient", description=CHOICE)
 
 
-class MultiTrialOptions(SpaceOptions):
+class MultiTrialOptions(DevScoredOptions):
     """What every strategy reads that trains candidates."""
 
     evaluations: int = Field(16, ge=1, le=10**6, description="Most candidates that are trained.")

@@ -23,6 +23,7 @@ from spt.files import write_text
 from spt.json_files import adapter, checked, read_json
 from spt.metrics import Metric
 from spt.provenance import PROVENANCE, Provenance
+from strategies.costs import ScoredSubset
 
 # before metrics named the task's metric
 RENAMED_METRICS = {
@@ -51,6 +52,8 @@ class SearchResult:
         derivation: how they were read off; None where there was no hyper-network.
         scores: layer -> what the derivation ranked it by.
         gates: layer -> its learned gate in [0, 1]; None where none is learned.
+        front: subsets of layers with their score and cost, of which none is better in both, the cheapest
+            first; none where only layers by hand were looked at, and in older files.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS
@@ -64,6 +67,7 @@ class SearchResult:
     derivation: str | None = None
     scores: Mapping[int, float] | None = None
     gates: Mapping[int, float] | None = None
+    front: tuple[ScoredSubset, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> SearchResult:

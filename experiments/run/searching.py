@@ -27,6 +27,7 @@ from spt.training.failures import device_memory
 from spt.workbench import Workbench
 from strategies.budgets import largest_budget, scored_budget
 from strategies.candidates import TrainCandidate, explore
+from strategies.costs import by_layer_scores, choose, pareto_front, scored_subsets
 from strategies.derivation import check_derivation, most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
@@ -215,6 +216,7 @@ def _one_shot(
         derivation=strategy.derivation,
         scores=derived.scores,
         gates=strategy.gates,
+        front=pareto_front(derived.subsets),
     )
 
 
@@ -244,6 +246,7 @@ def _by_scores(
         search_steps=0,
         search_flops=flops,
         scores=scores,
+        front=pareto_front(by_layer_scores(scores, space.budget)),
     )
 
 
@@ -271,7 +274,8 @@ def _multi_trial(
         reserved_flops=spent + retraining_flops(workbench, dearest) if limited else 0,
         record=folder / "candidates.jsonl",
     )
-    best = candidates.best()
+    subsets = scored_subsets(candidates.scores, budget.total)
+    best = candidates[choose(subsets, options.cost_weight)]
     # the best one's training is the run's, unless it was judged by folds
     others = [tried for tried in candidates.tried if tried is not best or workbench.folds is not None]
     return SearchResult(
@@ -280,6 +284,7 @@ def _multi_trial(
         search_seconds=sum(tried.seconds for tried in others),
         search_steps=sum(tried.steps for tried in others),
         search_flops=sum(tried.flops for tried in others),
+        front=pareto_front(subsets),
     )
 
 

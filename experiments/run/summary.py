@@ -10,9 +10,10 @@ from rich.text import Text
 from experiments.run.answers import answer_lines
 from experiments.run.baseline_scores import baseline_lines
 from experiments.run.results import ADVICE, RunMetrics, SearchResult
-from spt.architecture import PromptLayers
+from spt.architecture import PromptLayers, layers_name
 from spt.json_files import read_json
 from spt.metrics import TITLES, scores_beside
+from strategies.costs import ScoredSubset
 
 
 def summary(folder: Path) -> dict[str, str]:
@@ -30,6 +31,8 @@ def summary(folder: Path) -> dict[str, str]:
         lines["gates"] = _by_layer(search.gates, 2)
     if search.scores and search.scores != search.gates:
         lines[f"{search.derivation or 'layer'} scores"] = _by_layer(search.scores, 3)
+    if len(search.front) > 1:
+        lines["score by cost"] = "  ".join(map(_score_by_cost, search.front))
     if (folder / "metrics.json").exists():
         lines |= _scores(RunMetrics.read(folder / "metrics.json"))
     elif training:
@@ -42,6 +45,11 @@ def summary(folder: Path) -> dict[str, str]:
 
 def _by_layer(values: Mapping[int, float], decimals: int) -> str:
     return "  ".join(f"{layer}: {value:.{decimals}f}" for layer, value in values.items())
+
+
+def _score_by_cost(subset: ScoredSubset) -> str:
+    """Write layers as '8+9: 0.912 for 0.33': of the operations of a prompt at the input."""
+    return f"{layers_name(subset.layers)}: {subset.score:.3f} for {subset.cost:.2f}"
 
 
 def table(folder: Path) -> Table:

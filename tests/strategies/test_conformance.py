@@ -207,6 +207,17 @@ def test_scores_take_no_training_and_are_charged(name: str, home: Path, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["spt_darts", "one_shot_random", "exhaustive"])
+def test_a_weight_of_costs_takes_the_cheapest_of_the_front(
+    name: str, found: dict[str, Any], home: Path, tmp_path: Path
+) -> None:
+    cheap = searched(home, tmp_path, name, search={"cost_weight": 1e6})
+    assert cheap["front"] == found[name]["front"]
+    assert cheap["layers"] == cheap["front"][0]["layers"] == [1, 3]
+    assert cheap["search_steps"] >= found[name]["search_steps"] > 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_candidates_may_be_those_that_score_best(name: str, home: Path, tmp_path: Path) -> None:
     search = {"k": 1, "candidates": "gradient:2", "evaluations": 2, "budget_flops": 1e13}

@@ -18,6 +18,7 @@ from benchmarks.pages.tables import (
     comparison,
     neighbours,
     page,
+    readme_summary,
     search_cost,
     speed,
     strategies,

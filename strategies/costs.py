@@ -1,0 +1,66 @@
+"""What layers cost beside each other, and how a score is traded against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from search_spaces.budget import Budget, Layers
+
+
+@dataclass(frozen=True)
+class ScoredSubset:
+    """A subset of layers that a search has scored.
+
+    Attributes:
+        layers: of the subset.
+        score: higher for better ones; dev accuracy or what stands for it.
+        cost: share of the backbone's layers from the first prompt on, in (0, 1]: of these a training runs
+            every epoch, forward and backward, and an answer with a longer input.
+    """
+
+    layers: Layers
+    score: float
+    cost: float
+
+
+def cost_of(layers: Layers, total: int) -> float:
+    """Return the share of the L = `total` layers from the first of `layers` on. Source: ours."""
+    return (total - min(layers)) / total
+
+
+def scored_subsets(scores: Mapping[Layers, float], total: int) -> tuple[ScoredSubset, ...]:
+    """Put the cost of each subset beside its score."""
+    return tuple(ScoredSubset(layers, score, cost_of(layers, total)) for layers, score in scores.items())
+
+
+def by_layer_scores(scores: Mapping[int, float], budget: Budget) -> tuple[ScoredSubset, ...]:
+    """Return for each first layer the K layers of the highest scores; their score is the mean of these.
+
+    No other subset has a higher score at as low a cost.
+    """
+    subsets = {}
+    for first in budget.allowed:
+        above = sorted((layer for layer in budget.allowed if layer > first), key=lambda i: (-scores[i], i))
+        if len(above) >= budget.k - 1:
+            layers = tuple(sorted([first, *above[: budget.k - 1]]))
+            subsets[layers] = sum(scores[layer] for layer in layers) / budget.k
+    return scored_subsets(subsets, budget.total)
+
+
+def choose(subsets: Iterable[ScoredSubset], cost_weight: float) -> Layers:
+    """Return the layers of the highest score less `cost_weight` times the cost; the lower ones win a tie."""
+    best = min(subsets, key=lambda subset: (cost_weight * subset.cost - subset.score, subset.layers))
+    return best.layers
+
+
+def pareto_front(subsets: Iterable[ScoredSubset]) -> tuple[ScoredSubset, ...]:
+    """Return the subsets than which none has as high a score for less, or a higher one for as much.
+
+    The cheapest comes first.
+    """
+    front: list[ScoredSubset] = []
+    for subset in sorted(subsets, key=lambda subset: (subset.cost, -subset.score, subset.layers)):
+        if not front or subset.score > front[-1].score:
+            front.append(subset)
+    return tuple(front)
