@@ -34,6 +34,9 @@ class FaintPrompt(nn.Module):
 
     Args:
         insert: makes the prompt; None for a layer that has none.
+
+    Attributes:
+        gradient: of the loss for the P vectors, summed over rows and batches, [P, H]; None before any.
     """
 
     presence: Tensor
@@ -42,19 +45,33 @@ class FaintPrompt(nn.Module):
         super().__init__()
         self.insert = insert
         self.register_buffer("presence", torch.full((1,), PRESENCE), persistent=False)
+        self.gradient: Tensor | None = None
 
     def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
         """Return the faint prompt, whatever comes from below."""
         if self.insert is None:
             return EMPTY
         new: PromptState = self.insert(EMPTY, hidden, mask)
+        assert new.vectors is not None
+        new.vectors.register_hook(self._add)
         return PromptState(new.vectors, self.presence, new.offset)
+
+    def _add(self, gradient: Tensor) -> None:
+        summed = gradient.sum(0)
+        self.gradient = summed if self.gradient is None else self.gradient + summed
+
+    @property
+    def score(self) -> float:
+        """Return the median over the P vectors of their gradient's norm; 0 where nothing depends on them."""
+        if self.gradient is None:
+            return 0.0
+        return float(self.gradient.double().norm(dim=-1).median()) / PRESENCE
 
 
 def gradient_scores(
     factory: ModelFactory, layers: Layers, train: Loader, task: Task, config: TrainingConfig
 ) -> Mapping[int, float]:
-    """Score layers by the norm of the loss's gradient for their generator, at its start and at no effect.
+    """Score layers by the gradient's norm for the vectors of their prompt, at its start and at no effect.
 
     All layers have a prompt of their own at a time, so faint that none changes what another meets. The
     gradients of the batches are added, so that what they agree on counts.
@@ -69,7 +86,8 @@ def gradient_scores(
     Raises:
         TrialFailed: if the loss is not finite.
 
-    Source: after the gradient norm at a new module's start (arXiv 2602.04019); faint prompts are ours.
+    Source: after the gradient norm at a new module's start (arXiv 2602.04019). Faint prompts are ours, and so
+    is the median: by chance a vector of the start may draw most of the attention, and pass for its layer.
     """
     backbone, inserts = factory.backbone, factory.inserts(layers)
     faint = [FaintPrompt(inserts.get(layer)) for layer in range(backbone.num_layers)]
@@ -82,10 +100,4 @@ def gradient_scores(
         if not torch.isfinite(value):
             raise TrialFailed(f"The loss is {value.item()} before any training.")
         value.backward()
-    return {layer: _gradient_norm(insert) for layer, insert in inserts.items()}
-
-
-def _gradient_norm(insert: InsertPrompt) -> float:
-    squares = [p.grad.double().square().sum() for p in insert.parameters() if p.grad is not None]
-    norm: float = float(sum(squares)) ** 0.5
-    return norm / PRESENCE
+    return {layer: faint[layer].score for layer in layers}

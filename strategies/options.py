@@ -32,6 +32,19 @@ REMOVED = {"compare_derivations"}
 WRITTEN_TOGETHER = {"manual_layers", "population", "compare_derivations"}
 
 
+def _kind_of_candidates(value: Any) -> str:
+    """Tell numbers of layers, a strategy that scores them, and all layers apart, for errors of their own."""
+    if value is None:
+        return "all"
+    return "scored" if isinstance(value, str) else "numbers"
+
+
+CandidateLayers = Annotated[
+    Annotated[tuple[int, ...], Tag("numbers")] | Annotated[str, Tag("scored")] | Annotated[None, Tag("all")],
+    Discriminator(_kind_of_candidates),
+]
+
+
 class EngineOptions(ConfigSection):
     """Where candidates are trained."""
 
@@ -74,7 +87,7 @@ class SpaceOptions(StrategyOptions):
 
     k: int = Field(2, ge=1, le=10**6, description="K, the number of layers that get a prompt.")
     exactly: bool = Field(True, description="False lets strategies take fewer than K layers.")
-    candidates: tuple[int, ...] | str | None = Field(
+    candidates: CandidateLayers = Field(
         None,
         description="Layers that may get a prompt; all of them by default. probe:4 for the four (gradient:n "
         "for n) that this strategy scores best.",
