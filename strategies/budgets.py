@@ -9,8 +9,8 @@ from spt.errors import InputError
 from strategies.options import SpaceOptions
 
 
-def largest_budget(total: int, options: SpaceOptions) -> Budget:
-    """Return which subsets of layers may be valid: of all layers where candidates are yet to be scored.
+def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
+    """Return which subsets of layers may be valid: of all candidates, where they are yet to be scored.
 
     Args:
         total: L.
@@ -19,17 +19,18 @@ def largest_budget(total: int, options: SpaceOptions) -> Budget:
     Raises:
         InputError: if no subset satisfies the options.
     """
-    if options.scored_candidates is not None:
-        scorer, count = options.scored_candidates
-        if not options.k <= count <= total:
+    budget = Budget(total, options.k, options.exactly, options.candidates)
+    if options.scorer_and_number is not None:
+        _, number = options.scorer_and_number
+        if not options.k <= number <= len(budget.allowed):
             raise InputError(
-                f"search.candidates is {scorer}:{count}, but must leave {options.k} (search.k) to "
-                f"{total} layers, all of the backbone's. Choose another number."
+                f"search.candidates_by is {options.candidates_by}, but must leave {options.k} (search.k) to "
+                f"{len(budget.allowed)} layers, all candidates. Choose another number."
             )
-    return Budget(total, options.k, options.exactly, options.named_candidates)
+    return budget
 
 
-def scored_budget(budget: Budget, options: SpaceOptions) -> Budget:
+def as_after_scores(budget: Budget, options: SpaceOptions) -> Budget:
     """Return a budget of as many subsets as are left when candidates are scored."""
-    scored = options.scored_candidates
+    scored = options.scorer_and_number
     return budget if scored is None else replace(budget, candidates=budget.allowed[: scored[1]])

@@ -32,19 +32,6 @@ REMOVED = {"compare_derivations"}
 WRITTEN_TOGETHER = {"manual_layers", "population", "compare_derivations"}
 
 
-def _kind_of_candidates(value: Any) -> str:
-    """Tell numbers of layers, a strategy that scores them, and all layers apart, for errors of their own."""
-    if value is None:
-        return "all"
-    return "scored" if isinstance(value, str) else "numbers"
-
-
-CandidateLayers = Annotated[
-    Annotated[tuple[int, ...], Tag("numbers")] | Annotated[str, Tag("scored")] | Annotated[None, Tag("all")],
-    Discriminator(_kind_of_candidates),
-]
-
-
 class EngineOptions(ConfigSection):
     """Where candidates are trained."""
 
@@ -87,34 +74,30 @@ class SpaceOptions(StrategyOptions):
 
     k: int = Field(2, ge=1, le=10**6, description="K, the number of layers that get a prompt.")
     exactly: bool = Field(True, description="False lets strategies take fewer than K layers.")
-    candidates: CandidateLayers = Field(
+    candidates: tuple[int, ...] | None = Field(
+        None, description="Layers that may get a prompt; all of them by default."
+    )
+    candidates_by: str | None = Field(
         None,
-        description="Layers that may get a prompt; all of them by default. probe:4 for the four (gradient:n "
-        "for n) that this strategy scores best.",
+        description="probe:4 leaves the four candidates that this strategy scores best, gradient:n the n.",
     )
 
-    @field_validator("candidates")
+    @field_validator("candidates_by")
     @classmethod
-    def _layers_or_a_scorer(cls, value: Any) -> Any:
-        if isinstance(value, str) and not fullmatch(rf"({'|'.join(SCORING)}):[1-9]\d{{0,5}}", value):
+    def _scorer_and_number(cls, value: str | None) -> str | None:
+        if value is not None and not fullmatch(rf"({'|'.join(SCORING)}):[1-9]\d{{0,5}}", value):
             raise ValueError(
-                f"candidates is {value!r}, but must be numbers of layers, as [2, 4], or a strategy that "
-                "scores layers and how many of them, as probe:4 or gradient:4"
+                "must be a strategy that scores layers and how many it leaves, as probe:4 or gradient:4"
             )
         return value
 
     @property
-    def named_candidates(self) -> tuple[int, ...] | None:
-        """Return the candidates by number; None where all layers are, or where they are yet to be scored."""
-        return None if isinstance(self.candidates, str) else self.candidates
-
-    @property
-    def scored_candidates(self) -> tuple[str, int] | None:
+    def scorer_and_number(self) -> tuple[str, int] | None:
         """Return what scores the candidates and how many it leaves; None where nothing does."""
-        if not isinstance(self.candidates, str):
+        if self.candidates_by is None:
             return None
-        scorer, count = self.candidates.split(":")
-        return scorer, int(count)
+        scorer, number = self.candidates_by.split(":")
+        return scorer, int(number)
 
 
 class DevScoredOptions(SpaceOptions):

@@ -175,9 +175,8 @@ def _use_run(folder: Path) -> None:
         raise AssertionError("its arguments read back as others")
     if isinstance(config.search, SpaceOptions):
         search = config.search
-        named = search.named_candidates or ()
-        layers = 1 + max(search.k, *(named or (0,)))
-        candidates = None if len(set(named)) < search.k else named
+        layers = 1 + max(search.k, *(search.candidates or (0,)))
+        candidates = None if len(set(search.candidates or ())) < search.k else search.candidates
         budget = Budget(layers, search.k, search.exactly, candidates)
         drawn = budget.sample(RandomState(0))
         if drawn not in budget or budget.neighbour(drawn, RandomState(0)) not in budget or not len(budget):

@@ -14,7 +14,7 @@ from experiments.run.data_report import DataReport, SplitReport, distinct_data, 
 from search_spaces.named_layers import named_layers
 from spt.errors import InputError
 from spt.problems import Problems
-from strategies.budgets import largest_budget
+from strategies.budgets import budget_before_scores
 from strategies.options import ManualOptions, SpaceOptions
 
 # what a config must be right in for its data to be read
@@ -150,7 +150,7 @@ def _check_layers(config: RunConfig, total: int) -> None:
     if isinstance(options, ManualOptions):
         named_layers(options.manual_layers, total)
     elif isinstance(options, SpaceOptions):
-        largest_budget(total, options)
+        budget_before_scores(total, options)
 
 
 def _checked_data(config: RunConfig) -> CheckedData:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from search_spaces.budget import Budget
+from search_spaces.budget import Budget, Layers
 from spt.data.batches import make_loader
 from spt.devices import chosen_device
 from spt.files import write_text
@@ -61,26 +61,26 @@ def with_scored_candidates(
         InputError: if the file is damaged.
         TrialFailed: if the loss is not finite.
     """
-    if options.scored_candidates is None:
+    if options.scorer_and_number is None:
         return Candidates(options, 0, 0.0)
-    scorer, count = options.scored_candidates
+    scorer, number = options.scorer_and_number
+    budget = Budget(workbench.num_layers, number, candidates=options.candidates)
     path = folder / "layer_scores.json"
     if not path.exists():
-        write_text(path, json.dumps(asdict(_scores(workbench, scorer))) + "\n")
+        write_text(path, json.dumps(asdict(_scores(workbench, scorer, budget.allowed))) + "\n")
     stored = checked(StoredScores, read_json(path, ADVICE), f"'{path}'", ADVICE)
     ledger.charge(CHARGE, stored.flops)
-    candidates = Budget(workbench.num_layers, count).top(stored.scores)
     left = None if options.budget_flops is None else options.budget_flops - stored.flops
-    narrowed = options.model_copy(update={"candidates": candidates, "budget_flops": left})
-    return Candidates(narrowed, stored.flops, stored.seconds)
+    numbered = {"candidates": budget.top(stored.scores), "candidates_by": None, "budget_flops": left}
+    return Candidates(options.model_copy(update=numbered), stored.flops, stored.seconds)
 
 
-def _scores(workbench: Workbench, scorer: str) -> StoredScores:
+def _scores(workbench: Workbench, scorer: str, layers: Layers) -> StoredScores:
     workbench.backbone.to(chosen_device())
     scores, flops, seconds = score_layers(
         scorer,
         workbench.factory,
-        tuple(range(workbench.num_layers)),
+        layers,
         plain_batches(workbench, "train"),
         workbench.spec.task,
         workbench.training,

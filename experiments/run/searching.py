@@ -25,7 +25,7 @@ from spt.model import PromptedModel
 from spt.tensor_files import write_tensors
 from spt.training.failures import device_memory
 from spt.workbench import Workbench
-from strategies.budgets import largest_budget, scored_budget
+from strategies.budgets import as_after_scores, budget_before_scores
 from strategies.candidates import TrainCandidate, explore
 from strategies.costs import by_layer_scores, choose, pareto_front, scored_subsets
 from strategies.derivation import check_derivation, most_evaluations
@@ -100,11 +100,11 @@ def check(workbench: Workbench, config: RunConfig) -> None:
     workbench.factory.model(PromptLayers.of([0], workbench.num_layers))
     options = config.search
     if isinstance(options, SpaceOptions):
-        budget = largest_budget(workbench.num_layers, options)
+        budget = budget_before_scores(workbench.num_layers, options)
         if isinstance(options, GateOptions):
             check_derivation(options.derivation, budget)
         if isinstance(options, ExhaustiveOptions):
-            check_exhaustive(scored_budget(budget, options), options.evaluations)
+            check_exhaustive(as_after_scores(budget, options), options.evaluations)
     elif isinstance(options, ManualOptions):
         _named(workbench, options)
     needed = _reserved(workbench, config.search, config.seed)
@@ -130,9 +130,9 @@ def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> floa
     if isinstance(options, ManualOptions):
         return _kept_flops(workbench, _named(workbench, options).layers)
     assert isinstance(options, SpaceOptions)
-    budget = largest_budget(workbench.num_layers, options)
+    budget = budget_before_scores(workbench.num_layers, options)
     needed = _kept_flops(workbench, budget.allowed[: budget.k])
-    if options.strategy in SCORERS or options.scored_candidates is not None:
+    if options.strategy in SCORERS or options.scorer_and_number is not None:
         needed += scoring_flops(workbench)
     if not isinstance(options, OneShotOptions):
         return needed
@@ -169,7 +169,7 @@ def train_hyper_network(
     Raises:
         TrialFailed: if the loss is not finite.
     """
-    space = PromptLayerSpace(workbench.factory, largest_budget(workbench.num_layers, options))
+    space = PromptLayerSpace(workbench.factory, budget_before_scores(workbench.num_layers, options))
     reserved = _reserved(workbench, options, config.seed)
     limit = None if options.budget_flops is None else options.budget_flops - reserved
     history = {"history": folder / "gates.jsonl"} if isinstance(options, GateOptions) else {}
@@ -224,7 +224,7 @@ def _by_scores(
     workbench: Workbench, config: RunConfig, options: SpaceOptions, folder: Path, ledger: Ledger
 ) -> SearchResult:
     """Score the candidate layers, and take the best."""
-    space = PromptLayerSpace(workbench.factory, largest_budget(workbench.num_layers, options))
+    space = PromptLayerSpace(workbench.factory, budget_before_scores(workbench.num_layers, options))
     workbench.backbone.to(chosen_device())
     evaluator = new_evaluator(
         plain_batches(workbench, "train"),
@@ -261,7 +261,7 @@ def _multi_trial(
     spent: int,
 ) -> SearchResult:
     """Train candidates, and keep the best; `spent` FLOPs have gone before."""
-    budget = largest_budget(workbench.num_layers, options)
+    budget = budget_before_scores(workbench.num_layers, options)
     limited, dearest = options.budget_flops is not None, budget.allowed[: budget.k]
     candidates = explore(
         new_strategy(options, config.seed),

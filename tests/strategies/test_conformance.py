@@ -220,7 +220,7 @@ def test_a_weight_of_costs_takes_the_cheapest_of_the_front(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_candidates_may_be_those_that_score_best(name: str, home: Path, tmp_path: Path) -> None:
-    search = {"k": 1, "candidates": "gradient:2", "evaluations": 2, "budget_flops": 1e13}
+    search = {"k": 1, "candidates_by": "gradient:2", "evaluations": 2, "budget_flops": 1e13}
     metrics = pipeline.run(config(home, name, search=search), tmp_path / name)
     scored = json.loads((tmp_path / name / "search" / "layer_scores.json").read_text())
     best = sorted(scored["scores"], key=lambda layer: -scored["scores"][layer])[:2]

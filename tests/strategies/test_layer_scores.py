@@ -23,7 +23,7 @@ from spt.prompts.choices import Propagate
 from spt.prompts.config import PromptConfig
 from spt.start import Start
 from spt.workbench import Workbench
-from strategies.budgets import largest_budget, scored_budget
+from strategies.budgets import as_after_scores, budget_before_scores
 from strategies.gradient import FaintPrompt
 from strategies.layer_scores import SCORERS, LayerScores, score_layers
 from strategies.options import SCORING, OneShotRandomOptions, ProbeOptions
@@ -153,21 +153,22 @@ def test_a_loss_that_is_not_finite_fails(tmp_path: Path) -> None:
         scored(bench, "gradient")
 
 
-def test_a_budget_holds_all_layers_until_they_are_scored() -> None:
-    options = ProbeOptions(k=2, candidates="gradient:3")
-    budget = largest_budget(6, options)
-    assert budget == Budget(6, 2)
-    assert len(scored_budget(budget, options)) == 3
-    assert largest_budget(6, ProbeOptions(k=2, candidates=(1, 3))).allowed == (1, 3)
+def test_a_budget_holds_all_candidates_until_they_are_scored() -> None:
+    options = ProbeOptions(k=2, candidates=(1, 2, 4, 5), candidates_by="gradient:3")
+    budget = budget_before_scores(6, options)
+    assert budget == Budget(6, 2, candidates=(1, 2, 4, 5))
+    assert len(as_after_scores(budget, options)) == 3
+    assert as_after_scores(budget, ProbeOptions(k=2)) == budget
 
 
-@pytest.mark.parametrize("count", [1, 7])
-def test_a_number_of_candidates_that_fits_nothing_is_refused(count: int) -> None:
-    with pytest.raises(InputError, match=rf"is probe:{count}, but must leave 2 \(search.k\) to 6 layers"):
-        largest_budget(6, OneShotRandomOptions(k=2, candidates=f"probe:{count}"))
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_number_of_candidates_that_fits_nothing_is_refused(number: int) -> None:
+    options = OneShotRandomOptions(k=2, candidates=(1, 2, 4, 5), candidates_by=f"probe:{number}")
+    with pytest.raises(InputError, match=rf"is probe:{number}, but must leave 2 \(search.k\) to 4 layers"):
+        budget_before_scores(6, options)
 
 
 @pytest.mark.parametrize("candidates", ["probe", "probe:0", "probe:-1", "lora:2", "probe: 2", "2", ""])
 def test_a_scorer_that_is_none_is_refused(candidates: str) -> None:
-    with pytest.raises(ValueError, match="must be numbers of layers, as"):
-        ProbeOptions(candidates=candidates)
+    with pytest.raises(ValueError, match="must be a strategy that scores layers"):
+        ProbeOptions(candidates_by=candidates)
