@@ -81,6 +81,7 @@ def layers_worth() -> str:
         f"best, and `gradient` finds {100 * rows['gradient', task]['test_metric']['mean']:.1f} % for "
         f"{rows['gradient', task]['cost']:.2f} of a training with its prompt at the input"
         for task, table in result["tables"].items()
+        if ("gradient", task) in rows
     )
     return f"What choosing the layer is worth for one prompt on the twelve of e5-small (2,000 rows): {ends}."
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import record as recording
 from benchmarks.pages.gpu_tables import gpu
-from benchmarks.pages.layer_tables import single_layer_table
+from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layer_table
 from tests.support.markdown_tables import table, tables
 
 
@@ -64,3 +64,43 @@ def test_a_shape_has_a_table_and_what_had_no_time_is_named(
     assert [row["small"] for row in small] == ["`late`", "`peft_lora`"]
     assert large[0]["tokens a second"] == "1,234"
     assert "trials that share the card" in gpu()
+
+
+def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
+    measured = {"mean": 0.9, "sd": 0.01, "n": 2}
+    row = {
+        "strategy": "gradient",
+        "task": "trec",
+        "layers": [[8], [7]],
+        "test_metric": measured,
+        "regret": {"mean": 0.002, "sd": 0.001, "n": 2},
+        "kendall_tau": 0.25,
+        "total_flops": 4e12,
+        "cost": 0.4,
+    }
+    truth = {"seeds": 2, "ceiling": 0.6, "worst": 0.8, "best": 0.91}
+    content = {
+        "command": "python -m benchmarks search-deep",
+        "tables": {"trec": truth, "sst2": truth},
+        "summary": [row, {**row, "strategy": "first", "task": "sst2", "kendall_tau": None}],
+    }
+    (tmp_path / "search_deep.json").write_text(json.dumps(content))
+    first, second = table(search_deep())
+    assert first == {
+        "search": "`gradient`",
+        "task": "`trec`",
+        "layers by seed": "8, 7",
+        "test %": "90.0 ± 1.0",
+        "regret, points": "0.20 ± 0.10",
+        "Kendall's tau": "0.25",
+        "cost": "0.40",
+    }
+    assert (second["task"], second["Kendall's tau"]) == ("`sst2`", "")
+    assert layers_worth() == (
+        "What choosing the layer is worth for one prompt on the twelve of e5-small (2,000 rows): on `trec` "
+        "80.0 % at the worst layer, 91.0 % at the best, and `gradient` finds 90.0 % for 0.40 of a "
+        "training with its prompt at the input."
+    )
