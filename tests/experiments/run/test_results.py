@@ -15,6 +15,7 @@ import pytest
 from experiments.run.results import RunMetrics, SearchResult, with_current_names
 from spt.errors import InputError
 from spt.provenance import Provenance, machine, versions
+from strategies.costs import ScoredSubset
 from tests.support.metrics import METRICS
 
 SEARCH = SearchResult(
@@ -74,7 +75,10 @@ OLDER_METRICS = {
 }
 
 
-@pytest.mark.parametrize("result", [METRICS, SEARCH], ids=["metrics", "search"])
+FRONT = replace(SEARCH, front=(ScoredSubset((4, 5), 0.7, 1 / 3), ScoredSubset((2, 4), 0.8, 2 / 3)))
+
+
+@pytest.mark.parametrize("result", [METRICS, SEARCH, FRONT], ids=["metrics", "search", "front"])
 def test_what_is_written_is_read_back(result: RunMetrics | SearchResult, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     result.write(path)
