@@ -9,13 +9,14 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmarks import CHECKOUT
+from benchmarks.layers.make_table import FILES
 from benchmarks.layers.strategies import read_variants
 from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TruthTable
 from experiments.config import RunConfig, checked
-from experiments.keys import override
+from experiments.keys import as_arguments, override
 from search_spaces.budget import Layers
 from search_spaces.named_layers import named_layers
 from spt.errors import InputError
@@ -88,6 +89,8 @@ def measure_search_deep(
         if isinstance(config.search, MultiTrialOptions | ManualOptions)
     }
     searched = {cell.folder: cell for cell in cells if cell not in records}
+    files = {key: Path(value).name for key, value in overrides.items() if key.split(".", 1)[1] in FILES}
+    command = command_of("search-deep") + as_arguments({**overrides, **files})
     failed = 0
 
     def write() -> None:
@@ -98,9 +101,9 @@ def measure_search_deep(
         ]
         write_result(
             result,
-            command_of("search-deep"),
+            command,
             whole,
-            variants=changes,
+            variants={name: changes[name] for name in dict.fromkeys(cell["strategy"] for cell in whole)},
             tables={task: _table_facts(truth.table) for task, truth in deep.items()},
             summary=summary(whole),
         )

@@ -14,9 +14,10 @@ from benchmarks.layers import search_deep
 from benchmarks.layers.search_deep import VARIANTS, measure_search_deep, tables_of
 from experiments.comparing.grid import RunOutcome, outcome_of, run_config
 from experiments.comparing.truth import TruthTable
+from experiments.run.folder import stored_config
 from spt.errors import InputError
 from spt.yaml_files import read_yaml
-from strategies.options import OPTIONS
+from strategies.options import OPTIONS, ProbeOptions
 from tests.support.truths import COST, write_truth
 
 pytestmark = pytest.mark.slow
@@ -68,8 +69,11 @@ def test_searches_are_judged_by_the_table(tmp_path: Path, monkeypatch: pytest.Mo
     assert by_cell["random", 0]["total_flops"] == 3 * COST
     assert COST < by_cell["probe", 0]["total_flops"] < 2 * COST
     assert by_cell["probe", 0]["total_flops"] == COST + by_cell["probe", 0]["search_flops"]
-    config = json.loads((tmp_path / "runs" / "tiny" / "probe" / "seed1" / "config.json").read_text("utf-8"))
-    assert (config["seed"], config["training"]["batch_size"], config["search"]["k"]) == (1, 16, 1)
+    config = stored_config(tmp_path / "runs" / "tiny" / "probe" / "seed1")
+    assert config is not None
+    assert isinstance(config.search, ProbeOptions)
+    assert (config.seed, config.training.batch_size, config.search.k) == (1, 16, 1)
+    assert content["command"] == "python -m benchmarks search-deep tiny.training.batch_size=16"
     rows = {row["strategy"]: row for row in content["summary"]}
     assert rows["random"]["cost"] == 3
     assert rows["last"]["regret"] == {"mean": 0.0, "sd": 0.0, "n": 2}
