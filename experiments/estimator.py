@@ -75,9 +75,9 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             learns none.
         metrics_: of the run, by the names of metrics.json; without test rows those of dev alone.
         run_: folder of the run; None where it was cleaned.
-        classifier_: the trained prompt as a `PromptClassifier`.
         n_features_in_: texts a row, 1 or 2.
         feature_names_in_: names of their columns, where they had names.
+        classifier_: the trained prompt as a `PromptClassifier`.
     """
 
     # the trained prompt, or where the estimator was unpickled the files that it is read from

@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from experiments.config import load_config
 from experiments.pipeline import run
+from spt.assets import ASSETS, cache_folder
 from tests.support.pages import PROSE, Block, blocks_of, furnish, lines_of, run_block
 from tests.support.patches import apply_diff
 
@@ -20,9 +23,12 @@ ROOT = Path(__file__).parents[1]
 TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 PAGES = [ROOT / name for name in TOP] + sorted((ROOT / "docs").rglob("*.md"))
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
-LANGUAGES = ("sh", "python", "yaml", "diff", PROSE)
+LANGUAGES = ("sh", "python", "yaml", "csv", "diff", PROSE)
 # changes the project itself, in a copy
 STRATEGY = "docs/how_to/add_a_strategy.md"
+# asks for the embedded backbone and data themselves
+TUTORIAL = "docs/tutorial.md"
+FEW = {"train_size": 40, "dev_size": 24, "test_size": 24}
 # what running a page must leave
 RESULTS = {
     "README.md": ["config.yml", "runs/tickets/report.html", "answers.csv", "my-prompt/prompt.json"],
@@ -53,7 +59,9 @@ def test_every_block_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in TEXTS if runnable(name) and name != STRATEGY])
+@pytest.mark.parametrize(
+    "name", [name for name in TEXTS if runnable(name) and name not in (STRATEGY, TUTORIAL)]
+)
 def test_the_blocks_of_a_page_run(
     name: str, furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,10 +70,34 @@ def test_the_blocks_of_a_page_run(
     monkeypatch.chdir(home)
     # a test must leave nothing in the user's cache folder
     monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
-    defined: dict[str, object] = {}
+    defined: dict[str, Any] = {}
     for block in runnable(name):
         run_block(block, defined)
     assert [path for path in RESULTS.get(name, []) if not (home / path).exists()] == []
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_on_the_embedded_backbone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for name in ("minilm-l6", "trec"):
+        folder = cache_folder() / f"{name}-{ASSETS[name].version}"
+        if not folder.is_dir():
+            pytest.skip(f"'{name}' is not in the cache folder")
+        (cache / folder.name).symlink_to(folder)
+    monkeypatch.setenv("SPT_CACHE", str(cache))
+    monkeypatch.chdir(tmp_path)
+    defined: dict[str, Any] = {}
+    for block in runnable(TUTORIAL):
+        run_block(block, defined)
+        if block.title == "first.yml":
+            tree = yaml.safe_load(block.body)
+            assert tree["data"].keys() <= FEW.keys()
+            tree |= {"data": FEW, "search": {"k": 2, "epochs": 1}, "training": {"epochs": 1}}
+            tree |= {"baselines": False}
+            Path(block.title).write_text(yaml.safe_dump(tree), encoding="utf-8")
+    assert len(defined["classifier"].labels) == 6
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 4
 
 
 @pytest.mark.slow

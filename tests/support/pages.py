@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ FENCE = re.compile(
 )
 # nothing to run: an output, a tree of files
 PROSE = "text"
-SHELL = ("cp", "mkdir", "ls", "cat")
+SHELL = ("cp",)
 # a whole run in seconds
 QUICK = ("training.epochs=2", "search.epochs=1", "prompt.bottleneck=8", "prompt.phm_order=2")
 BACKBONES = ("minilm-l6", "splade-tiny")
@@ -73,26 +73,25 @@ def furnish(folder: Path) -> None:
         path.write_text(yaml.safe_dump(tree), encoding="utf-8")
 
 
-def run_block(block: Block, names: dict[str, Any], overrides: Sequence[str] = ()) -> None:
+def run_block(block: Block, names: dict[str, Any]) -> None:
     """Run a block in the working directory, or write it to the file that it names.
 
     Args:
         block: of a page.
         names: what the Python blocks of the page have defined before.
-        overrides: KEY=VALUE that `spt run` is given too.
     """
+    body = block.body
+    for name in BACKBONES:
+        body = body.replace(name, str(Path("backbone").absolute()))
     if block.title is not None:
-        Path(block.title).write_text(block.body, encoding="utf-8")
+        Path(block.title).write_text(body, encoding="utf-8")
     elif block.language == "sh":
-        for line in lines_of(block.body):
-            type_line(line, overrides)
+        for line in lines_of(body):
+            type_line(line)
     elif block.language == "python":
-        code = block.body
-        for name in BACKBONES:
-            code = code.replace(name, str(Path("backbone").absolute()))
-        exec(compile(code, "a page", "exec"), names)
+        exec(compile(body, "a page", "exec"), names)
     elif block.language == "yaml":
-        check_yaml(block.body)
+        check_yaml(body)
 
 
 def lines_of(body: str) -> Iterator[str]:
@@ -103,7 +102,7 @@ def lines_of(body: str) -> Iterator[str]:
             yield command
 
 
-def type_line(line: str, overrides: Sequence[str] = ()) -> None:
+def type_line(line: str) -> None:
     """Do what a shell does with one line: text piped into `spt`, its output written to a file.
 
     `spt` runs in this process, as torch takes seconds to load.
@@ -117,8 +116,6 @@ def type_line(line: str, overrides: Sequence[str] = ()) -> None:
     assert words[0] == "spt", f"`{line}` is no command that a test runs: mark the block with why not"
     if words[1] == "init":
         words += ["backbone.name=backbone", *QUICK]
-    elif words[1] == "run":
-        words += overrides
     result = CliRunner().invoke(app, words[1:], input=shlex.split(given)[1] if given else None)
     assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
     if target:
