@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -23,6 +23,8 @@ from spt.spec import BackboneConfig, HeadConfig, check_head
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig, check_contrast
 from strategies.options import ManualOptions, OneShotOptions, Options, SptDartsOptions, stored_options
+
+LoggerName = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
 
 class RunConfig(ConfigSection):
@@ -62,6 +64,12 @@ class RunConfig(ConfigSection):
         description="Score what needs no prompt beside the run: the majority class, TF-IDF with logistic "
         "regression, and a linear probe on the frozen backbone.",
     )
+    loggers: tuple[LoggerName, ...] = Field(
+        ("tensorboard",),
+        description="Where losses, scores, gates and learning rates are logged as the run goes: tensorboard, "
+        "in the run's folder, and mlflow, wandb and trackio where those are installed, each as its own "
+        "environment variables say; [] for nowhere. It changes no result.",
+    )
     task: Task = Field(
         default_factory=lambda: get_task("trec"),
         description="A task's name, or its name and the fields to change.",
@@ -74,6 +82,13 @@ class RunConfig(ConfigSection):
     search: Options = Field(default_factory=SptDartsOptions)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     answers: AnswersConfig = Field(default_factory=AnswersConfig)
+
+    @field_validator("loggers")
+    @classmethod
+    def _each_once(cls, loggers: tuple[LoggerName, ...]) -> tuple[LoggerName, ...]:
+        if len(set(loggers)) < len(loggers):
+            raise ValueError(f"a logger is named twice: {', '.join(loggers)}; name each once")
+        return loggers
 
     @field_validator("task", mode="before")
     @classmethod

@@ -64,6 +64,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         cache: where hidden states below the first prompt are kept: auto, disk or off.
         cache_gb: size of all cached files together.
         baselines: whether what needs no prompt is scored beside it, where test rows are given; in `metrics_`.
+        loggers: where the training is logged as it goes: tensorboard, in `folder`; mlflow, wandb, trackio.
         folder: of the run, which is kept there with its report: the same call goes on where it was stopped.
             None runs in a folder that is cleaned.
         verbose: whether a terminal shows the progress.
@@ -109,6 +110,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         cache: CacheMode = "auto",
         cache_gb: float = 8,
         baselines: bool = False,
+        loggers: Sequence[str] = (),
         folder: str | Path | None = None,
         verbose: bool = True,
         **misspelt: Any,
@@ -136,6 +138,7 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.cache = cache
         self.cache_gb = cache_gb
         self.baselines = baselines
+        self.loggers = loggers
         self.folder = folder
         self.verbose = verbose
 

@@ -34,6 +34,7 @@ from experiments.run.training import (
     load_workbench,
     train_layers,
 )
+from experiments.tracking.run_log import RunLog, check_loggers, run_log
 from spt.answers import AnswerRule
 from spt.architecture import PromptLayers
 from spt.data.cuts import cut_shares
@@ -67,12 +68,14 @@ class Pipeline:
         folder: of the run.
         workbench: what models are trained on.
         on_epoch: called with stage, epoch and dev score after each epoch.
+        log: is told the scores at the end.
     """
 
     config: RunConfig
     folder: RunFolder
     workbench: Workbench
     on_epoch: OnStageEpoch | None = None
+    log: RunLog | None = None
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -217,6 +220,8 @@ class Pipeline:
         analysis.write(self.folder.error_analysis)
         keep_readings(self.folder, read_input(classifier))
         write_run_report(self.folder, metrics)
+        if self.log is not None:
+            self.log.finish(metrics.as_json())
         metrics.write(self.folder.metrics)
         return metrics
 
@@ -393,13 +398,15 @@ def claimed(
     folder.check(config)
     folder.check_complete(config)
     check_files(config, folder)
+    check_loggers(config)
     use_threads(config.threads)
     use_device(config.device)
     workbench = workbench or load_workbench(config)
     searching.check(workbench, config)
     with folder.claimed(config):
         check_inputs(folder, RunInputs.of(config, workbench))
-        yield Pipeline(config, folder, workbench, on_epoch)
+        with run_log(config, folder) as log:
+            yield Pipeline(config, folder, workbench, log.following(on_epoch), log)
 
 
 def read_training(path: Path) -> TrainingResult:

@@ -29,9 +29,14 @@ End = Mapping[str, Any]
 
 
 def end_of(folder: Path) -> dict[str, Any]:
-    """Return relative path -> content of every file below a folder, without times, versions and locks."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
+    """Return relative path -> content of every file below a folder that the next session goes on with."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_of_session(path))
     return {str(path.relative_to(folder)): _content(path) for path in files}
+
+
+def _is_of_session(path: Path) -> bool:
+    """Say whether each session has a file of its own of the kind: locks, and TensorBoard's events."""
+    return path.name.endswith(".lock") or path.name.startswith("events.out.tfevents.")
 
 
 def differences(expected: End, end: End) -> list[str]:

@@ -27,7 +27,7 @@ LOCK = ".lock"
 GRACE_SECONDS = 3.0
 # keys that a run may go on with changed: its numbers do not depend on them, but for the last bits, which
 # threads and device may change
-CHANGEABLE = ("name", "threads", "device", "cache", "cache_gb", "baselines", "search.engine")
+CHANGEABLE = ("name", "threads", "device", "cache", "cache_gb", "baselines", "loggers", "search.engine")
 
 
 log = logging.getLogger(__name__)

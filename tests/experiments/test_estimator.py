@@ -315,7 +315,7 @@ def test_every_section_of_a_run_is_a_parameter() -> None:
     assert SECTIONS.keys() | {"backbone"} == {
         name
         for name, field in RunConfig.model_fields.items()
-        if name not in ("name", "seed", "threads", "device", "cache", "cache_gb", "baselines")
+        if name not in ("name", "seed", "threads", "device", "cache", "cache_gb", "baselines", "loggers")
     }
 
 

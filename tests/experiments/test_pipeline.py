@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ FILES = {
     "search/history.jsonl",
     "search/last.ckpt",
     "search/search.json",
+    "tensorboard/events",
+    "tracking.json",
     "train/best.ckpt",
     "train/history.jsonl",
     "train/train.json",
@@ -136,13 +139,31 @@ def whole(home: Path) -> Whole:
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    # a time and the machine's name follow
+    return {re.sub(r"events\.out\.tfevents\..*", "events", name) for name in names}
 
 
 def histories(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*.jsonl")
     }
+
+
+def test_loggers_change_no_bit_of_the_results(whole: Whole, home: Path, tmp_path: Path) -> None:
+    metrics = run(config(home, loggers=[]), tmp_path / "run")
+    assert files(tmp_path / "run") == FILES - {"tensorboard/events", "tracking.json"}
+    assert timeless(metrics) == timeless(whole[1])
+    assert histories(tmp_path / "run") == histories(whole[0])
+    names = "model/prompt.safetensors", "model/prompt.json", "search/search.json"
+    contents = [[read_timeless(folder / name) for name in names] for folder in (tmp_path / "run", whole[0])]
+    assert contents[0] == contents[1]
+
+
+def read_timeless(path: Path) -> Any:
+    if path.suffix == ".json":
+        return {name: value for name, value in read(path).items() if "seconds" not in name}
+    return path.read_bytes()
 
 
 def timeless(metrics: RunMetrics) -> dict[str, Any]:
