@@ -56,7 +56,7 @@ FRAMEWORKS = {
     "wandb": ["experiments.tracking.wandb"],
     "trackio": ["experiments.tracking.trackio"],
     "peft": ["benchmarks"],
-    "fastapi": ["experiments.serving"],
+    "fastapi": ["experiments.serving", "experiments.cluster.serving"],
     "uvicorn": ["experiments.serving"],
     "prometheus_client": ["experiments.serving"],
     "playwright": ["benchmarks.pages"],

@@ -50,6 +50,8 @@ def make_app(engine: Engine, folders: PromptFolders, options: ServingOptions, to
         docs_url=None,
         redoc_url=None,
     )
+    # for who looks after the process
+    app.state.service = service
     _add_operations(app, service, token)
     _add_errors(app)
     app.add_middleware(BoundedBody, max_bytes=options.max_bytes, seconds=options.timeout)

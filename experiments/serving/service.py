@@ -103,12 +103,18 @@ class Service:
             )
         return JSONResponse({"tasks": tasks})
 
+    def fault(self) -> str | None:
+        """Say why the process should be started anew; None where it works."""
+        if any(loop.done() for loop in self._loops):
+            return "A part of the server has ended. Start it anew."
+        if self._batcher.is_broken:
+            return "The model fails at every batch. Start the server anew."
+        return None
+
     async def health(self) -> Response:
         """Say whether the process works; where it does not, it should be started anew."""
-        if any(loop.done() for loop in self._loops):
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "A part of the server has ended. Start it anew.")
-        if self._batcher.is_broken:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The model fails at every batch. Start it anew.")
+        if fault := self.fault():
+            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, fault)
         return JSONResponse({"status": "ok"})
 
     async def ready(self) -> Response:
