@@ -74,3 +74,21 @@ def load(
         from benchmarks.load import measure_load
 
         print(measure_load(rows, lines or [10_000, 100_000, 200_000], runs, result))
+
+
+def serving_http(
+    seconds: Annotated[float, typer.Option(min=5, help="Of the sustained load.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the requests, and of when they are sent.")] = 0,
+    replicas: Annotated[
+        bool, typer.Option(help="Kill one of two replicas on a Ray cluster of this machine, too.")
+    ] = True,
+    result: Result = "serving_http",
+) -> None:
+    """Put a load on `spt serve`: what it can do, minutes below that, more than its queue takes, and a kill.
+
+    Eight minutes of two cores with the replicas.
+    """
+    with measuring("Stopped; nothing is kept.", ("fastapi", "uvicorn", "prometheus_client", "httpx")):
+        from benchmarks.http_load.measure import measure_http
+
+        print(measure_http(seconds, seed, replicas, result))
