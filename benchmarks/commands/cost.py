@@ -77,18 +77,23 @@ def load(
 
 
 def serving_http(
-    seconds: Annotated[float, typer.Option(min=5, help="Of the sustained load.")] = 300,
+    seconds: Annotated[float, typer.Option(min=1, help="Of the sustained load.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Of the requests, and of when they are sent.")] = 0,
-    replicas: Annotated[
-        bool, typer.Option(help="Kill one of two replicas on a Ray cluster of this machine, too.")
-    ] = True,
     result: Result = "serving_http",
 ) -> None:
-    """Put a load on `spt serve`: what it can do, minutes below that, more than its queue takes, and a kill.
-
-    Eight minutes of two cores with the replicas.
-    """
+    """Put a load on `spt serve`: what it can do, minutes below that, and more than its queue takes."""
     with measuring("Stopped; nothing is kept.", ("fastapi", "uvicorn", "prometheus_client", "httpx")):
         from benchmarks.http_load.measure import measure_http
 
-        print(measure_http(seconds, seed, replicas, result))
+        print(measure_http(seconds, seed, result))
+
+
+def serving_replicas(
+    seed: Annotated[int, typer.Option(min=0, help="Of the requests.")] = 0,
+    result: Result = "serving_replicas",
+) -> None:
+    """Kill one of two replicas of a Ray Serve application on this machine under load."""
+    with measuring("Stopped; nothing is kept.", ("fastapi", "prometheus_client", "httpx")):
+        from benchmarks.http_load.measure import measure_replicas
+
+        print(measure_replicas(seed, result))

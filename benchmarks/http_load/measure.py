@@ -1,4 +1,4 @@
-"""The load test of the HTTP server: its capacity, five minutes below it, above its bound, and a kill."""
+"""The load tests of the HTTP server: minutes below its capacity, more than its queue takes, and a kill."""
 
 from __future__ import annotations
 
@@ -26,58 +26,61 @@ ABOVE_SECONDS = 20.0
 SAMPLE_SECONDS = 5.0
 
 
-def measure_http(seconds: float, seed: int, replicas: bool, result: str) -> Path:
-    """Measure and write benchmarks/results/<result>.json.
+def measure_http(seconds: float, seed: int, result: str) -> Path:
+    """Measure `spt serve`, and write benchmarks/results/<result>.json.
 
     Args:
         seconds: of the sustained load.
         seed: of the requests.
-        replicas: whether one of two replicas of a Ray cluster is killed too.
         result: name of the file.
     """
     records: list[dict[str, Any]] = []
     bodies = request_bodies(seed)
+
+    def record(load_name: str, under_load: Load, **more: Any) -> None:
+        records.append({"load": load_name, **under_load.record(), **more})
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shelf = save_prompts(folder / "prompts")
         with serving(shelf, folder / "serve.log", f"--queue={QUEUE}") as (url, process):
-
-            def record(phase: str, under_load: Load, **more: Any) -> None:
-                records.append({"system": "spt serve", "phase": phase, **under_load.record(), **more})
-
-            capacity = load(
-                url, bodies, seed, lambda under_load: under_load.by_turns(CLIENTS, CAPACITY_SECONDS)
-            )
-            record("as fast as 16 clients ask by turns", capacity)
+            turns = load(url, bodies, seed, lambda each: each.by_turns(CLIENTS, CAPACITY_SECONDS))
+            record(f"as fast as {CLIENTS} clients ask by turns", turns)
             rate = records[0]["requests_per_second"]
             memory = Memory(process)
             sustained = load(
                 url, bodies, seed + 1, lambda each: memory.beside(each.at_rate(BELOW * rate, seconds))
             )
-            record("sustained", sustained, **memory.record())
+            record(f"{BELOW:g} times as many, whoever is answered", sustained, **memory.record())
             above = load(url, bodies, seed + 2, lambda each: each.at_rate(ABOVE * rate, ABOVE_SECONDS))
-            record("above the bound", above)
-        if replicas:
-            killed = killed_replica(shelf, folder, bodies, seed)
-            records.append({"system": "Ray Serve", "phase": "one of two replicas killed", **killed})
-    given: list[object] = [
-        "--seconds",
-        f"{seconds:g}",
-        "--seed",
-        seed,
-        *([] if replicas else ["--no-replicas"]),
-    ]
-    settings = {
+            record(f"{ABOVE:g} times as many", above)
+    command = command_of("serving-http", "--seconds", f"{seconds:g}", "--seed", seed)
+    return write_result(result, command, records, settings={**settings(seed), "queue": QUEUE})
+
+
+def measure_replicas(seed: int, result: str) -> Path:
+    """Kill one of two replicas under load, and write benchmarks/results/<result>.json.
+
+    Args:
+        seed: of the requests.
+        result: name of the file.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        killed = killed_replica(save_prompts(folder / "prompts"), folder, request_bodies(seed), seed)
+    command = command_of("serving-replicas", "--seed", seed)
+    return write_result(result, command, [killed], settings=settings(seed))
+
+
+def settings(seed: int) -> dict[str, Any]:
+    """Return what was asked of what, as results have it."""
+    return {
         "backbone": BACKBONE,
         "layers": LAYERS,
         "most_texts": MOST_TEXTS,
-        "queue": QUEUE,
         "seed": seed,
         "packages": {package: version(package) for package in PACKAGES},
-        "below": BELOW,
-        "above": ABOVE,
     }
-    return write_result(result, command_of("serving-http", *given), records, settings=settings)
 
 
 class Memory:

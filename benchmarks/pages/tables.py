@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
 from benchmarks.pages.gpu_tables import gpu
+from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
 from benchmarks.pages.method_tables import methods, short_summary
 from benchmarks.record import load, path_of
@@ -214,6 +215,8 @@ PARTS = {
     search_cost: "Cost of a search",
     speed: "Cost of a step",
     gpu: "Cost of a step on a GPU",
+    serving_http: "The HTTP server under load",
+    serving_replicas: "A replica that is killed under load",
 }
 
 
