@@ -1,4 +1,4 @@
-"""The HTTP server under load, from the results of `python -m benchmarks serving-http` and `serving-replicas`."""
+"""The HTTP server under load: the results of `serving-http` and `serving-replicas`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def memory(record: Record) -> str:
 def _asked(result: Mapping[str, Any]) -> str:
     settings, machine = result["settings"], result["machine"]
     return (
-        f"on {machine['cores']} cores that its clients and other work shared: {len(settings['layers'])} tasks "
+        f"on {machine['cores']} cores that clients and other work shared: {len(settings['layers'])} tasks "
         f"over {settings['backbone']}, prompts from layer {min(map(min, settings['layers'].values()))} on, "
         f"requests of 1 to {settings['most_texts']} TREC questions for all tasks"
     )
