@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from benchmarks.commands import cost, layers, methods, pages, robustness
+from benchmarks.commands import cost, layers, methods, pages, robustness, serving
 
 app = typer.Typer(help="Measure: the truth about layers, speed, methods side by side.", no_args_is_help=True)
 
@@ -17,7 +17,8 @@ def _root() -> None:
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Layers": (layers.table, layers.recipe, layers.strategies, layers.search_deep),
     "Methods": (methods.methods, methods.tuning, methods.kinds, methods.answers, methods.neighbours),
-    "Cost": (cost.speed, cost.search_cost, cost.gpu, cost.load, cost.serving_http, cost.serving_replicas),
+    "Cost": (cost.speed, cost.search_cost, cost.gpu, cost.load),
+    "Serving": (serving.serving, cost.serving_http, cost.serving_replicas),
     "Robustness": (robustness.crash, robustness.fuzz),
     "Pages": (pages.tables, pages.screenshots, pages.imports),
 }

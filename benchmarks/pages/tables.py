@@ -13,6 +13,7 @@ from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
 from benchmarks.pages.method_tables import methods, short_summary
+from benchmarks.pages.serving_tables import serving
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
 from experiments.run.results import with_current_names
@@ -215,6 +216,7 @@ PARTS = {
     search_cost: "Cost of a search",
     speed: "Cost of a step",
     gpu: "Cost of a step on a GPU",
+    serving: "Answers of many tasks",
     serving_http: "The HTTP server under load",
     serving_replicas: "A replica that is killed under load",
 }

@@ -1,0 +1,89 @@
+"""What many tasks on one backbone take to answer, from the result of `python -m benchmarks serving`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.pages import markdown
+from benchmarks.record import load
+
+Record = Mapping[str, Any]
+WORKLOADS = {"one_text": "one text", "stream": "a stream of texts"}
+PLOT = "Answers a second of each system over the number of tasks"
+# of which all figures are shown
+DETAILED = 16
+
+
+def serving() -> str:
+    """Show the time of each system beside separate passes, and all figures of one number of tasks."""
+    result = load("serving")
+    setup, records = result["setup"], result["records"]
+    title = (
+        f"Answers of N tasks on {setup['backbone']}, prompts of {setup['prompt_length']} vectors that begin "
+        f"at layer {setup['first_layer']}, random weights (what is timed does not depend on them), "
+        f"{result['machine']['threads']} thread, TREC questions of {result['words_a_text']:.0f} words in the "
+        f"mean, one at a time and in batches of {result['batch']} ({markdown.command(result['command'])}). "
+        "All systems answered in turn; times are medians in units of `separate_passes`, the same prompts "
+        "asked one task after another. Fan-out gave their probabilities to "
+        f"{max(result['largest_difference'].values()):.0e}. `fan_out_known` is fan-out over texts in the "
+        "cache; `adapters_parallel_late` has adapters only in the layers where our prompts are."
+    )
+    tables = [line for workload in WORKLOADS for line in time_table(workload, records)]
+    plot = f"![{PLOT}](../benchmarks/results/serving.svg)"
+    return "\n".join([title, *claims(records), *tables, *detail_table(records), "", plot])
+
+
+def claims(records: Sequence[Record]) -> list[str]:
+    """Say how fan-out stands to separate passes and to switched LoRA adapters, where that was measured."""
+    of = {r["system"]: r for r in records if r["workload"] == "one_text" and r["tasks"] == DETAILED}
+    if not of:
+        return []
+    fan_out, switched = of["fan_out"], of["peft_lora_switched"]
+    rate = fan_out["tasks_texts_per_second"] / switched["tasks_texts_per_second"]
+    return [
+        "",
+        f"{DETAILED} tasks on one text: fan-out takes {fan_out['ratio_time']:.2f} of the time of {DETAILED} "
+        f"separate passes, and gives {rate:.1f} times the answers a second of peft's LoRA with switched "
+        "adapters.",
+    ]
+
+
+def time_table(workload: str, records: Sequence[Record]) -> list[str]:
+    """Return the table of one workload's times, a column a number of tasks."""
+    own = [record for record in records if record["workload"] == workload]
+    numbers = sorted({record["tasks"] for record in own})
+    rows = []
+    for name in dict.fromkeys(record["system"] for record in own):
+        times = {record["tasks"]: record["ratio_time"] for record in own if record["system"] == name}
+        rows.append([f"`{name}`", *(f"{times[n]:.2f}" if n in times else "" for n in numbers)])
+    return markdown.table([f"time, {WORKLOADS[workload]}", *(f"N = {n}" for n in numbers)], rows)
+
+
+def detail_table(records: Sequence[Record]) -> list[str]:
+    """Return the table of all figures of one number of tasks."""
+    own = [record for record in records if record["tasks"] == DETAILED]
+    if not own:
+        return []
+    rows = [
+        [
+            f"`{record['system']}`",
+            WORKLOADS[record["workload"]],
+            f"{record['tasks_texts_per_second']:.0f}",
+            f"{record['p50_ms']:.0f}",
+            f"{record['p99_ms']:.0f}",
+            f"{record['flops'] / record['texts'] / 1e9:.2f}",
+            f"{record['peak_mb']:,.0f}",
+        ]
+        for record in own
+    ]
+    head = [
+        f"{DETAILED} tasks",
+        "asked",
+        "answers a second",
+        "p50, ms",
+        "p99, ms",
+        "GFLOPs a text",
+        "peak, MB",
+    ]
+    return markdown.table(head, rows)

@@ -1,0 +1,1 @@
+"""What many tasks on one backbone take to answer, beside other ways of serving them."""
