@@ -25,8 +25,8 @@ def serving() -> str:
         f"{result['machine']['threads']} thread, TREC questions of {result['words_a_text']:.0f} words in the "
         f"mean, one at a time and in batches of {result['batch']} ({markdown.command(result['command'])}). "
         "All systems answered in turn; times are medians in units of `separate_passes`, the same prompts "
-        "asked one task after another. Fan-out gave their probabilities to "
-        f"{max(result['largest_difference'].values()):.0e}. `fan_out_known` is fan-out over texts in the "
+        "asked one task after another. Its probabilities and fan-out's differ by at most "
+        f"{max(result['largest_difference'].values()):.1g}. `fan_out_known` is fan-out over texts in the "
         "cache; `adapters_parallel_late` has adapters only in the layers where our prompts are."
     )
     tables = [line for workload in WORKLOADS for line in time_table(workload, records)]

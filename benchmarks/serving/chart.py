@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from spt.reports.charts import STYLE, as_svg
+from spt.reports.drawing import STYLE
+from spt.reports.palette import LIGHT, OTHER
 
 TITLES = {"one_text": "one text", "stream": "a stream of texts"}
 # the rest is grey
 COLOURS = {
-    "fan_out": "#1a5fb4",
-    "fan_out_known": "#62a0ea",
-    "separate_passes": "#c64600",
-    "peft_lora_switched": "#613583",
-    "peft_lora_mixed": "#9141ac",
+    "fan_out": LIGHT["blue"],
+    "fan_out_known": LIGHT["sky"],
+    "separate_passes": LIGHT["orange"],
+    "peft_lora_switched": LIGHT["purple"],
+    "peft_lora_mixed": LIGHT["yellow"],
+    "adapters_parallel_late": LIGHT["green"],
 }
-OTHER = "#a8adb4"
 
 
 def chart(records: Sequence[Mapping[str, Any]]) -> str:
@@ -39,4 +41,6 @@ def chart(records: Sequence[Mapping[str, Any]]) -> str:
             axes.set_xticks([], minor=True)
         grid[0].set_ylabel("answers a second")
         grid[-1].legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        return as_svg(figure)
+        text = StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

@@ -81,7 +81,7 @@ def test_every_system_is_measured_beside_the_others(
     stream = {name: by["stream", 3, name]["flops"] for name in SYSTEMS if name not in copies}
     assert stream["fan_out_known"] < stream["fan_out"] < stream[UNIT]
     assert stream["peft_lora_switched"] == pytest.approx(3 * by["stream", 1, "peft_lora_switched"]["flops"])
-    assert (tmp_path / "tiny.svg").read_text(encoding="utf-8").startswith("<svg")
+    assert "separate_passes" in (tmp_path / "tiny.svg").read_text(encoding="utf-8")
 
     def again(*_: Any) -> None:
         pytest.fail("a finished part was measured again")
