@@ -16,7 +16,7 @@ from spt.audit.tensor_header import TensorEntry
 
 def audit_lines(folder: Path, audit: Audit) -> Iterator[str]:
     """Write an audit for people, a line a file; what a terminal would obey is shown as its code."""
-    named = {"neither": "is neither a saved prompt nor a backbone"}
+    named = {"neither": "is neither a saved prompt, a backbone nor an export", "export": "is an export"}
     yield _shown(f"{folder} {named.get(audit.content, f'is a {audit.content}')}: {len(audit.files)} files")
     for file in audit.files:
         read = "read" if file.name in audit.read else "-"

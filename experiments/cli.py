@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 import spt
-from experiments.commands import answering, comparing, inspecting, machine, preparing, serving, stages, tuning
+from experiments.commands import (
+    answering,
+    comparing,
+    exporting,
+    inspecting,
+    machine,
+    preparing,
+    serving,
+    stages,
+    tuning,
+)
 
 app = typer.Typer(
     help="Find the layers of a frozen transformer that should get a soft prompt, and train those prompts.",
@@ -27,7 +37,13 @@ def _root(
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Before a run": (preparing.init, preparing.check),
     "One run": (stages.run, stages.search, stages.train, stages.evaluate, inspecting.report),
-    "A trained prompt": (answering.predict, serving.serve, answering.neighbours, inspecting.audit),
+    "A trained prompt": (
+        answering.predict,
+        serving.serve,
+        exporting.export,
+        answering.neighbours,
+        inspecting.audit,
+    ),
     "Many runs": (comparing.compare, comparing.transfer, tuning.tune, inspecting.runs, inspecting.top),
 }
 

@@ -1,7 +1,8 @@
-"""What Hugging Face says while a backbone is loaded."""
+"""What libraries say that nobody here can act on: Hugging Face while a backbone is loaded, and loggers."""
 
 from __future__ import annotations
 
+import logging as loggers
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,3 +24,15 @@ def quiet_hugging_face() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def quiet_logger(name: str) -> Iterator[None]:
+    """Keep what a logger says below an error from the output for a while; "root" is all loggers'."""
+    logger = loggers.getLogger(name)
+    level = logger.level
+    logger.setLevel(loggers.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

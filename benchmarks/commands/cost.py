@@ -97,3 +97,17 @@ def serving_replicas(
         from benchmarks.http_load.measure import measure_replicas
 
         print(measure_replicas(seed, result))
+
+
+def export(
+    folder: Annotated[Path, typer.Option(help="Of the run, which is not repeated, and the exports.")] = Path(
+        "runs/export"
+    ),
+    train_size: Annotated[int, typer.Option(min=50, help="TREC questions to train on.")] = 2000,
+    result: Result = "export",
+) -> None:
+    """Measure what ONNX and weights of 8 bits change: a prompt's accuracy on TREC, answers, size and time."""
+    with measuring(packages=("onnx", "onnxscript", "onnxruntime")):
+        from benchmarks.export import measure_export
+
+        print(measure_export(folder, train_size, result))

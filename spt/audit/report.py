@@ -40,7 +40,10 @@ TOKENIZERS = (
 )
 BESIDE_TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
 
-Content = Literal["saved prompt", "backbone", "neither"]
+# of exports to ONNX: what says which graphs there are, and the digest of every other file
+EXPORT_JSON, TOKENIZER_JSON = "export.json", "tokenizer.json"
+
+Content = Literal["saved prompt", "backbone", "export", "neither"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ def audit(folder: Path) -> Audit:
     content: Content = "neither"
     if PROMPT_JSON in names:
         content = "saved prompt"
+    elif EXPORT_JSON in names:
+        content = "export"
     elif CONFIG_JSON in names:
         content = "backbone"
     result = Audit(content, files)
@@ -86,10 +91,12 @@ def audit(folder: Path) -> Audit:
             _look_into(file, result, readable)
     if content == "saved prompt":
         _check_prompt(result, names, readable)
+    elif content == "export":
+        _check_export(result, names, readable)
     elif content == "backbone":
         _check_backbone(result, names, readable)
     else:
-        result.problems.append(f"The folder holds neither {PROMPT_JSON} nor {CONFIG_JSON}")
+        result.problems.append(f"The folder holds neither {PROMPT_JSON}, {CONFIG_JSON} nor {EXPORT_JSON}")
     return result
 
 
@@ -158,6 +165,22 @@ def _backbone_name(config: Any) -> str | None:
     for key in ("spec", "backbone", "name"):
         config = config.get(key) if isinstance(config, dict) else None
     return config if isinstance(config, str) else None
+
+
+def _check_export(result: Audit, names: set[str], readable: Mapping[str, Any]) -> None:
+    content = readable.get(EXPORT_JSON)
+    digests = content.get("files") if isinstance(content, dict) else None
+    graphs = content.get("graphs") if isinstance(content, dict) else None
+    if not isinstance(digests, dict) or not isinstance(graphs, list) or not {*graphs} <= {*digests}:
+        result.problems.append(f"{EXPORT_JSON} does not say which graphs and files there are")
+        return
+    result.read.extend(_there([EXPORT_JSON, TOKENIZER_JSON, *graphs], names))
+    paths = {file.name: file.path for file in result.files}
+    for name, written in digests.items():
+        if name not in names:
+            result.problems.append(f"{name} is missing")
+        elif (now := file_digest(paths[name])) != written:
+            result.problems.append(f"{name} has SHA-256 {now}, but {EXPORT_JSON} says {written!r:.80}")
 
 
 def _check_backbone(result: Audit, names: set[str], readable: Mapping[str, Any]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from spt.backbones.foreign import foreign_files
 from spt.layer_loop import run_layers
 from spt.model import PromptedModel
+from spt.quiet import quiet_logger
 from spt.start import Start
 
 # what torch.onnx translates to without converting versions; onnxruntime has it since 1.15
@@ -150,12 +149,14 @@ def write_graph(graph: Graph, example: Batch, folder: Path, family: str) -> None
     tensors = {name: example[name] for name in graph.inputs}
     weights = sum(p.numel() * p.element_size() for p in graph.module.parameters())
     with (
-        _quiet(),
+        quiet_logger("torch.onnx"),
+        warnings.catch_warnings(),
         foreign_files(
             f"The family '{family}' cannot be exported to ONNX with torch {torch.__version__}: {graph.file}",
             "Serve this prompt with `PromptClassifier`, or choose a backbone of the table in docs/export.md.",
         ),
     ):
+        warnings.simplefilter("ignore")
         program = torch.export.export(
             graph.module.eval(),
             (),
@@ -171,6 +172,7 @@ def write_graph(graph: Graph, example: Batch, folder: Path, family: str) -> None
             output_names=[graph.output],
             verbose=False,
         )
+        _forget_sources(onnx.model)
         onnx.save(folder / graph.file, external_data=weights > MAX_INLINE_BYTES)
 
 
@@ -179,15 +181,14 @@ def _batch(input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | N
     return batch if token_type_ids is None else {**batch, "token_type_ids": token_type_ids}
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's words about parts of torch that are not used here from the output."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def _forget_sources(model: Any) -> None:
+    """Remove what the exporter notes of the code that each node came from: files of this machine, mostly."""
+    for node in model.graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    model.metadata_props.clear()

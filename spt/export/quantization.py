@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spt.backbones.foreign import foreign_files
+from spt.quiet import quiet_logger
 
 
 def quantize(path: Path) -> None:
@@ -25,7 +26,11 @@ def quantize(path: Path) -> None:
 
     whole = path.with_name(f"whole-{path.name}")
     path.replace(whole)
-    with foreign_files(f"{path.name} cannot be written in 8 bits", "Export it without --int8."):
+    with (
+        # it advises to prepare the graph, which the exporter has done
+        quiet_logger("root"),
+        foreign_files(f"{path.name} cannot be written in 8 bits", "Export it without --int8."),
+    ):
         quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True)
     whole.unlink()
     path.with_name(f"{path.name}.data").unlink(missing_ok=True)
