@@ -106,7 +106,7 @@ def export(
     train_size: Annotated[int, typer.Option(min=50, help="TREC questions to train on.")] = 2000,
     result: Result = "export",
 ) -> None:
-    """Measure what ONNX and weights of 8 bits change: a prompt's accuracy on TREC, answers, size and time."""
+    """Measure what ONNX and weights of 8 bits change: a prompt's accuracy on TREC, its answers and size."""
     with measuring(packages=("onnx", "onnxscript", "onnxruntime")):
         from benchmarks.export import measure_export
 

@@ -11,7 +11,7 @@ from spt.quiet import quiet_logger
 def quantize(path: Path) -> None:
     """Replace a graph by one whose products multiply 8-bit weights by activations rounded as they come.
 
-    Each column of a weight has a scale of its own.
+    Each column of a weight has a scale of its own; the words' vectors have 8 bits too.
 
     Args:
         path: of the graph; a file of its weights beside it goes too.
