@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import sqrt
+from typing import Any
 
 from spt.reports.charts import gate_chart
 from spt.reports.drawing import Picture
@@ -34,6 +35,21 @@ RULES = {
         "layer's score is the mean of the sets that hold it."
     ),
 }
+# of strategies that score each layer by itself
+SCORED = {
+    "probe": (
+        "No layer was trained to choose: each was scored by what it adds to the evidence for the labels "
+        "in the states of the frozen backbone, and the highest scores were kept."
+    ),
+    "gradient": (
+        "No layer was trained to choose: each was scored by the loss's gradient for a prompt there, before "
+        "any training, and the highest scores were kept."
+    ),
+}
+WEIGHED = (
+    "The choice was by these scores less search.cost_weight, {weight:g}, times the share of the layers "
+    "from the first prompt on, so that cheaper layers may have been kept in the place of better ones."
+)
 SEED = (
     "Another seed may well choose otherwise: `spt compare` over several seeds shows how steady the choice is."
 )
@@ -61,14 +77,23 @@ def _why(run: RunFiles) -> list[str]:
         return [
             f"{tried}, and kept the one of the best dev score; of equal ones the lower layers.",
             _tie(run),
+            *_weighed(search),
         ]
+    if run.metrics["strategy"] in SCORED:
+        return [SCORED[run.metrics["strategy"]], *_lead(run)]
     if not run.metrics["gates"] and run.derivation is None:
         return [NAMED] if run.metrics["strategy"] == "manual" else []
     how = HYPER_NETWORK.format(epochs=search.get("epochs", "its")) if run.metrics["gates"] else UNGATED
     rule = RULES.get(run.derivation or "", "").format(evaluations=run.metrics.get("evaluations", "several"))
     dropped = [layer for layer, gate in _numbers(run.metrics["gates"]).items() if gate == 0]
     closed = f" The gate of {layers_text(dropped)}, the lowest, was shut on the way." if dropped else ""
-    return [f"{how} {rule}{closed}", *_lead(run)]
+    return [f"{how} {rule}{closed}", *(_weighed(search) or _lead(run))]
+
+
+def _weighed(search: Mapping[str, Any]) -> list[str]:
+    """Say that costs were weighed, where they were."""
+    weight = search.get("cost_weight", 0)
+    return [WEIGHED.format(weight=weight)] if weight else []
 
 
 def _lead(run: RunFiles) -> list[str]:

@@ -164,6 +164,29 @@ def test_a_lead_is_told_as_what_it_is(scores: list[float], said: str, tmp_path: 
     assert ("close to a tie" in html) == (said == "That is close to a tie.")
 
 
+@pytest.mark.parametrize(
+    ("strategy", "said"), [("probe", "adds to the evidence"), ("gradient", "the loss&#39;s gradient")]
+)
+def test_scores_without_a_training_are_told(strategy: str, said: str, tmp_path: Path) -> None:
+    fill(tmp_path)
+    scores = {"strategy": strategy, "gates": None, "scores": {"0": 0.1, "1": 0.2, "2": 0.9}}
+    html = report(tmp_path, {**METRICS, **scores}).replace("'", "&#39;")
+    assert said in html
+    assert "is 0.700 ahead of the first one left out, 1 (0.200)" in html
+
+
+def test_a_choice_by_cost_is_told_as_one(tmp_path: Path) -> None:
+    fill(tmp_path)
+    add_curves(tmp_path)
+    (tmp_path / "search" / "search.json").write_text('{"derivation": "ablation"}', encoding="utf-8")
+    content = yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))
+    content["run"]["search"] = {**content["run"].get("search", {}), "cost_weight": 0.25}
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    html = report(tmp_path, {**METRICS, "scores": {"0": 0.9, "1": 0.9, "2": 0.8}})
+    assert "less search.cost_weight, 0.25, times the share" in html
+    assert "are tied" not in html
+
+
 def test_a_gate_that_was_shut_is_told_and_ends_its_line(tmp_path: Path) -> None:
     fill(tmp_path)
     add_curves(tmp_path)
