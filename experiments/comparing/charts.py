@@ -101,7 +101,7 @@ def trade_off_chart(points: Mapping[str, tuple[float, Interval]], cost: str, sco
             (dot,) = axes.plot([spent], [line.mean], color=colour, marker="o", markersize=6, zorder=3)
             tip(dot, f"{label}: {100 * line.mean:.1f} % at {spent:,.4g}")
         steps = [(points[label][0], points[label][1].mean) for label in front]
-        axes.plot(*zip(*steps, strict=True), color=CHOSEN, linewidth=1.2, drawstyle="steps-post", zorder=1)
+        axes.plot(*zip(*steps, strict=True), color=CHOSEN, alpha=0.4, linewidth=1.2, drawstyle="steps-post")
         costs = [spent for spent, _ in points.values()]
         if min(costs) > 0 and max(costs) > WIDE_RANGE * min(costs):
             axes.set_xscale("log")

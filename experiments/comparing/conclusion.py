@@ -58,7 +58,9 @@ def _tested(comparison: Comparison) -> list[str]:
         for found, side in ((above, "above"), (below, "below"))
         if found
     ]
-    return [f"Tested against {reference}, {' and '.join(parts)}; nothing else can be told apart from it."]
+    rest = len(tests) - len(above) - len(below)
+    others = f"; {rest} cannot be told from it" if rest else ""
+    return [f"Tested against {reference}, {' and '.join(parts)}{others}."]
 
 
 def _named(tests: Sequence[PairedTest]) -> str:

@@ -21,7 +21,7 @@ from spt.metrics import TITLES
 from spt.provenance import Provenance
 from spt.reports.charts import Interval, gate_chart, interval_chart
 from spt.reports.drawing import Picture
-from spt.reports.page import Cell, Content, Fact, Page, Section, made_with, percent, write_page
+from spt.reports.page import FIGURES, Cell, Content, Fact, Page, Section, made_with, percent, write_page
 from spt.reports.page import Table as PageTable
 
 # group, condition -> the lines of each search's gates.jsonl
@@ -37,6 +37,8 @@ COSTS = (
 )
 # searches of a group whose gates are drawn
 MOST_SEARCHES = 5
+# groups whose gates are drawn in the page; those of all are files
+MOST_GATES = 6
 # layers that a table of shades beside a picture has room for
 MOST_NARROW = 12
 MOST_FACTS = 4
@@ -296,8 +298,11 @@ def _gates(comparison: Comparison, histories: Histories) -> list[Section]:
             lines += f", of the first {len(drawn)} of {len(searches)} searches"
         caption = f"{group}, {condition}: {lines}; layers that at least half of the runs chose are blue."
         chart = gate_chart(drawn, common)
-        pictures.append(Picture(_file(f"{group}-{condition}", "gates"), chart, caption, caption))
-    return [Section("Gates during the search", pictures=pictures)] if pictures else []
+        inline = len(pictures) < MOST_GATES
+        pictures.append(Picture(_file(f"{group}-{condition}", "gates"), chart, caption, caption, inline))
+    more = len(pictures) - MOST_GATES
+    text = [f"Pictures of {more} further groups are in {FIGURES}/."] if more > 0 else []
+    return [Section("Gates during the search", text, pictures=pictures)] if pictures else []
 
 
 def _runs(comparison: Comparison) -> Section:

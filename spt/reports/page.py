@@ -17,6 +17,8 @@ from spt.reports.palette import css_variables
 FIGURES = "figures"
 # shares above this are dark enough to be written on in the colour of the paper
 DEEP = 0.55
+# characters of words that get room of their own
+LONG = 30
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Cell:
     def classes(self) -> str:
         """Return the names by which the style sheet knows the cell."""
         names = [self.look, "number" if self.number is not None else ""]
+        names.append("long" if self.number is None and len(self.text) > LONG else "")
         names.append("deep" if self.look == "shade" and (self.share or 0) > DEEP else "")
         return " ".join(filter(None, names))
 
