@@ -28,6 +28,8 @@ from spt.reports.page import Cell, Content, Fact, Page, Section, Table, made_wit
 KIND = "tuning study"
 # fANOVA needs a few trials to say anything
 ENOUGH = 4
+# numbers from here on that are whole are counts
+WHOLE = 1000
 # options that are drawn one by one
 MOST_OPTIONS = 12
 MEANING = {
@@ -110,7 +112,9 @@ def _facts(config: TuneConfig, best: Sequence[FrozenTrial]) -> list[Fact]:
         for name, value in zip(config.objectives, best[0].values, strict=True)
     ]
     test = best[0].user_attrs.get(METRICS, {}).get("test_metric")
-    return facts if test is None else [*facts, Fact(percent(test), "its score on test", "not selected by")]
+    return (
+        facts if test is None else [*facts, Fact(percent(test), "its score on test", "no part of the choice")]
+    )
 
 
 def _best_section(study: optuna.Study, config: TuneConfig, best: Sequence[FrozenTrial]) -> Section:
@@ -144,7 +148,9 @@ def _cell(value: object) -> Content:
 
 
 def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() and abs(value) >= WHOLE else f"{value:.4g}"
+    return str(value)
 
 
 def _histories(points: Sequence[TrialPoint], config: TuneConfig) -> list[Picture]:

@@ -17,6 +17,7 @@ from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from spt.files import write_bytes, write_text
 from spt.reports.palette import LIGHT, with_variables
@@ -43,6 +44,8 @@ STYLE: Any = {
     "legend.fontsize": 9,
 }
 TIP = "tip:"
+# stands where a label may be broken, and is never seen
+BREAK = "\x1f"
 _TIP = re.compile(rf'<g id="{TIP}([^"]*)">')
 # what a page has no use for, or has rules of its own for
 _SURPLUS = re.compile(
@@ -111,6 +114,7 @@ def drawing(
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.tick_params(length=3)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
         yield figure, axes
 
 
@@ -120,8 +124,14 @@ def label_margin(labels: Sequence[str]) -> float:
 
 
 def wrapped(label: str, most: int = 20) -> str:
-    """Return a label that fits into the margin of a picture, on two lines where it is long."""
-    return "\n".join(wrap(label, most, max_lines=2, placeholder="…")) or label
+    """Return a label that fits into the margin of a picture, on two lines where it is long.
+
+    It may be broken at spaces, and, as the keys of options, after a dot.
+    """
+    if len(label) <= most:
+        return label
+    lines = wrap(label.replace(".", f".{BREAK} "), most, max_lines=2, placeholder="…")
+    return "\n".join(line.replace(f"{BREAK} ", "").replace(BREAK, "") for line in lines)
 
 
 def tip(artist: Artist, text: str) -> None:

@@ -15,7 +15,7 @@ from experiments.comparing.charts import (
     value_chart,
 )
 from spt.reports.charts import Interval, gate_chart, interval_chart
-from spt.reports.drawing import as_svg
+from spt.reports.drawing import as_svg, wrapped
 
 WHOLE = Interval([0.9, 0.92], 0.91, 0.88, 0.94)
 SINGLE = Interval([0.8], 0.8, None, None)
@@ -105,3 +105,10 @@ def test_drawings_are_vectors_without_outside_parts_in_the_colours_of_the_page(f
     assert svg.startswith("<svg") and 'role="img" aria-label="a picture"' in svg
     assert "<image" not in svg and "data:" not in svg and "var(--" in svg
     assert not re.search(r'href="[^#]', svg)
+
+
+def test_long_labels_are_broken_at_spaces_and_after_dots() -> None:
+    assert wrapped("training.learning_rate") == "training.\nlearning_rate"
+    assert wrapped("linear probe on the frozen backbone") == "linear probe on the\nfrozen backbone"
+    assert wrapped("a.b.c") == "a.b.c"
+    assert wrapped("x" * 60).endswith("…") and wrapped("x" * 60).count("\n") <= 1

@@ -70,7 +70,7 @@ def test_one_objective_has_a_best_trial_beside_the_middle_one(tmp_path: Path) ->
     assert answer_of(html) == (
         "Trial 2 is the best of 5 that are complete, with dev_metric 0.9; the middle one of them has 0.88."
     )
-    assert "87.1 %" in html and "not selected by" in html
+    assert "87.1 %" in html and "no part of the choice" in html
     for shown in ("The loss is &lt;nan&gt;.", "failed", "training.learning_rate", "trial 2: dev_metric 0.9"):
         assert shown in html
     names = {path.stem for path in (tmp_path / "figures").glob("*.png")}
