@@ -109,7 +109,15 @@ def test_the_table_of_a_result_says_how_fan_out_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record, "RESULTS", tmp_path)
-    common = {"workload": "one_text", "tasks": 16, "texts": 1, "p50_ms": 4, "p99_ms": 9, "peak_mb": 1234.5}
+    common = {
+        "workload": "one_text",
+        "tasks": 16,
+        "texts": 1,
+        "calls": 3,
+        "p50_ms": 4,
+        "p99_ms": 9,
+        "peak_mb": 1234.5,
+    }
     records = [
         {**common, "system": "fan_out", "ratio_time": 0.25, "tasks_texts_per_second": 400, "flops": 2e9},
         {
