@@ -8,7 +8,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 help:
 	@echo "make setup   everything the project needs, in $(VENV)"
-	@echo "make demo    the whole road on a part of TREC, in about ten minutes; writes runs/demo"
+	@echo "make demo    the whole road on a part of TREC, in a few minutes; writes runs/demo"
 	@echo "make test    what tests need, then ruff, mypy and pytest"
 	@echo "make lint    ruff and mypy alone"
 	@echo "make docs    the documentation as pages in site/, index.html first"

@@ -16,7 +16,14 @@ def _root() -> None:
 
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Layers": (layers.table, layers.recipe, layers.strategies, layers.search_deep),
-    "Methods": (methods.methods, methods.tuning, methods.kinds, methods.answers, methods.neighbours),
+    "Methods": (
+        methods.methods,
+        methods.tuning,
+        methods.kinds,
+        methods.answers,
+        methods.demo,
+        methods.neighbours,
+    ),
     "Cost": (cost.speed, cost.search_cost, cost.gpu, cost.load, cost.export),
     "Serving": (serving.serving, cost.serving_http, cost.serving_replicas),
     "Robustness": (robustness.crash, robustness.fuzz),

@@ -16,16 +16,28 @@ Baseline = Literal["head", "input_prompt"]
 LEARNING_RATES: dict[Baseline, float] = {"head": 0.01, "input_prompt": 0.05}
 
 
-def baseline_config(config: RunConfig, kind: Baseline) -> RunConfig:
-    """Put the head alone, or input prompt tuning (arXiv 2104.08691), in the place of a config's search."""
+def baseline_config(config: RunConfig, kind: Baseline, learning_rate: float | None = None) -> RunConfig:
+    """Put the head alone, or input prompt tuning (arXiv 2104.08691), in the place of a config's search.
+
+    Args:
+        config: of a run with a search.
+        kind: of the baseline.
+        learning_rate: of all that trains; the kind's of LEARNING_RATES by default.
+    """
     layers = () if kind == "head" else (0,)
     search = ManualOptions(manual_layers=layers, budget_flops=config.search.budget_flops)
-    prompt = config.prompt.model_copy(update={"generator": "free"})
-    one_rate = {"learning_rate": LEARNING_RATES[kind], "prompt_rate": None, "generator_rate": None}
+    prompt = config.prompt.model_copy(update={"generator": "free", "token_offset": False})
+    one_rate = {
+        "learning_rate": learning_rate or LEARNING_RATES[kind],
+        "prompt_rate": None,
+        "generator_rate": None,
+    }
     training = config.training.model_copy(update=one_rate)
     return config.model_copy(update={"search": search, "prompt": prompt, "training": training})
 
 
-def baseline(config: RunConfig, kind: Baseline, folder: Path) -> RunMetrics:
-    """Train and score a baseline."""
-    return run(baseline_config(config, kind), folder)
+def baseline(
+    config: RunConfig, kind: Baseline, folder: Path, learning_rate: float | None = None
+) -> RunMetrics:
+    """Train and score a baseline; the arguments are those of `baseline_config`."""
+    return run(baseline_config(config, kind, learning_rate), folder)

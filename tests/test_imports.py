@@ -40,7 +40,7 @@ FRAMEWORKS = {
         "benchmarks.commands",
         "benchmarks.crash",
     ],
-    "rich": ["experiments"],
+    "rich": ["experiments", "benchmarks.demo"],
     "transformers": ["spt", "benchmarks.cost", "benchmarks.fuzz", "benchmarks.serving"],
     "datasets": ["spt.data"],
     "jinja2": ["spt.export", "spt.hub", "spt.reports"],

@@ -132,6 +132,14 @@ def answers(
         print(measure_answers(folder, range(seeds), result))
 
 
+def demo(seeds: Annotated[int, typer.Option(min=1, help="How many, from 0.")] = 3) -> None:
+    """Repeat `make demo` over seeds, below runs/ in the working directory; what is there is read back."""
+    with measuring():
+        from benchmarks.demo import measure_demo
+
+        print(measure_demo(seeds))
+
+
 def neighbours(
     config: Annotated[
         Path,

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
+from benchmarks.pages.demo_table import demo, demo_sentence
 from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
@@ -26,6 +27,7 @@ seed, versions and kind of machine. Each table has the command that measured it.
 SECTION = re.compile(
     r"(<!-- results: made by python -m benchmarks tables -->\n).*?(<!-- end of results -->)", re.S
 )
+DEMO = re.compile(r"(<!-- demo: made by python -m benchmarks tables -->\n).*?(<!-- end of demo -->)", re.S)
 GROWTH = "Operations and saved bytes of a step as layers, tokens, prompt length and prompt layers grow"
 NAMES = {
     "spt_darts": "SPT-DARTS",
@@ -207,6 +209,7 @@ def speed() -> str:
 
 PARTS = {
     methods: "Methods",
+    demo: "The demo",
     neighbours: "Words of a prompt",
     single_layers: "One prompt, layer by layer",
     search_deep: "One layer of twelve, found",
@@ -242,7 +245,10 @@ def is_measured(part: Callable[[], str]) -> bool:
 def write_pages() -> None:
     """Write the page, and put its summary into the README."""
     PAGE.write_text(page(), encoding="utf-8")
-    text = README.read_text(encoding="utf-8")
-    README.write_text(
-        SECTION.sub(lambda match: f"{match[1]}{readme_summary()}\n{match[2]}", text), encoding="utf-8"
-    )
+    README.write_text(with_results(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_results(readme: str) -> str:
+    """Return the README with today's summary and the demo's sentence in their places."""
+    with_summary = SECTION.sub(lambda match: f"{match[1]}{readme_summary()}\n{match[2]}", readme)
+    return DEMO.sub(lambda match: f"{match[1]}{demo_sentence()}\n{match[2]}", with_summary)

@@ -66,10 +66,14 @@ Runner = Callable[..., tuple[int, str]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """Runs the demo over given trials: its exit code and what it printed."""
 
-    def baseline(config: RunConfig, kind: str, folder: Path) -> RunMetrics:
-        assert config == load_config(demo.RUN_CONFIG)
+    def baseline(config: RunConfig, kind: str, folder: Path, rate: float | None) -> RunMetrics:
+        assert rate == {"head": None, "input_prompt": demo.INPUT_RATE}[kind]
+        epochs = {"training.epochs": 6, "training.patience": 6} if kind == "input_prompt" else {}
+        assert config == load_config(demo.RUN_CONFIG, {"seed": 3, **epochs})
         folder.mkdir()
-        return replace(METRICS, layers=(), test_metric={"head": 0.8, "input_prompt": 0.85}[kind])
+        flops = {"head": 10**11, "input_prompt": 4 * 10**12}[kind]
+        score = {"head": 0.8, "input_prompt": 0.85}[kind]
+        return replace(METRICS, layers=(), test_metric=score, total_flops=flops)
 
     monkeypatch.setattr(demo, "NniExperiment", FakeExperiment)
     monkeypatch.setattr(baselines, "baseline", baseline)
@@ -81,11 +85,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
         for one in looks[-1]:
             folder = tmp_path / "E" / one.id
             folder.mkdir(parents=True, exist_ok=True)
-            replace(METRICS, dev_metric=one.result or 0.0).write(folder / "metrics.json")
+            if not one.failed:
+                replace(METRICS, dev_metric=one.result or 0.0).write(folder / "metrics.json")
             (tmp_path / "E" / "best.yml").touch()
         printed = io.StringIO()
         console = Console(file=printed, width=120, force_terminal=terminal, highlight=False)
-        return demo.run_demo(console, tmp_path / "demo"), printed.getvalue()
+        return demo.run_demo(console, tmp_path / "demo", seed=3), printed.getvalue()
 
     return call
 
@@ -109,14 +114,20 @@ def test_it_shows_and_writes_the_best_trial_beside_the_baselines(
     assert summary["best_trial"] == "T2"
     assert summary["baselines"]["head"]["test_metric"] == 0.8
     assert summary["baselines"]["input_prompt"]["test_metric"] == 0.85
-    assert (summary["trials"], summary["failed_trials"]) == (4, 1)
+    assert (summary["seed"], summary["trials"], summary["failed_trials"]) == (3, 4, 1)
+    assert summary["trials_flops"] == 3 * METRICS.total_flops
     assert (summary["experiment_id"], summary["wall_seconds"] >= 0) == ("E", True)
     for text in ("layers 3, 5 of 0-5", "head alone", "input prompt", "85.0 %", "88.0 %", "test F1", "25,222"):
         assert text in printed
+    said = " ".join(printed.split())
+    assert "reach 88.0 % on 20 test rows, 3.0 points above a prompt at the input" in said
+    assert "took 4.0 x 10^12 operations; search and training of the best trial took 0.75 times" in said
     assert "nnictl view E" in printed and "99.0 %" not in printed
-    assert str(tmp_path / "E" / "T2") in printed
     assert f"spt run {tmp_path / 'E' / 'best.yml'}" in printed
-    assert f"Report of all trials: {tmp_path / 'E' / 'report.html'}" in printed
+    assert printed.splitlines()[-2:] == [
+        f"Report of all trials: {tmp_path / 'E' / 'report.html'}",
+        f"Report of the best trial: {tmp_path / 'E' / 'T2'}",
+    ]
 
 
 def test_without_a_terminal_each_change_is_one_line(run: Runner) -> None:
@@ -164,13 +175,28 @@ def test_trials_run_from_any_folder_and_their_runs_are_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    experiment = Experiment.load(demo.write_experiment(tmp_path))
+    experiment = Experiment.load(demo.write_experiment(tmp_path, 3))
     assert experiment.config == demo.RUN_CONFIG
     settings = yaml.safe_load((tmp_path / "experiment.yml").read_text(encoding="utf-8"))
     assert settings["trialCommand"].endswith(f"--runs {tmp_path / 'runs'}")
     assert Path(settings["tuner"]["codeDirectory"]) == demo.HERE.parent
     shipped = yaml.safe_load(demo.EXPERIMENT.read_text(encoding="utf-8"))
-    assert settings["searchSpace"] == shipped["searchSpace"]
+    seed = {"_type": "choice", "_value": [3]}
+    assert settings["searchSpace"] == {**shipped["searchSpace"], "seed": seed}
+    assert (settings["tuner"]["classArgs"]["seed"], shipped["tuner"]["classArgs"]["seed"]) == (3, 0)
+
+
+def test_a_winner_that_is_behind_is_said_to_be() -> None:
+    ours, theirs = replace(METRICS, test_metric=0.8), replace(METRICS, test_metric=0.85, total_flops=10**12)
+    summary = {"metrics": ours.as_json(), "baselines": {"input_prompt": theirs.as_json()}}
+    said = demo.conclusion(summary)
+    assert "5.0 points below a prompt at the input" in said and "took 3.00 times as many" in said
+
+
+def test_scores_have_their_interval_over_rows() -> None:
+    assert demo.interval_of({"metric": "accuracy", "test_metric": 0.891, "test_size": 1000}) == (
+        " (87.0 to 90.9)"
+    )
 
 
 def test_the_shipped_experiment_fits_the_shipped_config() -> None:

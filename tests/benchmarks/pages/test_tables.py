@@ -12,17 +12,18 @@ from benchmarks import record as recording
 from benchmarks.pages import markdown
 from benchmarks.pages.method_tables import methods, short_summary, summary
 from benchmarks.pages.tables import (
+    DEMO,
     PAGE,
     README,
     SECTION,
     comparison,
     neighbours,
     page,
-    readme_summary,
     search_cost,
     speed,
     strategies,
     tuning,
+    with_results,
 )
 from experiments.comparing.compare import COLUMNS
 from experiments.comparing.groups import Comparison, RunRecord
@@ -31,9 +32,9 @@ from tests.support.markdown_tables import table, tables
 
 
 def test_the_written_results_are_those_of_the_json_files() -> None:
-    section = SECTION.search(README.read_text(encoding="utf-8"))
-    assert section is not None
-    assert section.group(0) == f"{section[1]}{readme_summary()}\n{section[2]}"
+    readme = README.read_text(encoding="utf-8")
+    assert SECTION.search(readme) and DEMO.search(readme)
+    assert readme == with_results(readme)
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
