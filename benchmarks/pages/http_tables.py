@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.pages import markdown
 from benchmarks.record import load
+from experiments.serving.options import ServingOptions
 
 Record = Mapping[str, Any]
 HEAD = ["seconds", "sent", "200", "429", "5xx", "no response", "answers a second", "p50, ms", "p99, ms"]
@@ -17,7 +18,8 @@ def serving_http() -> str:
     result = load("serving_http")
     title = (
         f"`spt serve` {_asked(result)}, and at most {result['settings']['queue']} answers waiting "
-        f"({markdown.command(result['command'])}). Times are of answered requests, memory is resident:"
+        f"({markdown.command(result['command'])}). Times are of answered requests; memory is resident, "
+        f"and the cache, empty at first, may take {ServingOptions().cache_mb} MB of it:"
     )
     rows = [[record["load"], *_cells(record), memory(record)] for record in result["records"]]
     return "\n".join([title, *markdown.table(["requests", *HEAD, "memory begin and end, MB"], rows)])
