@@ -150,6 +150,9 @@ def test_every_command_parses_and_its_keys_exist(line: Line, monkeypatch: pytest
         assert all(bench.config_of(cell, Path("experiments")) for cell in bench.sweep())
     elif name == "recipe":
         read_recipe_bench(arguments["bench"]).changed(changes, arguments["on"] or ())
+    elif name == "search-deep":
+        # keys of a task's runs, after its name
+        load_config(None, {key.partition(".")[2]: value for key, value in changes.items()})
     else:
         load_config(file, changes)
 
