@@ -16,6 +16,8 @@ import yaml
 
 from benchmarks.cli import app as benchmarks_app
 from benchmarks.layers.recipe import read_recipe_bench
+from benchmarks.layers.search_deep import configs_of, load_tables, tables_of
+from benchmarks.layers.strategies import read_variants
 from benchmarks.methods.bench import MethodBench
 from experiments.cli import app as spt_app
 from experiments.comparing.experiment_file import Experiment
@@ -148,6 +150,9 @@ def test_every_command_parses_and_its_keys_exist(line: Line, monkeypatch: pytest
         bench = MethodBench.load(file or Path("experiments/methods.yml")).changed(changes)
         bench = bench.chosen(arguments["only"] or (), arguments["on"] or ())
         assert all(bench.config_of(cell, Path("experiments")) for cell in bench.sweep())
+    elif name == "search-deep":
+        deep = load_tables(changes, tables_of(arguments["on"] or ()))
+        assert configs_of(deep, read_variants(arguments["variants"]))
     elif name == "recipe":
         read_recipe_bench(arguments["bench"]).changed(changes, arguments["on"] or ())
     elif name == "search-deep":

@@ -79,10 +79,9 @@ def measure_search_deep(
     Raises:
         InputError: for a bad table, file of variants, or key.
     """
-    deep = {task: _load(path, overrides, task) for task, path in tables.items()}
-    changes = read_variants(variants)
-    cells = [Cell(name, task, seed) for name in changes for task in deep for seed in deep[task].table.seeds]
-    configs = {cell: _config(deep[cell.task].run, changes[cell.strategy], cell, variants) for cell in cells}
+    deep, changes = load_tables(overrides, tables), read_variants(variants)
+    configs = configs_of(deep, changes, variants)
+    cells = list(configs)
     records = {
         cell: _looked_up(cell, deep[cell.task].table, config)
         for cell, config in configs.items()
@@ -122,6 +121,33 @@ def measure_search_deep(
     write()
     run_grid({name: configs[cell] for name, cell in searched.items()}, folder, workers, record, True)
     return failed
+
+
+def load_tables(overrides: Mapping[str, Any], tables: Mapping[str, Path]) -> dict[str, Deep]:
+    """Read the truth of each task, with dotted keys over its configuration.
+
+    Raises:
+        InputError: for a bad table, or a key that begins with no task of the tables.
+    """
+    others = [key for key in overrides if "." not in key or _of(key) not in tables]
+    if others:
+        raise InputError(
+            f"{', '.join(others)}: a key begins with a task, {' or '.join(tables)}, as in "
+            "sst2.data.train=FILE. Put it in front."
+        )
+    return {task: _load(path, overrides, task) for task, path in tables.items()}
+
+
+def configs_of(
+    deep: Mapping[str, Deep], changes: Mapping[str, Mapping[str, Any]], variants: Path = VARIANTS
+) -> dict[Cell, RunConfig]:
+    """Return the configuration of every search: of each variant, task and seed of its table.
+
+    Raises:
+        InputError: for a key or value that is none.
+    """
+    cells = [Cell(name, task, seed) for name in changes for task in deep for seed in deep[task].table.seeds]
+    return {cell: _config(deep[cell.task].run, changes[cell.strategy], cell, variants) for cell in cells}
 
 
 def _load(path: Path, overrides: Mapping[str, Any], task: str) -> Deep:

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import record
 from benchmarks.layers import search_deep
-from benchmarks.layers.search_deep import VARIANTS, measure_search_deep, tables_of
+from benchmarks.layers.search_deep import VARIANTS, load_tables, measure_search_deep, tables_of
 from experiments.comparing.grid import RunOutcome, outcome_of, run_config
 from experiments.comparing.truth import TruthTable
 from experiments.run.folder import stored_config
@@ -84,6 +84,12 @@ def test_a_strategy_without_all_of_its_seeds_is_left_out(
 ) -> None:
     content = measured(tmp_path, monkeypatch, QUICK, fails="seed1")
     assert {r["strategy"] for r in content["records"]} == {"random", "last"}
+
+
+@pytest.mark.parametrize("key", ["mr.data.train", "seed", "training.epochs"])
+def test_a_key_of_no_task_is_refused(key: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{key}: a key begins with a task, tiny"):
+        load_tables({key: 1}, {"tiny": write_truth(tmp_path, k=1)})
 
 
 def test_the_shipped_variants_name_strategies_and_tables() -> None:
