@@ -221,7 +221,10 @@ def asked_to_end_in_lightning(*_: Any) -> None:
 
 
 def asked_to_end_in_ray(*_: Any) -> None:
-    sys.exit(signal.SIGTERM)
+    try:
+        asked_to_end()
+    except KeyboardInterrupt:
+        sys.exit(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(
