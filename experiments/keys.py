@@ -112,6 +112,17 @@ def _unread(key: str, section: type[BaseModel] | None) -> str:
     return f"the strategy {chosen} does not read it, {others}. Remove it, or change search.strategy. {hint}"
 
 
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested keys by dotted ones."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= leaves(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
 def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
     """Set a dotted key of nested keys.
 

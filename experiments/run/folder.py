@@ -14,6 +14,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from experiments.config import RunConfig, from_stored
+from experiments.keys import leaves
 from experiments.paths import is_moved
 from experiments.run.lock import is_held
 from spt.errors import InputError, TrialFailed
@@ -247,22 +248,12 @@ def numbers_of(config: RunConfig) -> str:
 
 def _numbers(config: RunConfig) -> dict[str, Any]:
     """Return the dotted keys that decide the numbers of a run."""
-    flat = _flat(config.model_dump(mode="json"))
-    return {key: value for key, value in flat.items() if not _changeable(key)}
+    values = leaves(config.model_dump(mode="json"))
+    return {key: value for key, value in values.items() if not _changeable(key)}
 
 
 def _changeable(key: str) -> bool:
     return any(key == changeable or key.startswith(f"{changeable}.") for changeable in CHANGEABLE)
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves |= _flat(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from experiments.keys import leaves
 from experiments.tracking.records import Record
 
 
@@ -27,7 +28,7 @@ class TrackedRun:
     @property
     def flat_config(self) -> dict[str, Any]:
         """Return the keys dotted."""
-        return flat(self.config)
+        return leaves(self.config)
 
 
 class Tracker(Protocol):
@@ -49,14 +50,3 @@ class Tracker(Protocol):
 
 # begins the log of a run, or goes on with the one of an id
 OpenTracker = Callable[[TrackedRun, str | None], Tracker]
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested keys as dotted ones."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves |= flat(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
