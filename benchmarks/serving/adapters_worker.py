@@ -36,7 +36,9 @@ def main(folder: str, tasks: int, first_layer: int, classes: int, max_length: in
 def load_tokenizer(folder: Path) -> Any:
     """Load the tokenizer, whose class a newer transformers may have named."""
     config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    return PreTrainedTokenizerFast(
+    # not every version of transformers has types
+    make: Any = PreTrainedTokenizerFast
+    return make(
         tokenizer_file=str(folder / "tokenizer.json"),
         pad_token=config["pad_token"],
         model_input_names=["input_ids", "attention_mask"],

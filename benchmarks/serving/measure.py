@@ -237,9 +237,12 @@ def all_peaks(tasks: int, setup: Setup, texts: Texts) -> dict[str, int]:
     context = get_context("forkserver")
     # each system's process begins with the libraries loaded, and with nothing else
     context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
-        names = [name for name in SYSTEMS if name not in COPIES or tasks <= MOST_COPIES]
-        return {name: pool.submit(peak, name, setup, tasks, texts).result() for name in names}
+    peaks = {}
+    for name in SYSTEMS:
+        if name not in COPIES or tasks <= MOST_COPIES:
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                peaks[name] = pool.submit(peak, name, setup, tasks, texts).result()
+    return peaks
 
 
 def peak(name: str, setup: Setup, tasks: int, texts: Texts) -> int:

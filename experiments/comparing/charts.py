@@ -14,6 +14,8 @@ from spt.reports.palette import CHOSEN, LIGHT, OTHER
 
 # costs that lie further apart are drawn on a logarithmic axis
 WIDE_RANGE = 10
+# height of a line of names
+NAME_POINTS = 11
 
 
 def value_chart(groups: Mapping[float, Interval], value: str, score: str) -> Figure:
@@ -130,16 +132,22 @@ def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
 
 
 def _name_front(axes: Axes, points: Mapping[str, tuple[float, Interval]], front: Sequence[str]) -> None:
-    """Write the names of the front at their dots, to the side where there is room."""
+    """Write the names of the front at their dots, to the side where there is room, none over another."""
     low, high = axes.get_xlim()
+    pixels = axes.figure.dpi / 72
+    # where the next name of each side may begin; the front rises
+    free: dict[bool, float] = {}
     for label in front:
         spent, line = points[label]
         place = axes.transData.transform((spent, line.mean))
-        right = axes.transAxes.inverted().transform(place)[0] > 0.6
+        right = bool(axes.transAxes.inverted().transform(place)[0] > 0.6)
+        name = wrapped(label)
+        above = max(6.0, (free.get(right, 0.0) - place[1]) / pixels)
+        free[right] = place[1] + pixels * (above + NAME_POINTS * (1 + name.count("\n")))
         axes.annotate(
-            wrapped(label),
+            name,
             (spent, line.mean),
-            (-6 if right else 6, 6),
+            (-6 if right else 6, above),
             textcoords="offset points",
             ha="right" if right else "left",
             fontsize=8.5,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.comparing.groups import Comparison, PairedTest, Row
+from experiments.comparing.groups import DEV, Comparison, PairedTest, Row
 from spt.metrics import TITLES
 from spt.reports.page import percent
 
@@ -24,9 +24,13 @@ def conclusion(comparison: Comparison) -> str:
 
 
 def best_row(comparison: Comparison, condition: str) -> Row | None:
-    """Return the group of the highest mean score on a condition; the first of equal ones."""
+    """Return the group that dev would choose on a condition: of the highest mean, the first of equal ones.
+
+    Numbers without a score of dev, as those of other tools, are chosen by the score that is shown.
+    """
     rows = [r for r in comparison.rows if r.condition == condition and comparison.score in r.numbers]
-    return max(rows, key=lambda row: row.numbers[comparison.score].mean, default=None)
+    key = DEV if all(DEV in row.numbers for row in rows) else comparison.score
+    return max(rows, key=lambda row: row.numbers[key].mean, default=None)
 
 
 def _best_on(comparison: Comparison, condition: str) -> str:
@@ -34,13 +38,14 @@ def _best_on(comparison: Comparison, condition: str) -> str:
     if row is None:
         return f"On {condition}, no run gave results."
     spread = row.numbers[comparison.score]
-    title = TITLES[comparison.metric_on(condition)]
+    chosen = "" if len(comparison.groups) == 1 else " is best on dev and"
+    reached = (
+        f"'{row.group}'{chosen} reaches {percent(spread.mean)} test {TITLES[comparison.metric_on(condition)]}"
+    )
     if spread.low is None or spread.high is None:
-        return f"On {condition}, '{row.group}' reaches {percent(spread.mean)} test {title} with its one seed."
+        return f"On {condition}, {reached} with its one seed."
     bounds = f"95 % interval {100 * spread.low:.1f} to {100 * spread.high:.1f}"
-    verb = "reaches" if len(comparison.groups) == 1 else "is highest with"
-    reached = f"{percent(spread.mean)} test {title} over {spread.n} seeds ({bounds})"
-    return f"On {condition}, '{row.group}' {verb} {reached}."
+    return f"On {condition}, {reached} over {spread.n} seeds ({bounds})."
 
 
 def _tested(comparison: Comparison) -> list[str]:

@@ -15,6 +15,8 @@ from spt.metrics import Metric
 # of a run's metrics: the name of the task's metric, and its value on test
 METRIC = "metric"
 SCORE = "test_metric"
+# its value on dev, which chooses
+DEV = "dev_metric"
 
 
 @dataclass(frozen=True)

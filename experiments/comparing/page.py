@@ -250,13 +250,13 @@ def _interval(comparison: Comparison, row: Row) -> Interval:
 
 
 def _facts(comparison: Comparison) -> list[Fact]:
-    """Return the best mean score of the first conditions."""
+    """Return what the groups that dev would choose reach on the first conditions."""
     facts = []
     for condition in comparison.conditions[:MOST_FACTS]:
         row = best_row(comparison, condition)
         if row is not None:
             spread = row.numbers[comparison.score]
-            facts.append(Fact(percent(spread.mean), f"highest mean on {condition}", row.group))
+            facts.append(Fact(percent(spread.mean), f"best on dev, {condition}", row.group))
     return facts
 
 
@@ -289,7 +289,7 @@ def _rank_section(comparison: Comparison) -> list[Section]:
 
 def _gates(comparison: Comparison, histories: Histories) -> list[Section]:
     rows = {(row.group, row.condition): row for row in comparison.rows}
-    pictures = []
+    pictures: list[Picture] = []
     for (group, condition), searches in histories.items():
         row = rows.get((group, condition))
         common = [] if row is None else [layer for layer, share in enumerate(row.shares) if share >= 0.5]

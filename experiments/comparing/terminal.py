@@ -13,14 +13,14 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from experiments.comparing.columns import LAYERS_TITLE, TEST_TITLES, Table, cells_of_test
+from experiments.comparing.conclusion import best_row
 from experiments.comparing.grid import OnDone, RunOutcome
-from experiments.comparing.groups import SCORE, Comparison, Row
+from experiments.comparing.groups import DEV, SCORE, Comparison, Row
 from experiments.live.grid_progress import SessionGridView
 from experiments.live.screen import progress_console, showing
 from experiments.run.summary import percent
 from spt.metrics import TITLES
 
-DEV = "dev_metric"
 # characters that a column of text has at least
 LEAST_OF_TEXT = 10
 
@@ -72,9 +72,8 @@ def show(table: Table, width: int | None = None) -> None:
 def best_lines(comparison: Comparison) -> Iterator[str]:
     """Yield for each condition which group is best on dev, by the mean over its seeds, and its test score."""
     for condition in comparison.conditions:
-        rows = [row for row in comparison.rows if row.condition == condition and DEV in row.numbers]
-        if rows:
-            best = max(rows, key=lambda row: row.numbers[DEV].mean)
+        best = best_row(comparison, condition)
+        if best is not None:
             yield f"best on dev, {condition}: {best.group}, {_scores(best, comparison)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations
 
 import pytest
 from matplotlib.figure import Figure
@@ -80,6 +81,16 @@ def test_a_trade_off_names_its_front_alone() -> None:
     points = {"cheap": (1.0, SINGLE), "good": (200.0, WHOLE), "beaten": (300.0, SINGLE)}
     found = texts(drawn(trade_off_chart(points, "cost", "test accuracy")))
     assert {"cheap", "good"} <= set(found) and "beaten" not in found
+
+
+def test_names_of_a_front_that_lie_close_stand_apart() -> None:
+    near = {f"strategy number {n}": (6.0 + n / 100, Interval((), 0.79 + n / 1000)) for n in range(3)}
+    figure = trade_off_chart({"cheap": (1.0, Interval((), 0.7)), **near}, "cost", "test accuracy")
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    boxes = [name.get_window_extent() for name in axes.texts]
+    assert len(boxes) == 4
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_gates_have_a_line_for_each_search_and_layer_and_names_of_the_chosen() -> None:
