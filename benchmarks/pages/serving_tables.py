@@ -32,22 +32,23 @@ def serving() -> str:
     )
     tables = [line for workload in WORKLOADS for line in time_table(workload, records)]
     plot = f"![{PLOT}](../benchmarks/results/serving.svg)"
-    return "\n".join([title, *claims(records), *tables, *detail_table(records), "", plot])
+    return "\n".join([title, "", sharing_worth(), *tables, *detail_table(records), "", plot])
 
 
-def claims(records: Sequence[Record]) -> list[str]:
-    """Say how fan-out stands to separate passes and to switched LoRA adapters, where that was measured."""
-    of = {r["system"]: r for r in records if r["workload"] == "one_text" and r["tasks"] == DETAILED}
+def sharing_worth() -> str:
+    """Say in a line how fan-out stands to separate passes and to switched adapters; empty if not measured."""
+    result = load("serving")
+    of = {r["system"]: r for r in result["records"] if r["workload"] == "one_text" and r["tasks"] == DETAILED}
     if not of:
-        return []
+        return ""
     fan_out, switched = of["fan_out"], of["peft_lora_switched"]
     rate = fan_out["tasks_texts_per_second"] / switched["tasks_texts_per_second"]
-    return [
-        "",
-        f"{DETAILED} tasks on one text: fan-out takes {fan_out['ratio_time']:.2f} of the time of {DETAILED} "
-        f"separate passes, and gives {rate:.1f} times the answers a second of peft's LoRA with switched "
-        "adapters.",
-    ]
+    return (
+        f"What sharing the layers below the prompts is worth: {DETAILED} tasks on one text take "
+        f"{fan_out['ratio_time']:.2f} of the time of {DETAILED} separate passes (prompts from layer "
+        f"{result['setup']['first_layer']} on, {result['setup']['backbone']}), and give {rate:.1f} times the "
+        "answers a second of peft's LoRA with switched adapters."
+    )
 
 
 def time_table(workload: str, records: Sequence[Record]) -> list[str]:

@@ -14,7 +14,7 @@ from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
 from benchmarks.pages.method_tables import methods, short_summary
-from benchmarks.pages.serving_tables import serving
+from benchmarks.pages.serving_tables import serving, sharing_worth
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
 from experiments.run.results import with_current_names
@@ -233,8 +233,9 @@ def page() -> str:
 
 def readme_summary() -> str:
     """Write what README shows."""
-    parts = [short_summary(), *([layers_worth()] if is_measured(search_deep) else [])]
-    return "\n\n".join(parts)
+    lines = {search_deep: layers_worth, serving: sharing_worth}
+    told = [line() for part, line in lines.items() if is_measured(part)]
+    return "\n\n".join([short_summary(), *filter(None, told)])
 
 
 def is_measured(part: Callable[[], str]) -> bool:

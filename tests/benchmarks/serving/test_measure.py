@@ -139,7 +139,8 @@ def test_the_table_of_a_result_says_how_fan_out_stands(
     }
     (tmp_path / "serving.json").write_text(json.dumps(content), encoding="utf-8")
     page = serving_page()
-    assert "takes 0.25 of the time of 16 separate passes, and gives 4.0 times" in page
+    assert "16 tasks on one text take 0.25 of the time of 16 separate passes" in page
+    assert "and give 4.0 times the answers a second" in page
     *_, detail = tables(page)
     assert list(detail[0].values()) == ["`fan_out`", "one text", "400", "4", "9", "2.00", "1,234"]
 
