@@ -103,8 +103,11 @@ def test_a_comparison_writes_everything_and_trains_nothing_twice(
             assert found["metrics"]["layers"] == [1, 2]
         assert found["metrics"]["total_flops"] > 0 and found["metrics"]["total_seconds"] > 0
     html = (folder / "report.html").read_text(encoding="utf-8")
-    # intervals, layers, ranks, gates of spt_darts
-    assert html.count("<svg") == 4
+    pictures = {path.stem for path in (folder / "figures").glob("*.svg")}
+    costs = {f"custom-{cost}" for cost in ("total_flops", "tunable_parameters")}
+    assert pictures == {"custom-scores", *costs, "custom-layers", "ranks", "spt_darts-custom-gates"}
+    # layers are a table there
+    assert html.count("<svg") == 5
     again = spt("compare", path, "--folder", folder, "--quiet")
     assert (again.exit_code, again.output) == (0, "")
     assert len(in_process) == 6
@@ -187,7 +190,7 @@ def judged(tmp_path: Path, **changes: Any) -> dict[str, Any]:
         "scores": {"0": 0.1, "1": 0.9, "2": 0.5},
         **changes,
     }
-    return dict(record_of(cell, RunOutcome(metrics), TRUTH).metrics or {})
+    return dict(record_of("run", cell, RunOutcome(metrics), TRUTH).metrics or {})
 
 
 def test_the_truth_judges_runs_of_its_space(tmp_path: Path) -> None:

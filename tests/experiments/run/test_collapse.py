@@ -58,7 +58,7 @@ def test_a_loss_that_stands_still_is_told_once_everywhere(
     assert told[0] in summary(tmp_path)["warnings"]
     assert "did not fall" in (tmp_path / "report.html").read_text(encoding="utf-8")
     history = [json.loads(line) for line in (tmp_path / "train" / "history.jsonl").read_text().splitlines()]
-    assert [set(record) for record in history] == [{"epoch", "dev", "loss"}] * 2
+    assert [set(record) for record in history] == [{"epoch", "dev", "loss", "rate_share"}] * 2
     # that of two classes that are guessed
     assert history[0]["loss"] == pytest.approx(np.log(2), abs=0.1)
 
