@@ -85,8 +85,13 @@ def prompt_tuning_flops(workbench: Workbench) -> int:
     Source: ours, for Prompt Tuning (arXiv 2104.08691).
     """
     bench = workbench.final
-    prompt = PromptConfig(generator="free", length=bench.spec.prompt.length)
-    spec = bench.spec.model_copy(update={"prompt": prompt})
+    free = PromptConfig(generator="free", length=bench.spec.prompt.length)
+    # vectors among the words are free ones at the input already
+    spec = (
+        bench.spec
+        if bench.spec.prompt.place == "template"
+        else bench.spec.model_copy(update={"prompt": free})
+    )
     model = new_factory(spec, bench.backbone, bench.tokenizer, bench.seed).model(
         PromptLayers.of([0], bench.num_layers)
     )
