@@ -47,7 +47,7 @@ def export(
         from spt.serving.classifier import PromptClassifier
 
         if not onnx:
-            raise InputError("Name the form of the export: --onnx is the one there is.")
+            raise InputError(f"Name the form of the export of '{model}': --onnx is the one there is.")
         target = folder or model.with_name(f"{model.resolve().name}-onnx")
         content = export_onnx(PromptClassifier.from_pretrained(model), target, trunk, int8)
         when = " before their weights went into 8 bits" if int8 else ""

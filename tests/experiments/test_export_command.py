@@ -36,7 +36,11 @@ def test_an_export_stands_beside_the_prompt(model: Path) -> None:
 
 def test_the_form_must_be_named(model: Path) -> None:
     result = spt("export", model)
-    assert result.exit_code == 2 and "Name the form of the export: --onnx" in result.stderr
+    assert (
+        result.exit_code == 2
+        and "Name the form of the export of" in result.stderr
+        and "--onnx" in result.stderr
+    )
 
 
 def test_a_trunk_with_prompts_in_it_is_refused(model: Path) -> None:
