@@ -136,10 +136,12 @@ def check_files(config: RunConfig, folder: RunFolder) -> None:
     Raises:
         InputError: naming the file and both digests.
     """
-    if not folder.inputs.exists():
-        # an older version wrote none
-        return
-    began_with = RunInputs.read(folder.inputs)
+    # an older version wrote none
+    if folder.inputs.exists():
+        _refuse_other_files(config, folder, RunInputs.read(folder.inputs))
+
+
+def _refuse_other_files(config: RunConfig, folder: RunFolder, began_with: RunInputs) -> None:
     for name, path in _files(config).items():
         before = began_with.files.get(name)
         if not path.is_file() or (began_with.format == 1 and name not in SPLIT_NAMES):
@@ -165,12 +167,12 @@ def check_finished(config: RunConfig, folder: RunFolder) -> None:
     Raises:
         InputError: naming what differs, with both values.
     """
-    check_files(config, folder)
-    now = backbone_files(config)
-    if not now or not folder.inputs.exists():
+    if not folder.inputs.exists():
         return
     began_with = RunInputs.read(folder.inputs)
-    if _contents(began_with.backbone_files) == _contents(now):
+    _refuse_other_files(config, folder, began_with)
+    now = backbone_files(config)
+    if not now or _contents(began_with.backbone_files) == _contents(now):
         return
     _refuse_changes(folder, began_with, began_with.model_copy(update={"backbone": _backbone_now(config)}))
 
