@@ -43,7 +43,7 @@ FRAMEWORKS = {
     "rich": ["experiments", "benchmarks.demo"],
     "transformers": ["spt", "benchmarks.cost", "benchmarks.fuzz", "benchmarks.serving"],
     "datasets": ["spt.data"],
-    "jinja2": ["spt.export", "spt.hub", "spt.reports"],
+    "jinja2": ["spt.templates"],
     "huggingface_hub": ["spt.hub", "spt.assets", "experiments.checking"],
     "onnxruntime": ["spt.export"],
     "matplotlib": [

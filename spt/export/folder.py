@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from spt.backbones.identity import BackboneIdentity
 from spt.digests import file_digest
 from spt.errors import InputError
@@ -20,6 +18,7 @@ from spt.extras import need
 from spt.files import replacing_folder, write_text
 from spt.provenance import versions
 from spt.serving.classifier import PromptClassifier
+from spt.templates import templates_of
 
 EXPORT_JSON, TOKENIZER, README = "export.json", "tokenizer.json", "README.md"
 FORMAT = 1
@@ -141,13 +140,5 @@ def _content(
 
 
 def _readme(content: Mapping[str, Any]) -> str:
-    templates = Environment(
-        loader=PackageLoader("spt.export"),
-        # Markdown with Python in it, of numbers and flags alone
-        autoescape=False,  # noqa: S701
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return templates.get_template("README.md").render(content, shared=TRUNK in content["graphs"])
+    template = templates_of("spt.export").get_template("README.md")
+    return template.render(content, shared=TRUNK in content["graphs"])

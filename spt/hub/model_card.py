@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from spt.architecture import PromptLayers
 from spt.assets import BACKBONES, HUB_NAME
@@ -17,6 +16,7 @@ from spt.hub.download import CARD
 from spt.json_files import read_json
 from spt.metrics import TITLES, scores_beside
 from spt.spec import ModelSpec
+from spt.templates import templates_of
 
 # the hub's names of metrics, where it has others than ours
 HUB_METRICS = {
@@ -50,7 +50,8 @@ def write_model_card(
     scores = metrics if metrics and "test_metric" in metrics else None
     embedded = BACKBONES.get(spec.backbone.name)
     text = (
-        _templates()
+        # it makes Markdown, in which `code` shows every name as it is
+        templates_of("spt.hub", code=code, percent=_percent, thousands="{:,}".format)
         .get_template("model_card.md")
         .render(
             metadata=metadata(spec, scores, data_set),
@@ -154,17 +155,5 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("spt.hub"),
-        # it makes Markdown, in which `code` shows every name as it is
-        autoescape=False,  # noqa: S701
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["code"] = code
-    environment.filters["percent"] = lambda fraction: f"{100 * fraction:.1f} %"
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    return environment
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
-
 from spt.files import write_text
 from spt.reports.drawing import Picture
 from spt.reports.palette import css_variables
+from spt.templates import templates_of
 
 FIGURES = "figures"
 # shares above this are dark enough to be written on in the colour of the paper
@@ -157,7 +156,8 @@ def write_page(path: Path, page: Page) -> None:
         path: of the HTML file.
         page: what it says.
     """
-    write_text(path, _template().render(page=page, colours=css_variables()))
+    template = templates_of("spt.reports").get_template("page.html")
+    write_text(path, template.render(page=page, colours=css_variables()))
     if page.pictures:
         folder = path.parent / FIGURES
         folder.mkdir(exist_ok=True)
@@ -179,16 +179,3 @@ def made_with(provenance: Mapping[str, Any]) -> Section:
 def percent(fraction: float, decimals: int = 1) -> str:
     """Write a fraction as percent: 0.8066 -> '80.7 %'."""
     return f"{100 * fraction:.{decimals}f} %"
-
-
-def _template() -> Template:
-    """Return the template of all pages."""
-    environment = Environment(
-        loader=PackageLoader("spt.reports"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html")
