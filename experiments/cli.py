@@ -57,3 +57,7 @@ app.command(rich_help_panel="This machine")(machine.doctor)
 def main() -> None:
     """Run the `spt` command."""
     app()
+
+
+if __name__ == "__main__":
+    main()

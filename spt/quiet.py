@@ -27,6 +27,25 @@ def quiet_hugging_face() -> Iterator[None]:
 
 
 @contextmanager
+def no_weights_bar() -> Iterator[None]:
+    """Keep transformers' bar of loading weights from the output for a while; that of a download stays."""
+    # as above
+    from huggingface_hub.utils import enable_progress_bars  # noqa: PLC0415
+    from transformers.utils import logging as untyped  # noqa: PLC0415
+
+    logging: Any = untyped
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    if bars:
+        enable_progress_bars()
+    try:
+        yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
 def quiet_logger(name: str) -> Iterator[None]:
     """Keep what a logger says below an error from the output for a while; "root" is all loggers'."""
     logger = loggers.getLogger(name)

@@ -125,6 +125,18 @@ def test_every_make_target_that_is_named_exists() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_text_holds_both_sides_of_a_conflict(name: str) -> None:
+    assert re.findall(r"^(?:<|>){7} .*$", TEXTS[name], re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("app", [spt_app, benchmarks_app])
+def test_the_page_of_commands_names_every_command(app: typer.Typer) -> None:
+    names = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    page = DOCS["docs/commands.md"]
+    assert [name for name in names if not re.search(rf"`(?:spt |python -m benchmarks )?{name}\b", page)] == []
+
+
 def test_there_are_commands_to_look_at() -> None:
     assert {"README.md", "docs/commands.md"} <= {line.text for line in ours()}
     assert len(ours()) > 40

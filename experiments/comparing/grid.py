@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
+from tqdm import tqdm
 
 from experiments.config import RunConfig
 from experiments.live.grid_progress import grid_noted
@@ -190,6 +191,8 @@ def _begin_worker(threads: int) -> None:
     """
     os.environ |= {"OMP_NUM_THREADS": str(threads), "RAYON_NUM_THREADS": str(threads)}
     quiet_libraries(quiet=True)
+    # of its own it would make a semaphore, of which Python warns where a worker is ended
+    tqdm.set_lock(threading.RLock())
     parent = parent_process()
     assert parent is not None
 

@@ -22,6 +22,7 @@ from spt.architecture import PromptLayers
 from spt.devices import chosen_device
 from spt.errors import InputError
 from spt.model import PromptedModel
+from spt.quiet import quiet_logger
 from spt.tensor_files import write_tensors
 from spt.training.failures import device_memory
 from spt.workbench import Workbench
@@ -263,17 +264,19 @@ def _multi_trial(
     """Train candidates, and keep the best; `spent` FLOPs have gone before."""
     budget = budget_before_scores(workbench.num_layers, options)
     limited, dearest = options.budget_flops is not None, budget.allowed[: budget.k]
-    candidates = explore(
-        new_strategy(options, config.seed),
-        budget,
-        train,
-        options.evaluations,
-        engine=engine,
-        ledger=ledger,
-        max_candidate_flops=candidate_flops(workbench, dearest) if limited else 0,
-        reserved_flops=spent + retraining_flops(workbench, dearest) if limited else 0,
-        record=folder / "candidates.jsonl",
-    )
+    # NNI warns, on standard output, of a space whose last candidate is tried
+    with quiet_logger("nni.nas.strategy"):
+        candidates = explore(
+            new_strategy(options, config.seed),
+            budget,
+            train,
+            options.evaluations,
+            engine=engine,
+            ledger=ledger,
+            max_candidate_flops=candidate_flops(workbench, dearest) if limited else 0,
+            reserved_flops=spent + retraining_flops(workbench, dearest) if limited else 0,
+            record=folder / "candidates.jsonl",
+        )
     subsets = scored_subsets(candidates.scores, budget.total)
     best = candidates[choose(subsets, options.cost_weight)]
     # the best one's training is the run's, unless it was judged by folds

@@ -27,6 +27,7 @@ from spt.backbones.llama import LlamaBackbone, MistralBackbone, QwenBackbone
 from spt.backbones.modernbert import ModernBertBackbone
 from spt.backbones.t5 import T5Backbone
 from spt.errors import InputError, unknown
+from spt.quiet import no_weights_bar
 from spt.tensor_files import not_finite
 
 FAMILIES: dict[str, type[Backbone]] = {
@@ -104,11 +105,12 @@ def load_backbone(
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
     backbone = family(config)
     model_class: Any = with_head(backbone) if language_model else AutoModel
-    with foreign_files(
+    unread_weights = foreign_files(
         f"The backbone '{name}' has a config, but its weights cannot be read",
         "Check the folder, or the network. Weights are read from safetensors files alone: convert others "
         "with save_pretrained of transformers, if you trust them.",
-    ):
+    )
+    with unread_weights, no_weights_bar():
         model, report = model_class.from_pretrained(
             path,
             revision=revision,

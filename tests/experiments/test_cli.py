@@ -68,6 +68,12 @@ def test_help_is_there_for_every_command() -> None:
     assert spt("--help").exit_code == 0
 
 
+@pytest.mark.slow
+def test_the_command_is_there_as_a_module_too() -> None:
+    asked = [sys.executable, "-m", "experiments.cli", "--version"]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout.startswith("spt ")
+
+
 def test_help_shows_lists_of_values() -> None:
     # square brackets are markup to what writes it
     assert "search.strategy=[spt_darts, random]" in " ".join(spt("compare", "--help").stdout.split())

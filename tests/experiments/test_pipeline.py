@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 
 from experiments import pipeline
 from experiments.baselines import baseline
-from experiments.pipeline import run
+from experiments.pipeline import run, search
 from experiments.run import searching, training
 from experiments.run.folder import RunFolder
 from experiments.run.results import RunMetrics
@@ -390,6 +391,21 @@ def test_a_loss_that_is_not_a_number_fails_the_run(home: Path, tmp_path: Path) -
         run(config(home, search=manual, training={"learning_rate": 1e30}), tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_search_that_has_tried_every_layer_ends_without_a_word_of_nnis(home: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("nni")
+    logger.addHandler(listener)
+    try:
+        options = {"strategy": "random", "k": 1, "evaluations": 99}
+        found = search(config(home, search=options, training={"epochs": 1}), tmp_path / "run")
+    finally:
+        logger.removeHandler(listener)
+    assert found.evaluations == 4
+    assert not any("Sampling failed" in line for line in said)
 
 
 def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path) -> None:

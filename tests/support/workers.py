@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from spt.architecture import PromptLayers
 from spt.training.result import TrainingResult
 
@@ -15,6 +17,11 @@ def report_threads(folder: Path) -> dict[str, Any]:  # noqa: ARG001
     import torch  # noqa: PLC0415
 
     return {"torch": torch.get_num_threads(), "tokenizers": os.environ.get("RAYON_NUM_THREADS")}
+
+
+def report_lock_of_bars(folder: Path) -> dict[str, Any]:  # noqa: ARG001
+    """Return the kind of lock that tqdm's bars have."""
+    return {"lock": type(tqdm.get_lock()).__name__}
 
 
 def threads_as_score(layers: PromptLayers) -> TrainingResult:  # noqa: ARG001

@@ -12,7 +12,7 @@ import yaml
 from experiments.comparing.grid import RunOutcome, is_finished, read_result, run_config, run_grid, run_jobs
 from spt.errors import InputError
 from tests.support.runs import tiny_config
-from tests.support.workers import report_threads
+from tests.support.workers import report_lock_of_bars, report_threads
 
 MANUAL = {"strategy": "manual", "manual_layers": [1]}
 
@@ -74,6 +74,12 @@ def test_a_worker_has_its_part_of_the_cores(
     # torch takes no more threads than there are cores
     computing = min(threads, os.cpu_count() or 1)
     assert outcomes["a"].metrics == {"torch": computing, "tokenizers": str(threads)}
+
+
+def test_no_bar_leaves_a_semaphore_where_a_worker_is_ended(tmp_path: Path) -> None:
+    outcomes = run_jobs({"a": report_lock_of_bars}, tmp_path, workers=1)
+    # one of processes would be a TqdmDefaultWriteLock
+    assert outcomes["a"].metrics == {"lock": "RLock"}
 
 
 KILLED = """
