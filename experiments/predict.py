@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from spt.data.table_writers import Records, WriteRecords, output_ending, writing
 from spt.data.text_lines import read_lines
 from spt.data.text_record import TextRecord
 from spt.data.text_tables import delimiter_of, has_columns, read_table
+from spt.data.values import SHOWN
 from spt.devices import chosen_device
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
@@ -31,6 +33,8 @@ CHUNK = 4096
 Answers = list[dict[str, Any]]
 # from the (texts, second texts) of records to the columns of their answers
 AnswerTexts = Callable[[Sequence[str], Sequence[str] | None], Answers]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def predict_file(
 ) -> Throughput:
     """Label the records of a file, on the accelerator where there is one.
 
+    A record without a text gets an empty answer, and how many there are is logged.
+
     Args:
         models: folders of saved prompts; several of the same task vote.
         file: a table with the columns of the task, or a text (or pair) a line, as `read_records` tells them
@@ -78,15 +84,16 @@ def predict_file(
             "The votes of several prompts are for labels, and give no probability of each class. Leave out "
             "--all, or --ensemble."
         )
-    answer, task = _answerer(models, every_class, threshold)
-    begin, count = time.perf_counter(), 0
+    answer, nothing, task = _answerer(models, every_class, threshold)
+    begin, count, silent = time.perf_counter(), 0, _Silent()
     rows = read_records(file, task, all_columns=output is not None)
     with _writer(file, output, task) as write:
         while chunk := list(islice(rows, CHUNK)):
-            texts, *pairs = zip(*(record.texts for record in chunk), strict=True)
-            answers = [_named(columns, prefix) for columns in answer(texts, pairs[0] if pairs else None)]
+            silent.note(chunk, count)
+            answers = [_named(columns, prefix) for columns in _answered(chunk, answer, nothing)]
             write(answers if output is None else _joined(chunk, answers, file, count))
             count += len(chunk)
+    silent.tell(file)
     return Throughput(count, time.perf_counter() - begin)
 
 
@@ -99,7 +106,7 @@ def read_records(file: Path, task: Task, all_columns: bool = True) -> Iterator[T
         all_columns: whether other columns are of use.
 
     Raises:
-        InputError: at the first record that cannot be read, naming it.
+        InputError: at the first record that cannot be read, or has something else than a text, naming it.
     """
     if file == STANDARD_INPUT:
         yield from read_lines(sys.stdin.buffer, task)
@@ -123,8 +130,36 @@ def _check_files(file: Path, output: Path | None) -> None:
         raise InputError(f"'{output}' is the file that is read. Write the answers to another file.")
 
 
-def _answerer(models: Sequence[Path], every_class: bool, threshold: float | None) -> tuple[AnswerTexts, Task]:
-    """Load models, and return what answers texts, and the task of the models."""
+@dataclass
+class _Silent:
+    """Count the records without a text, which get no answer."""
+
+    number: int = 0
+    first: list[int] = field(default_factory=list)
+
+    def note(self, chunk: Sequence[TextRecord], before: int) -> None:
+        rows = [row for row, record in enumerate(chunk, start=before + 1) if record.texts is None]
+        self.number += len(rows)
+        self.first += rows[: SHOWN - len(self.first)]
+
+    def tell(self, file: Path) -> None:
+        if self.number:
+            rows = ", ".join(map(str, self.first)) + (" …" if self.number > len(self.first) else "")
+            log.warning("%s: %d without a text, and so without an answer: row %s", file, self.number, rows)
+
+
+def _answered(chunk: Sequence[TextRecord], answer: AnswerTexts, nothing: Mapping[str, Any]) -> Answers:
+    """Answer records in order, those without a text by nothing."""
+    given = [record.texts for record in chunk if record.texts is not None]
+    texts, *pairs = zip(*given, strict=True) if given else [()]
+    answers = iter(answer(texts, pairs[0] if pairs else None) if given else [])
+    return [dict(nothing) if record.texts is None else next(answers) for record in chunk]
+
+
+def _answerer(
+    models: Sequence[Path], every_class: bool, threshold: float | None
+) -> tuple[AnswerTexts, Mapping[str, Any], Task]:
+    """Load models, and return what answers texts, the empty answer, and the task of the models."""
     if len(models) > 1:
         ensemble = PromptEnsemble.from_pretrained(models)
         for member in ensemble.classifiers:
@@ -133,19 +168,26 @@ def _answerer(models: Sequence[Path], every_class: bool, threshold: float | None
         def vote(texts: Sequence[str], pairs: Sequence[str] | None) -> Answers:
             return [_columns(answer) for answer in ensemble.predict(texts, pairs, threshold=threshold)]
 
-        return vote, ensemble.classifiers[0].spec.task
+        task = ensemble.classifiers[0].spec.task
+        return vote, _empty(task), task
     classifier = PromptClassifier.from_pretrained(models[0]).to(chosen_device())
+
+    names = [f"probability_{label}" for label in classifier.labels] if every_class else []
 
     def answer(texts: Sequence[str], pairs: Sequence[str] | None) -> Answers:
         chances = classifier.predict_proba(texts, pairs)
         answers = [_columns(answer) for answer in predictions(classifier.spec, chances, threshold)]
         if every_class:
-            names = [f"probability_{label}" for label in classifier.labels]
             for columns, row in zip(answers, chances.tolist(), strict=True):
                 columns |= dict(zip(names, row, strict=True))
         return answers
 
-    return answer, classifier.spec.task
+    task = classifier.spec.task
+    return answer, {**_empty(task), **dict.fromkeys(names)}, task
+
+
+def _empty(task: Task) -> dict[str, Any]:
+    return {"labels": None} if task.multi_label else {"label": None, "probability": None}
 
 
 def _columns(answer: Answer) -> dict[str, Any]:

@@ -27,22 +27,20 @@ def quiet_hugging_face() -> Iterator[None]:
 
 
 @contextmanager
-def no_weights_bar() -> Iterator[None]:
-    """Keep transformers' bar of loading weights from the output for a while; that of a download stays."""
-    # as above
-    from huggingface_hub.utils import enable_progress_bars  # noqa: PLC0415
-    from transformers.utils import logging as untyped  # noqa: PLC0415
+def quiet_weights() -> Iterator[None]:
+    """Keep the bar and the report of loading weights from the output for a while; bars of downloads stay.
 
-    logging: Any = untyped
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    if bars:
-        enable_progress_bars()
-    try:
+    The report lists weights that a backbone has and nothing here uses; missing ones are ours to refuse.
+    """
+    # as above
+    from huggingface_hub import utils as untyped  # noqa: PLC0415
+
+    hub: Any = untyped
+    downloads = not hub.are_progress_bars_disabled()
+    with quiet_hugging_face():
+        if downloads:
+            hub.enable_progress_bars()
         yield
-    finally:
-        if bars:
-            logging.enable_progress_bar()
 
 
 @contextmanager

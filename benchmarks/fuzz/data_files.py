@@ -202,7 +202,7 @@ def _use(folder: Path) -> None:
     except InputError as error:
         problem = error
     for record in read_records(path, task):
-        if not all(record.texts):
+        if record.texts is not None and not all(record.texts):
             raise AssertionError("an empty text is to be answered")
     if problem is not None:
         raise problem

@@ -66,6 +66,8 @@ def predict(
 
     The input is UTF-8, and read and answered in parts, so it may be of any length.
 
+    A record without a text gets the label null, and how many there are is told at the end.
+
     With --output the columns of the file are kept, and label and probability follow them; with --all also
     probability_CLASS for each class. OUT is there whole or not at all.
 

@@ -27,7 +27,7 @@ from spt.backbones.llama import LlamaBackbone, MistralBackbone, QwenBackbone
 from spt.backbones.modernbert import ModernBertBackbone
 from spt.backbones.t5 import T5Backbone
 from spt.errors import InputError, unknown
-from spt.quiet import no_weights_bar
+from spt.quiet import quiet_weights
 from spt.tensor_files import not_finite
 
 FAMILIES: dict[str, type[Backbone]] = {
@@ -110,7 +110,7 @@ def load_backbone(
         "Check the folder, or the network. Weights are read from safetensors files alone: convert others "
         "with save_pretrained of transformers, if you trust them.",
     )
-    with unread_weights, no_weights_bar():
+    with unread_weights, quiet_weights():
         model, report = model_class.from_pretrained(
             path,
             revision=revision,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from spt.data.csv_rows import DELIMITERS
 from spt.data.json_objects import parse_json
 from spt.data.text_columns import GENERAL, own_columns, text_columns
 from spt.data.text_record import TextRecord
-from spt.data.values import is_utf8
+from spt.data.values import is_missing, is_utf8
 from spt.errors import InputError
 from spt.tasks import Task
 
@@ -34,9 +34,7 @@ def read_lines(lines: Iterable[bytes], task: Task) -> Iterator[TextRecord]:
             keys = _json_keys(line, task, where)
             _check_no_header(line, task, where)
         record = _from_text(line, task, where) if keys is None else _from_json(line, keys, where)
-        if not all(record.texts):
-            raise InputError(f"{where}: the text is empty. Give each line a text.")
-        if not all(map(is_utf8, record.texts)):
+        if record.texts is not None and not all(map(is_utf8, record.texts)):
             raise InputError(f"{where}: the text holds half of a surrogate pair. Mend or remove the line.")
         yield record
 
@@ -86,19 +84,27 @@ def _from_json(line: str, keys: tuple[str, ...], where: str) -> TextRecord:
         row = _parsed(line, where)
     except json.JSONDecodeError as error:
         raise InputError(f"{where}: not JSON ({error}), but the first line is.") from error
-    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in keys):
+    texts = [row.get(key) for key in keys] if isinstance(row, dict) else [row]
+    if not isinstance(row, dict) or not all(isinstance(text, str) or is_missing(text) for text in texts):
         raise InputError(f"{where}: must be a JSON object with text under {' and '.join(map(repr, keys))}.")
     if keys == GENERAL[:1] and row.get(GENERAL[1]) is not None:
         raise InputError(f"{where}: has a '{GENERAL[1]}', but the model's task has one text a row.")
-    return TextRecord(tuple(row[key].strip() for key in keys), row)
+    return TextRecord(_complete(texts), row)
 
 
 def _from_text(line: str, task: Task, where: str) -> TextRecord:
-    texts = (line,) if task.text_pair is None else tuple(line.split("\t"))
     columns = own_columns(task)
+    if is_missing(line):
+        return TextRecord(None, dict(zip(columns, line.split("\t"), strict=False)))
+    texts = [line] if task.text_pair is None else line.split("\t")
     if len(texts) != len(columns):
         raise InputError(
             f"{where}: the model's task has two texts a row, with one tab between them, "
             f"but this line has {len(texts) - 1} tabs."
         )
-    return TextRecord(tuple(text.strip() for text in texts), dict(zip(columns, texts, strict=True)))
+    return TextRecord(_complete(texts), dict(zip(columns, texts, strict=True)))
+
+
+def _complete(texts: Sequence[Any]) -> tuple[str, ...] | None:
+    """Return texts as every model reads them; None if one is missing."""
+    return None if any(map(is_missing, texts)) else tuple(text.strip() for text in texts)

@@ -10,9 +10,9 @@ class TextRecord(NamedTuple):
     """Hold a record of a file.
 
     Attributes:
-        texts: (text,) or (text, text_pair), without the spaces around them.
+        texts: (text,) or (text, text_pair), without the spaces around them; None where one is missing.
         columns: what the file has, by name and as it was written, the texts among it.
     """
 
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] | None
     columns: Mapping[str, Any]

@@ -21,7 +21,7 @@ from spt.data.csv_rows import (
 from spt.data.json_objects import json_objects
 from spt.data.text_columns import possible_columns, text_columns
 from spt.data.text_record import TextRecord
-from spt.data.values import SHOWN, clean_texts
+from spt.data.values import SHOWN, clean_texts, is_missing
 from spt.errors import InputError
 from spt.tasks import Task
 
@@ -45,16 +45,19 @@ def read_table(path: Path, task: Task, all_columns: bool = True) -> Iterator[Tex
         all_columns: whether other columns are of use; those of parquet are not read otherwise.
 
     Raises:
-        InputError: if the file cannot be read or has no rows, the columns are not there, or a row has no
-            text, naming the row.
+        InputError: if the file cannot be read or has no rows, the columns are not there, or a row has
+            something else than a text, naming the row.
     """
     number = 0
     rows = _rows(path, ENDINGS[path.suffix.lower()], task, all_columns)
     for number, columns in enumerate(rows, start=1):
         if number == 1:
             names = text_columns(columns, task, str(path))
+        if any(is_missing(columns.get(name)) for name in names):
+            yield TextRecord(None, columns)
+            continue
         texts = (
-            clean_texts([columns.get(name)], f"The text column '{name}' of {path}", rows=[number - 1])[0]
+            clean_texts([columns[name]], f"The text column '{name}' of {path}", rows=[number - 1])[0]
             for name in names
         )
         yield TextRecord(tuple(texts), columns)

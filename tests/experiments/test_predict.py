@@ -146,12 +146,47 @@ def test_a_record_that_cannot_be_read_leaves_the_output_as_it_was(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predict, "CHUNK", 2)
-    file, output = written(tmp_path / "in.csv", [*ROWS, {**ROWS[0], "text": " "}]), tmp_path / "out.csv"
+    file, output = written(tmp_path / "in.jsonl", [*ROWS, {**ROWS[0], "text": 3}]), tmp_path / "out.csv"
     output.write_text("before", encoding="utf-8")
     result = spt("predict", model, file, "-o", output)
-    assert result.exit_code == 2 and "is empty in row 6" in result.stderr
+    assert result.exit_code == 2 and "a value of type int in row 6" in result.stderr
     assert output.read_text(encoding="utf-8") == "before"
     assert sorted(tmp_path.iterdir()) == [file, output]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_record_without_a_text_is_kept_without_an_answer_and_counted(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ending: str,
+) -> None:
+    whole, gaps = tmp_path / f"whole.{ending}", tmp_path / f"gaps.{ending}"
+    assert spt("predict", model, written(tmp_path / "in.csv", ROWS), "-o", whole, "--all").exit_code == 0
+    monkeypatch.setattr(predict, "CHUNK", 2)
+    blank = {**ROWS[0], "text": " "}
+    file = written(tmp_path / "in.jsonl", [*ROWS[:2], blank, {**blank, "text": None}, blank, *ROWS[2:]])
+    result = spt("predict", model, file, "-o", gaps, "--all")
+    assert result.exit_code == 0, result.output
+    assert caplog.messages == [f"{file}: 3 without a text, and so without an answer: row 3, 4, 5"]
+    rows = read(gaps)
+    nothing = "" if ending in ("csv", "tsv") else None
+    for row in rows[2:5]:
+        added = ("label", "probability", "probability_bad", "probability_good")
+        assert [row[name] for name in added] == [nothing] * 4 and row["id"] == "0"
+    assert [row["label"] for row in [*rows[:2], *rows[5:]]] == [row["label"] for row in read(whole)]
+
+
+def test_a_line_without_a_text_has_a_line_without_an_answer(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = spt("predict", model, given="fine\n\nfine\n")
+    first, empty, last = map(json.loads, result.stdout.splitlines())
+    assert empty == {"label": None, "probability": None} and first == last
+    assert len(caplog.messages) == 1 and "1 without a text" in caplog.text
+    caplog.clear()
+    assert spt("predict", model, "--quiet", given="\n").exit_code == 0 and caplog.messages == []
 
 
 def test_outputs_that_cannot_be_are_refused_before_a_model_is_read(tmp_path: Path) -> None:

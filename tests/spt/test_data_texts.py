@@ -24,7 +24,7 @@ from spt.errors import InputError
 from spt.tasks import Task, get_task
 
 
-def texts(records: Iterator[TextRecord]) -> list[tuple[str, ...]]:
+def texts(records: Iterator[TextRecord]) -> list[tuple[str, ...] | None]:
     return [record.texts for record in records]
 
 
@@ -63,7 +63,6 @@ def test_the_tasks_own_columns_go_before_the_general_ones() -> None:
 @pytest.mark.parametrize(
     ("lines", "task", "said"),
     [
-        ([b"a", b" \n"], TEXT, "Line 2: the text is empty"),
         ([b"a"], PAIR, "one tab"),
         ([b"a\tb\tc"], PAIR, "2 tabs"),
         ([b'{"text": "a"}', b"b"], TEXT, "Line 2: not JSON"),
@@ -72,8 +71,6 @@ def test_the_tasks_own_columns_go_before_the_general_ones() -> None:
         ([b"{}"], TEXT, "Line 1 .* has the columns .none."),
         ([b'{"text": "a", "text_pair": "b"}'], TEXT, "one text a row"),
         ([b'{"text": 3}'], TEXT, "must be a JSON object"),
-        ([b'{"text": "a"}', b'{"text": NaN}'], TEXT, "Line 2: must be a JSON object"),
-        ([b'{"text": "a"}', b'{"text": null}'], TEXT, "Line 2: must be a JSON object"),
         (
             [b'{"text": "a"}', b'{"text": "\\ud83d"}'],
             TEXT,
@@ -124,12 +121,9 @@ def test_pairs_come_from_two_columns(tmp_path: Path) -> None:
         ("a.csv", "id;body\n1;a\n", "has the columns 'id', 'body'"),
         ("a.csv", "", "has no rows"),
         ("a.csv", "message\n", "has no rows"),
-        ("a.csv", "id,message\n1,a\n2,\n", "'message' of .*a.csv is empty in row 2"),
-        ("a.csv", "id,message\n1,a\n2\n", "'message' of .*a.csv is empty in row 2"),
         ("a.csv", "id,message\n1,a,b\n", "Row 1 of .*a.csv has 3 fields, but the header has 2"),
         ("a.csv", b"message\na\n\xff\n", "a.csv is not UTF-8"),
         ("a.csv", 'message\na\n"' + "b\n" * 100_000, "Row 2 of .*a.csv is not csv: .*Close quotes"),
-        ("a.jsonl", '{"message": "a"}\n\n{"message": null}\n', "is empty in row 2"),
         ("a.jsonl", '{"message": "a"}\n{"message": 3}\n', "holds a value of type int in row 2"),
         ("a.jsonl", '{"message": "a"}\nb\n', "Cannot read .*a.jsonl as json: line 2"),
         ("a.jsonl", "null\n", "line 1 is null"),
@@ -145,7 +139,29 @@ def test_what_is_no_text_is_named_by_its_row(
 
 
 @pytest.mark.parametrize(
-    ("column", "said"), [({"message": ["a", None]}, "empty in row 2"), ({"body": ["a"]}, "columns 'body'")]
+    ("name", "content"),
+    [
+        ("a.csv", "id,message\n1,a\n2,\n3,b\n"),
+        ("a.csv", "id,message\n1,a\n2\n3, b\n"),
+        ("a.tsv", "id\tmessage\n1\ta\n2\t \n3\tb\n"),
+        ("a.jsonl", '{"message": "a"}\n\n{"message": null}\n{"message": "b"}\n'),
+        ("a.jsonl", '{"message": "a"}\n{"id": 3}\n{"message": "b"}\n'),
+    ],
+)
+def test_a_row_without_a_text_is_a_record_without_one(name: str, content: str, tmp_path: Path) -> None:
+    assert texts(read_table(written(tmp_path / name, content), TEXT)) == [("a",), None, ("b",)]
+
+
+def test_a_line_without_a_text_is_a_record_without_one() -> None:
+    assert texts(read_lines([b"a", b" \n", b"\n", b"b"], TEXT)) == [("a",), None, None, ("b",)]
+    assert texts(read_lines([b"a\tb", b"\n", b"a\t \n"], PAIR)) == [("a", "b"), None, None]
+    lines = [b'{"text": "a"}', b'{"text": null}', b'{"text": NaN}', b'{"id": 1}']
+    assert texts(read_lines(lines, TEXT)) == [("a",), None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [({"message": [1.5, None]}, "a value of type float in row 1"), ({"body": ["a"]}, "columns 'body'")],
 )
 def test_a_parquet_column_is_checked(column: dict[str, Any], said: str, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
