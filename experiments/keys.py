@@ -29,7 +29,14 @@ def explain(error: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"{path}: {_unread(keys[-1], section)}"
     given = "" if isinstance(error["input"], dict | BaseModel) else f" (given: {error['input']!r:.200})"
     advice = "; put it in quotes" if error["type"] == "string_type" else ""
-    return f"{path or 'config'}: {error['msg']}{given}{advice}"
+    # a rule across sections names its keys itself
+    where = f"{path}: " if path else ""
+    return f"{where}{error['msg']}{given}{advice}"
+
+
+def keys_of(error: Mapping[str, Any], model: type[BaseModel]) -> list[str]:
+    """Return the keys that lead to one pydantic error of a config; none for a rule across sections."""
+    return _located(error["loc"], model)[0]
 
 
 def _located(parts: Iterable[Any], model: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:
@@ -247,7 +254,8 @@ def bad_config(error: ValidationError, source: str, model: type[BaseModel]) -> I
     """Every problem of a config in one error."""
     problems = tuple(explain(each, model) for each in problems_of(error))
     lines = "\n".join(f"  {problem}" for problem in problems)
-    refusal = InputError(f"{len(problems)} problem(s) in {source}:\n{lines}")
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    refusal = InputError(f"{count} in {source}:\n{lines}")
     refusal.problems = problems
     return refusal
 

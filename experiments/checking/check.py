@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.checking.backbone_files import BackboneFiles, read_backbone_files
-from experiments.config import RunConfig, checked, load_config, run_tree
+from experiments.checking.right_part import RightPart, right_part
+from experiments.config import RunConfig, load_config, run_tree
 from experiments.keys import read_tree
 from experiments.run.data_report import DataReport, SplitReport, distinct_data, report_data
 from search_spaces.named_layers import named_layers
@@ -17,8 +18,8 @@ from spt.problems import Problems
 from strategies.budgets import budget_before_scores
 from strategies.options import ManualOptions, SpaceOptions
 
-# what a config must be right in for its data to be read
-DATA_KEYS = ("seed", "task", "data", "backbone", "head")
+# of files that stand for several runs
+OF_MANY_RUNS = {"trialCommand", "searchSpace", "methods", "conditions"}
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,26 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
     configs: list[RunConfig] = []
     with problems.collecting():
         configs = _configs(path, overrides)
+    readable = configs
     if problems.texts:
-        configs = list(_readable_part(path, overrides))
+        part = _right_part(path, overrides)
+        for problem in part.problems if part else ():
+            problems.add(problem)
+        configs = [part.config] if part and part.has_its_backbone else []
+        readable = [part.config] if part and part.reads_its_data else []
     data = []
     for config in configs:
         with problems.collecting():
             for problem in _layer_problems(config):
                 problems.add(problem)
-    for config in distinct_data(configs):
+    for config in distinct_data(readable):
         each = _checked_data(config)
         data.append(each)
         for line in each.data.problems:
             problems.add(line)
         for line in each.data.notes:
             notes.add(line)
-    return Check(tuple(problems.texts), tuple(notes.texts), len(configs), tuple(data))
+    return Check(tuple(problems.texts), tuple(notes.texts), len(configs or readable), tuple(data))
 
 
 def _configs(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
@@ -117,14 +123,14 @@ def _configs(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
     return [load_config(path, overrides)]
 
 
-def _readable_part(path: Path, overrides: Mapping[str, Any]) -> Iterator[RunConfig]:
-    """Yield a run with what a wrong config says of its data, if that much of it is right."""
+def _right_part(path: Path, overrides: Mapping[str, Any]) -> RightPart | None:
+    """Return what is right of a wrong config of a run; None for another file, or where too much is wrong."""
     try:
         tree = run_tree(path, overrides)
-        yield checked({key: tree[key] for key in DATA_KEYS if key in tree}, str(path))
     except InputError:
         # it is among the problems
-        return
+        return None
+    return None if tree.keys() & OF_MANY_RUNS else right_part(tree)
 
 
 def _layer_problems(config: RunConfig) -> Iterator[str]:

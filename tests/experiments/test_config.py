@@ -47,7 +47,7 @@ def test_every_problem_is_told_at_once() -> None:
         "backbone": [],
     }
     head, *lines = refusal(tree)
-    assert head == "10 problem(s) in run.yml:"
+    assert head == "10 problems in run.yml:"
     wanted = [
         "sed: there is no such key. Did you mean 'seed'?",
         "task.lable: there is no such key. Did you mean 'label'?",
@@ -96,7 +96,7 @@ def test_every_problem_is_told_at_once() -> None:
 )
 def test_a_problem_names_key_value_and_what_is_allowed(tree: dict[str, Any], line: str) -> None:
     lines = refusal(tree)
-    assert lines[0] == "1 problem(s) in run.yml:"
+    assert lines[0] == "1 problem in run.yml:"
     assert line in lines[1]
 
 
@@ -235,7 +235,7 @@ def test_a_missing_file_is_refused(name: str, tmp_path: Path) -> None:
 
 def test_an_option_of_another_strategy_is_refused_with_those_that_read_it() -> None:
     lines = refusal({"search": {"strategy": "random", "epochs": 4, "evaluation": 3, "engine": {"cpu": 1}}})
-    assert lines[0] == "3 problem(s) in run.yml:"
+    assert lines[0] == "3 problems in run.yml:"
     assert lines[1] == "  search.engine.cpu: there is no such key. Did you mean 'cpus'?"
     assert lines[2].startswith(
         "  search.epochs: the strategy random does not read it, spt_darts, darts, gumbel_darts, "
@@ -246,7 +246,7 @@ def test_an_option_of_another_strategy_is_refused_with_those_that_read_it() -> N
 
 def test_all_errors_of_a_search_are_found_though_its_strategy_is_unknown() -> None:
     lines = refusal({"search": {"strategy": "evolutoin", "population": 1, "epochs": 3}})
-    assert lines[0] == "3 problem(s) in run.yml:"
+    assert lines[0] == "3 problems in run.yml:"
     assert "Unknown strategy 'evolutoin'. Did you mean 'evolution'?" in lines[1]
     assert "search.population: " in lines[2]
     assert "search.epochs: the strategy evolution does not read it" in lines[3]

@@ -86,6 +86,42 @@ def test_problems_of_config_backbone_and_data_are_listed_together(home: Path, tm
         assert said in wrong.stdout
 
 
+def test_a_misspelt_key_hides_no_other_problem(home: Path, tmp_path: Path) -> None:
+    wrong = {
+        "serch.k": 2,
+        "prompt.lenght": 3,
+        "training.epochs": 0,
+        "training.class_weights": {"bda": 2},
+        "search.k": 9,
+        "answers": {"coverage": 0.5, "min_accuracy": 0.9},
+        "task.text_pair": "label",
+        "data.windows": True,
+    }
+    problems = words(check_file(config(tmp_path, home), wrong).problems)
+    for said in (
+        "serch: there is no such key",
+        "Did you mean 'length'",
+        "training.epochs: ",
+        "Unknown class 'bda'",
+        "budget is 9",
+        "coverage = 0.5",
+        "\ndata.windows is",
+    ):
+        assert said in problems, (said, problems)
+
+
+@pytest.mark.parametrize("key", ["task.lable", "data.trian", "dta", "data.train"])
+def test_other_rows_than_were_meant_are_not_looked_at(key: str, home: Path, tmp_path: Path) -> None:
+    check = check_file(config(tmp_path, home), {key: 5, "search.k": 9})
+    assert check.data == () and len(check.problems) == 2
+    assert "budget is 9" in check.problems[1]
+
+
+def test_layers_of_another_backbone_than_was_meant_are_not_judged(home: Path, tmp_path: Path) -> None:
+    check = check_file(config(tmp_path, home), {"backbone.nmae": "x", "search.k": 99})
+    assert len(check.problems) == 1 and check.data[0].data.splits["train"].rows == 120
+
+
 def _matches(pattern: str, text: str) -> bool:
     first, *rest = pattern.split(".*")
     return first in text and all(part in text for part in rest)

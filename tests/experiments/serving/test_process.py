@@ -36,7 +36,7 @@ def test_a_host_that_there_is_not_is_named(inputs: Path) -> None:
 
 def test_wrong_options_and_folders_end_with_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["serve", str(tmp_path), "--queue", "0", "--timeout", "0"])
-    assert result.exit_code == 2 and "2 problem(s) in the options" in result.output
+    assert result.exit_code == 2 and "2 problems in the options" in result.output
     result = CliRunner().invoke(app, ["serve", str(tmp_path)])
     assert result.exit_code == 2 and "is neither a saved prompt nor a folder of some" in result.output
 

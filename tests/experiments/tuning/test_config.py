@@ -32,7 +32,7 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
             searchSpace={"a": {"_type": "normal", "_value": [0, 1]}},
         )
     message = str(caught.value)
-    assert message.startswith("9 problem(s)")
+    assert message.startswith("9 problems")
     for part in (
         "trails: there is no such key. Did you mean 'trials'?",
         "Did you mean 'dev_metric'?",
