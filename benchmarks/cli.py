@@ -18,6 +18,7 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Layers": (layers.table, layers.recipe, layers.strategies, layers.search_deep),
     "Methods": (
         methods.methods,
+        methods.methods_deep,
         methods.tuning,
         methods.kinds,
         methods.answers,

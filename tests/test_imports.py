@@ -42,7 +42,9 @@ FRAMEWORKS = {
     ],
     "rich": ["experiments", "benchmarks.demo"],
     "transformers": ["spt", "benchmarks.cost", "benchmarks.fuzz", "benchmarks.serving"],
-    "datasets": ["spt.data"],
+    "datasets": ["spt.data", "benchmarks.equal_operations.setfit_worker"],
+    "setfit": ["benchmarks.equal_operations.setfit_worker"],
+    "sentence_transformers": ["benchmarks.equal_operations.setfit_worker"],
     "jinja2": ["spt.templates"],
     "huggingface_hub": ["spt.hub", "spt.assets", "experiments.checking"],
     "onnxruntime": ["spt.export"],
@@ -74,6 +76,8 @@ PACKAGES = {
     "sklearn": "scikit-learn",
     "PIL": "pillow",
     "lightning_fabric": "pytorch-lightning",
+    # of an environment apart, which mypy is told of
+    "sentence_transformers": "sentence_transformers",
 }
 
 

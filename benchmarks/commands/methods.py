@@ -12,6 +12,18 @@ from experiments.commands.options import Overrides, Workers
 if TYPE_CHECKING:
     from experiments.comparing.grid import RunOutcome
 
+Only = Annotated[list[str] | None, typer.Option(help="A method of the bench; repeat it.", show_default=False)]
+Finished = Annotated[
+    bool, typer.Option("--finished", help="Run nothing: report the methods whose runs have all ended.")
+]
+NamedResult = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of the JSON that is written into benchmarks/results; the bench's by default.",
+        show_default=False,
+    ),
+]
+
 
 def methods(
     bench: Annotated[Path, typer.Argument(metavar="BENCH", help="YAML file, as experiments/methods.yml.")],
@@ -26,20 +38,10 @@ def methods(
     folder: Annotated[
         Path | None, typer.Option(help="Where the runs are kept; runs/NAME by default.", show_default=False)
     ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="A method of the bench; repeat it.", show_default=False)
-    ] = None,
+    only: Only = None,
     on: OnConditions = None,
-    finished: Annotated[
-        bool, typer.Option("--finished", help="Run nothing: report the methods whose runs have all ended.")
-    ] = False,
-    result: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of the JSON that is written into benchmarks/results; the bench's by default.",
-            show_default=False,
-        ),
-    ] = None,
+    finished: Finished = False,
+    result: NamedResult = None,
     add: Annotated[
         bool,
         typer.Option("--add", help="Keep what the JSON has of the bench's other methods and conditions."),
@@ -68,6 +70,79 @@ def methods(
             add=add,
         )
     end(failed, "runs")
+
+
+def methods_deep(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Dotted keys over those of all conditions, of one, or of a task's: sst2.data.train=FILE.",
+            show_default=False,
+        ),
+    ] = None,
+    bench: Annotated[
+        Path,
+        typer.Option(
+            help="YAML file of what is compared.", show_default="benchmarks/equal_operations/bench.yml"
+        ),
+    ] = CHECKOUT / "benchmarks" / "equal_operations" / "bench.yml",
+    only: Only = None,
+    on: OnConditions = None,
+    budget: Annotated[
+        list[float] | None,
+        typer.Option(help="A budget of the bench, in 10^12 operations; repeat it.", show_default=False),
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the runs are kept.")] = Path("runs/methods_deep"),
+    setfit_python: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PYTHON",
+            help="Of an environment with SetFit, which is left out otherwise.",
+            show_default=False,
+        ),
+    ] = None,
+    finished: Finished = False,
+    result: NamedResult = None,
+    workers: Workers = 0,
+) -> None:
+    """Compare methods at equal operations: what each reaches within 5, 10 and 20 * 10^12 of them.
+
+    Prompts, peft's methods, SetFit, TF-IDF and a linear probe, on two backbones with 2,000 rows and with few.
+    SST-2 and MR are in no package: name their files. Days of one core. Resumable.
+    """
+    with measuring(packages=("peft",)):
+        from benchmarks.equal_operations.measure import measure_methods_deep
+        from experiments.keys import parse_overrides
+
+        if setfit_python is None and not finished:
+            print("SetFit is left out: name an environment that has it by --setfit-python.")
+        failed = measure_methods_deep(
+            bench,
+            folder,
+            parse_overrides(overrides or []),
+            only or (),
+            on or (),
+            [each * 1e12 for each in budget or ()],
+            setfit_python,
+            workers,
+            say_figures,
+            finished,
+            result,
+        )
+    end(failed, "runs")
+
+
+def say_figures(name: str, outcome: "RunOutcome") -> None:
+    """Print one line as a run within a budget ends."""
+    figures = None if outcome.metrics is None else outcome.metrics["figures"]
+    text = (
+        f"nothing: {outcome.failure}"
+        if figures is None
+        else f"dev {figures['dev_accuracy']:.3f}, test {figures['test_accuracy']:.3f}, "
+        f"{figures['train_flops'] / 1e12:.2f} * 10^12 operations, {figures['seconds']:.0f} s"
+    )
+    print(f"{name}: {text}", flush=True)
 
 
 def say(name: str, outcome: "RunOutcome") -> None:

@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from typing_extensions import Self
 
 from benchmarks.baselines.methods import BASELINES, size_of
 from experiments.config import RunConfig, load_config, run_tree
@@ -67,8 +68,8 @@ class MethodBench(ConfigSection):
     config: Path = Field(description="Of methods that name none, beside the bench's file.")
     seeds: tuple[NonNegativeInt, ...] = Field(min_length=1, description="Of the runs that are reported.")
     sweep_seed: int = Field(0, ge=0, description="Of the runs that choose learning rates.")
-    conditions: dict[str, Condition] = Field(min_length=1, description="By name: data and how to train.")
-    methods: dict[str, Method] = Field(min_length=1, description="By name; the first is the reference.")
+    conditions: Mapping[str, Condition] = Field(min_length=1, description="By name: data and how to train.")
+    methods: Mapping[str, Method] = Field(min_length=1, description="By name; the first is the reference.")
 
     @model_validator(mode="after")
     def _known(self) -> MethodBench:
@@ -85,7 +86,7 @@ class MethodBench(ConfigSection):
         return self
 
     @classmethod
-    def load(cls, path: Path) -> MethodBench:
+    def load(cls, path: Path) -> Self:
         """Read a YAML file.
 
         Raises:
@@ -100,7 +101,7 @@ class MethodBench(ConfigSection):
             section.set.update(anchored(section.set, path.parent))
         return bench
 
-    def chosen(self, methods: Sequence[str], conditions: Sequence[str]) -> MethodBench:
+    def chosen(self, methods: Sequence[str], conditions: Sequence[str]) -> Self:
         """Return the bench with these methods and conditions only; all of them for none.
 
         Raises:
@@ -143,6 +144,10 @@ class MethodBench(ConfigSection):
             for seed in self.seeds if group in rates else ():
                 yield BenchRun(*group, seed, rates[group])
 
+    def keys_of(self, cell: BenchRun) -> dict[str, Any]:
+        """Return the dotted keys of a run over those of its method."""
+        return {**self.conditions[cell.condition].set, RATE: cell.rate}
+
     def config_of(self, cell: BenchRun, base: Path) -> RunConfig:
         """Return the configuration of a run; base is the folder of the bench's file.
 
@@ -151,12 +156,12 @@ class MethodBench(ConfigSection):
         """
         method = self.methods[cell.method]
         path = base / (method.config or self.config)
-        keys = {**self.conditions[cell.condition].set, RATE: cell.rate, "seed": cell.seed}
+        keys = {**self.keys_of(cell), "seed": cell.seed}
         strategy = chosen_strategy(run_tree(path, method.set).get("search", {}))
         # a condition is for many methods, those without a search among them
         return load_config(path, method.set, for_strategy(keys, keys.get("search.strategy", strategy)))
 
-    def changed(self, overrides: Mapping[str, Any]) -> MethodBench:
+    def changed(self, overrides: Mapping[str, Any]) -> Self:
         """Return the bench with dotted keys over those of one condition (`sst2.data.train`), or of all.
 
         Raises:

@@ -56,8 +56,8 @@ def _with_made(line: Line, measurements: Sequence[Any]) -> Line:
     return {**numbers, "made": measurements[line["measurement"]]}
 
 
-def write_lines(name: str, lines: Lines) -> Path:
-    """Write benchmarks/results/<name>.json."""
+def write_lines(name: str, lines: Lines, **summary: Any) -> Path:
+    """Write benchmarks/results/<name>.json, with what is told of all lines together."""
     measurements: list[Any] = []
 
     def numbered(line: Line) -> Line:
@@ -67,7 +67,7 @@ def write_lines(name: str, lines: Lines) -> Path:
         return {**rest, "measurement": measurements.index(line["made"])}
 
     content = {part: [numbered(line) for line in lines[part]] for part in PARTS}
-    return save(name, {"measurements": measurements, **content})
+    return save(name, {"measurements": measurements, **summary, **content})
 
 
 def added(earlier: Lines, lines: Lines, groups: Sequence[tuple[str, str]]) -> Lines:

@@ -1,0 +1,184 @@
+"""A method of this project's loop within a budget of operations: a search, and as many epochs as fit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock
+
+from benchmarks.baselines.methods import baseline_model
+from benchmarks.equal_operations.epochs import OverBudget, epochs_within
+from benchmarks.methods.bench import Method
+from experiments.config import RunConfig
+from experiments.run.folder import numbers_of
+from experiments.run.folds import train_candidate
+from experiments.run.searching import search
+from experiments.run.training import load_workbench
+from spt.architecture import PromptLayers
+from spt.devices import use_threads
+from spt.digests import json_digest
+from spt.evaluation import evaluate
+from spt.files import write_text
+from spt.json_files import checked, read_json
+from spt.model import PromptedModel, trained
+from spt.prompts.config import PromptConfig
+from spt.tensor_files import read_tensors
+from spt.training.fit import fit
+from spt.workbench import Workbench
+from strategies.ledger import Ledger
+
+ADVICE = "Delete it to search again."
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Hold what a method gave within a budget.
+
+    Attributes:
+        train_flops: operations of training, dev scores and search.
+        seconds: of the processor, likewise.
+        shortened: whether more of the budget would have made it longer.
+        epochs: that were trained; None for what has none.
+        steps: of the optimiser, likewise.
+        layers: that have a prompt; None for what has none.
+        versions: of what else it was made with than this project has.
+    """
+
+    dev_accuracy: float
+    test_accuracy: float
+    tunable_parameters: int
+    train_flops: int
+    seconds: float
+    shortened: bool = False
+    epochs: int | None = None
+    steps: int | None = None
+    layers: tuple[int, ...] | None = None
+    versions: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Hold the layers that a search found, and what it took."""
+
+    layers: tuple[int, ...]
+    flops: int
+    seconds: float
+
+
+class ProcessorClock:
+    """Add up the processor's seconds of this process in the parts that are measured."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Measure a part."""
+        start = time.process_time()
+        yield
+        self.seconds += time.process_time() - start
+
+
+def train_within(config: RunConfig, method: Method, budget: float, folder: Path) -> Figures:
+    """Train a method for as many epochs as its budget holds, at most the configuration's, and score it.
+
+    Args:
+        config: of the run.
+        method: says whether it is a baseline.
+        budget: operations that search and training may take together.
+        folder: of this run; searches are kept beside it, for other budgets.
+
+    Raises:
+        OverBudget: if search and one epoch do not fit, with the reason.
+        TrialFailed: if the loss is not finite, or the backbone does not suit the baseline.
+    """
+    use_threads(config.threads)
+    # a training that was killed is repeated, so that its seconds are those of the whole
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    bench = _workbench(config, method, folder)
+    clock = ProcessorClock()
+    spent = Found((), 0, 0.0)
+    if method.baseline is not None:
+        model = baseline_model(method.baseline, bench.factory, method.size)
+    else:
+        searches = folder.parent / f"search-{json_digest(numbers_of(config))[:12]}"
+        spent = _found(bench, config, searches)
+        if spent.flops > budget:
+            raise OverBudget(f"The search alone took {spent.flops / 1e12:.3g} * 10^12 operations.")
+        model = _prompted(bench, spent, searches)
+    task, training, seed = bench.spec.task, bench.training, bench.seed
+    with clock.running():
+        train, dev = bench.batches("train", model, shuffled=True), bench.batches("dev", model)
+    before = spent.flops + train.flops + dev.flops
+    epochs = epochs_within(budget - before, model, train.loader, dev.loader, task, training, seed)
+    with clock.running():
+        lasting = training.model_copy(update={"epochs": epochs})
+        result = fit(model, train.loader, dev.loader, task, lasting, seed, folder)
+    if before + result.flops > budget:
+        raise OverBudget(f"It took {(before + result.flops) / 1e12:.4g} * 10^12 operations.")
+    dev_scores, test_scores = (
+        evaluate(model, bench.batches(split, model).loader, task) for split in ("dev", "test")
+    )
+    return Figures(
+        dev_scores["accuracy"],
+        test_scores["accuracy"],
+        tunable_parameters=sum(weights.numel() for _, weights in trained(model)),
+        train_flops=before + result.flops,
+        seconds=spent.seconds + clock.seconds,
+        shortened=epochs < training.epochs,
+        epochs=result.epochs,
+        steps=result.steps,
+        layers=spent.layers if method.baseline is None else None,
+    )
+
+
+def _workbench(config: RunConfig, method: Method, folder: Path) -> Workbench:
+    """Load what the run is trained on, with a cache of its own: what others computed would cost nothing."""
+    if method.baseline is not None:
+        # a baseline has no prompt of ours and no states below one, so that nothing about them can be wrong
+        config = config.model_copy(update={"prompt": PromptConfig(), "cache": "off"})
+    bench = load_workbench(config)
+    return replace(bench, cache=replace(bench.cache, folder=folder / "states"))
+
+
+def _found(bench: Workbench, config: RunConfig, folder: Path) -> Found:
+    """Search layers in a folder, or read back what the search for another budget found there."""
+    path = folder / "found.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if not path.exists():
+            run = folder / "run"
+            # one that was killed is repeated, for its seconds
+            shutil.rmtree(run, ignore_errors=True)
+            run.mkdir()
+            clock = ProcessorClock()
+            train = partial(train_candidate, bench, run, None)
+            with clock.running():
+                result = search(bench, config, run, Ledger(), train)
+            found = Found(result.layers, result.search_flops, clock.seconds)
+            write_text(path, json.dumps(asdict(found)) + "\n")
+    return checked(Found, read_json(path, ADVICE), f"'{path}'", ADVICE)
+
+
+def _prompted(bench: Workbench, found: Found, folder: Path) -> PromptedModel:
+    """Make the model of the layers that were found, with the weights that the search left, if any."""
+    model = bench.factory.model(PromptLayers.of(found.layers, bench.num_layers))
+    inherited = folder / "run" / "inherited.safetensors"
+    if inherited.exists():
+        model.load_state_dict(read_tensors(inherited, ADVICE).tensors, strict=False)
+    return model
+
+
+def without_work(folder: Path) -> None:
+    """Remove what a finished training no longer needs."""
+    shutil.rmtree(folder / "states", ignore_errors=True)
+    for path in [*folder.glob("*.ckpt"), *folder.glob("*.safetensors")]:
+        path.unlink()
