@@ -19,10 +19,8 @@ from spt.data.text_lines import read_lines
 from spt.data.text_record import TextRecord
 from spt.data.text_tables import delimiter_of, has_columns, read_table
 from spt.data.values import SHOWN
-from spt.devices import chosen_device
 from spt.errors import InputError
-from spt.serving.classifier import PromptClassifier
-from spt.serving.ensemble import PromptEnsemble
+from spt.modes import AUTO
 from spt.serving.predictions import Answer, LabelSet, check_threshold, predictions
 from spt.tasks import Task
 
@@ -57,8 +55,9 @@ def predict_file(
     every_class: bool = False,
     prefix: str = "",
     threshold: float | None = None,
+    device: str = AUTO,
 ) -> Throughput:
-    """Label the records of a file, on the accelerator where there is one.
+    """Label the records of a file.
 
     A record without a text gets an empty answer, and how many there are is logged.
 
@@ -72,6 +71,7 @@ def predict_file(
         prefix: of the names of the added columns.
         threshold: least probability, or share of votes, of an answer; below it the label is None. That of the
             prompt by default.
+        device: where torch computes, as of `use_device`.
 
     Raises:
         InputError: for a folder that is no saved prompt, prompts that do not fit together, a record that
@@ -84,7 +84,7 @@ def predict_file(
             "The votes of several prompts are for labels, and give no probability of each class. Leave out "
             "--all, or --ensemble."
         )
-    answer, nothing, task = _answerer(models, every_class, threshold)
+    answer, nothing, task = _answerer(models, every_class, threshold, device)
     begin, count, silent = time.perf_counter(), 0, _Silent()
     rows = read_records(file, task, all_columns=output is not None)
     with _writer(file, output, task) as write:
@@ -157,9 +157,15 @@ def _answered(chunk: Sequence[TextRecord], answer: AnswerTexts, nothing: Mapping
 
 
 def _answerer(
-    models: Sequence[Path], every_class: bool, threshold: float | None
+    models: Sequence[Path], every_class: bool, threshold: float | None, device: str
 ) -> tuple[AnswerTexts, Mapping[str, Any], Task]:
     """Load models, and return what answers texts, the empty answer, and the task of the models."""
+    # loads torch, for which a file that is not there need not wait
+    from spt.devices import chosen_device, use_device  # noqa: PLC0415
+    from spt.serving.classifier import PromptClassifier  # noqa: PLC0415
+    from spt.serving.ensemble import PromptEnsemble  # noqa: PLC0415
+
+    use_device(device)
     if len(models) > 1:
         ensemble = PromptEnsemble.from_pretrained(models)
         for member in ensemble.classifiers:

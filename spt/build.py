@@ -109,11 +109,12 @@ def load_tokenizer(spec: ModelSpec) -> Any:
     """
     reader = "sentencepiece"
     needs = "" if is_installed(reader) else f" A SentencePiece model needs: {install_command(reader)}"
+    path = backbone_path(spec.backbone.name)
+    named = "" if Path(path).is_dir() else "is neither embedded nor a folder here, and as a hub name it "
     with foreign_files(
-        f"The backbone '{spec.backbone.name}' has no tokenizer that can be read",
+        f"The backbone '{spec.backbone.name}' {named}has no tokenizer that can be read",
         f"Save the tokenizer beside its weights, or check the name.{needs}",
     ):
-        path = backbone_path(spec.backbone.name)
         check_files(Path(path))
         tokenizer = AutoTokenizer.from_pretrained(
             path, revision=spec.backbone.revision, trust_remote_code=False

@@ -75,12 +75,15 @@ def predict(
     """
     quiet_libraries(quiet)
     with exit_codes("Stopped."):
+        if not quiet:
+            # before what takes seconds to load
+            print(f"reading {model} and its backbone", file=sys.stderr, flush=True)
         from experiments.predict import predict_file
-        from spt.devices import use_device
         from spt.modes import AUTO
 
-        use_device(device or AUTO)
-        throughput = predict_file([model, *(ensemble or [])], file, output, every_class, prefix, threshold)
+        throughput = predict_file(
+            [model, *(ensemble or [])], file, output, every_class, prefix, threshold, device or AUTO
+        )
         if not quiet:
             print(throughput, file=sys.stderr)
 

@@ -97,6 +97,9 @@ def _score_file(
         if folder is not None:
             raise InputError(f"--folder is '{folder}', but with --on nothing is written. Leave one out.")
         changes = parse_overrides(overrides or [])
+        if not quiet:
+            # before what takes seconds to load
+            _say(f"reading {model} and its backbone")
         from experiments.evaluate import evaluate_on
         from spt.devices import use_device
         from spt.modes import AUTO

@@ -183,7 +183,14 @@ def _draw(pool: Dataset, size: int, option: str, generator: np.random.Generator,
     try:
         return stratified(pool["label"][:], size, generator, keep)
     except InputError as error:
-        raise InputError(f"data.{option} cannot be met. {error} Choose a smaller number.") from error
+        held_out = (
+            f" Of the rows of train {len(pool)} are different and in no other split, and one of each class "
+            "stays there."
+        )
+        raise InputError(
+            f"data.{option} cannot be met. {error}{held_out if keep else ''} Choose a smaller number, or add "
+            "rows."
+        ) from error
 
 
 def _draw_shots(pool: Dataset, shots: int, split: str, generator: np.random.Generator) -> list[int]:

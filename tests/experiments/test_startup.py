@@ -46,6 +46,10 @@ def test_looking_at_data_loads_no_torch(tmp_path: Path) -> None:
     assert loaded_by_command("check", config, tiny, "data.max_length=32") == {"datasets"}
 
 
+def test_a_file_that_is_not_there_is_refused_before_a_model_is_read(tmp_path: Path) -> None:
+    assert loaded_by_command("predict", tmp_path, tmp_path / "none.csv", exit_code=2) == set()
+
+
 def test_prediction_loads_torch_and_transformers_alone(tmp_path: Path) -> None:
     classifier(tmp_path, (1, 2)).save_pretrained(tmp_path / "model")
     texts = tmp_path / "texts.txt"

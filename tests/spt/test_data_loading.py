@@ -348,7 +348,7 @@ def test_a_saved_data_set_is_read(tmp_path):
         (rows_csv(20, 4), {"shots_total": 3}, "shots_total is 3, but must be at least 4, one row a class"),
         (rows_csv(20), {"shots_total": 19}, "No rows are left for data.dev_size"),
         (rows_csv(20), {"train_size": 100}, "train_size cannot be met. 100 rows are wanted, but only"),
-        (rows_csv(20), {"dev_size": 100}, "dev_size cannot be met"),
+        (rows_csv(20), {"dev_size": 100}, r"dev_size cannot be met\..* different and in no other split"),
         (rows_csv(20), {"format": "json"}, "Cannot read .*as json: .*Check data.format"),
     ],
 )
