@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.equal_operations.bench import BudgetedBench, BudgetedMethod, Cell
-from benchmarks.equal_operations.epochs import OverBudget
-from benchmarks.equal_operations.figures import figures_within
-from experiments.comparing.grid import Job, OnDone, RunOutcome, run_jobs
+from benchmarks.equal_operations.figures import OverBudget
+from benchmarks.equal_operations.methods import figures_within
+from experiments.comparing.grid import Job, OnDone, run_jobs
 from experiments.config import RunConfig
 from experiments.keys import leaves
 from experiments.run.data_report import check_data
@@ -53,11 +53,6 @@ class StoredCell:
             return None
         stored = checked(cls, read_json(path, ADVICE), f"'{path}'", ADVICE)
         return stored if stored.identity == identity else None
-
-    @property
-    def outcome(self) -> RunOutcome:
-        """Return the cell as the outcome of a run, its metrics those of the file."""
-        return RunOutcome(asdict(self), self.failure or self.over_budget)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import torch
 
+from benchmarks.equal_operations.figures import OverBudget
 from spt.data.batches import BucketedBatches, to_device
 from spt.data.examples import Examples
-from spt.errors import TrialFailed
 from spt.flops import flops
 from spt.model import PromptedModel
 from spt.tasks import Task
@@ -23,10 +23,6 @@ from spt.training.losses import new_loss
 
 # what counting a few batches may miss
 MARGIN = 1.01
-
-
-class OverBudget(TrialFailed):
-    """Says that not even the least training fits into a budget."""
 
 
 class RowCost(NamedTuple):
@@ -82,7 +78,11 @@ def epochs_within(
         left -= _contrastive(_row_cost(train, contrastive_step, model), train, training, seed)
     with head_alone(model) if training.contrastive_steps else nullcontext():
         row = _row_cost(train, train_step, model)
+    # attention without dropout may be computed another way
+    mode = model.training
+    model.eval()
     dev_flops = _pass(_row_cost(dev, dev_step, model), dev, 0)
+    model.train(mode)
     for epoch in range(training.epochs):
         epoch_flops = _pass(row, train, epoch) + dev_flops
         if epoch_flops > left:

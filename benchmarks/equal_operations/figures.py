@@ -1,41 +1,68 @@
-"""What a method gives within a budget of operations, whatever it is."""
+"""What a method gives within a budget of operations."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from benchmarks.equal_operations.bench import BudgetedMethod
-from benchmarks.equal_operations.epochs import OverBudget
-from benchmarks.equal_operations.frozen import fit_frozen
-from benchmarks.equal_operations.setfit_process import train_setfit
-from benchmarks.equal_operations.training import Figures, train_within, without_work
-from experiments.config import RunConfig
+from spt.errors import TrialFailed
 
 
-def figures_within(
-    config: RunConfig, method: BudgetedMethod, budget: float, folder: Path, setfit_python: Path | None
-) -> Figures:
-    """Train a method within a budget, and score it.
+class OverBudget(TrialFailed):
+    """Says that not even the least of a method fits into a budget."""
 
-    Args:
-        config: of the run.
-        method: that is run.
-        budget: operations that it may take.
-        folder: of this run; others of the method, with the same seed and rate, lie beside it.
-        setfit_python: of an environment with SetFit, for that alone.
+
+@dataclass(frozen=True)
+class Figures:
+    """Hold scores and costs of a run within a budget.
+
+    Attributes:
+        tunable_parameters: of prompts or what else is trained, and of the head.
+        train_flops: operations of search, training and dev scores together.
+        seconds: of the processor, likewise.
+        shortened: whether a larger budget would make it longer.
+        epochs: that were trained; None for what has none.
+        steps: of the optimiser, likewise.
+        layers: that have a prompt, likewise.
+        versions: of what it was made with beside this project's libraries.
+    """
+
+    dev_accuracy: float
+    test_accuracy: float
+    tunable_parameters: int
+    train_flops: int
+    seconds: float
+    shortened: bool = False
+    epochs: int | None = None
+    steps: int | None = None
+    layers: tuple[int, ...] | None = None
+    versions: Mapping[str, str] | None = None
+
+
+class ProcessorClock:
+    """Add up the processor's seconds of this process in the parts that are measured.
+
+    Other processes on the machine matter little to them.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Measure a part."""
+        start = time.process_time()
+        yield
+        self.seconds += time.process_time() - start
+
+
+def check_spent(flops: float, budget: float) -> None:
+    """Refuse figures of what has taken more than its budget.
 
     Raises:
-        OverBudget: if not even the least fits.
-        TrialFailed: if the training failed.
+        OverBudget: saying how much.
     """
-    if method.other == "setfit":
-        assert setfit_python is not None
-        return train_setfit(config, setfit_python, budget)
-    if method.other is None:
-        figures = train_within(config, method, budget, folder)
-        without_work(folder)
-        return figures
-    figures = fit_frozen(config, method.other)
-    if figures.train_flops > budget:
-        raise OverBudget(f"It takes {figures.train_flops / 1e12:.2g} * 10^12 operations.")
-    return figures
+    if flops > budget:
+        raise OverBudget(f"It took {flops / 1e12:.4g} * 10^12 operations.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Literal
 
-from benchmarks.equal_operations.training import Figures, ProcessorClock
+from benchmarks.equal_operations.figures import Figures, ProcessorClock
 from experiments.config import RunConfig
 from experiments.run.frozen_features import level_features, token_texts
 from experiments.run.simple_baselines import (

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +11,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from benchmarks.baselines.methods import baseline_model
-from benchmarks.equal_operations.epochs import OverBudget, epochs_within
+from benchmarks.equal_operations.epochs import epochs_within
+from benchmarks.equal_operations.figures import Figures, OverBudget, ProcessorClock
 from benchmarks.methods.bench import Method
 from experiments.config import RunConfig
 from experiments.run.folder import numbers_of
@@ -38,32 +36,6 @@ ADVICE = "Delete it to search again."
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Hold what a method gave within a budget.
-
-    Attributes:
-        train_flops: operations of training, dev scores and search.
-        seconds: of the processor, likewise.
-        shortened: whether more of the budget would have made it longer.
-        epochs: that were trained; None for what has none.
-        steps: of the optimiser, likewise.
-        layers: that have a prompt; None for what has none.
-        versions: of what else it was made with than this project has.
-    """
-
-    dev_accuracy: float
-    test_accuracy: float
-    tunable_parameters: int
-    train_flops: int
-    seconds: float
-    shortened: bool = False
-    epochs: int | None = None
-    steps: int | None = None
-    layers: tuple[int, ...] | None = None
-    versions: dict[str, str] | None = None
-
-
-@dataclass(frozen=True)
 class Found:
     """Hold the layers that a search found, and what it took."""
 
@@ -72,58 +44,39 @@ class Found:
     seconds: float
 
 
-class ProcessorClock:
-    """Add up the processor's seconds of this process in the parts that are measured."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Measure a part."""
-        start = time.process_time()
-        yield
-        self.seconds += time.process_time() - start
-
-
-def train_within(config: RunConfig, method: Method, budget: float, folder: Path) -> Figures:
+def train_within(config: RunConfig, method: Method, budget: float, folder: Path, searches: Path) -> Figures:
     """Train a method for as many epochs as its budget holds, at most the configuration's, and score it.
 
     Args:
         config: of the run.
         method: says whether it is a baseline.
         budget: operations that search and training may take together.
-        folder: of this run; searches are kept beside it, for other budgets.
+        folder: of this training.
+        searches: folder of what was found for other budgets.
 
     Raises:
         OverBudget: if search and one epoch do not fit, with the reason.
         TrialFailed: if the loss is not finite, or the backbone does not suit the baseline.
     """
     use_threads(config.threads)
-    # a training that was killed is repeated, so that its seconds are those of the whole
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    bench = _workbench(config, method, folder)
-    clock = ProcessorClock()
-    spent = Found((), 0, 0.0)
+    bench, clock = _workbench(config, method, folder), ProcessorClock()
     if method.baseline is not None:
+        found = None
         model = baseline_model(method.baseline, bench.factory, method.size)
     else:
-        searches = folder.parent / f"search-{json_digest(numbers_of(config))[:12]}"
-        spent = _found(bench, config, searches)
-        if spent.flops > budget:
-            raise OverBudget(f"The search alone took {spent.flops / 1e12:.3g} * 10^12 operations.")
-        model = _prompted(bench, spent, searches)
+        place = searches / json_digest(numbers_of(config))[:12]
+        found = _found(bench, config, place)
+        if found.flops > budget:
+            raise OverBudget(f"The search alone took {found.flops / 1e12:.3g} * 10^12 operations.")
+        model = _prompted(bench, found, place)
     task, training, seed = bench.spec.task, bench.training, bench.seed
     with clock.running():
         train, dev = bench.batches("train", model, shuffled=True), bench.batches("dev", model)
-    before = spent.flops + train.flops + dev.flops
+    before = train.flops + dev.flops + (found.flops if found else 0)
     epochs = epochs_within(budget - before, model, train.loader, dev.loader, task, training, seed)
     with clock.running():
         lasting = training.model_copy(update={"epochs": epochs})
         result = fit(model, train.loader, dev.loader, task, lasting, seed, folder)
-    if before + result.flops > budget:
-        raise OverBudget(f"It took {(before + result.flops) / 1e12:.4g} * 10^12 operations.")
     dev_scores, test_scores = (
         evaluate(model, bench.batches(split, model).loader, task) for split in ("dev", "test")
     )
@@ -132,11 +85,11 @@ def train_within(config: RunConfig, method: Method, budget: float, folder: Path)
         test_scores["accuracy"],
         tunable_parameters=sum(weights.numel() for _, weights in trained(model)),
         train_flops=before + result.flops,
-        seconds=spent.seconds + clock.seconds,
+        seconds=clock.seconds + (found.seconds if found else 0.0),
         shortened=epochs < training.epochs,
         epochs=result.epochs,
         steps=result.steps,
-        layers=spent.layers if method.baseline is None else None,
+        layers=found.layers if found else None,
     )
 
 
@@ -175,10 +128,3 @@ def _prompted(bench: Workbench, found: Found, folder: Path) -> PromptedModel:
     if inherited.exists():
         model.load_state_dict(read_tensors(inherited, ADVICE).tensors, strict=False)
     return model
-
-
-def without_work(folder: Path) -> None:
-    """Remove what a finished training no longer needs."""
-    shutil.rmtree(folder / "states", ignore_errors=True)
-    for path in [*folder.glob("*.ckpt"), *folder.glob("*.safetensors")]:
-        path.unlink()
