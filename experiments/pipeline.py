@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from statistics import fmean
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from experiments.config import RunConfig
 from experiments.run import searching
-from experiments.run.answers import AnswerMetrics, RowProbabilities, threshold_signs
+from experiments.run.answers import RowProbabilities
 from experiments.run.baseline_scores import TITLES
-from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
-from experiments.run.estimates import prompt_tuning_flops
+from experiments.run.collapse import search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
 from experiments.run.folds import JudgedLayers, judge, train_candidate
 from experiments.run.inputs import RunInputs, check_files, check_finished, check_inputs
+from experiments.run.measures import joined, run_metrics
 from experiments.run.report import keep_readings, write_run_report
 from experiments.run.results import RunMetrics, SearchResult
-from experiments.run.simple_baselines import measure_baselines
 from experiments.run.training import (
     OnStageEpoch,
     TrainedLayers,
@@ -37,23 +31,17 @@ from experiments.run.training import (
 from experiments.tracking.run_log import RunLog, check_loggers, run_log
 from spt.answers import AnswerRule
 from spt.architecture import PromptLayers
-from spt.data.cuts import cut_shares
 from spt.data.sources import hub_data_set
-from spt.decisions import decide, score_answers
 from spt.devices import use_device, use_threads
 from spt.error_analysis import ErrorAnalysis
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.files import write_text
 from spt.hub.model_card import write_model_card
-from spt.json_files import checked, read_json
-from spt.model import PromptedModel, trained
-from spt.provenance import Provenance
-from spt.score_intervals import jackknife_metric, metric_interval
+from spt.model import PromptedModel
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
 from spt.training.callbacks import OnEpoch, checkpoint_path
-from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 from strategies.ledger import Ledger
 from strategies.options import MultiTrialOptions
@@ -118,7 +106,7 @@ class Pipeline:
             return self._trained_before()
         train_kept = self._trained_by_dev if workbench.folds is None else self._trained_by_folds
         model, result = train_kept(layers)
-        dev = _joined(self._dev_answers(layers, model))
+        dev = joined(self._dev_answers(layers, model))
         rule = AnswerRule.fitted(self.config.answers, workbench.spec.task, *dev)
         spec = workbench.spec.model_copy(update={"answers": rule})
         classifier = PromptClassifier(model, workbench.tokenizer, spec, layers)
@@ -199,23 +187,15 @@ class Pipeline:
         if self.folder.metrics.exists():
             return RunMetrics.read(self.folder.metrics)
         classifier = self.train()
-        dev_parts = self._dev_answers(classifier.architecture, classifier.model)
-        dev, test = _joined(dev_parts), self._probabilities("test", classifier.model)
-        task, rule = classifier.spec.task, classifier.spec.answers
-        signs = dev_signs(dev[1], decide(task, dev[0], rule.thresholds), task, self.config)
-        # several labels a text have no temperature and no answer of none
-        answers = None if task.multi_label else AnswerMetrics.of(rule, dev, test)
-        if answers is not None:
-            signs += threshold_signs(answers, self.config.answers.min_accuracy)
-        warn(signs)
-        *dev_scores, test_scores = (
-            score_answers(task, labels, chances, rule.thresholds) for chances, labels in (*dev_parts, test)
+        dev = self._dev_answers(classifier.architecture, classifier.model)
+        test = self._probabilities("test", classifier.model)
+        metrics = run_metrics(
+            self.config, self.folder, self.workbench, classifier, dev, test, self.ledger.flops
         )
-        metrics = self._metrics(classifier, dev_scores, test_scores, answers, signs)
-        metrics = replace(metrics, **self._beside_baselines(rule, *test))
         tested = {TITLES[name]: score.test_metric for name, score in (metrics.baselines or {}).items()}
         data_set = hub_data_set(self.config.task, self.config.data)
         write_model_card(self.folder.model, metrics.as_json(), tested, data_set)
+        task, rule = classifier.spec.task, classifier.spec.answers
         analysis = ErrorAnalysis.of("test", task, rule, *test, self.workbench.texts_of_test)
         analysis.write(self.folder.error_analysis)
         keep_readings(self.folder, read_input(classifier))
@@ -224,22 +204,6 @@ class Pipeline:
             self.log.finish(metrics.as_json())
         metrics.write(self.folder.metrics)
         return metrics
-
-    def _beside_baselines(
-        self, rule: AnswerRule, probabilities: NDArray[Any], labels: NDArray[Any]
-    ) -> dict[str, Any]:
-        """Measure what the score of test is to be read beside: its interval, baselines, and a cost."""
-        task, expected = self.workbench.spec.task, labels.astype(np.int64)
-        run_scores = jackknife_metric(task, expected, probabilities, rule.thresholds)
-        baselines = None
-        if self.config.baselines:
-            measured = measure_baselines(self.workbench, RunInputs.read(self.folder.inputs))
-            baselines = {name: baseline.beside(run_scores) for name, baseline in measured.items()}
-        return {
-            "test_interval": metric_interval(task, expected, probabilities, rule.thresholds),
-            "baselines": baselines,
-            "prompt_tuning_flops": prompt_tuning_flops(self.workbench),
-        }
 
     def _probabilities(self, split: str, model: PromptedModel) -> RowProbabilities:
         """Return the class probabilities, at temperature 1, and the labels of a split."""
@@ -251,73 +215,6 @@ class Pipeline:
         if self.workbench.folds is None:
             return [self._probabilities("dev", model)]
         return [(fold.probabilities, fold.labels) for fold in self._judged(layers).folds]
-
-    def _metrics(
-        self,
-        classifier: PromptClassifier,
-        dev_parts: Sequence[dict[str, float]],
-        test: dict[str, float],
-        answers: AnswerMetrics | None,
-        signs: Sequence[str],
-    ) -> RunMetrics:
-        search = SearchResult.read(self.folder.search_result)
-        training = read_training(self.folder.training_result)
-        prompt, head = _parameter_counts(classifier.model)
-        config, workbench = self.config, self.workbench
-        dev = {name: fmean(scores[name] for scores in dev_parts) for name in dev_parts[0]}
-        folds = workbench.folds is not None
-        used = workbench.final
-        return RunMetrics(
-            task=config.task.name,
-            backbone=config.backbone.name,
-            strategy=config.search.strategy,
-            seed=config.seed,
-            layers=classifier.architecture.layers,
-            layers_total=classifier.architecture.total,
-            metric=config.task.metric,
-            dev_metric=dev["metric"],
-            test_metric=test["metric"],
-            dev_accuracy=dev["accuracy"],
-            test_accuracy=test["accuracy"],
-            test_f1=test["f1"],
-            dev_macro_f1=dev["macro_f1"],
-            test_macro_f1=test["macro_f1"],
-            dev_weighted_f1=dev["weighted_f1"],
-            test_weighted_f1=test["weighted_f1"],
-            test_micro_f1=test.get("micro_f1"),
-            test_mean_average_precision=test.get("mean_average_precision"),
-            test_label_ranking=test.get("label_ranking"),
-            gates=search.gates,
-            scores=search.scores,
-            evaluations=search.evaluations,
-            prompt_parameters=prompt,
-            head_parameters=head,
-            tunable_parameters=prompt + head,
-            search_seconds=search.search_seconds,
-            train_seconds=training.seconds,
-            total_seconds=search.search_seconds + training.seconds,
-            search_steps=search.search_steps,
-            train_steps=training.steps,
-            train_epochs=training.epochs,
-            search_flops=search.search_flops,
-            train_flops=training.flops,
-            total_flops=self.ledger.flops,
-            train_size=used.rows("train"),
-            dev_size=used.rows("train") if folds else used.rows("dev"),
-            test_size=workbench.rows("test"),
-            answers=answers,
-            fold_metrics=tuple(scores["metric"] for scores in dev_parts) if folds else None,
-            cut_texts=cut_shares(workbench.examples),
-            class_weights=used.class_weights,
-            left_out=workbench.left_out,
-            provenance=Provenance.now(),
-            warnings=(
-                *workbench.cut_signs(),
-                *search_signs(search.gates, self.folder.search, config),
-                *training_signs(self.folder.train, config),
-                *signs,
-            ),
-        )
 
 
 def run(
@@ -407,25 +304,3 @@ def claimed(
         check_inputs(folder, RunInputs.of(config, workbench))
         with run_log(config, folder) as log:
             yield Pipeline(config, folder, workbench, log.following(on_epoch), log)
-
-
-def read_training(path: Path) -> TrainingResult:
-    """Read a train.json.
-
-    Raises:
-        InputError: if it is damaged.
-    """
-    advice = "Delete it to train again."
-    return checked(TrainingResult, read_json(path, advice), f"'{path}'", advice)
-
-
-def _joined(parts: Sequence[RowProbabilities]) -> RowProbabilities:
-    """Return the answers and labels of all parts as those of one."""
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-
-
-def _parameter_counts(model: PromptedModel) -> tuple[int, int]:
-    """Count the trained parameters of the prompts and of the head."""
-    counts = {name: p.numel() for name, p in trained(model)}
-    head = sum(count for name, count in counts.items() if name.startswith("head."))
-    return sum(counts.values()) - head, head

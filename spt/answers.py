@@ -19,8 +19,7 @@ class AnswersConfig(ConfigSection):
 
     calibrate: bool = Field(
         True,
-        description="Fit a temperature on dev, so that probabilities agree with frequencies; answers stay. "
-        "Where a text may have several labels, there is none to fit.",
+        description="Fit a temperature on dev, so that probabilities agree with frequencies; answers stay.",
     )
     min_accuracy: float | None = Field(
         None,
@@ -47,7 +46,11 @@ class AnswerRule(ConfigSection):
     """Turn a prompt's probabilities into answers."""
 
     temperature: float = Field(
-        1.0, ge=LOWEST, le=HIGHEST, description="T of softmax(logits / T), fitted on dev."
+        1.0,
+        ge=LOWEST,
+        le=HIGHEST,
+        description="T of softmax(logits / T), or of sigmoid(logits / T) where a text may have several "
+        "labels, fitted on dev.",
     )
     threshold: float | None = Field(
         None, ge=0, le=1, description="Least probability of an answer; null answers every text."
@@ -65,7 +68,7 @@ class AnswerRule(ConfigSection):
     ) -> AnswerRule:
         """Fit temperature and threshold, as far as they are asked for, on rows that were not trained on.
 
-        Where a row may have several labels, each class gets the threshold of its best F1, and no temperature.
+        Where a row may have several labels, each class gets the threshold of its best F1.
 
         Args:
             config: what is asked for.
@@ -73,9 +76,11 @@ class AnswerRule(ConfigSection):
             probabilities: of the rows at temperature 1, [N, C].
             labels: class indices [N], or 1 for a row's classes and 0 for others [N, C].
         """
+        temperature = fit_temperature(probabilities, labels) if config.calibrate else 1.0
         if task.multi_label:
-            return cls(thresholds=best_thresholds(labels, probabilities))
-        rule = cls(temperature=fit_temperature(probabilities, labels) if config.calibrate else 1.0)
+            chances = tempered(probabilities, temperature, several=True)
+            return cls(temperature=temperature, thresholds=best_thresholds(labels, chances))
+        rule = cls(temperature=temperature)
         calibrated, threshold = rule.calibrated(probabilities), None
         if config.min_accuracy is not None:
             threshold = threshold_for_accuracy(calibrated, labels, config.min_accuracy)
@@ -85,4 +90,4 @@ class AnswerRule(ConfigSection):
 
     def calibrated(self, probabilities: NDArray[Any]) -> NDArray[Any]:
         """Return probabilities [..., C] at the rule's temperature."""
-        return tempered(probabilities, self.temperature)
+        return tempered(probabilities, self.temperature, several=self.thresholds is not None)

@@ -23,8 +23,9 @@ class CalibrationScores:
 
     Attributes:
         ece: expected calibration error, in [0, 1].
-        brier: mean squared distance from the labels, summed over the classes, in [0, 2].
-        nll: mean negative log-likelihood of the labels, in nats.
+        brier: mean squared distance from the labels, summed over the classes, in [0, 2]; in [0, C] where a
+            row may have several.
+        nll: mean negative log-likelihood of a row's label or labels, in nats.
     """
 
     ece: float
@@ -32,18 +33,23 @@ class CalibrationScores:
     nll: float
 
 
-def tempered(probabilities: NDArray[Any], temperature: float) -> NDArray[Any]:
-    """Return probabilities [..., C] at a temperature T: softmax(log p / T), the softmax of logits / T.
+def tempered(probabilities: NDArray[Any], temperature: float, several: bool = False) -> NDArray[Any]:
+    """Return probabilities [..., C] at a temperature T: the softmax, or the sigmoid, of logits / T.
 
     The order of the classes stays. Source: Guo et al. 2017 (arXiv 1706.04599, section 4.2); from
-    probabilities and not from logits, so that those of several windows are pooled before.
+    probabilities and not from logits, so that those of several windows are pooled before. For several labels
+    a row ours: one temperature for all classes.
 
     Args:
-        probabilities: of exclusive classes, each row of sum 1.
+        probabilities: of exclusive classes, each row of sum 1, or of each class for itself.
         temperature: above 0; above 1 makes answers less sure, 1 leaves them as they are.
+        several: whether a row may have several of the classes.
     """
     if temperature == 1:
         return probabilities
+    if several:
+        powers_of_odds = np.exp((_logs(1 - probabilities) - _logs(probabilities)) / temperature)
+        return np.asarray(1 / (1 + powers_of_odds))
     scaled = _logs(probabilities) / temperature
     powers = np.exp(scaled - scaled.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))
@@ -56,13 +62,14 @@ def fit_temperature(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
 
     Args:
         probabilities: of held-out rows, [N, C].
-        labels: class indices, [N].
+        labels: class indices [N], or 1 for a row's classes and 0 for others [N, C].
     """
     # takes a while to load, for which prediction need not wait
     from scipy.optimize import minimize_scalar  # noqa: PLC0415
 
     def loss(log_temperature: float) -> float:
-        likelihood = _log_likelihood(tempered(probabilities, np.exp(log_temperature)), labels)
+        cooled = tempered(probabilities, np.exp(log_temperature), labels.ndim > 1)
+        likelihood = _log_likelihood(cooled, labels)
         return (log_temperature / PRIOR) ** 2 / 2 - likelihood
 
     bounds = (np.log(LOWEST), np.log(HIGHEST))
@@ -71,8 +78,8 @@ def fit_temperature(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
 
 
 def calibration_scores(probabilities: NDArray[Any], labels: NDArray[Any]) -> CalibrationScores:
-    """Score probabilities [N, C] by the labels [N]."""
-    targets = np.eye(probabilities.shape[-1])[labels]
+    """Score probabilities [N, C] by the labels, [N], or [N, C] where a row may have several."""
+    targets = labels if labels.ndim > 1 else np.eye(probabilities.shape[-1])[labels]
     return CalibrationScores(
         ece=expected_calibration_error(probabilities, labels),
         brier=float(((probabilities - targets) ** 2).sum(-1).mean()),
@@ -83,14 +90,19 @@ def calibration_scores(probabilities: NDArray[Any], labels: NDArray[Any]) -> Cal
 def expected_calibration_error(probabilities: NDArray[Any], labels: NDArray[Any], bins: int = BINS) -> float:
     """Return the mean distance of confidence and accuracy over bins of equal width, weighted by their rows.
 
+    Where a row may have several labels, each of its classes counts as one of the rows: its probability, and
+    whether the row has it.
+
     Source: Naeini et al. 2015, with the 15 bins of Guo et al. 2017.
     """
-    confidence = probabilities.max(-1)
-    right = probabilities.argmax(-1) == labels
+    if labels.ndim > 1:
+        confidence, right = probabilities.ravel(), labels.ravel()
+    else:
+        confidence, right = probabilities.max(-1), probabilities.argmax(-1) == labels
     bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
     # |sum of right - sum of confidence| of a bin is its size times the distance of the two means
     gaps = np.bincount(bin_of, weights=right - confidence.astype(np.float64), minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def _logs(probabilities: NDArray[Any]) -> NDArray[Any]:
@@ -98,4 +110,6 @@ def _logs(probabilities: NDArray[Any]) -> NDArray[Any]:
 
 
 def _log_likelihood(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
+    if labels.ndim > 1:
+        return float(_logs(np.where(labels > 0, probabilities, 1 - probabilities)).sum())
     return float(_logs(probabilities)[np.arange(len(labels)), labels].sum())

@@ -119,13 +119,14 @@ class ErrorAnalysis:
             texts_of_row: gives the texts of a row.
         """
         names, labels = task.labels or (), labels.astype(np.int64)
-        predictions = decide(task, probabilities, rule.thresholds)
+        chances = rule.calibrated(probabilities)
+        predictions = decide(task, chances, rule.thresholds)
         wrong = np.flatnonzero((labels != predictions).reshape(len(labels), -1).any(1))
         if task.multi_label:
-            sureness = np.where(labels != predictions, _decided(probabilities, predictions), 0.0).max(-1)
+            sureness = np.where(labels != predictions, _decided(chances, predictions), 0.0).max(-1)
             confusion, bins = None, tuple[ConfidenceBin, ...]()
         else:
-            sureness = rule.calibrated(probabilities).max(-1)
+            sureness = chances.max(-1)
             confusion, bins = (
                 confusion_counts(labels, predictions),
                 confidence_bins(sureness, labels == predictions),

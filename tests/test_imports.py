@@ -46,7 +46,8 @@ FRAMEWORKS = {
     "setfit": ["benchmarks.equal_operations.setfit_worker"],
     "sentence_transformers": ["benchmarks.equal_operations.setfit_worker"],
     "jinja2": ["spt.templates"],
-    "huggingface_hub": ["spt.hub", "spt.assets", "experiments.checking"],
+    "huggingface_hub": ["spt.hub", "spt.assets", "spt.quiet", "experiments.checking"],
+    "tqdm": ["experiments.comparing"],
     "onnxruntime": ["spt.export"],
     "matplotlib": [
         "spt.reports",

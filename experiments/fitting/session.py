@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.config import RunConfig
-from experiments.pipeline import claimed, read_training
+from experiments.pipeline import claimed
 from experiments.run.folder import RunFolder
+from experiments.run.measures import read_training
 from experiments.run.results import SearchResult
 from experiments.run.training import load_workbench
 from spt.data.tables import Rows

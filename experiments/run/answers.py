@@ -12,7 +12,7 @@ from spt.answers import AnswerRule
 from spt.calibration import CalibrationScores, calibration_scores
 from spt.selective import AnsweredRows, answered, selective_accuracies
 
-# probabilities [N, C] and labels [N]
+# probabilities [N, C] and labels, [N], or [N, C] where a row may have several
 RowProbabilities = tuple[NDArray[Any], NDArray[Any]]
 
 
@@ -23,7 +23,7 @@ class SplitAnswers:
     Attributes:
         uncalibrated: at temperature 1.
         calibrated: at the prompt's temperature.
-        selective_accuracy: of the surest rows, by their share.
+        selective_accuracy: of the surest rows, by their share; of none where a row may have several labels.
         answered: at the prompt's threshold; None where it has none.
     """
 
@@ -34,12 +34,13 @@ class SplitAnswers:
 
     @classmethod
     def of(cls, rule: AnswerRule, probabilities: NDArray[Any], labels: NDArray[Any]) -> SplitAnswers:
-        """Score probabilities at temperature 1, [N, C], by the labels, [N]."""
+        """Score probabilities at temperature 1, [N, C], by the labels, [N] or [N, C]."""
         calibrated, threshold = rule.calibrated(probabilities), rule.threshold
+        several = rule.thresholds is not None
         return cls(
             uncalibrated=calibration_scores(probabilities, labels),
             calibrated=calibration_scores(calibrated, labels),
-            selective_accuracy=selective_accuracies(calibrated, labels),
+            selective_accuracy={} if several else selective_accuracies(calibrated, labels),
             answered=None if threshold is None else answered(calibrated, labels, threshold),
         )
 

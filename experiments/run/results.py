@@ -120,8 +120,7 @@ class RunMetrics:
         train_size: rows; likewise `dev_size` and `test_size`.
         warnings: signs of a collapse, each with what to try; none in older files.
         cut_texts: share of each split's texts that lost their end, in [0, 1]; None in older files.
-        answers: calibration, and accuracy where the model is sure; None in older files, and where a text may
-            have several labels.
+        answers: calibration, and accuracy where the model is sure; None in older files.
         class_weights: of each class in the loss; None where every row weighed the same.
         left_out: rows of each split of the source that had no text or no label.
         fold_metrics: the task's metric on each fold, whose mean `dev_metric` is then; None without folds.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from urllib.parse import quote
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -19,7 +21,7 @@ from experiments.tuning.charts import (
     pareto_chart,
 )
 from experiments.tuning.config import OBJECTIVES, TuneConfig
-from experiments.tuning.searcher import ATTEMPTS, failure
+from experiments.tuning.searcher import ATTEMPTS, CHECKPOINT, failure
 from experiments.tuning.trial import METRICS
 from spt.provenance import Provenance
 from spt.reports.drawing import Picture
@@ -39,6 +41,7 @@ MEANING = {
     "RUNNING": "not ended",
     "WAITING": "not begun",
 }
+EVERY_TRIAL = "Every trial; the number of one that is complete leads to the report of its run."
 CHOSEN_ON_DEV = (
     "A trial is chosen by its own score on dev, the highest of many: expect less on other rows. Its score on "
     "test was not looked at before."
@@ -56,19 +59,19 @@ def write_study_report(
         config: that it ran with.
         best: the best trial or the Pareto set, best first.
     """
-    write_page(path, study_page(study, config, best))
+    write_page(path, study_page(study, config, best, path.parent))
 
 
-def study_page(study: optuna.Study, config: TuneConfig, best: Sequence[FrozenTrial]) -> Page:
-    """Make the page of a study: the best first, then how it was found."""
+def study_page(study: optuna.Study, config: TuneConfig, best: Sequence[FrozenTrial], folder: Path) -> Page:
+    """Make the page of a study: the best first, then how it was found; from `folder` trials are linked."""
     trials = study.get_trials(deepcopy=False)
     points = _points(study, best)
     sections = [
-        _best_section(study, config, best),
+        _best_section(study, config, best, folder),
         Section("How it went", pictures=_histories(points, config)),
         Section("What decided", [_importance_text(points)], pictures=_importances(study, points, config)),
         Section("Options", pictures=_options(points, config)),
-        Section("All trials", tables=[_table(study, config, trials, "Every trial.")]),
+        Section("All trials", tables=[_table(study, config, trials, EVERY_TRIAL, folder)]),
         made_with(Provenance.now("spt tune").as_json()),
     ]
     ended = sum(trial.state.is_finished() for trial in trials)
@@ -117,29 +120,39 @@ def _facts(config: TuneConfig, best: Sequence[FrozenTrial]) -> list[Fact]:
     )
 
 
-def _best_section(study: optuna.Study, config: TuneConfig, best: Sequence[FrozenTrial]) -> Section:
+def _best_section(
+    study: optuna.Study, config: TuneConfig, best: Sequence[FrozenTrial], folder: Path
+) -> Section:
     title = "Pareto set" if len(config.objectives) > 1 else "Best trial"
     if not best:
         return Section(title, ["No trial is complete."])
-    return Section(title, [CHOSEN_ON_DEV], tables=[_table(study, config, best, "")])
+    return Section(title, [CHOSEN_ON_DEV], tables=[_table(study, config, best, "", folder)])
 
 
-def _table(study: optuna.Study, config: TuneConfig, trials: Sequence[FrozenTrial], caption: str) -> Table:
+def _table(
+    study: optuna.Study, config: TuneConfig, trials: Sequence[FrozenTrial], caption: str, folder: Path
+) -> Table:
     head = ["trial", "state", *config.objectives, *config.search_space, "attempts", "failure"]
-    rows = [_row(study, config, trial) for trial in trials]
+    rows = [_row(study, config, trial, folder) for trial in trials]
     return Table(head, rows, caption, sortable=True, wide=True)
 
 
-def _row(study: optuna.Study, config: TuneConfig, trial: FrozenTrial) -> list[Content]:
+def _row(study: optuna.Study, config: TuneConfig, trial: FrozenTrial, folder: Path) -> list[Content]:
     values = trial.values if trial.state == TrialState.COMPLETE else [""] * len(config.objectives)
     return [
-        Cell(str(trial.number), trial.number),
+        Cell(str(trial.number), trial.number, href=_report_of(trial, folder)),
         MEANING[trial.state.name],
         *map(_cell, values),
         *(_cell(trial.params.get(name, "")) for name in config.search_space),
         str(len(trial.user_attrs.get(ATTEMPTS, []))),
         failure(study, trial.number) or "",
     ]
+
+
+def _report_of(trial: FrozenTrial, folder: Path) -> str | None:
+    """Return the way from a folder to the report of a trial's run, where the study's storage is here."""
+    report = Path(trial.user_attrs.get(CHECKPOINT, "")) / "report.html"
+    return quote(os.path.relpath(report, folder)) if report.is_file() else None
 
 
 def _cell(value: object) -> Content:

@@ -30,10 +30,10 @@ from spt.tensor_files import not_finite, write_tensors
 
 WEIGHTS = "prompt.safetensors"
 PROMPT_JSON = "prompt.json"
-FORMAT = 5
+FORMAT = 6
 # format 1 notes the weights of the backbone alone, and no digest of its own; 2 knows no temperature, 3 no
-# offset of tokens, 4 no several labels a text
-FORMATS = (1, 2, 3, 4, 5)
+# offset of tokens, 4 no several labels a text, 5 no temperature of these
+FORMATS = (1, 2, 3, 4, 5, 6)
 # of the weights: many times what the largest prompts have
 MAX_BYTES = 4 * 2**30
 MAX_CARD_BYTES = 2**20

@@ -79,6 +79,26 @@ def test_the_saved_prompt_has_the_thresholds_that_dev_chose(whole: tuple[Path, R
         )
 
 
+def test_probabilities_of_several_labels_are_calibrated_on_dev(
+    whole: tuple[Path, RunMetrics], home: Path, tmp_path: Path
+) -> None:
+    folder, metrics = whole
+    answers = metrics.answers
+    assert answers is not None and answers.temperature != 1 and answers.threshold is None
+    assert answers.dev.calibrated.nll < answers.dev.uncalibrated.nll
+    assert not answers.test.selective_accuracy
+    assert PromptClassifier.from_pretrained(folder / "model").spec.answers.temperature == answers.temperature
+    assert f"temperature of {answers.temperature:.2f}" in (folder / "report.html").read_text(encoding="utf-8")
+    # nothing but the probabilities changes
+    training = {"epochs": 12, "learning_rate": 0.02}
+    manual = {"strategy": "manual", "manual_layers": [1]}
+    plain = tiny_config(home, task=TASK, training=training, search=manual, answers={"calibrate": False})
+    other = pipeline.run(of_sets(plain, home), tmp_path / "plain")
+    assert other.answers is not None and other.answers.temperature == 1
+    assert other.answers.test.calibrated == answers.test.uncalibrated
+    assert other.test_metric == pytest.approx(metrics.test_metric, abs=0.1)
+
+
 def test_a_server_and_an_ensemble_answer_with_label_sets(whole: tuple[Path, RunMetrics]) -> None:
     classifier = PromptClassifier.from_pretrained(whole[0] / "model")
     expected = classifier.predict(TEXTS)

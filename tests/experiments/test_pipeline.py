@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from experiments import pipeline
 from experiments.baselines import baseline
 from experiments.pipeline import run, search
-from experiments.run import searching, training
+from experiments.run import measures, searching, training
 from experiments.run.folder import RunFolder
 from experiments.run.results import RunMetrics
 from experiments.run.training import load_workbench
@@ -262,7 +262,7 @@ MOMENTS: dict[str, tuple[Any, str]] = {
     "after the search": (training, "fit"),
     "after the training, before it is calibrated": (pipeline, "probabilities"),
     "after the training, before it is saved": (PromptClassifier, "save_pretrained"),
-    "after the training": (pipeline, "dev_signs"),
+    "after the training": (measures, "dev_signs"),
 }
 
 

@@ -39,6 +39,45 @@ def test_tempered_probabilities_are_the_softmax_of_divided_logits(temperature: f
     )
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))
+
+
+def drawn_sets(temperature: float, rows: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of each class for itself, and labels as often as the logits over a temperature say."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(size=(rows, classes)) * 3 - 1
+    return sigmoid(logits), (generator.random(logits.shape) < sigmoid(logits / temperature)).astype(int)
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
+def test_of_several_labels_the_temperature_that_made_them_is_found(temperature: float) -> None:
+    probabilities, labels = drawn_sets(temperature, 2000)
+    assert fit_temperature(probabilities, labels) == pytest.approx(temperature, rel=0.08)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_of_several_labels_it_is_the_sigmoid_of_divided_logits(temperature: float) -> None:
+    logits = np.random.default_rng(1).normal(size=(5, 2, 4)) * 4
+    cooled = tempered(sigmoid(logits), temperature, several=True)
+    np.testing.assert_allclose(cooled, sigmoid(logits / temperature), rtol=1e-9)
+    # a probability that rounds to 0 or 1 stays one
+    edges = tempered(np.array([[0.0, 0.5, 1.0]], dtype=np.float32), temperature, several=True)
+    assert edges[0, 1] == 0.5 and 0 <= edges[0, 0] < 1e-6 and 1 - 1e-6 < edges[0, 2] <= 1
+
+
+def test_of_several_labels_scores_are_by_hand_and_lower_when_calibrated() -> None:
+    scores = calibration_scores(np.array([[0.9, 0.2], [0.6, 0.1]]), np.array([[1, 0], [0, 1]]))
+    assert scores.brier == pytest.approx((0.01 + 0.04 + 0.36 + 0.81) / 2)
+    assert scores.nll == pytest.approx(-np.log([0.9, 0.8, 0.4, 0.1]).sum() / 2)
+    # a bin each
+    assert scores.ece == pytest.approx((0.1 + 0.2 + 0.6 + 0.9) / 4)
+    (fitted, fitted_labels), (held, labels) = drawn_sets(2.5, 1000), drawn_sets(2.5, 4000)
+    cooled = tempered(held, fit_temperature(fitted, fitted_labels), several=True)
+    before, after = calibration_scores(held, labels), calibration_scores(cooled, labels)
+    assert after.ece < before.ece / 3 and after.nll < before.nll and after.brier < before.brier
+
+
 @given(
     st.lists(st.floats(-60, 60, width=32), min_size=2, max_size=5),
     st.floats(LOWEST, HIGHEST),

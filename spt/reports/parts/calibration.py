@@ -7,7 +7,6 @@ from spt.reports.drawing import Picture
 from spt.reports.page import Cell, Content, Section, Table, percent
 from spt.reports.parts.run_files import RunFiles
 
-SEVERAL_LABELS = "A text may have several labels here, whose probabilities are not calibrated."
 NOT_NOTED = "This run did not note how sure its answers were (an older version)."
 
 
@@ -15,8 +14,7 @@ def calibration_section(run: RunFiles) -> Section:
     """Show how probable and how often right answers are."""
     answers = run.metrics.get("answers")
     if answers is None:
-        several = run.config.get("task", {}).get("multi_label")
-        return Section("Calibration", [SEVERAL_LABELS if several else NOT_NOTED])
+        return Section("Calibration", [NOT_NOTED])
     errors: list[list[Content]] = []
     for split in ("test", "dev"):
         values = [answers[split][which]["ece"] for which in ("calibrated", "uncalibrated")]
@@ -29,7 +27,9 @@ def calibration_section(run: RunFiles) -> Section:
         if answers["temperature"] != 1
         else "No temperature was fitted."
     ]
-    tables = [Table(head, errors), _selective(run)]
+    tables = [Table(head, errors)]
+    if answers["test"]["selective_accuracy"]:
+        tables.append(_selective(run))
     return Section("Calibration", text, pictures=_pictures(run), tables=tables)
 
 

@@ -61,6 +61,23 @@ def page(folder: Path, directions: list[str], *objectives: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def test_a_trial_leads_to_the_report_of_its_run_where_there_is_one(tmp_path: Path) -> None:
+    written = study(["maximize"])
+    run = tmp_path / "trials" / "session 0" / "checkpoint_000003"
+    run.mkdir(parents=True)
+    (run / "report.html").write_text("", encoding="utf-8")
+    trial = optuna.trial.create_trial(value=0.95, user_attrs={"checkpoint": str(run)})
+    written.add_trial(trial)
+    gone = optuna.trial.create_trial(value=0.1, user_attrs={"checkpoint": "s3://bucket/session_0/checkpoint"})
+    written.add_trial(gone)
+    path = tmp_path / "report.html"
+    write_study_report(path, written, config("dev_metric"), best_trials(written))
+    html = path.read_text(encoding="utf-8")
+    # among the best, and among all
+    assert html.count('href="trials/session%200/checkpoint_000003/report.html"') == 2
+    assert html.count("report.html") == 2
+
+
 def answer_of(html: str) -> str:
     return unescape(re.findall(r'<p class="answer">(.*?)</p>', html)[0])
 
