@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,9 @@ from rich.live import Live
 from rich.table import Table
 
 from experiments.console import Terminated, terminable
+from experiments.live.run_progress import read_run
+from experiments.live.screen import redraws
+from experiments.live.trials import TrialRow, TrialTable, changes, counts, row_of_run
 from experiments.logs import quiet_libraries
 from experiments.nni_trials.experiment import BEST, ExperimentError, NniExperiment, Trial
 from experiments.run.results import RunMetrics
@@ -40,6 +45,8 @@ BASELINES: Mapping["Baseline", str] = {"head": "head alone", "input_prompt": "in
 INPUT_EPOCHS = 6
 # the best on dev of those that `python -m benchmarks demo` tries, with a seed of its own
 INPUT_RATE = 0.02
+# how NNI calls a trial that has not begun
+WAITING = ("WAITING", "UNKNOWN")
 # of the experiment, as in its file; on a busy machine it takes long
 LIMIT_SECONDS = 7200.0
 
@@ -85,7 +92,7 @@ def run_demo(console: Console, folder: Path, seed: int = 0) -> int:
     make_room(folder)
     with NniExperiment(write_experiment(folder, seed), environment={"OMP_NUM_THREADS": "1"}) as experiment:
         console.print(f"Experiment {experiment.id}; NNI's web UI while it runs: {experiment.url}")
-        trials = follow(console, experiment.watch(LIMIT_SECONDS))
+        trials = follow(console, experiment.watch(LIMIT_SECONDS), RUNS / experiment.id)
         experiment.export(folder / "trials.json")
     return compare_best(console, folder, experiment.id, trials, seed, started)
 
@@ -149,40 +156,39 @@ def write_experiment(folder: Path, seed: int) -> Path:
     return path
 
 
-def follow(console: Console, looks: Iterable[Sequence[Trial]]) -> list[Trial]:
-    """Show the trials until they are done: a live table on a terminal, else one line for each change."""
+def follow(console: Console, looks: Iterable[Sequence[Trial]], folder: Path) -> list[Trial]:
+    """Show the trials until they are done: a live table on a terminal, else a line for each begin and end.
+
+    Args:
+        console: for what is shown.
+        looks: the trials as NNI sees them, again and again.
+        folder: of the trials' runs.
+    """
     trials: Sequence[Trial] = []
-    if console.is_terminal:
-        with Live(console=console) as live:
-            for trials in looks:
-                live.update(trial_table(trials))
-    else:
-        shown: dict[str, str] = {}
+    rows: Sequence[TrialRow] = []
+    with Live(console=console) if redraws(console) else nullcontext() as live:
         for trials in looks:
-            for trial in trials:
-                line = f"Trial {trial.number}: {progress(trial)}"
-                if shown.get(trial.id) != line:
-                    console.print(line)
-                shown[trial.id] = line
+            before, rows = rows, [trial_row(trial, folder) for trial in trials]
+            if live is not None:
+                live.update(TrialTable(f"trials of {folder.name}", rows, counts(rows)))
+                continue
+            for line in changes(before, rows):
+                console.print(line, markup=False, soft_wrap=True)
     return list(trials)
 
 
-def progress(trial: Trial) -> str:
-    """Say where a trial is, in a few words."""
-    if trial.result is not None:
-        return f"{trial.status.lower()}, dev {percent(trial.result)}"
-    if trial.curve:
-        return f"{trial.status.lower()}, epoch {len(trial.curve)}, dev {percent(trial.curve[-1])}"
-    return "searching" if trial.status == "RUNNING" else trial.status.lower()
-
-
-def trial_table(trials: Sequence[Trial]) -> Table:
-    """Return the trials with their parameters and where they are."""
-    table = Table("trial", "parameters", "progress")
-    for trial in trials:
-        parameters = ", ".join(f"{name} {value:.3g}" for name, value in trial.parameters.items())
-        table.add_row(str(trial.number), parameters, progress(trial))
-    return table
+def trial_row(trial: Trial, folder: Path) -> TrialRow:
+    """Return what is shown of a trial: NNI's word on how it ended, and where its run is until then."""
+    name, values = f"trial {trial.number}", {key: f"{value:.3g}" for key, value in trial.parameters.items()}
+    progress = read_run(folder / trial.id)
+    if trial.failed or trial.status in WAITING:
+        row = TrialRow(name, "failed" if trial.failed else "queued")
+    elif progress is None or progress.state not in ("running", "finished"):
+        # its run has not begun, or NNI is yet to hear how it ended
+        row = TrialRow(name, "finished" if trial.result is not None else "running", dev=trial.result)
+    else:
+        row = row_of_run(name, progress)
+    return replace(row, values=values)
 
 
 def best(trials: Iterable[Trial]) -> Trial | None:

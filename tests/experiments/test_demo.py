@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from experiments import baselines, demo
+from experiments import baselines, demo, pipeline
 from experiments.comparing.experiment_file import Experiment
 from experiments.config import RunConfig, load_config
 from experiments.nni_trials.experiment import ExperimentError, Trial
@@ -17,6 +17,7 @@ from experiments.run.results import RunMetrics
 from experiments.tuning.space import distributions
 from spt.errors import InputError
 from tests.support.metrics import run_metrics
+from tests.support.runs import tiny_config
 
 METRICS = run_metrics(
     metric="f1", layers=(3, 5), dev_metric=0.9, test_metric=0.88, test_accuracy=0.99, tunable_parameters=25222
@@ -131,12 +132,24 @@ def test_it_shows_and_writes_the_best_trial_beside_the_baselines(
 
 
 def test_without_a_terminal_each_change_is_one_line(run: Runner) -> None:
-    running = [trial(0, "RUNNING")]
-    _, printed = run(running, running, [trial(0, "SUCCEEDED", 0.8)])
-    assert [line for line in printed.splitlines() if line.startswith("Trial")] == [
-        "Trial 0: searching",
-        "Trial 0: succeeded, dev 80.0 %",
+    running = [trial(0, "RUNNING"), trial(1, "WAITING")]
+    _, printed = run(running, running, [trial(0, "SUCCEEDED", 0.8), trial(1, "FAILED")])
+    assert [line for line in printed.splitlines() if line.startswith("trial ")] == [
+        "trial 0: running  search.consistency=0.25",
+        "trial 0: finished  dev 80.0 %  search.consistency=0.25",
+        "trial 1: failed  search.consistency=0.25",
     ]
+
+
+def test_a_trial_is_shown_where_its_run_is(tmp_path: Path) -> None:
+    run_folder = tmp_path / "T0"
+    config = tiny_config(tmp_path, search={"strategy": "manual", "manual_layers": [1]})
+    metrics = pipeline.run(config, run_folder)
+    row = demo.trial_row(trial(0, "RUNNING"), tmp_path)
+    assert (row.name, row.state, row.layers) == ("trial 0", "finished", "1")
+    assert (row.dev, row.test) == (metrics.dev_metric, metrics.test_metric)
+    assert row.values == {"search.consistency": "0.25"}
+    assert demo.trial_row(trial(0, "FAILED"), tmp_path).state == "failed"
 
 
 def test_it_ends_with_1_and_their_last_words_if_all_trials_failed(run: Runner, tmp_path: Path) -> None:
