@@ -10,9 +10,9 @@ from pathlib import Path
 import nni
 from nni.runtime.trial_command_channel import ParameterRecord, get_default_trial_command_channel
 
-from experiments import pipeline
 from experiments.comparing.experiment_file import Parameters, flat
 from experiments.config import RunConfig, load_config
+from experiments.logs import quiet_libraries
 from experiments.nni_trials.channel import use_recorded_parameters
 from experiments.nni_trials.concurrency import trials_at_a_time
 from experiments.nni_trials.processes import end_with_manager
@@ -80,6 +80,9 @@ def run_trial(config: RunConfig, folder: Path, reporter: TrialReporter) -> None:
         InputError: for bad input.
         TrialFailed: if the training failed, or the metric on dev is not a finite number.
     """
+    # loads NNI's strategies and Lightning, whose warnings are silenced before
+    from experiments import pipeline  # noqa: PLC0415
+
     metrics = pipeline.run(config, folder, reporter.report_epoch)
     reporter.report_result(final_result(metrics))
     for name, value in summary(folder).items():
@@ -108,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run's folder is made")
     options = parser.parse_args(arguments)
+    quiet_libraries(quiet=False)
     code = 0
     try:
         record = receive_parameters()

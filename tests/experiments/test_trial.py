@@ -1,6 +1,8 @@
 import io
 import json
 import math
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +19,7 @@ from nni.runtime.trial_command_channel import (
     set_default_trial_command_channel,
 )
 
-from experiments import trial
+from experiments import pipeline, trial
 from experiments.config import RunConfig
 from experiments.nni_trials import channel as trial_channel
 from experiments.nni_trials.channel import RecordedParameters
@@ -67,7 +69,7 @@ def reports(channel: Reports, monkeypatch: pytest.MonkeyPatch) -> Reports:
         on_epoch("train", 1, 0.3)
         return METRICS
 
-    monkeypatch.setattr(trial.pipeline, "run", run)
+    monkeypatch.setattr(pipeline, "run", run)
     monkeypatch.setattr(trial, "summary", lambda folder: {"layers": "3, 5 of 0 to 5", "folder": str(folder)})
     return channel
 
@@ -120,6 +122,17 @@ def test_in_nni_it_takes_the_parameters_as_overrides(
     assert note == {"number": 2, "parameters": reports.parameters}
 
 
+@pytest.mark.slow
+def test_a_trials_log_holds_no_line_of_another_library(tmp_path: Path) -> None:
+    path = tmp_path / "small.yml"
+    tree = tiny_tree(tmp_path, search={"strategy": "spt_darts", "k": 1, "epochs": 1}, training={"epochs": 1})
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    command = [sys.executable, "-m", "experiments.trial", "--config", path, "--runs", tmp_path / "runs"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Warning" not in done.stderr and "deprecated" not in done.stderr
+    assert done.stdout.startswith("layers: ")
+
+
 def test_a_test_metric_that_is_not_finite_is_left_out_and_no_layers_are_said() -> None:
     odd = replace(METRICS, test_metric=math.nan, layers=())
     assert trial.final_result(odd) == {"default": 0.7, "layers": "none", "total_flops": 3 * 10**12}
@@ -151,7 +164,7 @@ def test_a_failed_trial_is_added_to_the_report_too(
         folder.mkdir(parents=True)
         raise TrialFailed("The loss is nan.")
 
-    monkeypatch.setattr(trial.pipeline, "run", run)
+    monkeypatch.setattr(pipeline, "run", run)
     assert trial.main(["--config", str(config), "--runs", str(tmp_path)]) == 1
     assert (tmp_path / "E" / "T" / "trial.json").exists()
     assert "No trial of the experiment has given results so far." in capsys.readouterr().out
@@ -212,7 +225,7 @@ def test_a_failed_trial_ends_with_1_and_reports_nothing(
             raise TrialFailed("The loss is nan.")
         return replace(METRICS, dev_metric=math.nan)
 
-    monkeypatch.setattr(trial.pipeline, "run", run)
+    monkeypatch.setattr(pipeline, "run", run)
     assert trial.main(["--config", str(config)]) == 1
     assert "nan" in capsys.readouterr().err
     assert all(kind == "PERIODICAL" for kind, *_ in reports.metrics)
