@@ -137,6 +137,9 @@ def _record(name: str, outcome: RunOutcome, folder: Path) -> dict[str, Any]:
     task, _, run = name.partition("/")
     weights, _, seed = run.partition("-seed")
     scores = {key: outcome.metrics[key] for key in SCORES[task]}
+    answers = outcome.metrics["answers"]["test"]
+    for when, probabilities in {"before": "uncalibrated", "after": "calibrated"}.items():
+        scores[f"test_ece_{when}"] = answers[probabilities]["ece"]
     if task == "several":
         scores["test_macro_f1_at_one_half"] = _at_one_half(folder, name)
     return {"task": task, "weights": weights, "seed": int(seed), **scores}

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from experiments.fitting.class_values import ClassValues
-from experiments.fitting.parameters import SECTIONS, plain, run_config, unknown_parameters
+from experiments.fitting.parameters import plain, run_config, unknown_parameters
 from experiments.fitting.rows import TextColumns, label_column, text_columns
 from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
+from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
 from experiments.logs import quiet_training
 from spt.errors import InputError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Section = Mapping[str, Any]
 
 
-class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
     """Classify texts by soft prompts at the layers of a frozen transformer that a search chose.
 
     `fit` takes texts and labels, or pairs of texts; nothing is written unless `folder` is given. A parameter
@@ -141,40 +142,6 @@ class SPTClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.loggers = loggers
         self.folder = folder
         self.verbose = verbose
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name; with `deep` the keys of sections too, as section__key."""
-        parameters: dict[str, Any] = super().get_params(deep=False)
-        sections = {name: parameters[name] for name in SECTIONS} if deep else {}
-        keys = {
-            f"{name}__{key}": value
-            for name, section in sections.items()
-            if isinstance(section, Mapping)
-            for key, value in section.items()
-        }
-        return {**parameters, **keys}
-
-    def set_params(self, **params: Any) -> SPTClassifier:
-        """Set parameters, and keys of sections as section__key; returns the estimator.
-
-        Raises:
-            InputError: for a parameter that there is not, naming the closest.
-        """
-        known = self._get_param_names()
-        split = {name: name.partition("__") for name in params}
-        unknown = [
-            name
-            for name, (parameter, _, key) in split.items()
-            if parameter not in known or (key and parameter not in SECTIONS)
-        ]
-        if unknown:
-            raise unknown_parameters(unknown, known)
-        # a section that is given whole goes before its keys
-        for name, (parameter, _, key) in sorted(split.items(), key=lambda item: bool(item[1][2])):
-            section = getattr(self, parameter)
-            value = {**(section or {}), key: params[name]} if key else params[name]
-            setattr(self, parameter, value)
-        return self
 
     def fit(
         self, X: Any, y: Any = None, *, pairs: Any = None, dev: Any = None, test: Any = None

@@ -42,7 +42,7 @@ def test_the_shipped_file_fits_rays_schema_and_our_options() -> None:
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        ({"queue": 0, "batches": 3}, r"3 problem\(s\) in the options"),
+        ({"queue": 0, "batches": 3}, r"3 problems in the options"),
         ({"prompts": []}, "prompts: List should have at least 1 item"),
         ({"prompts": ["none"]}, "is neither a saved prompt nor a folder of some"),
     ],

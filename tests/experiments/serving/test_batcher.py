@@ -183,7 +183,7 @@ def test_batches_are_measured() -> None:
     ],
 )
 def test_options_out_of_range_are_refused(name: str, value: Any, reason: str) -> None:
-    with pytest.raises(InputError, match=rf"1 problem\(s\) in the options:\n  {name}: .*{reason}"):
+    with pytest.raises(InputError, match=rf"1 problem in the options:\n  {name}: .*{reason}"):
         checked_options(ServingOptions, {name: value})
 
 
