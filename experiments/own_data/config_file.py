@@ -77,6 +77,9 @@ def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -
     if roles.text_pair:
         task["text_pair"] = roles.text_pair
     task["label"] = roles.label
+    if label.label_lists is not None:
+        task["multi_label"] = True
+        comments["task.multi_label"] = "each of its cells is a list: a text may have several labels, or none"
     comments["task.label"] = f"{len(label.counts)} classes: {_classes(label)}"
     return {
         "name": _name(found.path),

@@ -108,7 +108,7 @@ def _plain_role(column: Column) -> Role:
         return "empty"
     if sum(bool(DATE.fullmatch(text)) for text in column.texts) >= MOST * len(column.texts):
         return "date"
-    distinct = len(column.counts) == len(column.texts) > 1
+    distinct = len(column.counts) == len(column.texts) > 1 and column.label_lists is None
     if distinct and not any(re.search(r"\s", text) for text in column.texts):
         return "id"
     return "not used"

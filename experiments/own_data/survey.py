@@ -15,6 +15,7 @@ from typing import Any
 from spt.data.config import ENDINGS, Delimiter, Format
 from spt.data.csv_rows import DELIMITERS, column_names, csv_options, is_blank, is_quoted, text_encoding
 from spt.data.json_objects import json_objects
+from spt.data.label_lists import label_list
 from spt.errors import InputError
 
 BLOCK = 2**20
@@ -46,8 +47,23 @@ class Column:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """Count each value, the most frequent first."""
-        return Counter(self.texts)
+        """Count each value, or each label of lists of them, the most frequent first."""
+        if self.label_lists is None:
+            return Counter(self.texts)
+        return Counter(label for labels in self.label_lists for label in labels)
+
+    @cached_property
+    def label_lists(self) -> list[list[str]] | None:
+        """Return the lists of texts that all values which are not missing are; None where some are none."""
+        lists: list[list[str]] = []
+        for value in self.values:
+            if value is None or not str(value).strip():
+                continue
+            labels = label_list(value)
+            if labels is None or not all(isinstance(label, str) for label in labels):
+                return None
+            lists.append(labels)
+        return lists or None
 
     @property
     def spaced(self) -> int:

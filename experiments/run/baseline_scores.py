@@ -39,8 +39,9 @@ def baseline_lines(baselines: BaselineScores, test_metric: float) -> dict[str, s
     shown = "; ".join(f"{TITLES[name]} {100 * score.test_metric:.1f} %" for name, score in baselines.items())
     name, best = max(baselines.items(), key=lambda item: item[1].test_metric)
     gain = 100 * (test_metric - best.test_metric)
-    side = "above" if gain >= 0 else "below"
-    verdict = f"{abs(gain):.1f} points {side} the best of them, {TITLES[name]}"
+    points = f"{abs(gain):.1f}"
+    side = f"{points} points {'above' if gain > 0 else 'below'}" if float(points) else "level with"
+    verdict = f"{side} the best of them, {TITLES[name]}"
     if best.gain_interval is not None:
         low, high = best.gain_interval
         verdict += f" (95 % interval {100 * low:+.1f} to {100 * high:+.1f})"

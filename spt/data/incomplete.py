@@ -42,11 +42,11 @@ def complete_tables(
                     problems.add(_refusal(task, split, table, column, [table.rows[row] for row in rows]))
         elif without:
             log.warning(
-                "%s%d of %d rows of %s were left out: they have no text or no label (%s)",
+                "%sleft out of %s: %d of %d rows, which have no text or no label (%s)",
                 table.prefix,
+                split,
                 len(without),
                 len(table),
-                split,
                 rows_shown([table.rows[row] for row in without]),
             )
         if not without or len(without) < len(table):

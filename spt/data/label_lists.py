@@ -25,7 +25,7 @@ def clean_label_lists(
         InputError: naming the rows, for what is no list of labels, or has a label twice.
     """
     rows = range(len(values)) if rows is None else rows
-    lists = [_listed(value, delimiter) for value in values]
+    lists = [label_list(value, delimiter) for value in values]
     if wrong := [place for place, items in enumerate(lists) if items is None]:
         kinds = some(dict.fromkeys(type(values[place]).__name__ for place in wrong))
         shown = rows_shown([rows[place] for place in wrong])
@@ -43,8 +43,8 @@ def clean_label_lists(
     return labels
 
 
-def _listed(value: Any, delimiter: str | None) -> list[Any] | None:
-    """Return the labels of a cell; None for what is no list of labels."""
+def label_list(value: Any, delimiter: str | None = None) -> list[Any] | None:
+    """Return the labels of a cell, as `clean_label_lists` reads it; None for what is no list of labels."""
     if isinstance(value, list | tuple):
         return list(value)
     if hasattr(value, "tolist") and getattr(value, "shape", ()) != ():

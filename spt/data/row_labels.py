@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
-from spt.data.label_lists import clean_label_lists
+from spt.data.label_lists import clean_label_lists, label_list
 from spt.data.raw_table import RawTable
 from spt.data.values import clean_labels, rows_shown
 from spt.problems import Problems
@@ -41,6 +41,13 @@ def row_labels(task: Task, split: str, table: RawTable) -> list[list[str]]:
     ]
     if spaced:
         log.warning("%s has spaces around its labels, which are left out, in %s", where, rows_shown(spaced))
+    if lists := [row for row, label in zip(table.rows, labels, strict=True) if label_list(label) is not None]:
+        log.warning(
+            "%s holds lists, each of which is taken for the name of one class, in %s; set task.multi_label "
+            "to true if a text may have several labels",
+            where,
+            rows_shown(lists),
+        )
     return [[label] for label in labels]
 
 

@@ -59,7 +59,7 @@ def test_dropped_rows_are_counted_in_one_line(write: Write, caplog: pytest.LogCa
     splits = load(train=path, incomplete="drop")
     assert splits.left_out == {"train": 2}
     assert sum(map(len, splits.values())) == 58
-    assert f"{path}: 2 of 60 rows of train were left out: they have no text or no label (2 rows: 3, 10)" in (
+    assert f"{path}: left out of train: 2 of 60 rows, which have no text or no label (2 rows: 3, 10)" in (
         caplog.text
     )
 

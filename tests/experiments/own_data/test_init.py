@@ -40,6 +40,36 @@ def test_tickets_give_a_config_whose_data_have_no_problem(tmp_path: Path, delimi
     assert len(lines) < 25 and sum("  # " in line for line in lines) >= 5
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_lists_of_labels_give_a_task_of_several_labels(tmp_path: Path, ending: str) -> None:
+    rows: list[dict[str, Any]] = [
+        {"text": f"row {n} of them", "tags": [["late", "parcel"], ["refund"], []][n % 3]} for n in range(60)
+    ]
+    file = tmp_path / f"tickets.{ending}"
+    if ending == "jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, ["text", "tags"])
+            writer.writeheader()
+            writer.writerows({**row, "tags": json.dumps(row["tags"])} for row in rows)
+    seen = "\n".join(write_config(file, tmp_path / "config.yml"))
+    assert "3 classes: late 20, parcel 20, refund 20" in seen
+    config = load_config(tmp_path / "config.yml")
+    assert config.task.multi_label and config.task.label == "tags" and config.task.metric == "macro_f1"
+    report = report_data(config)
+    assert report.problems == () and set(report.splits["train"].classes) == {"late", "parcel", "refund"}
+
+
+def test_lists_that_are_taken_for_classes_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.csv"
+    lines = "".join(f'row {n},"[""a"", ""{"bc"[n % 2]}""]"\n' for n in range(40))
+    file.write_text(f"text,tags\n{lines}", encoding="utf-8")
+    write_config(file, tmp_path / "config.yml", {"task.multi_label": False})
+    (note,) = [note for note in report_data(load_config(tmp_path / "config.yml")).notes if "lists" in note]
+    assert "taken for the name of one class, in 40 rows: 1, 2" in note and "task.multi_label" in note
+
+
 ROLES: dict[str, tuple[list[dict[str, Any]], tuple[str, str | None, str]]] = {
     "names": (
         [{"review": f"a film of {n} parts", "stars": n % 3, "genre": "ab"[n % 2]} for n in range(30)],

@@ -122,5 +122,6 @@ def test_the_gain_over_the_best_is_told() -> None:
     lines = baseline_lines(scores, 0.9)
     assert lines["worth it?"] == "10.0 points above the best of them, TF-IDF and logistic regression"
     assert "below" in baseline_lines(scores, 0.75)["worth it?"]
+    assert baseline_lines(scores, 0.8)["worth it?"].startswith("level with the best of them, TF-IDF")
     sure = {"tfidf": BaselineScore(None, 0.8, (0.7, 0.9), (0.04, 0.16))}
     assert baseline_lines(sure, 0.9)["worth it?"].endswith("regression (95 % interval +4.0 to +16.0)")
