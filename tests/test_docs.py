@@ -15,6 +15,7 @@ import typer
 import yaml
 
 from benchmarks.cli import app as benchmarks_app
+from benchmarks.equal_operations.bench import BudgetedBench
 from benchmarks.layers.recipe import read_recipe_bench
 from benchmarks.layers.search_deep import configs_of, load_tables, tables_of
 from benchmarks.layers.strategies import read_variants
@@ -162,6 +163,10 @@ def test_every_command_parses_and_its_keys_exist(line: Line, monkeypatch: pytest
         bench = MethodBench.load(file or Path("experiments/methods.yml")).changed(changes)
         bench = bench.chosen(arguments["only"] or (), arguments["on"] or ())
         assert all(bench.config_of(cell, Path("experiments")) for cell in bench.sweep())
+    elif name == "methods-deep":
+        budgeted = BudgetedBench.load(arguments["bench"]).changed(changes)
+        budgeted.chosen_budgets([budget * 1e12 for budget in arguments["budget"] or ()])
+        assert budgeted.chosen(arguments["only"] or (), arguments["on"] or ()).groups()
     elif name == "search-deep":
         deep = load_tables(changes, tables_of(arguments["on"] or ()))
         assert configs_of(deep, read_variants(arguments["variants"]))

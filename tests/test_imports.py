@@ -54,6 +54,7 @@ FRAMEWORKS = {
         "experiments.comparing",
         "experiments.tuning",
         "benchmarks.cost",
+        "benchmarks.equal_operations",
         "benchmarks.serving",
     ],
     "pytorch_lightning": ["spt.training", "strategies"],

@@ -8,17 +8,19 @@ from typing import Any
 
 from benchmarks.equal_operations.bench import BudgetedBench, Cell, tera
 from benchmarks.equal_operations.cells import Cells, StoredCell
+from benchmarks.equal_operations.chart import charts
 from benchmarks.equal_operations.summary import summary_of
 from benchmarks.layers.make_table import FILES
 from benchmarks.methods.bench import BenchRun
 from benchmarks.methods.measure import STEPS_BEYOND, best_rates, beyond
 from benchmarks.methods.results import Line, no_lines, write_lines
-from benchmarks.record import command_of, made_with
+from benchmarks.record import command_of, made_with, path_of
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig
 from experiments.keys import as_arguments
 from spt.cores import cores
 from spt.errors import InputError
+from spt.files import write_text
 
 BENCH = Path(__file__).with_name("bench.yml")
 Sweep = dict[BenchRun, RunOutcome]
@@ -77,7 +79,14 @@ def measure_methods_deep(
             write_lines(result or bench.name, lines, **summary_of(lines["records"], reference))
     if not lines["records"]:
         raise InputError(f"Nothing of {path} is finished in '{folder}'. Run it without --finished.")
+    _draw(result or bench.name, summary_of(lines["records"], reference)["summary"])
     return sum("failure" in line for line in lines["records"])
+
+
+def _draw(name: str, summary: Sequence[Mapping[str, Any]]) -> None:
+    """Write the pictures beside the JSON."""
+    for setting, picture in charts(summary).items():
+        write_text(path_of(f"{name}_{setting}").with_suffix(".svg"), picture)
 
 
 def _sweep(bench: BudgetedBench, cells: Cells, method: str, condition: str) -> Sweep | None:

@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
 from benchmarks.pages.demo_table import demo, demo_sentence
+from benchmarks.pages.equal_operations_tables import methods_deep
 from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
@@ -209,6 +210,7 @@ def speed() -> str:
 
 PARTS = {
     methods: "Methods",
+    methods_deep: "Methods at equal operations",
     demo: "The demo",
     neighbours: "Words of a prompt",
     single_layers: "One prompt, layer by layer",
