@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.checking.backbone_files import BackboneFiles, read_backbone_files
+from experiments.checking.range_ends import with_range_ends
 from experiments.checking.right_part import RightPart, right_part
 from experiments.config import RunConfig, load_config, run_tree
 from experiments.keys import read_tree
@@ -76,6 +77,8 @@ class Check:
 def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
     """Check the config of a run, an nnictl experiment or a study, the backbone's files, and all data.
 
+    Of an experiment every choice is checked, and of a range both ends.
+
     Args:
         path: of the file.
         overrides: dotted keys over it.
@@ -113,7 +116,9 @@ def _configs(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
         # loads nni, which the config of a run does not need
         from experiments.comparing.experiment_file import Experiment  # noqa: PLC0415
 
-        return [cell.config for cell in Experiment.load(path).cells(overrides)]
+        experiment = Experiment.load(path)
+        experiment = replace(experiment, space=with_range_ends(experiment.space))
+        return [cell.config for cell in experiment.cells(overrides)]
     if "searchSpace" in keys:
         from experiments.tuning.config import load_tune_config  # noqa: PLC0415
 

@@ -180,6 +180,29 @@ def experiment(folder: Path, home: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["spt.yml", "compare.yml", "tune.yml"])
+def test_the_files_that_are_shipped_have_no_problem(name: str) -> None:
+    assert check_file(Path(__file__).parents[3] / "experiments" / name, {}).problems == ()
+
+
+def test_ranges_are_checked_at_both_ends(home: Path, tmp_path: Path) -> None:
+    path = experiment(tmp_path, home)
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    settings["searchSpace"] = {
+        "training.learning_rate": {"_type": "loguniform", "_value": [0.001, 0.1]},
+        "prompt.dropout": {"_type": "uniform", "_value": [0.0, 1.5]},
+    }
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    (problem,) = check_file(path, {}).problems
+    assert problem.startswith("prompt.dropout: ") and "1.5" in problem
+    settings["searchSpace"]["prompt.dropout"]["_value"] = [0.0, 0.2]
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert check_file(path, {}).problems == () and check_file(path, {}).runs == 4
+    settings["searchSpace"]["prompt.dropout"]["_type"] = "normal"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert "Use 'uniform' with a range" in words(check_file(path, {}).problems)
+
+
 def test_a_comparison_is_checked_on_all_its_data(home: Path, tmp_path: Path) -> None:
     check = check_file(experiment(tmp_path, home), {})
     assert check.runs == 4 and len(check.data) == 2
