@@ -53,8 +53,9 @@ def search_deep() -> str:
         f"{seeds} seeds ({markdown.command(result['command'])}; `benchmarks/layers/search_deep.yml` says "
         "what each name is). Regret is in points of test accuracy against the best layer, which is chosen on "
         "other seeds than score it, so that it can be negative; Kendall's tau is that of the search's scores "
-        f"of layers with the table, whose halves agree with each other by {ceilings}; cost is search and "
-        "training together, in trainings of the same epochs with the prompt at the input:"
+        f"of layers with the table, whose halves agree with each other by {ceilings}. Gain, in points, and "
+        "cost, of search and training together, are beside Prompt Tuning: a free prompt at the input, "
+        "trained for as many epochs at the rate that dev chose of three with another seed:"
     )
     cells = [
         [
@@ -62,14 +63,28 @@ def search_deep() -> str:
             f"`{row['task']}`",
             ", ".join(map(markdown.layers, row["layers"])),
             markdown.percent(row["test_metric"]),
-            f"{100 * row['regret']['mean']:.2f} ± {100 * row['regret']['sd']:.2f}",
+            _points(row["gain"]),
+            _points(row["regret"]),
             "" if row["kendall_tau"] is None else f"{row['kendall_tau']:.2f}",
             f"{row['cost']:.2f}",
         ]
         for row in rows
     ]
-    head = ["search", "task", "layers by seed", "test %", "regret, points", "Kendall's tau", "cost"]
+    head = [
+        "search",
+        "task",
+        "layers by seed",
+        "test %",
+        "gain, points",
+        "regret, points",
+        "Kendall's tau",
+        "cost",
+    ]
     return "\n".join([title, *markdown.table(head, cells)])
+
+
+def _points(difference: dict[str, float]) -> str:
+    return f"{100 * difference['mean']:.2f} ± {100 * difference['sd']:.2f}"
 
 
 def layers_worth() -> str:
@@ -79,7 +94,8 @@ def layers_worth() -> str:
     ends = "; ".join(
         f"on `{task}` {100 * table['worst']:.1f} % at the worst layer, {100 * table['best']:.1f} % at the "
         f"best, and `gradient` finds {100 * rows['gradient', task]['test_metric']['mean']:.1f} % for "
-        f"{rows['gradient', task]['cost']:.2f} of a training with its prompt at the input"
+        f"{rows['gradient', task]['cost']:.2f} of Prompt Tuning's operations, "
+        f"{100 * rows['gradient', task]['gain']['mean']:+.1f} points beside it"
         for task, table in result["tables"].items()
         if ("gradient", task) in rows
     )

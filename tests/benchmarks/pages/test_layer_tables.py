@@ -76,6 +76,7 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
         "task": "trec",
         "layers": [[8], [7]],
         "test_metric": measured,
+        "gain": {"mean": 0.031, "sd": 0.004, "n": 2},
         "regret": {"mean": 0.002, "sd": 0.001, "n": 2},
         "kendall_tau": 0.25,
         "total_flops": 4e12,
@@ -94,6 +95,7 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
         "task": "`trec`",
         "layers by seed": "8, 7",
         "test %": "90.0 ± 1.0",
+        "gain, points": "3.10 ± 0.40",
         "regret, points": "0.20 ± 0.10",
         "Kendall's tau": "0.25",
         "cost": "0.40",
@@ -101,6 +103,6 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
     assert (second["task"], second["Kendall's tau"]) == ("`sst2`", "")
     assert layers_worth() == (
         "What choosing the layer is worth for one prompt on the twelve of e5-small (2,000 rows): on `trec` "
-        "80.0 % at the worst layer, 91.0 % at the best, and `gradient` finds 90.0 % for 0.40 of a "
-        "training with its prompt at the input."
+        "80.0 % at the worst layer, 91.0 % at the best, and `gradient` finds 90.0 % for 0.40 of Prompt "
+        "Tuning's operations, +3.1 points beside it."
     )
