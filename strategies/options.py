@@ -16,7 +16,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from spt.errors import unknown
 from spt.sections import ConfigSection
 
-DEFAULT = "spt_darts"
+DEFAULT = "gradient"
 CHOICE = (
     "How layers are chosen: the first four train one hyper-network and derive layers from it; probe and "
     "gradient score each layer without a training; random, evolution and exhaustive train each candidate; "

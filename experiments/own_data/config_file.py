@@ -17,6 +17,7 @@ from spt.data.source_files import SPLIT_NAMES, folder_files
 from spt.data.values import some
 from spt.errors import InputError
 from spt.files import write_text
+from strategies.options import DEFAULT
 
 # tokens of a word, roughly, in English
 TOKENS_A_WORD = 1.4
@@ -86,7 +87,7 @@ def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -
         "task": task,
         "data": {**_files(found, folder, comments), **_reading(found), **_rows(text, label, comments)},
         "backbone": {"name": "minilm-l6"},
-        "search": {"strategy": "spt_darts", "k": 2},
+        "search": {"strategy": DEFAULT, "k": 2},
     }
 
 

@@ -45,9 +45,9 @@ class PromptConfig(ConfigSection):
         description="Start a generator at its position bias: what it makes of the instance begins at zero.",
     )
     token_offset: bool = Field(
-        False,
+        True,
         description="Shift the tokens of a chosen layer too, each by what the generator's first projection "
-        "and a second one of their own, which starts at zero, make of it.",
+        "and a second one of their own, which starts at zero, make of it; false for free prompts.",
     )
     place: Literal["front", "template"] = Field(
         "front",
@@ -60,10 +60,17 @@ class PromptConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _written_before_zero_start(cls, options: Any) -> Any:
+    def _written_earlier(cls, options: Any) -> Any:
         """Read what earlier versions wrote, with all options of theirs, as they meant it."""
         if isinstance(options, Mapping) and options.keys() >= WRITTEN_TOGETHER:
-            return {"zero_start": False, **options}
+            return {"zero_start": False, "token_offset": False, **options}
+        return options
+
+    @model_validator(mode="before")
+    @classmethod
+    def _free_vectors_have_no_tokens(cls, options: Any) -> Any:
+        if isinstance(options, Mapping) and options.get("generator") == "free":
+            return {"token_offset": False, **options}
         return options
 
     @model_validator(mode="after")

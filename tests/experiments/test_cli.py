@@ -99,7 +99,7 @@ def test_run_fills_the_folder_and_prints_the_numbers(finished: Path, config: Pat
     again = spt("run", config, "--folder", finished)
     assert again.exit_code == 0
     metrics = json.loads((finished / "metrics.json").read_text(encoding="utf-8"))
-    for value in (metrics["tunable_parameters"], f"{100 * metrics['test_metric']:.1f} %"):
+    for value in (f"{metrics['tunable_parameters']:,}", f"{100 * metrics['test_metric']:.1f} %"):
         assert str(value) in again.stdout
 
 

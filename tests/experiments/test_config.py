@@ -19,7 +19,7 @@ from experiments.keys import as_arguments, for_strategy, override, parse_overrid
 from experiments.run.folder import RunFolder
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
-from strategies.options import OPTIONS, EvolutionOptions, RandomOptions, SptDartsOptions
+from strategies.options import OPTIONS, EvolutionOptions, GradientOptions, RandomOptions, SptDartsOptions
 from tests.support.runs import tiny_config
 
 
@@ -88,7 +88,7 @@ def test_every_problem_is_told_at_once() -> None:
         ({"cache_gb": 0}, "cache_gb: "),
         ({"search": None}, "search: "),
         (
-            {"search": {"warmup_epochs": 4}},
+            {"search": {"strategy": "spt_darts", "warmup_epochs": 4}},
             "warmup_epochs is 4, but must be less than epochs (4)",
         ),
     ],
@@ -121,7 +121,7 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
 
 
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
-    path = write(tmp_path, "task: sst2\nsearch:\n  k: 3\n  epochs: 7\n")
+    path = write(tmp_path, "task: sst2\nsearch:\n  strategy: spt_darts\n  k: 3\n  epochs: 7\n")
     overrides = parse_overrides(
         ["search.k=4", "prompt.dropout=0.2", "task.metric=f1", "search.candidates=[0, 3, 4, 5]"]
     )
@@ -264,7 +264,7 @@ def test_an_option_beside_or_over_the_strategy_must_be_one_that_it_reads(tmp_pat
     for place in ({"search.epochs": 3}, {"search.strategy": "random", "search.epochs": 3}):
         with pytest.raises(InputError, match=r"search\.epochs: the strategy random does not read it"):
             load_config(path, place)
-    with pytest.raises(InputError, match=r"search\.engine: the strategy spt_darts does not read it"):
+    with pytest.raises(InputError, match=r"search\.engine: the strategy gradient does not read it"):
         load_config(None, {"search.engine.kind": "ray"})
 
 
@@ -295,9 +295,9 @@ def test_dotted_keys_for_many_runs_are_cut_to_what_a_strategy_reads() -> None:
 
 def test_layers_is_read_as_the_old_name_of_k(tmp_path: Path) -> None:
     path = write(tmp_path, "search: {layers: 3}\n")
-    assert load_config(path).search == SptDartsOptions(k=3)
-    assert load_config(path, {"search.k": 4}).search == SptDartsOptions(k=4)
-    assert load_config(write(tmp_path, "search: {k: 3}\n"), {"search.layers": 4}).search == SptDartsOptions(
+    assert load_config(path).search == GradientOptions(k=3)
+    assert load_config(path, {"search.k": 4}).search == GradientOptions(k=4)
+    assert load_config(write(tmp_path, "search: {k: 3}\n"), {"search.layers": 4}).search == GradientOptions(
         k=4
     )
     tree: dict[str, Any] = {"run": {"search": {"k": 3}}}
@@ -403,7 +403,7 @@ def test_any_config_survives_yaml(
 ) -> None:
     tree = {
         "seed": seed,
-        "search": {"k": k, "candidates": candidates, "gate_learning_rate": rate},
+        "search": {"strategy": "darts", "k": k, "candidates": candidates, "gate_learning_rate": rate},
         "prompt": {"dropout": dropout},
     }
     config = checked(tree, "x")
@@ -464,7 +464,7 @@ def test_a_search_of_one_epoch_needs_no_other_option(tmp_path: Path, strategy: s
 
 def test_a_warmup_that_was_asked_for_is_not_cut() -> None:
     with pytest.raises(InputError, match=r"set search\.warmup_epochs to 0 or less"):
-        load_config(None, {"search.epochs": 1, "search.warmup_epochs": 1})
+        load_config(None, {"search.strategy": "darts", "search.epochs": 1, "search.warmup_epochs": 1})
 
 
 def test_the_config_of_a_runs_folder_is_a_config(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_fit_learns_and_says_what_it_found(
 
 def test_a_search_leaves_a_gate_for_each_layer(home: Path, data: tuple[list[str], list[str]]) -> None:
     search = {"epochs": 2, "warmup_epochs": 0, "candidates": [0, 1, 2]}
-    model = tiny_estimator(home, layers=None, k=1, search=search).fit(*data)
+    model = tiny_estimator(home, layers=None, k=1, strategy="spt_darts", search=search).fit(*data)
     assert len(model.layers_) == 1
     assert model.gates_ is not None
     assert model.gates_.shape == (4,)
@@ -581,7 +581,7 @@ from tests.support.estimators import tiny_estimator, tiny_texts
 from pathlib import Path
 home = Path(sys.argv[1])
 search = {"epochs": 2, "warmup_epochs": 0}
-model = tiny_estimator(home, layers=None, k=1, search=search).fit(*tiny_texts(home))
+model = tiny_estimator(home, layers=None, k=1, strategy="spt_darts", search=search).fit(*tiny_texts(home))
 print(model.predict(["great film"]))
 model.save_pretrained(home / "quiet")
 print(type(model).from_pretrained(home / "quiet").predict(["great film"]))

@@ -30,7 +30,7 @@ def tiny_estimator(home: Path, **parameters: Any) -> SPTClassifier:
         "batch_size": 8,
         "learning_rate": 0.1,
         "max_length": 32,
-        "prompt": {"length": 3, "bottleneck": 8, "phm_order": 2},
+        "prompt": {"length": 3, "bottleneck": 8, "phm_order": 2, "token_offset": False},
         "threads": 1,
         # a test must leave nothing in the user's cache folder
         "cache": "off",

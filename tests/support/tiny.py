@@ -92,7 +92,7 @@ def tiny_tree(folder: Path, **sections: Any) -> dict[str, Any]:
         "data": {"train": str(data), "dev_size": 20, "test_size": 20, "max_length": 32},
         "backbone": {"name": str(backbone)},
         "prompt": {"length": 3, "bottleneck": 8, "phm_order": 2},
-        "search": {"k": 2, "epochs": 2, "warmup_epochs": 0},
+        "search": {"strategy": "spt_darts", "k": 2, "epochs": 2, "warmup_epochs": 0},
         "training": {"epochs": 2, "batch_size": 8, "learning_rate": 0.01},
         "threads": 1,
         # a test must leave nothing in the user's cache folder

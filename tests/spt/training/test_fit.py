@@ -64,7 +64,7 @@ class Tiny:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     folder = tmp_path_factory.mktemp("training")
-    return Tiny(tiny_workbench(folder, cache="off", prompt={"dropout": 0.2}))
+    return Tiny(tiny_workbench(folder, cache="off", prompt={"dropout": 0.2, "token_offset": False}))
 
 
 def weights(model: PromptedModel) -> Tensor:
