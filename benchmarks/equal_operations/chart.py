@@ -92,11 +92,13 @@ def _points(entries: Iterable[Entry], method: str, cost: str, unit: float) -> li
 
 def _draw(axes: Axes, lines: Mapping[str, Sequence[Point]]) -> None:
     front = pareto_front(point for points in lines.values() for point in points)
-    axes.plot(*zip(*front, strict=True), color=LIGHT["line"], linewidth=5, zorder=0, label="Pareto front")
+    # a cost buys what the cheaper point gives, until the next one
+    style: Any = {"color": LIGHT["line"], "linewidth": 5, "drawstyle": "steps-post", "zorder": 0}
+    axes.plot(*zip(*front, strict=True), label="Pareto front", **style)
     for method, points in lines.items():
         colour, marker = COLOURS.get(method, OTHER), MARKERS.get(method, "o")
         size = 13 if method == DEFAULT else 6
-        across, up = zip(*points, strict=True) if points else ((), ())
+        across, up = [cost for cost, _ in points], [score for _, score in points]
         axes.plot(across, up, marker=marker, color=colour, linewidth=1, markersize=size, label=method)
 
 
