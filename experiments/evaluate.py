@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.keys import bad_config
-from experiments.run.folder import RunFolder
+from experiments.run.folder import RunFolder, stored_config
 from experiments.run.summary import percent
 from spt.class_scores import ClassScores, class_scores
 from spt.data.config import DataConfig
@@ -100,14 +100,16 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
     Args:
         model: folder of a saved prompt, or of the run that trained it.
         file: CSV, TSV, JSON, parquet or lines, with the columns of the prompt's task.
-        overrides: dotted keys of `KEYS`, where the file is not read by its ending, or has other columns.
+        overrides: dotted keys of `KEYS`, where the file is not read by its ending, or has other columns. Rows
+            without text or label are refused or left out as by the prompt's run, where its folder is there.
 
     Raises:
         InputError: for a folder that is no saved prompt, other keys, a file that cannot be read, or labels
             that the prompt was not trained on, with their rows.
     """
-    data = _reading(overrides)
-    classifier = PromptClassifier.from_pretrained(_prompt_folder(model)).to(chosen_device())
+    folder = _prompt_folder(model)
+    data = _reading({**_of_run(folder), **overrides})
+    classifier = PromptClassifier.from_pretrained(folder).to(chosen_device())
     task = _with_columns(classifier.spec.task, overrides)
     table = read_file(file, data, task)
     _check_columns(task, table, file)
@@ -171,6 +173,12 @@ def _prompt_folder(model: Path) -> Path:
     """Return the folder of the saved prompt, which may be in that of a run."""
     place = RunFolder(model)
     return place.model if not (model / PROMPT_JSON).exists() and place.model.is_dir() else model
+
+
+def _of_run(folder: Path) -> dict[str, Any]:
+    """Return what the run that trained a prompt did with incomplete rows; nothing where there is no run."""
+    run = stored_config(folder.absolute().parent)
+    return {} if run is None else {"data.incomplete": run.data.incomplete}
 
 
 def _check_columns(task: Task, table: RawTable, file: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 from typer.testing import CliRunner
@@ -102,6 +104,22 @@ def test_rows_without_a_text_are_refused_or_left_out(model: Path, tmp_path: Path
     assert "is empty in row 9" in refused.stderr and "data.incomplete to drop" in refused.stderr
     scored = spt("evaluate", model, "--on", file, "data.incomplete=drop", "--json")
     assert scored.exit_code == 0 and json.loads(scored.stdout)["test_size"] == 8
+
+
+def test_rows_without_a_text_are_left_out_where_the_models_run_left_them_out(
+    model: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(model, tmp_path / "run" / "model")
+    config = tiny_config(tmp_path, data={"incomplete": "drop"})
+    stored = yaml.safe_dump({"run": config.model_dump(mode="json")})
+    (tmp_path / "run" / "config.yml").write_text(stored, encoding="utf-8")
+    file = written(tmp_path / "labelled.csv")
+    file.write_text(file.read_text(encoding="utf-8") + ",good\n", encoding="utf-8")
+    for folder in (tmp_path / "run", tmp_path / "run" / "model"):
+        scored = spt("evaluate", folder, "--on", file, "--json")
+        assert scored.exit_code == 0 and json.loads(scored.stdout)["test_size"] == 8
+    refused = spt("evaluate", tmp_path / "run", "--on", file, "data.incomplete=refuse")
+    assert refused.exit_code == 2 and "is empty in row 9" in refused.stderr
 
 
 @pytest.mark.parametrize(
