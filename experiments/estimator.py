@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from experiments.fitting.class_values import ClassValues
 from experiments.fitting.parameters import plain, run_config, unknown_parameters
-from experiments.fitting.rows import TextColumns, label_column, text_columns
+from experiments.fitting.rows import LabelledRows, TextColumns, label_column, text_columns
 from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
@@ -223,6 +223,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
     def score(self, X: Any, y: Any = None, pairs: Any = None) -> float:
         """Return the task's metric of the answers: accuracy, unless `task` names another.
 
+        Rows without text or label are left out, as those of `fit`, where `data` says so by incomplete: drop.
+
         Args:
             X: as of `predict`, or a table with the labels too.
             y: a label for each row; None reads the task's column of X.
@@ -231,11 +233,15 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         Raises:
             InputError: as `predict`; or for labels that are no classes, with their rows.
         """
-        columns = self._text_columns(X, pairs)
-        labels = label_column(y, X, run_config(self._run_parameters()).task, "X")
+        config = run_config(self._run_parameters())
+        rows = LabelledRows(self._text_columns(X, pairs), label_column(y, X, config.task, "X"))
+        if config.data.incomplete == "drop" and len(rows.labels) == len(rows.columns.texts):
+            rows = rows.complete("X")
         several = self.classifier_.spec.task.multi_label
-        names: Sequence[Any] = (self._classes.name_sets_of if several else self._classes.names_of)(labels)
-        scores = self.classifier_.evaluate(columns.texts, names, columns.pairs)
+        names: Sequence[Any] = (self._classes.name_sets_of if several else self._classes.names_of)(
+            rows.labels
+        )
+        scores = self.classifier_.evaluate(rows.columns.texts, names, rows.columns.pairs)
         return float(scores["test_metric"])
 
     @property

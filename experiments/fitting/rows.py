@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.fitting.class_values import label_type
@@ -15,6 +16,8 @@ from spt.tasks import Task
 
 # the column of second texts, of a task that names none
 SECOND_TEXT = "text_pair"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,25 @@ class LabelledRows:
         """Return the labels of all rows, one after the other, without those that are missing."""
         inside = (label if isinstance(label, list | tuple) else [label] for label in self.labels)
         return [label for row in inside for label in row if not is_missing(label)]
+
+    def complete(self, what: str) -> LabelledRows:
+        """Return the rows that have text and label, and log how many have not; a list of no labels is one."""
+        texts, pairs = self.columns.texts, self.columns.pairs
+        cells = zip(texts, *([] if pairs is None else [pairs]), self.labels, strict=True)
+        whole = [row for row, values in enumerate(cells) if not any(map(is_missing, values))]
+        if len(whole) == len(texts):
+            return self
+        left_out = sorted(set(range(len(texts))) - set(whole))
+        log.warning(
+            "left out of %s: %d of %d rows, which have no text or no label (%s)",
+            what,
+            len(left_out),
+            len(texts),
+            rows_shown(left_out),
+        )
+        kept = None if pairs is None else [pairs[row] for row in whole]
+        columns = replace(self.columns, texts=[texts[row] for row in whole], pairs=kept)
+        return LabelledRows(columns, [self.labels[row] for row in whole])
 
     def find_problems(self, split: str, task: Task, problems: Problems) -> None:
         """Note the rows whose texts or labels are missing or something else, and a single class of train."""

@@ -304,6 +304,10 @@ def test_rows_without_a_text_or_a_label_are_left_out_if_asked_for(
     )
     assert same(model, fitted)
     assert model.classes_.tolist() == ["bad", "good"]
+    rows = ["x", float("nan"), *texts], [None, "good", *labels]
+    assert model.score(*rows) == fitted.score(texts, labels)
+    with pytest.raises(InputError, match="is empty in row 2"):
+        fitted.score(["x", None, *texts], ["good", "good", *labels])
 
 
 # --- parameters
