@@ -77,7 +77,7 @@ class Pipeline:
             return PromptLayers.load(folder.architecture)
         folder.search.mkdir(exist_ok=True)
         result = self._searched()
-        layers = PromptLayers.of(result.layers, self.workbench.num_layers)
+        layers = PromptLayers.of(result.layers, self.workbench.num_layers, result.kinds)
         result.write(folder.search_result)
         layers.save(folder.architecture)
         warn(search_signs(result.gates, folder.search, self.config))

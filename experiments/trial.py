@@ -20,6 +20,7 @@ from experiments.nni_trials.reporter import TrialReporter
 from experiments.nni_trials.results import TrialNote, write_experiment_results
 from experiments.run.results import RunMetrics
 from experiments.run.summary import summary
+from spt.architecture import layers_text
 from spt.cores import share_of_cores
 from spt.errors import InputError, TrialFailed
 
@@ -69,7 +70,7 @@ def final_result(metrics: RunMetrics) -> dict[str, float | str]:
         raise TrialFailed(f"The metric on dev is {metrics.dev_metric}, which is not a finite number.")
     # JSON has no NaN
     test = {"test_metric": metrics.test_metric} if math.isfinite(metrics.test_metric) else {}
-    layers = " ".join(map(str, metrics.layers)) or "none"
+    layers = layers_text(metrics.layers, metrics.kinds, " ")
     return {"default": metrics.dev_metric, **test, "layers": layers, "total_flops": metrics.total_flops}
 
 

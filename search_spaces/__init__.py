@@ -1,1 +1,1 @@
-"""What can be chosen, in NNI terms: which layers of a transformer get a new prompt."""
+"""What can be chosen, in NNI terms: which layers of a transformer get something new, and what."""

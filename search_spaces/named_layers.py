@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from spt.architecture import PromptLayers
@@ -12,17 +12,19 @@ from spt.errors import InputError
 NAME = re.compile(r"input|all|middle|every_[1-9]\d*")
 
 
-def named_layers(layers: Iterable[int] | str, total: int) -> PromptLayers:
+def named_layers(layers: Iterable[int] | Mapping[int, str] | str, total: int) -> PromptLayers:
     """Return numbered layers as they are, or those of a name.
 
     Args:
-        layers: 0-based numbers; 'input' (layer 0, as in Prompt Tuning), 'all' (as in P-tuning v2), 'middle'
-            (layer L // 2, as in Late Prompt Tuning), 'every_n' (layers 0, n, 2n ...); or the path of another
-            run's architecture.json, whose layers go to the same relative depths.
+        layers: 0-based numbers; layer -> kind, as {2: generated_offset, 4: free}; 'input' (layer 0, as in
+            Prompt Tuning), 'all' (as in P-tuning v2), 'middle' (layer L // 2, as in Late Prompt Tuning),
+            'every_n' (layers 0, n, 2n ...); or the path of another run's architecture.json, whose layers go
+            to the same relative depths with their kinds.
         total: L.
 
     Raises:
-        InputError: for an unknown name, a layer that the backbone does not have, or a file without layers.
+        InputError: for an unknown name or kind, a layer that the backbone does not have, or a file
+            without layers.
     """
     if not isinstance(layers, str):
         return PromptLayers.of(layers, total)

@@ -1,8 +1,8 @@
-"""The search space: one NNI LayerChoice {propagate, insert} a layer, under a budget."""
+"""The search space: one NNI LayerChoice a layer, of propagate and each kind, under a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from nni.mutable import Mutable, Sample
 from nni.mutable.annotation import Constraint
@@ -11,13 +11,12 @@ from nni.mutable.mutable import LabeledMutable
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from numpy.random import RandomState
 
-from search_spaces.budget import Budget, Layers
+from search_spaces.budget import Budget
 from spt.architecture import PromptLayers
 from spt.build import ModelFactory
 from spt.model import PromptedModel
 from spt.prompts.choices import Propagate
 
-INSERT = "insert"
 PROPAGATE = "propagate"
 
 
@@ -26,15 +25,19 @@ def label(layer: int) -> str:
     return f"layer_{layer}"
 
 
-def to_sample(layers: Iterable[int], budget: Budget) -> Sample:
-    """Return layers as an NNI sample over the candidates: {'layer_0': 'propagate', 'layer_1': 'insert'}."""
-    chosen = set(layers)
-    return {label(layer): INSERT if layer in chosen else PROPAGATE for layer in budget.allowed}
+def to_sample(subset: PromptLayers, budget: Budget) -> Sample:
+    """Return layers as an NNI sample over the candidates: {'layer_0': 'propagate', 'layer_1': 'insert'}.
+
+    Where there are kinds, their names stand in the place of 'insert'.
+    """
+    kinds = subset.by_layer
+    return {label(layer): kinds.get(layer, PROPAGATE) for layer in budget.allowed}
 
 
 def to_layers(sample: Sample, budget: Budget) -> PromptLayers:
     """Return an NNI sample as layers."""
-    return PromptLayers.of((i for i in budget.allowed if sample[label(i)] == INSERT), budget.total)
+    choices = {layer: sample[label(layer)] for layer in budget.allowed}
+    return PromptLayers.of({i: kind for i, kind in choices.items() if kind != PROPAGATE}, budget.total)
 
 
 class LayerBudget(Constraint):  # type: ignore[misc]
@@ -53,17 +56,19 @@ class LayerBudget(Constraint):  # type: ignore[misc]
 
     def check_contains(self, sample: Sample) -> SampleValidationError | None:
         given = {label(i): sample.get(label(i)) for i in self.budget.allowed}
-        wrong = {name: choice for name, choice in given.items() if choice not in (PROPAGATE, INSERT)}
+        names = (PROPAGATE, *self.budget.kinds)
+        wrong = {name: choice for name, choice in given.items() if choice not in names}
         if wrong:
-            return SampleValidationError(f"each layer must be '{PROPAGATE}' or '{INSERT}', but got {wrong}")
-        layers = to_layers(sample, self.budget).layers
-        if layers not in self.budget:
-            return ConstraintViolation(f"layers {list(layers)} are not {self.budget}")
+            allowed = " or ".join(f"'{name}'" for name in names)
+            return SampleValidationError(f"each layer must be {allowed}, but got {wrong}")
+        subset = to_layers(sample, self.budget)
+        if subset not in self.budget:
+            return ConstraintViolation(f"layers [{subset.text}] are not {self.budget}")
         return None
 
-    def _write(self, layers: Layers, memo: Sample | None) -> None:
+    def _write(self, subset: PromptLayers, memo: Sample | None) -> None:
         memo = {} if memo is None else memo
-        memo.update({k: v for k, v in to_sample(layers, self.budget).items() if k not in memo})
+        memo.update({k: v for k, v in to_sample(subset, self.budget).items() if k not in memo})
         self.validate(memo)
 
     def default(self, memo: Sample | None = None) -> None:
@@ -74,19 +79,19 @@ class LayerBudget(Constraint):  # type: ignore[misc]
 
     def grid(self, memo: Sample | None = None, granularity: int | None = None) -> Iterator[None]:
         memo = {} if memo is None else memo
-        for layers in self.budget:
-            memo.update(to_sample(layers, self.budget))
+        for subset in self.budget:
+            memo.update(to_sample(subset, self.budget))
             yield None
         for layer in self.budget.allowed:
             memo.pop(label(layer), None)
 
 
 class PromptLayerSpace(ModelSpace, PromptedModel):  # type: ignore[misc]
-    """Every way of giving prompts to layers that a budget allows, over one shared frozen backbone.
+    """Every way of giving something to layers that a budget allows, over one shared frozen backbone.
 
     Args:
         factory: makes generators and heads over the shared backbone.
-        budget: which subsets of layers are valid.
+        budget: which subsets of layers are valid, and what a layer may get.
 
     `space.freeze(sample)` gives the discrete model with fresh generators; the backbone is the same object
     in all of them. In an NNI `model_context` the constructor gives that model too.
@@ -94,9 +99,11 @@ class PromptLayerSpace(ModelSpace, PromptedModel):  # type: ignore[misc]
 
     def __init__(self, factory: ModelFactory, budget: Budget) -> None:
         ModelSpace.__init__(self)
-        inserts = factory.inserts(budget.allowed)
+        inserts = {kind: factory.inserts(budget.allowed, kind) for kind in budget.kinds}
         choices = [
-            LayerChoice({PROPAGATE: Propagate(), INSERT: inserts[i]}, label=label(i))
+            LayerChoice(
+                {PROPAGATE: Propagate(), **{kind: inserts[kind][i] for kind in budget.kinds}}, label=label(i)
+            )
             if i in budget.allowed
             else Propagate()
             for i in range(budget.total)

@@ -12,7 +12,7 @@ from nni.nas.evaluator import Evaluator
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 
 from search_spaces.budget import Budget
-from search_spaces.prompt_layers import INSERT, PROPAGATE, LayerBudget, label, to_layers
+from search_spaces.prompt_layers import PROPAGATE, LayerBudget, label, to_layers
 from spt.architecture import PromptLayers
 
 
@@ -32,7 +32,8 @@ class LayerSubsets(ExecutableModelSpace):  # type: ignore[misc]
         self.budget = budget
         self.evaluator = evaluator
         self.sample: Sample | None = None
-        choices = {label(i): Categorical([PROPAGATE, INSERT], label=label(i)) for i in budget.allowed}
+        names = [PROPAGATE, *budget.kinds]
+        choices = {label(i): Categorical(names, label=label(i)) for i in budget.allowed}
         # the budget comes first and fills in the choices
         self.mutables = MutableDict({"layer_budget": LayerBudget(budget), **choices})
 
@@ -62,7 +63,7 @@ class LayerSubsets(ExecutableModelSpace):  # type: ignore[misc]
     def _dump(self) -> dict[str, Any]:
         budget = self.budget
         return {
-            "budget": [budget.total, budget.k, budget.exactly, budget.candidates],
+            "budget": [budget.total, budget.k, budget.exactly, budget.candidates, budget.kinds],
             "evaluator": self.evaluator,
             "status": self.status,
             "sample": self.sample,
@@ -71,9 +72,9 @@ class LayerSubsets(ExecutableModelSpace):  # type: ignore[misc]
 
     @classmethod
     def _load(cls, **state: Any) -> LayerSubsets:
-        total, k, exactly, candidates = state["budget"]
+        total, k, exactly, candidates, kinds = state["budget"]
         allowed = None if candidates is None else tuple(candidates)
-        loaded = cls(Budget(total, k, exactly, allowed), state["evaluator"])
+        loaded = cls(Budget(total, k, exactly, allowed, tuple(kinds)), state["evaluator"])
         loaded.status = ModelStatus(state["status"])
         loaded.sample = state["sample"]
         loaded.metrics = state["metrics"]

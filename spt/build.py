@@ -21,10 +21,11 @@ from spt.errors import InputError
 from spt.extras import install_command, is_installed
 from spt.heads import HEADS
 from spt.model import PromptedModel
-from spt.prompts.choices import InsertPrompt, Propagate
+from spt.prompts.choices import InsertPrompt, Propagate, ScaleTokens
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import new_generator
 from spt.prompts.initialisers import INITIALISERS
+from spt.prompts.kinds import INSERT, prompt_of
 from spt.prompts.template_prompt import TemplatePrompt
 from spt.spec import ModelSpec
 from spt.tasks import PROMPT
@@ -41,8 +42,8 @@ class ModelFactory:
         backbone: shared by all models made here, never copied.
         prompt: the shape of every new prompt.
         make_head: gives a freshly initialised head.
-        seed: of the initial weights; a layer's generator starts the same in every model that has it.
-        start: (seed) -> the start [P, H] of a free prompt; None leaves it random.
+        seed: of the initial weights; what a layer gets starts the same in every model that has it.
+        start: (seed, P) -> the start [P, H] of a free prompt; None leaves it random.
         place_id: the token that keeps the places of a prompt among the words of the template.
     """
 
@@ -50,29 +51,36 @@ class ModelFactory:
     prompt: PromptConfig
     make_head: Callable[[], nn.Module]
     seed: int
-    start: Callable[[int], Tensor] | None = None
+    start: Callable[[int, int], Tensor] | None = None
     place_id: int | None = None
 
-    def inserts(self, layers: Iterable[int]) -> dict[int, InsertPrompt]:
-        """Make for each layer the choice that puts a new prompt there; they share a generator where asked to.
+    def inserts(self, layers: Iterable[int], kind: str = INSERT) -> dict[int, InsertPrompt | ScaleTokens]:
+        """Make for each layer the choice of a kind; they share a generator where asked to.
+
+        Args:
+            layers: 0-based.
+            kind: of spt.prompts.kinds; by default what the section `prompt` says.
 
         Raises:
-            InputError: if the prompt stands among the words, where no layer is chosen.
+            InputError: if the prompt stands among the words, where no layer is chosen, or the kind does not
+                fit the section.
         """
         if self.prompt.place == "template":
             raise InputError(
                 "prompt.place is template, which gives the input a prompt and no other layer. "
                 "Set search.strategy to manual and search.manual_layers to [0], or prompt.place to front."
             )
-        size, prompt = self.backbone.hidden_size, self.prompt
+        size, prompt = self.backbone.hidden_size, prompt_of(kind, self.prompt)
         shared = None
         if prompt.shared:
             unbiased = prompt.model_copy(update={"position_bias": False})
             shared = new_generator(size, unbiased, self._seed(SHARED))
         generators = {layer: new_generator(size, prompt, self._seed(layer), shared) for layer in layers}
-        if self.start is not None:
+        if prompt.generator == "scaling":
+            return {layer: ScaleTokens(generator) for layer, generator in generators.items()}
+        if self.start is not None and prompt.generator == "free":
             for layer, generator in generators.items():
-                generator.load_state_dict({"vectors": self.start(self._seed(layer))})
+                generator.load_state_dict({"vectors": self.start(self._seed(layer), prompt.length)})
         adds, offsets = prompt.combine == "add", prompt.token_offset
         return {layer: InsertPrompt(generator, adds, offsets) for layer, generator in generators.items()}
 
@@ -96,7 +104,12 @@ class ModelFactory:
             template_prompt = TemplatePrompt(size, self.prompt, self._seed(0), cast(int, self.place_id))
             propagate = [Propagate() for _ in range(architecture.total)]
             return PromptedModel(self.backbone, propagate, self.head(), template_prompt)
-        inserts = self.inserts(architecture.layers)
+        kinds = architecture.by_layer
+        inserts = {
+            layer: choice
+            for kind in dict.fromkeys(kinds.values())
+            for layer, choice in self.inserts((i for i in kinds if kinds[i] == kind), kind).items()
+        }
         choices = [inserts.get(layer, Propagate()) for layer in range(architecture.total)]
         return PromptedModel(self.backbone, choices, self.head())
 
@@ -191,15 +204,15 @@ def _check_places(spec: ModelSpec, tokenizer: Any) -> None:
         )
 
 
-def _start(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> Callable[[int], Tensor] | None:
+def _start(spec: ModelSpec, backbone: Backbone, tokenizer: Any) -> Callable[[int, int], Tensor] | None:
     """Return what gives a free prompt its start, where that is not random."""
     if spec.prompt.init == "random":
         return None
     initialiser = INITIALISERS[spec.prompt.init]
     labels = spec.task.label_words or spec.task.labels or ()
 
-    def start(seed: int) -> Tensor:
+    def start(seed: int, length: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return initialiser(backbone.word_vectors, tokenizer, labels, spec.prompt.length, generator)
+        return initialiser(backbone.word_vectors, tokenizer, labels, length, generator)
 
     return start

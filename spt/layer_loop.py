@@ -60,6 +60,7 @@ def run_layer(
 ) -> tuple[PromptState, Tensor]:
     """Run one layer on the prompt [B, P, H] in front of the tokens [B, T, H], and part them again."""
     if prompt.vectors is None:
-        return prompt, backbone.layer(index, hidden, frame)
+        # what shifted the tokens of this layer is done with
+        return EMPTY, backbone.layer(index, hidden, frame)
     joined = backbone.layer(index, torch.cat([prompt.vectors.to(hidden.dtype), hidden], dim=1), frame)
     return prompt.moved(joined[:, : prompt.length]), joined[:, prompt.length :]

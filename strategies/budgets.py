@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from search_spaces.budget import Budget
 from spt.errors import InputError
-from strategies.options import SpaceOptions
+from spt.prompts.kinds import INSERT
+from strategies.options import DevScoredOptions, SpaceOptions
 
 
 def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
@@ -19,7 +20,8 @@ def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
     Raises:
         InputError: if no subset satisfies the options.
     """
-    budget = Budget(total, options.k, options.exactly, options.candidates)
+    kinds = options.kind_names if isinstance(options, DevScoredOptions) else (INSERT,)
+    budget = Budget(total, options.k, options.exactly, options.candidates, kinds)
     if options.scorer_and_number is not None:
         _, number = options.scorer_and_number
         if not options.k <= number <= len(budget.allowed):

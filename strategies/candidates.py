@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nni
 from nni.nas.evaluator import Evaluator
@@ -22,9 +22,9 @@ from nni.nas.execution.event import (
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
 
-from search_spaces.budget import Budget, Layers
+from search_spaces.budget import Budget
 from search_spaces.subsets import LayerSubsets, layers_of
-from spt.architecture import PromptLayers, layers_name
+from spt.architecture import Kinds, Layers, PromptLayers, layers_name
 from spt.errors import InputError, TrialFailed
 from spt.files import write_text
 from spt.json_files import checked, read_json_lines
@@ -87,6 +87,19 @@ class Candidate:
     flops: int = 0
     steps: int = 0
     seconds: float = 0.0
+    kinds: Kinds = ()
+
+    @property
+    def name(self) -> str:
+        """Return the layers as `layers_name` writes them."""
+        return layers_name(self.layers, self.kinds)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the record has: kinds where there are some."""
+        content = asdict(self)
+        if not self.kinds:
+            del content["kinds"]
+        return content
 
 
 class Candidates(Middleware):  # type: ignore[misc]
@@ -145,7 +158,8 @@ class Candidates(Middleware):  # type: ignore[misc]
     def submit_models(self, *models: ExecutableModelSpace) -> None:
         for model in models:
             self._models.append(model)
-            known = self._known.get(layers_of(model).layers)
+            subset = layers_of(model)
+            known = self._known.get((subset.layers, subset.kinds))
             if known is None:
                 self._begin(model)
             else:
@@ -178,17 +192,18 @@ class Candidates(Middleware):  # type: ignore[misc]
         report = self._reported.pop(id(event.model), {})
         if "killed" in report:
             return
-        layers = layers_of(event.model).layers
+        subset = layers_of(event.model)
         spent = {name: report[name] for name in ("flops", "steps", "seconds") if name in report}
         if event.status == ModelStatus.Trained and "failure" not in report:
-            candidate = Candidate(layers, dev=report["default"], **spent)
+            result: dict[str, Any] = {"dev": report["default"]}
         else:
-            candidate = Candidate(layers, failure=report.get("failure", "it ended without a result"), **spent)
+            result = {"failure": report.get("failure", "it ended without a result")}
+        candidate = Candidate(subset.layers, kinds=subset.kinds, **result, **spent)
         self.tried.append(candidate)
-        self.ledger.charge(f"candidate {layers_name(layers)}", candidate.flops, candidate.steps)
-        if self.record is not None and layers not in self._known:
+        self.ledger.charge(f"candidate {candidate.name}", candidate.flops, candidate.steps)
+        if self.record is not None and (subset.layers, subset.kinds) not in self._known:
             with self.record.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(candidate)) + "\n")
+                file.write(json.dumps(candidate.as_json()) + "\n")
 
     def budget_available(self) -> bool:
         begun = len(self._models)
@@ -208,17 +223,28 @@ class Candidates(Middleware):  # type: ignore[misc]
         self.engine.shutdown()
 
     @property
-    def scores(self) -> dict[Layers, float]:
-        """Return the dev score of each candidate that has one.
+    def scored(self) -> list[Candidate]:
+        """Return the candidates that have a dev score.
 
         Raises:
             TrialFailed: if none has.
         """
-        scores = {candidate.layers: candidate.dev for candidate in self.tried if candidate.dev is not None}
-        if not scores:
-            reasons = "; ".join(f"{layers_name(tried.layers)}: {tried.failure}" for tried in self.tried)
+        scored = [candidate for candidate in self.tried if candidate.dev is not None]
+        if not scored:
+            reasons = "; ".join(f"{tried.name}: {tried.failure}" for tried in self.tried)
             raise TrialFailed(f"All {len(self.tried)} candidates failed: {reasons}")
-        return scores
+        return scored
+
+    def scores(self, total: int) -> dict[PromptLayers, float]:
+        """Return the dev score of each candidate that has one, of a backbone with L = `total` layers.
+
+        Raises:
+            TrialFailed: if none has.
+        """
+        return {
+            PromptLayers.of(candidate.layers, total, candidate.kinds): cast(float, candidate.dev)
+            for candidate in self.scored
+        }
 
     def best(self) -> Candidate:
         """Return the candidate of the highest dev score; of equal ones the lower layers.
@@ -226,13 +252,11 @@ class Candidates(Middleware):  # type: ignore[misc]
         Raises:
             TrialFailed: if none has a score.
         """
-        scores = self.scores
-        best = min(scores, key=lambda layers: (-scores[layers], layers))
-        return self[best]
+        return min(self.scored, key=lambda tried: (-cast(float, tried.dev), tried.layers, tried.kinds))
 
-    def __getitem__(self, layers: Layers) -> Candidate:
-        """Return the candidate of these layers, which was tried."""
-        return next(candidate for candidate in self.tried if candidate.layers == layers)
+    def __getitem__(self, subset: tuple[Layers, Kinds]) -> Candidate:
+        """Return the candidate of these layers and kinds, which was tried."""
+        return next(tried for tried in self.tried if (tried.layers, tried.kinds) == subset)
 
 
 def explore(
@@ -278,7 +302,7 @@ def explore(
     return candidates
 
 
-def _read(record: Path | None) -> dict[Layers, Candidate]:
+def _read(record: Path | None) -> dict[tuple[Layers, Kinds], Candidate]:
     """Read the record of an earlier session; a line that was cut off while it was written is dropped."""
     if record is None or not record.exists():
         return {}
@@ -288,4 +312,4 @@ def _read(record: Path | None) -> dict[Layers, Candidate]:
         for number, line in enumerate(lines, 1)
     ]
     write_text(record, "".join(f"{json.dumps(line)}\n" for line in lines))
-    return {candidate.layers: candidate for candidate in candidates}
+    return {(candidate.layers, candidate.kinds): candidate for candidate in candidates}

@@ -11,7 +11,7 @@ from torch.nn import functional
 from spt.data.batches import Batch
 from spt.heads import Output
 from spt.model import PromptedModel
-from strategies.hyper_network import fixed_gates
+from strategies.hyper_network import Slot, fixed_gates
 
 Distance = Callable[[Output, Output], Tensor]
 
@@ -51,7 +51,7 @@ def consistent_loss(
     loss: nn.Module,
     weight: float,
     distance: Distance,
-    mask: Mapping[int, float],
+    mask: Mapping[Slot, float],
 ) -> Tensor:
     """Add `weight` times the distance to a pass with gates fixed by `mask` to a clean pass's loss.
 
@@ -66,12 +66,12 @@ def consistent_loss(
         return clean_loss + weight * distance(clean, model(batch, start))
 
 
-def pruned_layers(layers: Sequence[int], probability: float, generator: torch.Generator) -> dict[int, float]:
+def pruned_slots(slots: Sequence[Slot], probability: float, generator: torch.Generator) -> dict[Slot, float]:
     """Draw the gates to set to 0: each with `probability`, but never all of them.
 
     Source: the paper prunes random prompts; the distribution is ours.
     """
-    drop = torch.rand(len(layers), generator=generator) < probability
+    drop = torch.rand(len(slots), generator=generator) < probability
     if drop.all():
-        drop[torch.randint(len(layers), (1,), generator=generator)] = False
-    return {layer: 0.0 for layer, dropped in zip(layers, drop.tolist(), strict=True) if dropped}
+        drop[torch.randint(len(slots), (1,), generator=generator)] = False
+    return {slot: 0.0 for slot, dropped in zip(slots, drop.tolist(), strict=True) if dropped}

@@ -1,8 +1,8 @@
-"""DARTS and Gumbel-DARTS: NNI's softmax over the two candidates of a layer."""
+"""DARTS and Gumbel-DARTS: NNI's softmax over the choices of a layer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,17 +12,18 @@ from nni.nas.oneshot.pytorch.differentiable import LinearTemperatureScheduler
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedLayer, GumbelSoftmax
 from torch import Tensor, nn
 
-from search_spaces.prompt_layers import INSERT, PROPAGATE
+from search_spaces.prompt_layers import PROPAGATE
+from spt.prompts.choices import mixture
 from spt.prompts.state import PromptState
 from strategies.gate_search import GateSearch, GateSearchModule
-from strategies.hyper_network import is_layer_choice
+from strategies.hyper_network import choices_of, is_layer_choice
 from strategies.options import GumbelDartsOptions
 
 
 class SoftmaxLayer(DifferentiableMixedLayer):  # type: ignore[misc]
-    """NNI's mixed layer of {propagate, insert}, mixed as prompts are: the gate is softmax(alpha)[insert].
+    """NNI's mixed layer of propagate and kinds, mixed as prompts are: a kind's gate is its softmax(alpha).
 
-    A softmax that samples does so in training only. Both logits start at 0, a gate of one half.
+    A softmax that samples does so in training only. All logits start at 0, the same share for each.
 
     Args:
         choice: what it replaces.
@@ -30,28 +31,34 @@ class SoftmaxLayer(DifferentiableMixedLayer):  # type: ignore[misc]
     """
 
     def __init__(self, choice: LayerChoice, softmax: nn.Module) -> None:
-        both = {PROPAGATE: choice[PROPAGATE], INSERT: choice[INSERT]}
-        super().__init__(both, nn.Parameter(torch.zeros(2)), softmax, choice.label)
-        self.fixed: float | None = None
+        kinds = choices_of(choice)
+        paths = {PROPAGATE: choice[PROPAGATE], **kinds}
+        super().__init__(paths, nn.Parameter(torch.zeros(len(paths))), softmax, choice.label)
+        self.kinds = tuple(kinds)
+        self.fixed: dict[str, float] = {}
 
     @property
     def gated(self) -> SoftmaxLayer:
         """Return itself: what the search and the derivation see of a layer."""
         return self
 
-    def gate(self) -> Tensor:
-        """Return softmax(alpha)[insert], shape [1]."""
-        gate: Tensor = self._arch_alpha.softmax(-1)[1:]
-        return gate
+    def module_of(self, kind: str) -> nn.Module:
+        """Return what a kind of prompt is made by."""
+        made: nn.Module = self[kind]
+        return made
+
+    def gates(self) -> Tensor:
+        """Return softmax(alpha) of each kind, shape [C]."""
+        gates: Tensor = self._arch_alpha.softmax(-1)[1:]
+        return gates
+
+    def weights(self, kinds: Sequence[str]) -> Tensor:
+        """Return the share of some kinds in the mixture, shape [C]; that of pruned ones is propagated."""
+        shares = self._softmax(self._arch_alpha)[1:] if self.training else self.gates()
+        return shares if len(kinds) == len(self.kinds) else shares[[self.kinds.index(kind) for kind in kinds]]
 
     def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
-        if self.fixed == 0:
-            return prompt
-        new: PromptState = self[INSERT](prompt, hidden, mask)
-        if self.fixed == 1:
-            return new
-        gate = self._softmax(self._arch_alpha)[1:] if self.training else self.gate()
-        return prompt.mixed(new, gate)
+        return mixture(self, prompt, hidden, mask)
 
     @classmethod
     def replace(
@@ -67,14 +74,14 @@ class SoftmaxLayer(DifferentiableMixedLayer):  # type: ignore[misc]
 
 
 class Darts(GateSearch):
-    """NNI strategy: first-order DARTS over {propagate, insert}, and the K layers with the most of insert.
+    """NNI strategy: first-order DARTS over propagate and kinds, and the K layers with the most of a kind.
 
     Source: DARTS (arXiv 1806.09055) as NNI has it; the mixture of prompts, and a choice of K layers together
     in place of the best candidate a layer, are ours.
     """
 
     def new_softmax(self) -> nn.Module:
-        """Return what mixes the two candidates of a layer in training."""
+        """Return what mixes the choices of a layer in training."""
         return nn.Softmax(-1)
 
     def default_mutation_hooks(self) -> list[Any]:
@@ -91,7 +98,7 @@ class GumbelDarts(Darts):
     options: GumbelDartsOptions
 
     def new_softmax(self) -> nn.Module:
-        """Return what samples a mixture of the two candidates of a layer in training."""
+        """Return what samples a mixture of the choices of a layer in training."""
         softmax: nn.Module = GumbelSoftmax()
         return softmax
 

@@ -1,19 +1,20 @@
-"""From a trained hyper-network to layers."""
+"""From a trained hyper-network to layers, and what each of them gets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
-from search_spaces.budget import Budget, Layers
-from spt.architecture import PromptLayers
+from search_spaces.budget import Budget
+from spt.architecture import Kinds, Layers, PromptLayers
 from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.training.result import TrainingResult
 from strategies.candidates import explore
 from strategies.costs import ScoredSubset, by_layer_scores, scored_subsets
 from strategies.evolution import Evolution
-from strategies.hyper_network import fixed_gates, gate_values, gated_layers, gates_for
+from strategies.hyper_network import Slot, fixed_gates, gate_values, gates_for, kind_gates, slots
 from strategies.multi_trial import Exhaustive
 from strategies.options import EvolutionOptions, ExhaustiveOptions, GateOptions, OneShotOptions
 
@@ -29,12 +30,16 @@ class Derived:
         scores: of each candidate layer.
         evaluations: scores of dev.
         subsets: of layers that it has scores of, between which a cost can choose; none of 'threshold'.
+        kinds: what each of the layers gets; none where all get what the section `prompt` says.
+        kind_scores: layer -> kind -> what it was ranked by, where there are several kinds.
     """
 
     layers: Layers
     scores: dict[int, float]
     evaluations: int
     subsets: tuple[ScoredSubset, ...] = ()
+    kinds: Kinds = ()
+    kind_scores: dict[int, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,11 @@ class DerivationOptions:
 
 
 def top_k(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
-    """Return the K layers of the highest gates. Source: SPT (arXiv 2310.20127)."""
-    gates = gate_values(model)
-    return Derived(budget.top(gates), gates, 0, by_layer_scores(gates, budget))
+    """Return the K layers of the highest gates, each with the kind of its highest.
+
+    Source: SPT (arXiv 2310.20127); kinds are ours.
+    """
+    return _best_layers(kind_gates(model), gate_values(model), budget, evaluations=0)
 
 
 def threshold(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
@@ -66,24 +73,67 @@ def threshold(model: PromptedModel, budget: Budget, score: DevScore, options: De
     gates = gate_values(model)
     best = Budget(budget.total, 1, candidates=budget.allowed).top(gates)
     open_ones = {layer for layer in budget.top(gates) if gates[layer] > options.threshold}
-    return Derived(tuple(sorted(open_ones | set(best))), gates, 0)
+    derived = _best_layers(kind_gates(model), gates, budget, evaluations=0)
+    return replace(_of_layers(derived, tuple(sorted(open_ones | set(best))), kind_gates(model)), subsets=())
 
 
 def ablation(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """Return the K layers of the highest S(M) - S(M without i) + S(only i), S being the dev score.
 
-    2 * candidates + 1 evaluations. Source: ALoRA's importance score (arXiv 2403.16187, Eq. 5), which
-    replaces gate values because they rank layers poorly.
+    With several kinds i is one kind of a layer, and a layer counts by its best. 2 * choices + 1 evaluations.
+    Source: ALoRA's importance score (arXiv 2403.16187, Eq. 5), which replaces gate values because they rank
+    layers poorly.
     """
     of_all = score()
-    scores = {}
-    for layer in gated_layers(model):
-        with fixed_gates(model, {layer: 0.0}):
+    scores: dict[Slot, float] = {}
+    for slot in slots(model):
+        with fixed_gates(model, {slot: 0.0}):
             without = score()
-        with fixed_gates(model, {other: 0.0 for other in gated_layers(model) if other != layer}):
+        with fixed_gates(model, {other: 0.0 for other in slots(model) if other != slot}):
             alone = score()
-        scores[layer] = of_all - without + alone
-    return Derived(budget.top(scores), scores, 2 * len(scores) + 1, by_layer_scores(scores, budget))
+        scores[slot] = of_all - without + alone
+    return _best_layers(scores, _of_each_layer(scores), budget, evaluations=2 * len(scores) + 1)
+
+
+def best_kind(scores: Mapping[Slot, float]) -> dict[int, str]:
+    """Return the kind of the highest score of each layer; the one named first wins a tie."""
+    best: dict[int, str] = {}
+    for layer, kind in scores:
+        if layer not in best or scores[layer, kind] > scores[layer, best[layer]]:
+            best[layer] = kind
+    return best
+
+
+def _of_each_layer(scores: Mapping[Slot, float]) -> dict[int, float]:
+    """Return the highest score of each layer."""
+    return {layer: scores[layer, kind] for layer, kind in best_kind(scores).items()}
+
+
+def _best_layers(
+    scores: Mapping[Slot, float], of_layers: dict[int, float], budget: Budget, evaluations: int
+) -> Derived:
+    """Return the K layers of the highest scores, each with its best kind.
+
+    Args:
+        scores: of every slot.
+        of_layers: of every layer, that of its best kind; dropped ones are among them.
+        budget: says which layers there may be.
+        evaluations: that the scores took.
+    """
+    subsets = by_layer_scores(of_layers, budget, best_kind(scores))
+    kind_scores: dict[int, dict[str, float]] = {}
+    if len(budget.kinds) > 1:
+        for (layer, kind), value in scores.items():
+            kind_scores.setdefault(layer, {})[kind] = value
+    derived = Derived((), of_layers, evaluations, subsets, kind_scores=kind_scores)
+    return _of_layers(derived, budget.top(of_layers), scores)
+
+
+def _of_layers(derived: Derived, layers: Layers, scores: Mapping[Slot, float]) -> Derived:
+    """Put layers into what was derived, each with its best kind."""
+    kinds = best_kind(scores)
+    subset = PromptLayers.of({layer: kinds[layer] for layer in layers}, 1 + max(layers))
+    return replace(derived, layers=subset.layers, kinds=subset.kinds)
 
 
 def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:
@@ -94,8 +144,8 @@ def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: Deriv
     Source: ours, after single-path one-shot search (arXiv 1904.00420).
     """
 
-    def scored(layers: PromptLayers) -> TrainingResult:
-        with fixed_gates(model, gates_for(model, layers.layers)):
+    def scored(subset: PromptLayers) -> TrainingResult:
+        with fixed_gates(model, gates_for(model, subset)):
             return TrainingResult(score(), epochs=0, steps=0, seconds=0.0, flops=0)
 
     strategy = (
@@ -104,19 +154,30 @@ def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: Deriv
         else Evolution(EvolutionOptions(population=20, tournament=5, crossover=True), seed=options.seed)
     )
     candidates = explore(strategy, budget, scored, options.evaluations)
-    scores = {tried.layers: tried.dev for tried in candidates.tried if tried.dev is not None}
-    means = {}
-    for layer in budget.allowed:
-        holding = [value for layers, value in scores.items() if layer in layers] or list(scores.values())
-        means[layer] = sum(holding) / len(holding)
-    subsets = scored_subsets(scores, budget.total)
-    return Derived(candidates.best().layers, means, len(candidates.tried), subsets)
+    scores = candidates.scores(budget.total)
+
+    def mean_of(slots: set[Slot]) -> float:
+        """Return the mean score of the subsets that hold one of the slots, or of all where none does."""
+        holding = [value for subset, value in scores.items() if slots & subset.by_layer.items()]
+        return fmean(holding or scores.values())
+
+    best = candidates.best()
+    return Derived(
+        best.layers,
+        {layer: mean_of({(layer, kind) for kind in budget.kinds}) for layer in budget.allowed},
+        len(candidates.tried),
+        scored_subsets(scores),
+        best.kinds,
+        {layer: {kind: mean_of({(layer, kind)}) for kind in budget.kinds} for layer in budget.allowed}
+        if len(budget.kinds) > 1
+        else {},
+    )
 
 
 def most_evaluations(name: str, budget: Budget, options: DerivationOptions) -> int:
     """Say how often a rule may score dev."""
     if name == "ablation":
-        return 2 * len(budget.allowed) + 1
+        return 2 * len(budget.allowed) * len(budget.kinds) + 1
     return min(len(budget), options.evaluations) if name == "pruned" else 0
 
 

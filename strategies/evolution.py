@@ -6,9 +6,9 @@ from nni.nas.space import ExecutableModelSpace
 from nni.nas.strategy import RegularizedEvolution
 from nni.nas.strategy.utils import DuplicationError
 
-from search_spaces.budget import Layers
 from search_spaces.prompt_layers import to_layers, to_sample
 from search_spaces.subsets import budget_of
+from spt.architecture import PromptLayers
 from strategies.options import EvolutionOptions
 
 LONGEST_WALK = 1000
@@ -17,8 +17,8 @@ LONGEST_WALK = 1000
 class Evolution(RegularizedEvolution):  # type: ignore[misc]
     """A mutation changes one chosen layer for one not chosen; the oldest of the population dies.
 
-    Where fewer than K layers are allowed, a mutation may add or drop a layer too. A subset that was tried
-    before is mutated again, until it is new.
+    Where there are several kinds, a mutation may change a layer's kind, and where fewer than K layers are
+    allowed, add or drop one. A subset that was tried before is mutated again, until it is new.
 
     Args:
         options: of the strategy; the first of the population are drawn uniformly.
@@ -42,12 +42,12 @@ class Evolution(RegularizedEvolution):  # type: ignore[misc]
             # the first ones still run elsewhere, or have failed
             return self.random()
         budget = budget_of(self.model_space)
-        layers = self._parent()
+        subset = self._parent()
         if self.crossover:
-            layers = budget.child(layers, self._parent(), self._random_state)
+            subset = budget.child(subset, self._parent(), self._random_state)
         for _ in range(LONGEST_WALK):
-            layers = budget.neighbour(layers, self._random_state)
-            sample = to_sample(layers, budget)
+            subset = budget.neighbour(subset, self._random_state)
+            sample = to_sample(subset, budget)
             try:
                 self._dedup_helper.dedup(sample)
             except DuplicationError:
@@ -56,8 +56,8 @@ class Evolution(RegularizedEvolution):  # type: ignore[misc]
             return self.model_space.freeze(sample)
         raise DuplicationError(sample)
 
-    def _parent(self) -> Layers:
-        return to_layers(self.best_parent(), budget_of(self.model_space)).layers
+    def _parent(self) -> PromptLayers:
+        return to_layers(self.best_parent(), budget_of(self.model_space))
 
     def _run(self) -> None:
         super()._run()

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from search_spaces.budget import Layers
+from spt.architecture import Layers
 from spt.build import ModelFactory
 from spt.data.batches import Batch, to_device
 from spt.data.examples import Examples
@@ -90,7 +90,9 @@ def gradient_scores(
     is the median: by chance a vector of the start may draw most of the attention, and pass for its layer.
     """
     backbone, inserts = factory.backbone, factory.inserts(layers)
-    faint = [FaintPrompt(inserts.get(layer)) for layer in range(backbone.num_layers)]
+    faint = [
+        FaintPrompt(cast(InsertPrompt | None, inserts.get(layer))) for layer in range(backbone.num_layers)
+    ]
     model = PromptedModel(backbone, faint, factory.head()).to(backbone.device)
     loss = training_loss(config.class_weights, task, cast(Examples, train.dataset).labels).to(backbone.device)
     for cpu_batch in islice(cast(Iterable[Batch], train), BATCHES):

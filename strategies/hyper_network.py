@@ -12,41 +12,46 @@ from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from torch import Tensor, nn
 
 from search_spaces.budget import Budget
-from search_spaces.prompt_layers import INSERT, PROPAGATE, PromptLayerSpace
+from search_spaces.prompt_layers import PROPAGATE, PromptLayerSpace
+from spt.architecture import PromptLayers
 from spt.model import PromptedModel
-from spt.prompts.choices import GatedPrompt, InsertPrompt, Propagate
+from spt.prompts.choices import GatedChoices, GatedPrompt, Propagate
 from spt.prompts.state import PromptState
+
+# a layer and what it may get: whatever has a gate
+Slot = tuple[int, str]
 
 
 class GatedLayer(BaseSuperNetModule):  # type: ignore[misc]
-    """A layer's {propagate, insert} choice as one gate, in the form NNI's one-shot strategies expect."""
+    """A layer's choice as one gate a kind, in the form NNI's one-shot strategies expect."""
 
     def __init__(self, choice: LayerChoice) -> None:
         super().__init__()
         self.add_mutable(choice.choice)
         self.label = choice.label
-        self.gated = GatedPrompt(choice[INSERT])
+        self.gated = GatedPrompt(choices_of(choice))
 
     def forward(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
         mixed: PromptState = self.gated(prompt, hidden, mask)
         return mixed
 
     def arch_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the gate's logit."""
+        """Yield the gates' logits."""
         yield self.gated.alpha
 
     def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
-        """Sample nothing: a gate mixes both choices."""
+        """Sample nothing: gates mix all choices."""
         return {}
 
     def export(self, memo: dict[str, Any]) -> dict[str, Any]:
         """Return the likelier choice of this layer alone; the strategy derives all layers together."""
-        return {self.label: INSERT if self.gated.gate().item() > 0.5 else PROPAGATE}
+        shares = self.export_probs(memo)[self.label]
+        return {self.label: max(shares, key=shares.__getitem__)}
 
     def export_probs(self, memo: dict[str, Any]) -> dict[str, Any]:
-        """Return the gate as NNI logs it."""
-        gate = self.gated.gate().item()
-        return {self.label: {PROPAGATE: 1 - gate, INSERT: gate}}
+        """Return the shares of the mixture as NNI logs them."""
+        shares = dict(zip(self.gated.kinds, self.gated.weights(self.gated.kinds).tolist(), strict=True))
+        return {self.label: {PROPAGATE: 1 - sum(shares.values()), **shares}}
 
     @classmethod
     def mutate(
@@ -62,7 +67,12 @@ class GatedLayer(BaseSuperNetModule):  # type: ignore[misc]
 
 def is_layer_choice(module: nn.Module) -> bool:
     """Say whether a module is a layer's choice as a PromptLayerSpace has it, not yet replaced."""
-    return type(module) is LayerChoice and set(cast(Any, module).names) == {PROPAGATE, INSERT}
+    return type(module) is LayerChoice and PROPAGATE in cast(Any, module).names
+
+
+def choices_of(choice: LayerChoice) -> dict[str, nn.Module]:
+    """Return what a layer may get, by kind."""
+    return {name: choice[name] for name in choice.names if name != PROPAGATE}
 
 
 class Dropped(Propagate):
@@ -76,24 +86,16 @@ class Dropped(Propagate):
         self.layer = layer
 
 
-class Gated(Protocol):
-    """A gated layer as search and derivation see it.
+class Gated(GatedChoices, Protocol):
+    """A gated layer as search and derivation see it."""
 
-    Attributes:
-        fixed: replaces the learned gate by 0 or 1; None leaves it learned.
-        insert: makes the new prompt.
-    """
-
-    fixed: float | None
-    insert: InsertPrompt
-
-    def gate(self) -> Tensor:
-        """Return the gate in [0, 1], shape [1]."""
+    def gates(self) -> Tensor:
+        """Return the gate of each kind, in [0, 1], shape [C]."""
         ...
 
 
 def gated_layers(model: PromptedModel) -> dict[int, Gated]:
-    """Return the gate of each candidate layer that is not dropped."""
+    """Return the gates of each candidate layer that is not dropped."""
     return {
         i: cast(Any, choice).gated
         for i, choice in enumerate(model.choices)
@@ -101,9 +103,20 @@ def gated_layers(model: PromptedModel) -> dict[int, Gated]:
     }
 
 
+def slots(model: PromptedModel) -> list[Slot]:
+    """Return whatever has a gate, lowest layer first."""
+    return [(layer, kind) for layer, gated in gated_layers(model).items() for kind in gated.kinds]
+
+
+def kind_gates(model: PromptedModel) -> dict[Slot, float]:
+    """Return the learned gate of every slot, in [0, 1]."""
+    values = [value for gated in gated_layers(model).values() for value in gated.gates().tolist()]
+    return dict(zip(slots(model), values, strict=True))
+
+
 def gate_values(model: PromptedModel) -> dict[int, float]:
-    """Return the learned gate of each candidate layer, in [0, 1]; 0 where it is dropped."""
-    gates = {layer: gated.gate().item() for layer, gated in gated_layers(model).items()}
+    """Return the learned gate of each candidate layer, its highest, in [0, 1]; 0 where it is dropped."""
+    gates = {layer: max(gated.gates().tolist()) for layer, gated in gated_layers(model).items()}
     return dict(sorted({**gates, **dict.fromkeys(dropped_layers(model), 0.0)}.items()))
 
 
@@ -124,20 +137,20 @@ def remaining_budget(model: PromptLayerSpace) -> Budget:
 
 
 @contextmanager
-def fixed_gates(model: PromptedModel, fixed: Mapping[int, float]) -> Iterator[None]:
-    """Set the gates of some layers to 0 or 1 for a while; the others stay learned."""
+def fixed_gates(model: PromptedModel, fixed: Mapping[Slot, float]) -> Iterator[None]:
+    """Set some gates to 0 or 1 for a while; the others stay learned."""
     gates = gated_layers(model)
-    before = {layer: gates[layer].fixed for layer in fixed}
+    before = {layer: dict(gates[layer].fixed) for layer, _ in fixed}
     try:
-        for layer, value in fixed.items():
-            gates[layer].fixed = value
+        for (layer, kind), value in fixed.items():
+            gates[layer].fixed[kind] = value
         yield
     finally:
         for layer, earlier in before.items():
             gates[layer].fixed = earlier
 
 
-def gates_for(model: PromptedModel, layers: Iterable[int]) -> Mapping[int, float]:
-    """Return gates of 1 for `layers` and of 0 for all others: the discrete model inside the hyper-network."""
-    chosen = set(layers)
-    return {layer: float(layer in chosen) for layer in gated_layers(model)}
+def gates_for(model: PromptedModel, subset: PromptLayers) -> Mapping[Slot, float]:
+    """Return gates of 1 for a subset and of 0 for all else: the discrete model inside the hyper-network."""
+    chosen = set(subset.by_layer.items())
+    return {slot: float(slot in chosen) for slot in slots(model)}

@@ -9,8 +9,8 @@ from typing import NamedTuple, cast
 from nni.nas.space import RawFormatModelSpace
 from nni.nas.strategy.base import Strategy
 
-from search_spaces.budget import Layers
 from search_spaces.prompt_layers import PromptLayerSpace, to_sample
+from spt.architecture import Layers, PromptLayers
 from spt.build import ModelFactory
 from spt.flops import FlopCounter
 from spt.tasks import Task
@@ -95,4 +95,5 @@ class ScoredLayers(Strategy):  # type: ignore[misc]
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[object]:
         """Yield the one model of the layers that were found."""
-        yield self._space.freeze(to_sample(self.layers, self._space.budget))
+        subset = PromptLayers.of(self.layers, self._space.budget.total)
+        yield self._space.freeze(to_sample(subset, self._space.budget))

@@ -82,9 +82,9 @@ class Manual(Strategy):  # type: ignore[misc]
 
     def _run(self) -> None:
         budget = budget_of(self.model_space)
-        layers = named_layers(self.options.manual_layers, budget.total).layers
-        if layers not in budget:
-            raise InputError(f"The layers {list(layers)} are not {budget}.")
+        subset = named_layers(self.options.manual_layers, budget.total)
+        if subset not in budget:
+            raise InputError(f"The layers [{subset.text}] are not {budget}.")
         if self.wait_for_resource():
-            self.engine.submit_models(self.model_space.freeze(to_sample(layers, budget)))
+            self.engine.submit_models(self.model_space.freeze(to_sample(subset, budget)))
         self.engine.wait_models()

@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Timer
 from torch import Tensor, nn
 
 from search_spaces.prompt_layers import PromptLayerSpace, to_sample
+from spt.architecture import PromptLayers
 from spt.data.batches import Batch
 from spt.evaluation import evaluate
 from spt.flops import FlopCounter
@@ -28,7 +29,7 @@ from strategies.options import OneShotOptions
 
 
 class OneShot(OneShotStrategy):  # type: ignore[misc]
-    """NNI strategy that trains one hyper-network with a gate a layer, and derives layers from it.
+    """NNI strategy that trains one hyper-network with a gate a choice, and derives layers from it.
 
     A subclass says in `default_mutation_hooks` what a gated layer is, and in `configure_oneshot_module` what
     a step of the search does.
@@ -94,7 +95,10 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
 
         derived = DERIVATIONS[rule](model, remaining_budget(model), score, self.derivation_options)
         weight = self.options.cost_weight
-        return replace(derived, layers=choose(derived.subsets, weight)) if weight else derived
+        if not weight:
+            return derived
+        chosen = choose(derived.subsets, weight)
+        return replace(derived, layers=chosen.layers, kinds=chosen.kinds)
 
     @property
     def gates(self) -> dict[int, float] | None:
@@ -127,7 +131,8 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[RawFormatModelSpace]:
         """Yield the one model of the derived layers."""
         budget = cast(PromptLayerSpace, self.supernet).budget
-        yield self.model_space.freeze(to_sample(self.derived.layers, budget))
+        subset = PromptLayers.of(self.derived.layers, budget.total, self.derived.kinds)
+        yield self.model_space.freeze(to_sample(subset, budget))
 
 
 class OneShotModule(DartsLightningModule):  # type: ignore[misc]

@@ -47,6 +47,6 @@ class OneShotRandomModule(OneShotModule):
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the evaluator's loss with the prompts of a random subset alone."""
         model = cast(PromptLayerSpace, self.model)
-        layers = model.budget.sample(RandomState(self.step_seed(batch_idx) % 2**32))
-        with fixed_gates(model, gates_for(model, layers)):
+        subset = model.budget.sample(RandomState(self.step_seed(batch_idx) % 2**32))
+        with fixed_gates(model, gates_for(model, subset)):
             return super().weight_loss(batch, batch_idx)

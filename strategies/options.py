@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from spt.errors import unknown
+from spt.errors import InputError, unknown
+from spt.prompts.kinds import INSERT, MAX_LENGTH, WITHOUT_LENGTH, Kind
 from spt.sections import ConfigSection
 
 DEFAULT = "gradient"
@@ -103,12 +104,39 @@ class SpaceOptions(StrategyOptions):
 class DevScoredOptions(SpaceOptions):
     """What every strategy reads whose choice is by scores of dev."""
 
+    kinds: tuple[Literal["free", "generated", "generated_offset", "scaling"], ...] = Field(
+        (),
+        description="What a chosen layer may get, of which the search chooses one a layer; by default what "
+        "the section prompt says.",
+    )
+    lengths: tuple[Annotated[int, Field(ge=1, le=MAX_LENGTH)], ...] = Field(
+        (),
+        description="Prompt vectors that a chosen layer may get, of which the search chooses a number a "
+        "layer; by default prompt.length.",
+    )
     cost_weight: float = Field(
         0.0,
         ge=0,
         description="What a training's operations are worth in dev score: it chooses by the score less this "
         "times the share of the backbone's layers from the first prompt on.",
     )
+
+    @field_validator("kinds", "lengths")
+    @classmethod
+    def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"{twice} are named twice; name each once")
+        return values
+
+    @property
+    def kind_names(self) -> tuple[str, ...]:
+        """Return what a chosen layer may get, by names of spt.prompts.kinds: each kind with each length."""
+        lengths = [f"_{length}" for length in self.lengths] or [""]
+        return tuple(
+            f"{kind}{length}"
+            for kind in self.kinds or (INSERT,)
+            for length in ([""] if kind in WITHOUT_LENGTH else lengths)
+        )
 
 
 class OneShotOptions(DevScoredOptions):
@@ -125,7 +153,7 @@ class OneShotOptions(DevScoredOptions):
 
 
 class GateOptions(OneShotOptions):
-    """What every strategy reads that learns a gate a layer."""
+    """What every strategy reads that learns gates."""
 
     gate_learning_rate: float = Field(0.05, gt=0, description="Adam's rate for the gates' logits.")
     gate_weight_decay: float = Field(1e-3, ge=0, description="Adam's decay of the gates' logits.")
@@ -268,11 +296,24 @@ class ManualOptions(StrategyOptions):
     """What manual reads."""
 
     strategy: Literal["manual"] = Field("manual", description=CHOICE)
-    manual_layers: tuple[int, ...] | str = Field(
+    manual_layers: tuple[int, ...] | dict[int, str] | str = Field(
         (),
-        description="Prompt layers: numbers (0-based); input, all, middle, every_2 (or _n); or the path of "
+        description="Prompt layers: numbers (0-based); numbers with a kind each, as {2: generated_offset, 4: "
+        "free_20}; input, all, middle, every_2 (or _n); or the path of "
         "another run's architecture.json, for the same relative depths.",
     )
+
+    @field_validator("manual_layers")
+    @classmethod
+    def _known_kinds(
+        cls, value: tuple[int, ...] | dict[int, str] | str
+    ) -> tuple[int, ...] | dict[int, str] | str:
+        for kind in value.values() if isinstance(value, dict) else ():
+            try:
+                Kind.read(kind)
+            except InputError as error:
+                raise ValueError(str(error)) from error
+        return value
 
 
 OPTIONS: dict[str, type[StrategyOptions]] = {

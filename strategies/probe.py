@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from search_spaces.budget import Layers
+from spt.architecture import Layers
 from spt.build import ModelFactory
 from spt.data.batches import Batch, to_device
 from spt.frozen_levels import level_means

@@ -10,15 +10,25 @@ from torch import Tensor
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.data.batches import Batch
 from spt.model import PromptedModel
-from strategies.consistency import DISTANCES, SET_DISTANCES, consistent_loss, pruned_layers
+from strategies.consistency import DISTANCES, SET_DISTANCES, consistent_loss, pruned_slots
+from strategies.derivation import best_kind
 from strategies.evaluator import EvaluatorModule
 from strategies.gate_search import GateSearch, GateSearchModule
-from strategies.hyper_network import drop, dropped_layers, gate_values, gated_layers, remaining_budget
+from strategies.hyper_network import (
+    Slot,
+    drop,
+    dropped_layers,
+    gate_values,
+    gated_layers,
+    kind_gates,
+    remaining_budget,
+    slots,
+)
 from strategies.options import SptDartsOptions
 
 
 class SptDarts(GateSearch):
-    """NNI strategy that learns one gate a layer, in a network that agrees with itself when some are pruned.
+    """NNI strategy that learns one gate a choice, in a network that agrees with itself when some are pruned.
 
     Before each epoch but the first in which gates move, candidates of the lowest gates are dropped. As the
     first candidate rises, the layers below it need no gradient.
@@ -41,7 +51,7 @@ class SptDartsModule(GateSearchModule):
 
     def __init__(self, training_module: EvaluatorModule, strategy: SptDarts) -> None:
         super().__init__(training_module, strategy)
-        self._best: list[int] = []
+        self._best: list[list[Any]] = []
         self._unchanged = 0
 
     def weight_loss(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -57,12 +67,10 @@ class SptDartsModule(GateSearchModule):
             self._mask(batch_idx),
         )
 
-    def _mask(self, batch_idx: int) -> dict[int, float]:
+    def _mask(self, batch_idx: int) -> dict[Slot, float]:
         """Draw the gates that this step prunes."""
         generator = torch.Generator().manual_seed(self.step_seed(batch_idx))
-        return pruned_layers(
-            list(gated_layers(self.model)), self.strategy.options.mask_probability, generator
-        )
+        return pruned_slots(slots(self.model), self.strategy.options.mask_probability, generator)
 
     @property
     def _space(self) -> PromptLayerSpace:
@@ -71,7 +79,7 @@ class SptDartsModule(GateSearchModule):
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
         if self.current_epoch > self.warmup_epochs:
-            gates = {layer: gated.gate().item() for layer, gated in gated_layers(self._space).items()}
+            gates = {layer: max(gated.gates().tolist()) for layer, gated in gated_layers(self._space).items()}
             spare = max(0, len(gates) - 2 * self._space.budget.k)
             lowest_first = sorted(gates, key=lambda layer: gates[layer])
             drop(self._space, lowest_first[: min(self.strategy.options.shrink, spare)])
@@ -79,7 +87,9 @@ class SptDartsModule(GateSearchModule):
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()
         if self.current_epoch >= self.warmup_epochs:
-            best = list(remaining_budget(self._space).top(gate_values(self._space)))
+            best_kinds = best_kind(kind_gates(self._space))
+            top = remaining_budget(self._space).top(gate_values(self._space))
+            best = [[layer, best_kinds[layer]] for layer in top]
             self._unchanged = self._unchanged + 1 if best == self._best else 0
             self._best = best
             self._stop_when_settled()

@@ -22,7 +22,8 @@ from benchmarks.cost.contenders import (
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.model import PromptedModel
-from strategies.consistency import DISTANCES, consistent_loss, pruned_layers
+from strategies.consistency import DISTANCES, consistent_loss, pruned_slots
+from strategies.hyper_network import slots
 from strategies.options import SptDartsOptions
 from strategies.spt_darts import SptDarts
 
@@ -69,7 +70,7 @@ def search(
 
     def weight_step() -> None:
         _toggle(gates, False)
-        mask = pruned_layers(range(shape.layers), options.mask_probability, generator)
+        mask = pruned_slots(slots(model), options.mask_probability, generator)
         batch: Any = rows
         loss = consistent_loss(model, batch, cross_entropy, options.consistency, DISTANCES["mse"], mask)
         descend(optimizer, loss)

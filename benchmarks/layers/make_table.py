@@ -14,8 +14,8 @@ from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config
 from experiments.keys import as_arguments
-from search_spaces.budget import Budget, Layers
-from spt.architecture import layers_name
+from search_spaces.budget import Budget
+from spt.architecture import Layers, layers_name
 from spt.errors import InputError
 from spt.files import write_text
 from spt.provenance import Provenance
@@ -71,7 +71,9 @@ def make_table(
     if not isinstance(base.search, SpaceOptions):
         raise InputError(f"'{config}' has search.strategy=manual. Leave it out: its search.k is the table's.")
     budget = Budget(layers, base.search.k)
-    configs = {name_of(subset, seed): fixed(base, subset, seed) for seed in seeds for subset in budget}
+    configs = {
+        name_of(subset, seed): fixed(base, subset, seed) for seed in seeds for subset in subsets_of(budget)
+    }
     files = {key: Path(value).name for key, value in (overrides or {}).items() if key in FILES}
     command = command_of("table", config) + as_arguments({**(overrides or {}), **files})
     command += f" --layers {layers} --seeds {len(seeds)}"
@@ -92,9 +94,14 @@ def make_table(
     return sum(outcome.failure is not None for outcome in done.values())
 
 
+def subsets_of(budget: Budget) -> list[Layers]:
+    """Return the layers of every subset of a budget."""
+    return [subset.layers for subset in budget]
+
+
 def is_finished(budget: Budget, seed: int, done: Mapping[str, RunOutcome]) -> bool:
     """Say whether every subset has been trained with a seed."""
-    outcomes = [done.get(name_of(subset, seed)) for subset in budget]
+    outcomes = [done.get(name_of(subset, seed)) for subset in subsets_of(budget)]
     return all(outcome is not None and outcome.failure is None for outcome in outcomes)
 
 
@@ -121,7 +128,7 @@ def write_table(
         **Provenance.now(command).as_json(),
         "layers_total": budget.total,
         "run": without_folders(config),
-        "records": [record(subset) for subset in budget],
+        "records": [record(subset) for subset in subsets_of(budget)],
     }
     write_text(path, json.dumps(content) + "\n")
 

@@ -18,8 +18,8 @@ from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TruthTable
 from experiments.config import RunConfig, checked
 from experiments.keys import as_arguments, override
-from search_spaces.budget import Layers
 from search_spaces.named_layers import named_layers
+from spt.architecture import Layers
 from spt.errors import InputError
 from spt.json_files import read_json
 from strategies.options import ManualOptions, MultiTrialOptions

@@ -17,7 +17,7 @@ from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TREC, TruthTable
 from experiments.config import RunConfig, checked
 from experiments.keys import override
-from search_spaces.budget import Layers
+from spt.architecture import Layers
 from spt.cores import cores
 from spt.errors import InputError, TrialFailed
 from spt.json_files import read_json

@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments.comparing.groups import METRIC, Comparison, PairedTest, Row
 from experiments.comparing.statistics import Spread
+from spt.architecture import layers_text
 from spt.metrics import TITLES
 
 ABSENT = "-"
@@ -95,7 +96,7 @@ class Table:
             value = row.numbers.get(column.key)
             cells.append(ABSENT if value is None else column.show(value))
         if self.comparison.chooses_layers:
-            sets = [" ".join(map(str, chosen)) or "none" for chosen in row.layers.values()]
+            sets = [layers_text(chosen, row.kinds.get(seed, ()), " ") for seed, chosen in row.layers.items()]
             cells += [ABSENT if row.stability is None else f"{row.stability:.2f}", "; ".join(sets) or ABSENT]
         return cells
 
@@ -128,12 +129,18 @@ class Table:
                     "seed": record.seed,
                     METRIC: self.comparison.metric_on(record.condition),
                     **{column.key: (record.metrics or {}).get(column.key) for column in self.shown},
-                    "layers": " ".join(map(str, (record.metrics or {}).get("layers") or ())),
+                    "layers": _layers(record.metrics or {}),
                     "failure": record.failure,
                 }
                 for record in self.comparison.records
             ]
         )
+
+
+def _layers(metrics: Mapping[str, Any]) -> str:
+    """Write a run's layers, and what they got where that was chosen; nothing for none."""
+    layers = metrics.get("layers") or ()
+    return layers_text(layers, metrics.get("kinds") or (), " ") if layers else ""
 
 
 def to_csv(lines: Sequence[Mapping[str, Any]]) -> str:

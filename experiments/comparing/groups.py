@@ -53,6 +53,7 @@ class Row:
         layers: seed -> the layers chosen.
         layers_total: of the backbone; None where layers are no part of the runs.
         failures: seed -> why it failed.
+        kinds: seed -> what each of the layers got; none where all got what the section `prompt` says.
     """
 
     group: str
@@ -62,6 +63,7 @@ class Row:
     layers: Mapping[int, tuple[int, ...]]
     layers_total: int | None
     failures: Mapping[int, str]
+    kinds: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def stability(self) -> float | None:
@@ -152,6 +154,7 @@ class Comparison:
             layers,
             totals[0] if totals else None,
             {r.seed: r.failure or "no result" for r in records if r.metrics is None},
+            {seed: tuple(m.get("kinds") or ()) for seed, m in done.items()},
         )
 
     @property

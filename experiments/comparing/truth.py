@@ -13,8 +13,8 @@ from typing import Any
 
 from scipy.stats import kendalltau
 
-from search_spaces.budget import Budget, Layers
-from spt.architecture import PromptLayers
+from search_spaces.budget import Budget
+from spt.architecture import Layers, PromptLayers
 from spt.errors import InputError
 from spt.json_files import read_json
 

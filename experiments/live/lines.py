@@ -8,6 +8,7 @@ from dataclasses import replace
 from experiments.live.run_progress import RunProgress
 from experiments.live.time_left import duration
 from experiments.run.summary import percent
+from spt.architecture import layers_text
 
 STAGES = {"beginning": "reading data and backbone", "scores": "scoring dev and test"}
 
@@ -70,8 +71,11 @@ def layers_so_far(progress: RunProgress) -> str:
     """Write the layers that were chosen, or would be now, and their gates where the search learns some."""
     if progress.gates:
         gates = ", ".join(f"{layer} ({gate:.2f})" for layer, gate in progress.gates.items())
-        return f"top gates: {gates}" if progress.stage == "search" else f"layers {gates}"
-    return f"layers {', '.join(map(str, progress.layers))}"
+        if progress.stage == "search":
+            return f"top gates: {gates}"
+        if not progress.kinds:
+            return f"layers {gates}"
+    return f"layers {layers_text(progress.layers, progress.kinds)}"
 
 
 def _left(progress: RunProgress) -> Iterator[str]:

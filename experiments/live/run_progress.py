@@ -14,7 +14,7 @@ from experiments.live.time_left import candidate_epochs, run_seconds_left
 from experiments.run.folder import RunFolder, stored_config
 from experiments.run.listing import State, state_of_run
 from experiments.run.results import RunMetrics, SearchResult
-from spt.architecture import PromptLayers
+from spt.architecture import Kinds, Layers, PromptLayers
 from spt.errors import InputError
 from spt.json_files import read_json_lines
 from spt.training.history import ADVICE
@@ -46,6 +46,7 @@ class RunProgress:
         metric: name of the task's metric.
         layers: that have been chosen, or would be now, the lowest first.
         gates: of the layers, where the search learns some.
+        kinds: what each of the layers gets; none where all get what the section `prompt` says.
         seconds_left: of the run, as far as one can tell; None where one cannot.
         test: score of a finished run in the task's metric.
         seconds: that a finished run took.
@@ -72,6 +73,7 @@ class RunProgress:
     seconds: float | None = None
     resumed: bool = False
     failure: str | None = None
+    kinds: tuple[str, ...] = ()
 
 
 def read_run(folder: Path) -> RunProgress | None:
@@ -109,6 +111,7 @@ class _Reader:
                 best_dev=metrics.dev_metric,
                 metric=metrics.metric,
                 layers=metrics.layers,
+                kinds=metrics.kinds,
                 gates=_of(metrics.layers, metrics.gates),
                 test=metrics.test_metric,
                 seconds=metrics.total_seconds,
@@ -129,7 +132,7 @@ class _Reader:
         scores = [line["dev"] for line in lines if isinstance(line.get("dev"), int | float)]
         epoch = training.epoch + 1 if training else len(lines) or None
         begun = self.place.search.exists() or stage != "search"
-        layers, gates = self._layers()
+        (layers, kinds), gates = self._layers()
         tried, options = self._candidates(), self.config.search
         among_candidates = stage == "search" and isinstance(options, MultiTrialOptions)
         best = self._best_candidate_dev() if among_candidates else max(scores, default=None)
@@ -147,6 +150,7 @@ class _Reader:
             best_dev=best,
             metric=self.config.task.metric,
             layers=layers,
+            kinds=kinds,
             gates=gates,
             seconds_left=run_seconds_left(self.config, stage, len(tried), training, len(trainings)),
             resumed=training is not None and training.began > 0,
@@ -167,20 +171,21 @@ class _Reader:
         """Return the most epochs of a stage that is not under way."""
         return candidate_epochs(self.config) if stage == "search" else self.config.training.epochs
 
-    def _layers(self) -> tuple[tuple[int, ...], Mapping[int, float] | None]:
-        """Return the layers that were chosen, or would be now, and their gates."""
+    def _layers(self) -> tuple[tuple[Layers, Kinds], Mapping[int, float] | None]:
+        """Return the layers and kinds that were chosen, or would be now, and the layers' gates."""
         with suppress(InputError, OSError):
             if self.place.architecture.exists():
-                layers = PromptLayers.load(self.place.architecture).layers
-                return layers, _of(layers, SearchResult.read(self.place.search_result).gates)
+                found = PromptLayers.load(self.place.architecture)
+                gates = SearchResult.read(self.place.search_result).gates
+                return (found.layers, found.kinds), _of(found.layers, gates)
         last = last_line(self.place.search / "gates.jsonl") or {}
-        gates = last.get("gates")
-        if isinstance(gates, dict) and isinstance(self.config.search, SpaceOptions):
-            values = {int(layer): float(gate) for layer, gate in gates.items()}
+        learned = last.get("gates")
+        if isinstance(learned, dict) and isinstance(self.config.search, SpaceOptions):
+            values = {int(layer): float(gate) for layer, gate in learned.items()}
             highest = sorted(values, key=lambda layer: -values[layer])[: self.config.search.k]
-            return tuple(sorted(highest)), _of(highest, values)
-        best = self._best_candidate()
-        return (tuple(best["layers"]) if best else ()), None
+            return (tuple(sorted(highest)), ()), _of(highest, values)
+        best = self._best_candidate() or {"layers": ()}
+        return (tuple(best["layers"]), tuple(best.get("kinds", ()))), None
 
     def _candidates(self) -> list[dict[str, Any]]:
         return _lines(self.place.search / "candidates.jsonl")

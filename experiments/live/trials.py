@@ -15,6 +15,7 @@ from rich.text import Text
 from experiments.live.lines import where
 from experiments.live.run_progress import RunProgress
 from experiments.run.summary import percent
+from spt.architecture import layers_text
 
 TrialState = Literal["queued", "running", "resumed", "finished", "stopped early", "failed", "stopped"]
 ACTIVE: tuple[TrialState, ...] = ("running", "resumed")
@@ -68,7 +69,7 @@ def row_of_run(name: str, progress: RunProgress) -> TrialRow:
         at="" if finished else where(progress),
         dev=progress.dev,
         test=progress.test,
-        layers=", ".join(map(str, progress.layers)),
+        layers=layers_text(progress.layers, progress.kinds) if progress.layers else "",
         failure=progress.failure,
     )
 

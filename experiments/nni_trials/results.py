@@ -23,6 +23,7 @@ from experiments.nni_trials.experiment import BEST
 from experiments.run.folder import LOCK, RunFolder, stored_config
 from experiments.run.results import RunMetrics
 from experiments.run.summary import percent
+from spt.architecture import layers_text
 from spt.files import write_text
 from spt.json_files import checked, read_json
 from spt.metrics import TITLES
@@ -116,7 +117,11 @@ def rerun_config(trial: EndedTrial, metrics: RunMetrics, name: str) -> RunConfig
     search = trial.config.search
     inherits = isinstance(search, OneShotOptions) and search.inherit
     if not inherits and not isinstance(search, ManualOptions):
-        search = ManualOptions(manual_layers=metrics.layers)
+        search = ManualOptions(
+            manual_layers=dict(zip(metrics.layers, metrics.kinds, strict=True))
+            if metrics.kinds
+            else metrics.layers
+        )
     return trial.config.model_copy(update={"name": name, "search": search})
 
 
@@ -177,7 +182,7 @@ def _write_best(path: Path, experiment: str, done: Sequence[EndedTrial]) -> str:
     assert metrics is not None
     config = rerun_config(trial, metrics, f"{experiment}-best")
     title = TITLES[metrics.metric]
-    layers = ", ".join(map(str, metrics.layers)) or "none"
+    layers = layers_text(metrics.layers, metrics.kinds)
     scores = f"dev {title} {percent(metrics.dev_metric)}, test {title} {percent(metrics.test_metric)}"
     head = f"# trial {trial.note.number} ({trial.folder.name}) of NNI's experiment {experiment}: {scores}"
     found = f"# layers {layers} of 0 to {metrics.layers_total - 1}, by {metrics.strategy}"

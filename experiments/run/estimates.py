@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from search_spaces.budget import Layers
 from spt.architecture import PromptLayers
 from spt.build import new_factory
 from spt.data.batches import BucketedBatches, make_loader, to_device
@@ -25,54 +24,56 @@ from spt.workbench import Workbench
 MARGIN = 1.05
 
 
-def candidate_flops(workbench: Workbench, layers: Layers) -> float:
+def candidate_flops(workbench: Workbench, layers: PromptLayers) -> float:
     """Estimate the FLOPs of judging these layers: of a training by dev, or of one a fold."""
     if workbench.folds is None:
         return training_flops(workbench, layers)
     return sum(training_flops(fold, layers) for fold in workbench.fold_workbenches)
 
 
-def retraining_flops(workbench: Workbench, layers: Layers) -> float:
+def retraining_flops(workbench: Workbench, layers: PromptLayers) -> float:
     """Estimate the FLOPs of training judged layers on all rows, for which there is no need without folds."""
     if workbench.folds is None:
         return 0
     return training_flops(workbench.on_all_rows(workbench.training.epochs), layers)
 
 
-def training_flops(workbench: Workbench, layers: Layers) -> float:
+def training_flops(workbench: Workbench, layers: PromptLayers) -> float:
     """Estimate the FLOPs of training prompts at these layers, without a prefix cache or an early stop."""
-    model = workbench.factory.model(PromptLayers.of(layers, workbench.num_layers))
+    model = workbench.factory.model(layers)
     training, loss = workbench.training, new_loss(workbench.spec.task)
 
     def step(batch: Any) -> None:
         loss(model(batch).logits, batch["labels"]).backward()
 
-    rows = _rows(workbench, model, "train", training.batch_size, step)
+    rows = _rows(workbench, model, "train", training.batch_size, step, longest_prompt(workbench, layers))
     # their batches are not of rows of similar length
     contrastive = training.contrastive_steps * CONTRASTIVE_ROWS * rows.longest
-    dev = dev_flops(workbench, model) if "dev" in workbench.examples else 0
+    dev = dev_flops(workbench, model, longest_prompt(workbench, layers)) if "dev" in workbench.examples else 0
     return contrastive + training.epochs * (rows.every + dev)
 
 
 def scoring_flops(workbench: Workbench) -> float:
     """Estimate the FLOPs of scoring every layer: no more than a forward and a backward pass over train."""
-    model = workbench.factory.model(PromptLayers.of(range(workbench.num_layers), workbench.num_layers))
+    layers = PromptLayers.of(range(workbench.num_layers), workbench.num_layers)
+    model = workbench.factory.model(layers)
     loss = new_loss(workbench.spec.task)
 
     def step(batch: Any) -> None:
         loss(model(batch).logits, batch["labels"]).backward()
 
-    return _rows(workbench, model, "train", workbench.training.batch_size, step).every
+    longest = longest_prompt(workbench, layers)
+    return _rows(workbench, model, "train", workbench.training.batch_size, step, longest).every
 
 
-def dev_flops(workbench: Workbench, model: PromptedModel) -> float:
-    """Estimate the FLOPs of scoring dev once."""
+def dev_flops(workbench: Workbench, model: PromptedModel, length: int) -> float:
+    """Estimate the FLOPs of scoring dev once; the model's longest prompt has `length` vectors."""
 
     @torch.inference_mode()
     def step(batch: Any) -> None:
         model(batch)
 
-    return _rows(workbench, model, "dev", workbench.training.eval_batch_size, step).every
+    return _rows(workbench, model, "dev", workbench.training.eval_batch_size, step, length).every
 
 
 def prompt_tuning_flops(workbench: Workbench) -> int:
@@ -131,6 +132,12 @@ def _padded_flops(
     return float(np.polyval(per_row, padded).sum())
 
 
+def longest_prompt(workbench: Workbench, layers: PromptLayers) -> int:
+    """Return P of the longest prompt that stands before the tokens, or among them."""
+    prompt = workbench.spec.prompt
+    return prompt.length if prompt.place == "template" else max(layers.prompt_lengths(prompt))
+
+
 class RowFlops(NamedTuple):
     """Hold the FLOPs of all rows of a split in a pass, and those of a row as long as the longest."""
 
@@ -139,14 +146,19 @@ class RowFlops(NamedTuple):
 
 
 def _rows(
-    workbench: Workbench, model: PromptedModel, split: str, batch_size: int, step: Callable[[Any], None]
+    workbench: Workbench,
+    model: PromptedModel,
+    split: str,
+    batch_size: int,
+    step: Callable[[Any], None],
+    length: int,
 ) -> RowFlops:
     """Estimate a pass over a split: the FLOPs of the longest batch a token, times all tokens.
 
-    Prompts count as tokens. A long text costs more a token than a short one, so this is not too little.
+    Prompts, of `length` vectors, count as tokens. A long text costs more a token than a short one, so this is
+    not too little.
     """
     model.to(chosen_device())
-    length = workbench.spec.prompt.length
     loader = make_loader(workbench.examples[split], workbench.tokenizer, batch_size, workbench.seed)
     batches = list(loader)
     tokens = [batch["input_ids"].shape[0] * (batch["input_ids"].shape[1] + length) for batch in batches]

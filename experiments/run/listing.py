@@ -13,7 +13,7 @@ from rich.text import Text
 
 from experiments.run.folder import LOCK, RunFolder, stored_config
 from experiments.run.results import RunMetrics
-from spt.architecture import PromptLayers
+from spt.architecture import PromptLayers, layers_text
 from spt.errors import InputError
 
 # searched and trained: `spt search` or `spt train` ended there, and nothing after it began
@@ -36,6 +36,7 @@ class ListedRun:
             and the seed.
         layers: that have a prompt; None before they are known.
         layers_total: of the backbone.
+        kinds: what each of the layers gets; none where all get what the section `prompt` says.
         metric: name of the task's metric.
         dev_metric: the task's metric on dev; None before the run is finished. Likewise `test_metric`.
         failure: why it failed.
@@ -55,6 +56,7 @@ class ListedRun:
     test_metric: float | None
     failure: str | None
     changed: float
+    kinds: tuple[str, ...] = ()
 
 
 def list_runs(folder: Path) -> list[ListedRun]:
@@ -82,7 +84,7 @@ def runs_table(runs: list[ListedRun], now: float) -> Table:
     for title in ("run", "state", "task", "strategy", "layers", "dev", "test", "age"):
         table.add_column(title, overflow="fold", no_wrap=title == "age")
     for run in runs:
-        layers = None if run.layers is None else " ".join(map(str, run.layers)) or "none"
+        layers = None if run.layers is None else layers_text(run.layers, run.kinds, " ")
         scores = map(_percent, (run.dev_metric, run.test_metric))
         cells = [run.folder, run.state, run.task, run.strategy, layers, *scores, age(now - run.changed)]
         # brackets would be markup
@@ -134,6 +136,7 @@ def _listed(path: Path, above: Path) -> ListedRun:
         strategy=config.search.strategy if config else None,
         seed=config.seed if config else None,
         layers=layers.layers if layers else None,
+        kinds=layers.kinds if layers else (),
         layers_total=layers.total if layers else None,
         metric=config.task.metric if config else None,
         dev_metric=metrics.dev_metric if metrics else None,

@@ -76,6 +76,7 @@ def run_metrics(
         seed=config.seed,
         layers=classifier.architecture.layers,
         layers_total=classifier.architecture.total,
+        kinds=classifier.architecture.kinds,
         metric=task.metric,
         dev_metric=dev_scores["metric"],
         test_metric=test_scores["metric"],

@@ -54,6 +54,9 @@ class SearchResult:
         gates: layer -> its learned gate in [0, 1]; None where none is learned.
         front: subsets of layers with their score and cost, of which none is better in both, the cheapest
             first; none where only layers by hand were looked at, and in older files.
+        kinds: what each layer gets, by a name of spt.prompts.kinds; none where all get what the section
+            `prompt` says.
+        kind_scores: layer -> kind -> what the derivation ranked it by, where there are several kinds.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS
@@ -68,6 +71,8 @@ class SearchResult:
     scores: Mapping[int, float] | None = None
     gates: Mapping[int, float] | None = None
     front: tuple[ScoredSubset, ...] = ()
+    kinds: tuple[str, ...] = ()
+    kind_scores: Mapping[int, Mapping[str, float]] | None = None
 
     @classmethod
     def read(cls, path: Path) -> SearchResult:
@@ -98,6 +103,7 @@ class RunMetrics:
 
     Attributes:
         layers: that have a prompt, of `layers_total`.
+        kinds: what each of the layers gets, as of SearchResult.
         metric: name of the task's metric.
         dev_metric: the task's metric on dev, by which dev selects.
         dev_accuracy: share of rows whose answer is all right: its label, or all its labels.
@@ -179,6 +185,7 @@ class RunMetrics:
     baselines: Mapping[str, BaselineScore] | None = None
     test_interval: tuple[float, float] | None = None
     prompt_tuning_flops: int | None = None
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> RunMetrics:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from search_spaces.budget import Budget, Layers
+from search_spaces.budget import Budget
+from spt.architecture import Layers
 from spt.data.batches import make_loader
 from spt.devices import chosen_device
 from spt.files import write_text

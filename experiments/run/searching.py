@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +12,17 @@ from nni.nas.execution import ExecutionEngine, SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 
 from experiments.config import RunConfig
-from experiments.run.estimates import candidate_flops, dev_flops, retraining_flops, scoring_flops
+from experiments.run.estimates import (
+    candidate_flops,
+    dev_flops,
+    longest_prompt,
+    retraining_flops,
+    scoring_flops,
+)
 from experiments.run.results import SearchResult
 from experiments.run.scoring import plain_batches, with_scored_candidates
 from experiments.run.training import OnStageEpoch, epoch_history, epochs_of
-from search_spaces.budget import Layers
+from search_spaces.budget import Budget
 from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
@@ -72,8 +79,10 @@ def search(
         TrialFailed: if the search's loss is not finite, or every candidate fails.
     """
     if isinstance(config.search, ManualOptions):
-        layers = _named(workbench, config.search).layers
-        return SearchResult(layers, evaluations=0, search_seconds=0.0, search_steps=0, search_flops=0)
+        named = _named(workbench, config.search)
+        return SearchResult(
+            named.layers, evaluations=0, search_seconds=0.0, search_steps=0, search_flops=0, kinds=named.kinds
+        )
     assert isinstance(config.search, SpaceOptions)
     options, flops, seconds = with_scored_candidates(workbench, config.search, folder, ledger)
     if isinstance(options, OneShotOptions):
@@ -101,19 +110,32 @@ def check(workbench: Workbench, config: RunConfig) -> None:
     workbench.factory.model(PromptLayers.of([0], workbench.num_layers))
     options = config.search
     if isinstance(options, SpaceOptions):
+        _check_scorer(workbench, options)
         budget = budget_before_scores(workbench.num_layers, options)
+        for layers in _of_each_kind(budget):
+            workbench.factory.model(layers)
         if isinstance(options, GateOptions):
             check_derivation(options.derivation, budget)
         if isinstance(options, ExhaustiveOptions):
             check_exhaustive(as_after_scores(budget, options), options.evaluations)
     elif isinstance(options, ManualOptions):
-        _named(workbench, options)
+        workbench.factory.model(_named(workbench, options))
     needed = _reserved(workbench, config.search, config.seed)
     if options.budget_flops is not None and options.budget_flops < needed:
         raise InputError(
             f"search.budget_flops is {options.budget_flops:.3g}, but {options.strategy} needs up to "
             f"{needed:.3g} for one training of the layers (with data.folds one a fold, and one on all rows), "
             f"and to choose them. Raise it, or lower training.epochs."
+        )
+
+
+def _check_scorer(workbench: Workbench, options: SpaceOptions) -> None:
+    """Refuse scores by the gradient of a prompt where a layer gets none."""
+    scorer = options.strategy if options.scorer_and_number is None else options.scorer_and_number[0]
+    if scorer == "gradient" and workbench.spec.prompt.generator == "scaling":
+        raise InputError(
+            "gradient scores a layer by the gradient of its prompt, but prompt.generator is scaling, which "
+            "gives it none. Score by probe, or choose another generator."
         )
 
 
@@ -129,10 +151,10 @@ def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> floa
     if options.budget_flops is None:
         return 0
     if isinstance(options, ManualOptions):
-        return _kept_flops(workbench, _named(workbench, options).layers)
+        return _kept_flops(workbench, [_named(workbench, options)])
     assert isinstance(options, SpaceOptions)
     budget = budget_before_scores(workbench.num_layers, options)
-    needed = _kept_flops(workbench, budget.allowed[: budget.k])
+    needed = _kept_flops(workbench, _of_each_kind(budget))
     if options.strategy in SCORERS or options.scorer_and_number is not None:
         needed += scoring_flops(workbench)
     if not isinstance(options, OneShotOptions):
@@ -140,13 +162,20 @@ def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> floa
     strategy: OneShot = new_strategy(options, seed)
     # an epoch may end just before the last step that fits, and the last epoch ends with a score too
     scores = 2 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
-    every_layer = workbench.factory.model(PromptLayers.of(budget.allowed, budget.total))
-    return needed + scores * dev_flops(workbench, every_layer)
+    hyper_network = strategy.mutate_model(PromptLayerSpace(workbench.factory, budget))
+    length = max(longest_prompt(workbench, layers) for layers in _of_each_kind(budget))
+    return needed + scores * dev_flops(workbench, hyper_network, length)
 
 
-def _kept_flops(workbench: Workbench, layers: Layers) -> float:
-    """Estimate the FLOPs of judging and training the layers that are kept."""
-    return candidate_flops(workbench, layers) + retraining_flops(workbench, layers)
+def _of_each_kind(budget: Budget) -> list[PromptLayers]:
+    """Return for each kind the lowest K layers with it: the dearest candidates."""
+    layers = budget.allowed[: budget.k]
+    return [PromptLayers.of(dict.fromkeys(layers, kind), budget.total) for kind in budget.kinds]
+
+
+def _kept_flops(workbench: Workbench, dearest: Sequence[PromptLayers]) -> float:
+    """Estimate the FLOPs of judging and training the layers that are kept, the dearest of some."""
+    return max(candidate_flops(workbench, layers) + retraining_flops(workbench, layers) for layers in dearest)
 
 
 class TrainedHyperNetwork(NamedTuple):
@@ -206,7 +235,8 @@ def _one_shot(
     ledger.charge("search", flops, steps)
     ledger.charge("derivation", strategy.derivation_flops)
     if options.inherit:
-        write_tensors(folder / "inherited.safetensors", _inherited(space, derived.layers))
+        chosen = PromptLayers.of(derived.layers, space.budget.total, derived.kinds)
+        write_tensors(folder / "inherited.safetensors", _inherited(space, chosen))
     return SearchResult(
         layers=derived.layers,
         evaluations=derived.evaluations,
@@ -218,6 +248,8 @@ def _one_shot(
         scores=derived.scores,
         gates=strategy.gates,
         front=pareto_front(derived.subsets),
+        kinds=derived.kinds,
+        kind_scores=derived.kind_scores or None,
     )
 
 
@@ -263,7 +295,9 @@ def _multi_trial(
 ) -> SearchResult:
     """Train candidates, and keep the best; `spent` FLOPs have gone before."""
     budget = budget_before_scores(workbench.num_layers, options)
-    limited, dearest = options.budget_flops is not None, budget.allowed[: budget.k]
+    limited, dearest = options.budget_flops is not None, _of_each_kind(budget)
+    dearest_candidate = max(candidate_flops(workbench, each) for each in dearest) if limited else 0
+    dearest_retraining = max(retraining_flops(workbench, each) for each in dearest) if limited else 0
     # NNI warns, on standard output, of a space whose last candidate is tried
     with quiet_logger("nni.nas.strategy"):
         candidates = explore(
@@ -273,12 +307,13 @@ def _multi_trial(
             options.evaluations,
             engine=engine,
             ledger=ledger,
-            max_candidate_flops=candidate_flops(workbench, dearest) if limited else 0,
-            reserved_flops=spent + retraining_flops(workbench, dearest) if limited else 0,
+            max_candidate_flops=dearest_candidate,
+            reserved_flops=spent + dearest_retraining if limited else 0,
             record=folder / "candidates.jsonl",
         )
-    subsets = scored_subsets(candidates.scores, budget.total)
-    best = candidates[choose(subsets, options.cost_weight)]
+    subsets = scored_subsets(candidates.scores(budget.total))
+    chosen = choose(subsets, options.cost_weight)
+    best = candidates[chosen.layers, chosen.kinds]
     # the best one's training is the run's, unless it was judged by folds
     others = [tried for tried in candidates.tried if tried is not best or workbench.folds is not None]
     return SearchResult(
@@ -288,16 +323,16 @@ def _multi_trial(
         search_steps=sum(tried.steps for tried in others),
         search_flops=sum(tried.flops for tried in others),
         front=pareto_front(subsets),
+        kinds=best.kinds,
     )
 
 
-def _inherited(space: PromptedModel, layers: Layers) -> dict[str, torch.Tensor]:
+def _inherited(space: PromptedModel, chosen: PromptLayers) -> dict[str, torch.Tensor]:
     """Return generators and head of a hyper-network under the names they have in the discrete model."""
     weights = {
         # layers may share a generator, which safetensors would refuse
         f"choices.{layer}.{name}": tensor.clone()
-        for layer, gated in gated_layers(space).items()
-        if layer in layers
-        for name, tensor in gated.insert.state_dict().items()
+        for layer, kind in chosen.by_layer.items()
+        for name, tensor in gated_layers(space)[layer].module_of(kind).state_dict().items()
     }
     return {**weights, **{f"head.{name}": tensor for name, tensor in space.head.state_dict().items()}}

@@ -10,7 +10,7 @@ from rich.text import Text
 from experiments.run.answers import answer_lines
 from experiments.run.baseline_scores import baseline_lines
 from experiments.run.results import ADVICE, RunMetrics, SearchResult
-from spt.architecture import PromptLayers, layers_name
+from spt.architecture import PromptLayers, layers_text
 from spt.json_files import read_json
 from spt.metrics import TITLES, scores_beside
 from strategies.costs import ScoredSubset
@@ -25,8 +25,7 @@ def summary(folder: Path) -> dict[str, str]:
     architecture = PromptLayers.load(folder / "architecture.json")
     search = SearchResult.read(folder / "search" / "search.json")
     training = _read(folder / "train" / "train.json")
-    layers = ", ".join(map(str, architecture.layers)) or "none"
-    lines = {"layers": f"{layers} of 0 to {architecture.total - 1}"}
+    lines = {"layers": f"{architecture.text} of 0 to {architecture.total - 1}"}
     if search.gates:
         lines["gates"] = _by_layer(search.gates, 2)
     if search.scores and search.scores != search.gates:
@@ -49,7 +48,7 @@ def _by_layer(values: Mapping[int, float], decimals: int) -> str:
 
 def _score_by_cost(subset: ScoredSubset) -> str:
     """Write layers as '8+9: 0.912 for 0.33': of the operations of a prompt at the input."""
-    return f"{layers_name(subset.layers)}: {subset.score:.3f} for {subset.cost:.2f}"
+    return f"{layers_text(subset.layers, subset.kinds, '+')}: {subset.score:.3f} for {subset.cost:.2f}"
 
 
 def table(folder: Path) -> Table:

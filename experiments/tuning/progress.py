@@ -27,6 +27,7 @@ from experiments.tuning.config import TuneConfig
 from experiments.tuning.searcher import ATTEMPTS, BEGUN, SESSIONS, failure
 from experiments.tuning.space import short
 from experiments.tuning.trial import METRICS, PROGRESS, RESUMED_AT
+from spt.architecture import layers_text
 from spt.errors import InputError
 from spt.json_files import checked
 
@@ -104,7 +105,7 @@ class StudyView:
             at=where(progress) if progress and state in ("running", "resumed", "stopped") else "",
             dev=metrics.get("dev_metric", curve[-1] if curve else None),
             test=metrics.get("test_metric"),
-            layers=", ".join(map(str, progress.layers)) if progress else "",
+            layers=layers_text(progress.layers, progress.kinds) if progress and progress.layers else "",
             values={name: short(value) for name, value in trial.params.items()},
             failure=failure(study, trial.number),
         )

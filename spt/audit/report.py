@@ -26,8 +26,8 @@ from spt.spec import ModelSpec
 
 PROMPT_JSON, PROMPT_WEIGHTS = "prompt.json", "prompt.safetensors"
 # of saved prompts; they have digests of the tensor files from format 2 on
-FORMATS = (1, 2, 3, 4, 5)
-FORMATS_WITH_DIGESTS = (2, 3, 4, 5)
+FORMATS = (1, 2, 3, 4, 5, 6, 7)
+FORMATS_WITH_DIGESTS = (2, 3, 4, 5, 6, 7)
 CONFIG_JSON, BACKBONE_WEIGHTS = "config.json", "model.safetensors"
 INDEX = f"{BACKBONE_WEIGHTS}.index.json"
 TOKENIZERS = (

@@ -263,7 +263,7 @@ def _prompt_bias(prompt: PromptState, mask: Tensor, smallest: float) -> Tensor:
     if prompt.presence is None:
         return torch.zeros(mask.shape[0], prompt.length, device=mask.device)
     log = prompt.log_presence(smallest)
-    return log if log.ndim == 2 else log[:, None].expand(mask.shape[0], prompt.length)
+    return (log if log.ndim == 2 else log[:, None]).expand(mask.shape[0], prompt.length)
 
 
 def _visible(mask: Tensor, prompt_length: int, causal: bool, window: int | None) -> Tensor:

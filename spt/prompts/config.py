@@ -16,8 +16,10 @@ WRITTEN_TOGETHER = {"generator", "length", "bottleneck", "phm_order", "pooler", 
 class PromptConfig(ConfigSection):
     """Say how each new prompt is made."""
 
-    generator: Literal["pooled", "naive", "free"] = Field(
-        "pooled", description="pooled: from all tokens; naive: from the first token; free: learned vectors."
+    generator: Literal["pooled", "naive", "free", "scaling"] = Field(
+        "pooled",
+        description="pooled: from all tokens; naive: from the first token; free: learned vectors; scaling: "
+        "no prompt, but one factor a hidden unit, made from all tokens, for the states of them all.",
     )
     length: int = Field(10, ge=1, le=512, description="P, prompt vectors per chosen layer.")
     bottleneck: int = Field(64, ge=1, le=2**16, description="R, width inside a generator.")
@@ -86,6 +88,8 @@ class PromptConfig(ConfigSection):
                 f"place is template, but generator is {self.generator} and combine {self.combine}; "
                 "vectors among the words are free: set generator to free, and combine to replace"
             )
+        if self.generator == "scaling":
+            self._check_scaling()
         if free and (self.shared or self.token_offset or not self.position_bias):
             option = "shared: true" if self.shared else "position_bias: false"
             option = "token_offset: true" if self.token_offset else option
@@ -96,3 +100,17 @@ class PromptConfig(ConfigSection):
                 "zero_start to false, or position_bias to true"
             )
         return self
+
+    def _check_scaling(self) -> None:
+        """Refuse options of prompts where there is none."""
+        given = {
+            "combine: add": self.combine == "add",
+            "shared: true": self.shared,
+            "token_offset: true": self.token_offset,
+            "position_bias: false": not self.position_bias,
+        }
+        if wrong := [option for option, is_given in given.items() if is_given]:
+            raise ValueError(
+                f"{', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} for prompts, but generator is "
+                "scaling, which makes none; remove it, or choose another generator"
+            )

@@ -47,11 +47,16 @@ class BranchGroup:
         """Return the group's rows of what is said of all rows' tokens, [B, T] each."""
         return {name: value[self.rows] for name, value in fields.items()}
 
-    def own(self, prompt: PromptState) -> PromptState:
-        """Return the prompt of the group's rows, without the empty positions in front of it."""
-        if prompt.vectors is None or not self.task.prompt_length:
+    def length_below(self, layer: int) -> int:
+        """Return P of the task's prompt before it meets the choice of a layer; L is above the last."""
+        return self.task.prompt_lengths[layer - 1] if layer else 0
+
+    def own(self, prompt: PromptState, layer: int) -> PromptState:
+        """Return the prompt of the group's rows below a layer, without the empty positions in front of it."""
+        length = self.length_below(layer)
+        if prompt.vectors is None or not length:
             return EMPTY
-        return PromptState(prompt.vectors[self.rows, prompt.length - self.task.prompt_length :])
+        return PromptState(prompt.vectors[self.rows, prompt.length - length :])
 
 
 class MixedChoice:
@@ -64,23 +69,35 @@ class MixedChoice:
 
     def __init__(self, groups: Sequence[BranchGroup], layer: int) -> None:
         choices = [(group, group.task.choices[layer]) for group in groups]
-        self.inserting: list[tuple[BranchGroup, Choice]] = [
+        self.groups, self.layer = groups, layer
+        self.choosing: list[tuple[BranchGroup, Choice]] = [
             (group, choice) for group, choice in choices if not isinstance(choice, Propagate)
         ]
 
     def __call__(self, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
         """Return the prompt of all rows, from that of all rows below: hidden [B, T, H], mask [B, T]."""
-        if not self.inserting:
+        if not self.choosing:
             return prompt
-        assert prompt.vectors is not None
-        vectors, offset = prompt.vectors.clone(), None
-        for group, choice in self.inserting:
-            new = choice(group.own(prompt), hidden[group.rows], mask[group.rows])
-            vectors[group.rows, prompt.length - new.length :] = new.present()
+        vectors, offset = None if prompt.vectors is None else prompt.vectors.clone(), None
+        for group, choice in self.choosing:
+            new = choice(group.own(prompt, self.layer), hidden[group.rows], mask[group.rows])
+            if new.length:
+                assert vectors is not None
+                vectors[group.rows, prompt.length - new.length :] = new.present()
             if new.offset is not None:
                 offset = torch.zeros_like(hidden) if offset is None else offset
                 offset[group.rows] = new.offset.to(hidden.dtype)
-        return PromptState(vectors, prompt.presence, offset)
+        return PromptState(vectors, self._presence(prompt, hidden), offset)
+
+    def _presence(self, prompt: PromptState, hidden: Tensor) -> Tensor | None:
+        """Return the presence of all rows' prompts: the very one from below where no length changes."""
+        # where a task begins, there was room for what its first layer gives
+        changes = any(
+            group.length_below(self.layer) != group.length_below(self.layer + 1)
+            for group, _ in self.choosing
+            if self.layer > group.task.first_layer
+        )
+        return _presence(self.groups, self.layer, prompt.length, hidden) if changes else prompt.presence
 
 
 def branch_order(branches: Sequence[Branch], tasks: Mapping[str, ServedTask]) -> list[Branch]:
@@ -114,7 +131,7 @@ def run_branches(
         if joining:
             running += joining
             hidden = torch.cat([hidden, *(_first_tokens(states, group, fields) for group in joining)])
-            prompt = _with_room(prompt, running, hidden)
+            prompt = _with_room(prompt, running, hidden, min(layer, backbone.num_layers - 1))
         mask = fields["attention_mask"][: len(hidden)]
         choices = [MixedChoice(running, index) for index in range(backbone.num_layers)]
         padded = any(states.lengths[branch.row] < width for group in running for branch in group.branches)
@@ -122,7 +139,9 @@ def run_branches(
         prompt, hidden = run_layers(backbone, choices, start, mask, padded=padded, prompt=prompt, stop=stop)
     hidden = backbone.finish(hidden)
     for group in running:
-        output: Output = group.task.head(hidden[group.rows], group.of(fields), group.own(prompt))
+        output: Output = group.task.head(
+            hidden[group.rows], group.of(fields), group.own(prompt, backbone.num_layers)
+        )
         probabilities = class_probabilities(output.logits, group.task.classifier.spec.task)
         yield from zip(group.branches, probabilities.cpu().numpy(), strict=True)
 
@@ -147,23 +166,29 @@ def _first_tokens(states: TrunkStates, group: BranchGroup, fields: Mapping[str, 
     return inserted
 
 
-def _with_room(prompt: PromptState, groups: Sequence[BranchGroup], hidden: Tensor) -> PromptState:
-    """Give the rows of groups as many positions as the longest prompt of theirs has.
+def _with_room(prompt: PromptState, groups: Sequence[BranchGroup], hidden: Tensor, layer: int) -> PromptState:
+    """Give the rows of groups as many positions as the longest prompt of theirs will have.
 
     Args:
         prompt: of the first rows; the others have none yet.
         groups: of all rows.
         hidden: of all rows, [B, T, H].
+        layer: that the rows enter.
     """
-    lengths = [group.task.prompt_length for group in groups for _ in group.branches]
-    longest = max(lengths)
+    longest = max(max(group.task.prompt_lengths) for group in groups)
     if not longest:
         return EMPTY
     vectors = hidden.new_zeros(len(hidden), longest, hidden.shape[-1])
     if prompt.vectors is not None:
         vectors[: len(prompt.vectors), longest - prompt.length :] = prompt.vectors
-    if min(lengths) == longest:
-        return PromptState(vectors)
+    return PromptState(vectors, _presence(groups, layer, longest, hidden))
+
+
+def _presence(groups: Sequence[BranchGroup], layer: int, longest: int, hidden: Tensor) -> Tensor | None:
+    """Say which positions of the longest prompt the rows [B, T, H] have in a layer; None for all of them."""
+    lengths = [group.length_below(layer + 1) for group in groups for _ in group.branches]
+    if not longest or min(lengths) == longest:
+        return None
     first = longest - torch.tensor(lengths, device=hidden.device)
     places = torch.arange(longest, device=hidden.device)
-    return PromptState(vectors, (places >= first[:, None]).to(hidden.dtype))
+    return (places >= first[:, None]).to(hidden.dtype)

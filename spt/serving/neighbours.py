@@ -74,6 +74,9 @@ def read_prompts(
     Source: Prompt Tuning (arXiv 2104.08691, section 7) for the reading; the control is ours.
     """
     prompts = _free(classifier) if text is None else _for_text(classifier, text, pair)
+    model = classifier.model
+    if model.template_prompt is None and not any(isinstance(each, InsertPrompt) for each in model.choices):
+        raise InputError("No layer has a prompt, so there are no vectors to read.")
     if not prompts:
         raise InputError("These prompts are generated from the text. Give a text to read those for it.")
     return _readings(classifier, prompts, count, seed)

@@ -30,10 +30,11 @@ from spt.tensor_files import not_finite, write_tensors
 
 WEIGHTS = "prompt.safetensors"
 PROMPT_JSON = "prompt.json"
-FORMAT = 6
+FORMAT = 7
 # format 1 notes the weights of the backbone alone, and no digest of its own; 2 knows no temperature, 3 no
-# offset of tokens, 4 no several labels a text, 5 no temperature of these
-FORMATS = (1, 2, 3, 4, 5, 6)
+# offset of tokens, 4 no several labels a text, 5 no temperature of these, 6 no kinds of what a layer gets
+FORMATS = (1, 2, 3, 4, 5, 6, 7)
+WITHOUT_KINDS = 6
 # of the weights: many times what the largest prompts have
 MAX_BYTES = 4 * 2**30
 MAX_CARD_BYTES = 2**20
@@ -74,10 +75,16 @@ class SavedPrompt:
                 write_text(partial / CARD, self.card)
             write_text(partial / PROMPT_JSON, self._content({WEIGHTS: file_digest(partial / WEIGHTS)}))
 
+    @property
+    def _format(self) -> int:
+        """Return the oldest format that says all of it, so that older versions read what they can."""
+        has_kinds = self.architecture.kinds or self.spec.prompt.generator == "scaling"
+        return FORMAT if has_kinds else WITHOUT_KINDS
+
     def _content(self, tensors: Mapping[str, str]) -> str:
         """Return what prompt.json holds, with the digests of the tensor files beside it."""
         content = {
-            "format": FORMAT,
+            "format": self._format,
             "spec": self.spec.model_dump(mode="json"),
             "architecture": self.architecture.model_dump(mode="json"),
             "backbone": self.backbone.as_json(),
@@ -120,10 +127,17 @@ class SavedPrompt:
     def _least_numbers(self, hidden_size: int) -> int:
         """Count the numbers of generators and head over hidden states of that size."""
         with torch.device("meta"):
-            generator = new_generator(hidden_size, self.spec.prompt, seed=0)
-        generators = 1 if self.spec.prompt.shared else len(self.architecture.layers)
+            numbers = [
+                (
+                    prompt.shared,
+                    sum(p.numel() for p in new_generator(hidden_size, prompt, seed=0).parameters()),
+                )
+                for prompt in self.architecture.prompts(self.spec.prompt).values()
+            ]
+        # a shared one is counted once, whatever its layers have of their own
+        shared = max((count for is_shared, count in numbers if is_shared), default=0)
         head = 0 if self.spec.verbalizes else self.spec.classes * hidden_size
-        return head + generators * sum(parameter.numel() for parameter in generator.parameters())
+        return head + shared + sum(count for is_shared, count in numbers if not is_shared)
 
     def check_backbone(self, backbone: BackboneIdentity, folder: Path) -> None:
         """Refuse a backbone that the prompt was not trained on.

@@ -10,7 +10,6 @@ from torch import nn
 
 from spt.backbones.base import Backbone
 from spt.model import PromptedModel
-from spt.prompts.choices import InsertPrompt
 from spt.serving.classifier import PromptClassifier
 
 
@@ -20,11 +19,11 @@ class ServedTask:
 
     Attributes:
         classifier: as it was given.
-        choices: one a layer of the backbone, Propagate or InsertPrompt.
+        choices: one a layer of the backbone.
         head: reads the last hidden states.
         template_prompt: changes what layer 0 reads; None for prompts in front.
-        first_layer: the lowest layer with a prompt; L where none has one.
-        prompt_length: P of the prompts in front of the tokens; 0 without.
+        first_layer: the lowest layer that gets something; L where none does.
+        prompt_lengths: P of the prompt that enters each layer with the tokens; 0 without.
     """
 
     classifier: PromptClassifier
@@ -32,7 +31,7 @@ class ServedTask:
     head: nn.Module
     template_prompt: nn.Module | None
     first_layer: int
-    prompt_length: int
+    prompt_lengths: tuple[int, ...]
 
     @classmethod
     def of(cls, classifier: PromptClassifier, backbone: Backbone) -> ServedTask:
@@ -48,9 +47,10 @@ class ServedTask:
         for module in (choices, head, template_prompt):
             if module is not None:
                 module.eval().to(backbone.device)
-        inserts = any(isinstance(choice, InsertPrompt) for choice in choices)
-        length = classifier.spec.prompt.length if inserts else 0
-        return cls(classifier, choices, head, template_prompt, model.first_prompt_layer, length)
+        lengths = classifier.architecture.prompt_lengths(classifier.spec.prompt)
+        if template_prompt is not None:
+            lengths = (0,) * len(lengths)
+        return cls(classifier, choices, head, template_prompt, model.first_prompt_layer, lengths)
 
 
 def _shared(model: PromptedModel, backbone: Backbone) -> dict[int, object]:

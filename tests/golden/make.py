@@ -67,7 +67,7 @@ def new_classifier() -> PromptClassifier:
         answers=AnswerRule(temperature=1.5, thresholds=(0.28, 0.5, 0.47)),
     )
     tokenizer = load_tokenizer(spec)
-    architecture = PromptLayers.of([0, 1], 2)
+    architecture = PromptLayers.of({0: "scaling", 1: "generated_offset_3"}, 2)
     model = new_factory(spec, load_backbone(spec), tokenizer, seed=0).model(architecture)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

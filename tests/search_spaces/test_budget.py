@@ -1,7 +1,7 @@
 """Budgets make valid subsets directly, uniformly, and refuse what cannot be met."""
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from numpy.random import RandomState
 
 from search_spaces.budget import Budget
+from spt.architecture import PromptLayers
 from spt.errors import InputError
+from spt.prompts.kinds import INSERT
+
+KINDS = ("free", "generated_5", "scaling")
+# of seed 0, before there were kinds
+EARLIER = [(4, 6, 11), (2, 3, 5), (1, 7, 11), (1, 4, 6), (1, 2, 7)]
 
 
 @st.composite
@@ -17,17 +23,23 @@ def budgets(draw: st.DrawFn) -> Budget:
     total = draw(st.integers(1, 30))
     candidates = draw(st.none() | st.sets(st.integers(0, total - 1), min_size=1).map(tuple))
     k = draw(st.integers(1, total if candidates is None else len(candidates)))
-    return Budget(total, k, draw(st.booleans()), candidates)
+    kinds = draw(st.sampled_from([(INSERT,), KINDS[:1], KINDS[:2], KINDS]))
+    return Budget(total, k, draw(st.booleans()), candidates, kinds)
+
+
+def size_of(subset: PromptLayers) -> int:
+    return len(subset.layers)
 
 
 @given(budgets(), st.integers(0, 2**31))
 def test_samples_satisfy_the_budget(budget: Budget, seed: int) -> None:
     random = RandomState(seed)
     for _ in range(5):
-        layers = budget.sample(random)
-        assert layers in budget
-        assert set(layers) <= set(budget.allowed)
-        assert len(layers) == budget.k if budget.exactly else 1 <= len(layers) <= budget.k
+        subset = budget.sample(random)
+        assert subset in budget
+        assert set(subset.layers) <= set(budget.allowed)
+        assert set(subset.by_layer.values()) <= set(budget.kinds)
+        assert size_of(subset) == budget.k if budget.exactly else 1 <= size_of(subset) <= budget.k
 
 
 @pytest.mark.parametrize("exactly", [True, False])
@@ -35,20 +47,53 @@ def test_enumeration_is_every_subset_once(exactly: bool) -> None:
     budget = Budget(6, 3, exactly, candidates=(0, 2, 3, 5))
     sizes = [3] if exactly else [1, 2, 3]
     expected = [subset for size in sizes for subset in combinations((0, 2, 3, 5), size)]
-    assert list(budget) == expected
+    assert [subset.layers for subset in budget] == expected
     assert len(budget) == len(expected)
 
 
-def test_sampling_is_uniform_over_subsets_of_all_sizes() -> None:
-    budget, random = Budget(4, 2, exactly=False), RandomState(0)
-    counts = Counter(budget.sample(random) for _ in range(5000))
-    assert len(counts) == len(budget) == 10
+def test_enumeration_has_every_kind_of_every_layer_once() -> None:
+    budget = Budget(4, 2, exactly=False, candidates=(1, 2, 3), kinds=KINDS)
+    expected = [
+        PromptLayers.of(layers, 4, kinds)
+        for size in (1, 2)
+        for layers in combinations((1, 2, 3), size)
+        for kinds in product(KINDS, repeat=size)
+    ]
+    assert list(budget) == expected
+    assert len(budget) == len(set(expected)) == 3 * 3 + 3 * 9
+
+
+@pytest.mark.parametrize(("kinds", "count"), [((INSERT,), 10), (KINDS[:2], 4 * 2 + 6 * 4)])
+def test_sampling_is_uniform_over_subsets_of_all_sizes(kinds: tuple[str, ...], count: int) -> None:
+    budget, random = Budget(4, 2, exactly=False, kinds=kinds), RandomState(0)
+    counts = Counter(budget.sample(random) for _ in range(500 * count))
+    assert len(counts) == len(budget) == count
     assert max(counts.values()) / min(counts.values()) < 1.4
 
 
-@pytest.mark.parametrize("layers", [(0,), (0, 1, 2), (1, 1), (0, 9), [0, 1], "01"])
-def test_other_subsets_are_outside(layers: object) -> None:
-    assert layers not in Budget(6, 2)
+def test_without_kinds_the_samples_of_a_seed_are_those_of_earlier_versions() -> None:
+    random, budget = RandomState(0), Budget(12, 3)
+    drawn = [budget.sample(random) for _ in range(3)]
+    drawn.append(budget.neighbour(drawn[0], random))
+    drawn.append(budget.child(drawn[1], drawn[2], random))
+    assert [subset.layers for subset in drawn] == EARLIER
+    assert all(subset.kinds == () for subset in drawn)
+
+
+@pytest.mark.parametrize(
+    "subset",
+    [
+        PromptLayers.of((0,), 6),
+        PromptLayers.of((0, 1, 2), 6),
+        PromptLayers.of((0, 1), 9),
+        PromptLayers.of({0: "free", 1: INSERT}, 6),
+        (0, 1),
+        "01",
+    ],
+    ids=str,
+)
+def test_other_subsets_are_outside(subset: object) -> None:
+    assert subset not in Budget(6, 2)
 
 
 def test_top_takes_the_highest_scores_of_the_candidates_and_the_lower_layer_of_a_tie() -> None:
@@ -73,12 +118,12 @@ def test_a_budget_that_cannot_be_met_is_refused(arguments: tuple[int, ...], mess
 @given(budgets(), st.integers(0, 2**32 - 1))
 def test_a_neighbour_is_one_step_away(budget: Budget, seed: int) -> None:
     random = RandomState(seed)
-    layers = budget.sample(random)
-    other = budget.neighbour(layers, random)
+    subset = budget.sample(random)
+    other = budget.neighbour(subset, random)
     assert other in budget
-    gone, new = set(layers) - set(other), set(other) - set(layers)
+    gone, new = (a.by_layer.items() - b.by_layer.items() for a, b in ((subset, other), (other, subset)))
     if len(budget) == 1:
-        assert other == layers
+        assert other == subset
     else:
         assert max(len(gone), len(new)) == 1
     if budget.exactly:
@@ -90,11 +135,11 @@ def test_neighbours_lead_to_every_subset(budget: Budget, seed: int) -> None:
     if len(budget) > 20:
         return
     random = RandomState(seed)
-    layers = budget.sample(random)
-    seen = {layers}
+    subset = budget.sample(random)
+    seen = {subset}
     for _ in range(4000):
-        layers = budget.neighbour(layers, random)
-        seen.add(layers)
+        subset = budget.neighbour(subset, random)
+        seen.add(subset)
         if len(seen) == len(budget):
             return
     raise AssertionError(f"only {seen} of {budget}")
@@ -106,5 +151,6 @@ def test_a_child_has_its_parents_layers(budget: Budget, seed: int) -> None:
     first, second = budget.sample(random), budget.sample(random)
     child = budget.child(first, second, random)
     assert child in budget
-    assert set(first) & set(second) <= set(child) <= set(first) | set(second)
-    assert len(child) in {len(first), len(second)}
+    assert set(first.layers) & set(second.layers) <= set(child.layers)
+    assert child.by_layer.items() <= first.by_layer.items() | second.by_layer.items()
+    assert size_of(child) in {size_of(first), size_of(second)}

@@ -11,13 +11,14 @@ from nni.nas.space import RawFormatModelSpace, SimplifiedModelSpace, model_conte
 from numpy.random import RandomState
 
 from search_spaces.budget import Budget
-from search_spaces.prompt_layers import INSERT, PROPAGATE, PromptLayerSpace, to_layers, to_sample
+from search_spaces.prompt_layers import PROPAGATE, PromptLayerSpace, to_layers, to_sample
 from spt.architecture import PromptLayers
 from spt.build import ModelFactory
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt, Propagate
 from spt.prompts.config import PromptConfig
+from spt.prompts.kinds import INSERT
 from tests.support.families import FAMILIES, batch, tiny_backbone
 
 PROMPT = PromptConfig(length=3, bottleneck=8, phm_order=2)
@@ -38,7 +39,7 @@ def test_a_layer_choice_a_candidate_layer() -> None:
 def test_samples_and_layers_are_each_others_inverse() -> None:
     budget = Budget(5, 2, candidates=(1, 2, 4))
     for layers in budget:
-        assert to_layers(to_sample(layers, budget), budget) == PromptLayers.of(layers, 5)
+        assert to_layers(to_sample(layers, budget), budget) == layers
 
 
 def test_a_thousand_samples_of_24_choose_4_hold_and_take_under_a_second() -> None:
@@ -52,14 +53,14 @@ def test_a_thousand_samples_of_24_choose_4_hold_and_take_under_a_second() -> Non
         samples.append(sample)
     # processor time: other work on the machine must not fail a test
     assert time.process_time() - start < 1
-    assert all(to_layers(sample, budget).layers in budget for sample in samples)
+    assert all(to_layers(sample, budget) in budget for sample in samples)
     assert len({to_layers(sample, budget) for sample in samples}) > 900
 
 
 def test_nni_enumerates_the_budget_and_nothing_else() -> None:
     budget = Budget(6, 2)
     grid = MutableDict(PromptLayerSpace(factory(layers=6), budget).simplify()).grid()
-    assert [to_layers(sample, budget).layers for sample in grid] == list(budget)
+    assert [to_layers(sample, budget) for sample in grid] == list(budget)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_freezing_gives_the_discrete_model(name: str) -> None:
     models = factory(name, layers=3)
     budget = Budget(3, 2)
     space = PromptLayerSpace(models, budget)
-    frozen = space.freeze(to_sample((0, 2), budget))
+    frozen = space.freeze(to_sample(PromptLayers.of((0, 2), 3), budget))
     assert [type(choice) for choice in frozen.choices] == [InsertPrompt, Propagate, InsertPrompt]
     rows = batch(name, [6, 4])
     expected = models.model(PromptLayers.of((0, 2), 3))(rows).logits
@@ -101,7 +102,7 @@ def test_a_hundred_candidates_share_one_backbone_and_have_weights_of_their_own()
 def test_nnis_own_formats_build_the_same_model() -> None:
     budget = Budget(4, 1)
     space = PromptLayerSpace(factory(), budget)
-    sample = to_sample((2,), budget)
+    sample = to_sample(PromptLayers.of((2,), 4), budget)
     for form in (RawFormatModelSpace.from_model(space), SimplifiedModelSpace.from_model(space)):
         model = form.freeze(sample).executable_model()
         assert isinstance(model, PromptedModel)
@@ -112,7 +113,7 @@ def test_nnis_own_formats_build_the_same_model() -> None:
 
 
 def test_the_seed_decides_the_initial_weights() -> None:
-    sample = to_sample((1,), Budget(4, 1))
+    sample = to_sample(PromptLayers.of((1,), 4), Budget(4, 1))
     first, again, other = (
         PromptLayerSpace(factory(seed=seed), Budget(4, 1)).freeze(sample).choices[1].generator.bias
         for seed in (0, 0, 1)

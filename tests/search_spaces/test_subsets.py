@@ -13,6 +13,7 @@ from numpy.random import RandomState
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import to_sample
 from search_spaces.subsets import LayerSubsets, budget_of, layers_of
+from spt.architecture import PromptLayers
 
 
 def test_the_grid_is_every_subset() -> None:
@@ -24,7 +25,7 @@ def test_the_grid_is_every_subset() -> None:
 
 def test_random_samples_are_valid_and_repeat_with_their_seed() -> None:
     space = LayerSubsets(Budget(24, 4, exactly=False), None)
-    found = [layers_of(space.random(random_state=RandomState(seed))).layers for seed in (0, 0, 1)]
+    found = [layers_of(space.random(random_state=RandomState(seed))) for seed in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
     assert all(layers in space.budget for layers in found)
 
@@ -32,13 +33,13 @@ def test_random_samples_are_valid_and_repeat_with_their_seed() -> None:
 def test_a_sample_outside_the_budget_is_refused() -> None:
     space = LayerSubsets(Budget(4, 2), None)
     with pytest.raises(SampleValidationError, match="exactly 2"):
-        space.freeze(to_sample((1,), space.budget))
+        space.freeze(to_sample(PromptLayers.of((1,), 4), space.budget))
 
 
 @pytest.mark.parametrize("candidates", [None, (0, 2, 3)])
 def test_it_travels_as_text(candidates: tuple[int, ...] | None) -> None:
     space = LayerSubsets(Budget(4, 2, exactly=False, candidates=candidates), None)
-    frozen = space.freeze(to_sample((0, 3), space.budget))
+    frozen = space.freeze(to_sample(PromptLayers.of((0, 3), 4), space.budget))
     frozen.metrics.final = 0.5
     arrived = nni.load(nni.dump(frozen))
     assert arrived.executable_model() == frozen.executable_model() == layers_of(arrived)

@@ -101,7 +101,7 @@ def test_what_is_shared_trains_and_is_saved_once() -> None:
 
 def test_a_free_prompt_starts_where_it_is_told() -> None:
     free = PromptConfig(generator="free", length=3)
-    model = factory(prompt=free, start=lambda seed: torch.full((3, HIDDEN), seed)).model(
+    model = factory(prompt=free, start=lambda seed, length: torch.full((length, HIDDEN), seed)).model(
         PromptLayers.of([0, 2], 3)
     )
     assert [model.choices[layer].generator.vectors.unique().item() for layer in (0, 2)] == [0, 2]

@@ -30,7 +30,7 @@ def state(value: float, presence: float | None = None) -> PromptState:
 
 
 def gated(value: float, gate: float) -> GatedPrompt:
-    choice = GatedPrompt(InsertPrompt(Constant(value)))
+    choice = GatedPrompt({"insert": InsertPrompt(Constant(value))})
     choice.alpha.data.fill_(torch.tensor(gate).logit().item())
     return choice
 
@@ -96,7 +96,7 @@ def test_insert_gives_its_generator_hidden_states_and_mask() -> None:
 
 
 def test_a_new_gate_is_one_half() -> None:
-    assert GatedPrompt(InsertPrompt(Constant(0.0))).gate().tolist() == [0.5]
+    assert GatedPrompt({"insert": InsertPrompt(Constant(0.0))}).gates().tolist() == [0.5]
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -124,16 +124,16 @@ def test_over_nothing_the_gate_is_the_presence() -> None:
 
 def test_gates_may_differ_by_row() -> None:
     new = PromptState(torch.full((2, 3, 4), 2.0))
-    after = state(0.0).mixed(new, torch.tensor([0.0, 0.5]))
+    after = state(0.0).mixed([(new, torch.tensor([0.0, 0.5]))])
     assert after.vectors[:, 0, 0].tolist() == [0.0, 1.0]
     assert after.presence.tolist() == [1.0, 1.0]
 
 
 def test_a_fixed_gate_does_one_thing_only() -> None:
     choice, before = gated(2.0, 0.5), state(1.0, 0.3)
-    choice.fixed = 0.0
+    choice.fixed = {"insert": 0.0}
     assert choice(before, HIDDEN, MASK) is before
-    choice.fixed = 1.0
+    choice.fixed = {"insert": 1.0}
     after = choice(before, HIDDEN, MASK)
     assert after.presence is None
     assert after.vectors.unique().tolist() == [2.0]

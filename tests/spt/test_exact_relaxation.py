@@ -100,7 +100,7 @@ def test_fixed_gates_are_the_gates_they_stand_for(name: str, attention: str) -> 
     real = inputs["attention_mask"].bool()
     learned = gated(backbone, [0.4, -200.0, 200.0])
     fixed = gated(backbone, [0.4, 0.4, 0.4])
-    fixed.choices[1].fixed, fixed.choices[2].fixed = 0, 1
+    fixed.choices[1].fixed, fixed.choices[2].fixed = {"insert": 0}, {"insert": 1}
     torch.testing.assert_close(fixed(inputs).logits[real], learned(inputs).logits[real], rtol=0, atol=1e-5)
 
 

@@ -168,7 +168,7 @@ def test_gates_at_0_and_1_are_the_discrete_model_for_the_decoder_too(side: str, 
     for subset in range(2**LAYERS):
         layers = [layer for layer in range(LAYERS) if subset >> layer & 1]
         inserts = {layer: InsertPrompt(generator(layer), adds) for layer in range(LAYERS)}
-        gates = {layer: GatedPrompt(insert) for layer, insert in inserts.items()}
+        gates = {layer: GatedPrompt({"insert": insert}) for layer, insert in inserts.items()}
         for layer, gate in gates.items():
             gate.alpha.data.fill_(200.0 if layer in layers else -200.0)
         relaxed = model_with(backbone, gates)(given)

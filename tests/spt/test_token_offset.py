@@ -64,7 +64,7 @@ def test_a_model_starts_as_the_one_without_offsets_and_learns_them(
 def test_a_gate_scales_the_offset_and_the_next_layer_does_not_see_it() -> None:
     insert = InsertPrompt(generator(0, kind=OFFSET), offsets=True)
     full = insert(EMPTY, hidden(), MASK).offset
-    gated = GatedPrompt(insert)
+    gated = GatedPrompt({"insert": insert})
     gated.alpha.data.fill_(torch.tensor(0.25).logit().item())
     below = PromptState(torch.ones(2, 3, HIDDEN))
     for prompt in (EMPTY, below):

@@ -8,7 +8,7 @@ from scipy.stats import entropy
 from torch import Tensor
 
 from spt.heads import Output
-from strategies.consistency import DISTANCES, kl, mse, pruned_layers
+from strategies.consistency import DISTANCES, kl, mse, pruned_slots
 
 
 def outputs(seed: int) -> Output:
@@ -48,8 +48,8 @@ def test_a_distance_is_zero_to_itself_alone_and_pulls_both_sides(name: str) -> N
 @pytest.mark.parametrize("probability", [0.2, 0.5])
 def test_each_gate_is_pruned_with_the_probability_and_never_all(probability: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    layers = [1, 4, 5, 9]
-    masks = [pruned_layers(layers, probability, generator) for _ in range(4000)]
+    layers = [(1, "insert"), (4, "insert"), (4, "free"), (9, "insert")]
+    masks = [pruned_slots(layers, probability, generator) for _ in range(4000)]
     assert all(mask.keys() < set(layers) for mask in masks)
     assert {value for mask in masks for value in mask.values()} == {0.0}
     # a mask of all four gets one gate back
@@ -60,14 +60,15 @@ def test_each_gate_is_pruned_with_the_probability_and_never_all(probability: flo
 
 def test_when_all_would_go_a_random_one_stays() -> None:
     generator = torch.Generator().manual_seed(0)
-    left = [({0, 1, 2} - pruned_layers([0, 1, 2], 0.9999, generator).keys()) for _ in range(300)]
+    every = [(layer, "insert") for layer in range(3)]
+    left = [set(every) - pruned_slots(every, 0.9999, generator).keys() for _ in range(300)]
     assert all(len(layers) == 1 for layers in left)
-    assert {layer for layers in left for layer in layers} == {0, 1, 2}
+    assert {slot for slots in left for slot in slots} == set(every)
 
 
 def test_a_lone_gate_is_never_pruned() -> None:
     generator = torch.Generator().manual_seed(0)
-    assert all(pruned_layers([7], 0.9, generator) == {} for _ in range(50))
+    assert all(pruned_slots([(7, "insert")], 0.9, generator) == {} for _ in range(50))
 
 
 def test_the_generator_alone_decides() -> None:
@@ -75,5 +76,7 @@ def test_the_generator_alone_decides() -> None:
     for seed in (3, 3, 4):
         torch.manual_seed(len(masks))
         generator = torch.Generator().manual_seed(seed)
-        masks.append([pruned_layers(list(range(8)), 0.5, generator) for _ in range(5)])
+        masks.append(
+            [pruned_slots([(layer, "insert") for layer in range(8)], 0.5, generator) for _ in range(5)]
+        )
     assert masks[0] == masks[1] != masks[2]

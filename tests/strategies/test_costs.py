@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.budget import Budget
+from spt.architecture import PromptLayers
 from strategies.costs import ScoredSubset, by_layer_scores, choose, cost_of, pareto_front, scored_subsets
 from strategies.options import DartsOptions
 
-SUBSETS = scored_subsets({(0,): 0.90, (2,): 0.91, (3,): 0.89, (9,): 0.89}, total=10)
+SCORES = {0: 0.90, 2: 0.91, 3: 0.89, 9: 0.89}
+SUBSETS = scored_subsets({PromptLayers.of([layer], 10): score for layer, score in SCORES.items()})
 
 
 def test_a_later_first_layer_costs_less() -> None:
@@ -20,11 +22,12 @@ def test_a_later_first_layer_costs_less() -> None:
 
 @pytest.mark.parametrize(("weight", "layers"), [(0.0, (2,)), (0.02, (2,)), (0.03, (9,))])
 def test_a_score_is_traded_against_the_cost(weight: float, layers: tuple[int, ...]) -> None:
-    assert choose(SUBSETS, weight) == layers
+    assert choose(SUBSETS, weight).layers == layers
 
 
 def test_the_lower_layers_win_a_tie() -> None:
-    assert choose(scored_subsets({(3,): 0.5, (1,): 0.5}, 4), 0) == (1,)
+    tied = {PromptLayers.of([3], 4): 0.5, PromptLayers.of([1], 4): 0.5}
+    assert choose(scored_subsets(tied), 0).layers == (1,)
 
 
 def test_the_front_is_what_nothing_beats() -> None:
@@ -44,7 +47,7 @@ def test_by_layers_nothing_better_is_left_out(scores: list[float], k: int, weigh
     def gain(subset: ScoredSubset) -> float:
         return subset.score - weight * subset.cost
 
-    every = scored_subsets({s: sum(by_layer[i] for i in s) / k for s in budget}, budget.total)
+    every = scored_subsets({s: sum(by_layer[i] for i in s.layers) / k for s in budget})
     some = by_layer_scores(by_layer, budget)
     assert set(some) <= set(every)
     assert max(map(gain, some)) == pytest.approx(max(map(gain, every)))

@@ -76,7 +76,7 @@ def test_the_same_gates_make_the_same_network_as_spts() -> None:
 def test_fixed_gates_are_the_discrete_model(strategy: Any, layers: tuple[int, ...]) -> None:
     made, inputs = factory(), batch("bert", [5, 3])
     space = hyper_network(strategy, made).train()
-    with fixed_gates(space, gates_for(space, layers)):
+    with fixed_gates(space, gates_for(space, PromptLayers.of(layers, 3))):
         found = space(inputs).logits
     discrete = made.model(PromptLayers.of(layers, 3)).train()
     torch.testing.assert_close(found, discrete(inputs).logits, rtol=0, atol=1e-5)

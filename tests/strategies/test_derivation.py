@@ -20,6 +20,7 @@ from spt.errors import InputError
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
+from spt.prompts.kinds import INSERT
 from strategies.derivation import DERIVATIONS, DerivationOptions, Derived, check_derivation, most_evaluations
 from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, gates_for
 from tests.support.families import HIDDEN, batch, shared_backbone
@@ -57,7 +58,7 @@ class Scored:
         self.seen: list[dict[int, float | None]] = []
 
     def __call__(self) -> float:
-        fixed = {layer: gated.fixed for layer, gated in gated_layers(self.model).items()}
+        fixed = {layer: gated.fixed.get(INSERT) for layer, gated in gated_layers(self.model).items()}
         self.seen.append(fixed)
         active = {layer for layer, value in fixed.items() if value != 0}
         return sum(self.worth[layer] for layer in active) + (self.together if {1, 3} <= active else 0.0)
@@ -120,13 +121,13 @@ def test_pruned_tries_every_subset_as_a_discrete_model(exactly: bool) -> None:
 def test_gates_are_as_before_afterwards(rule: str) -> None:
     budget = Budget(4, 2)
     space = hyper_network(budget)
-    gated_layers(space)[2].fixed = 1.0
+    gated_layers(space)[2].fixed = {INSERT: 1.0}
     DERIVATIONS[rule](space, budget, Scored(space), DerivationOptions())
     assert {layer: gated.fixed for layer, gated in gated_layers(space).items()} == {
-        0: None,
-        1: None,
-        2: 1.0,
-        3: None,
+        0: {},
+        1: {},
+        2: {INSERT: 1.0},
+        3: {},
     }
     assert gate_values(space) == pytest.approx(GATES)
 
@@ -134,7 +135,11 @@ def test_gates_are_as_before_afterwards(rule: str) -> None:
 class Gate(BaseSuperNetModule):
     """What a derivation needs of a gated layer."""
 
-    fixed: float | None = None
+    kinds = (INSERT,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fixed: dict[str, float] = {}
 
     @property
     def gated(self) -> Gate:
@@ -167,7 +172,8 @@ def test_threshold_takes_the_gates_above_it_at_most_k_and_at_least_one(
     derived = DERIVATIONS["threshold"](
         hyper_network(budget), budget, lambda: 0.0, DerivationOptions(threshold=least)
     )
-    assert derived.layers == layers in budget
+    assert derived.layers == layers
+    assert PromptLayers.of(derived.layers, 4) in budget
 
 
 def test_threshold_is_refused_where_k_layers_are_asked_for() -> None:
@@ -191,7 +197,7 @@ def test_gates_for_layers_are_the_discrete_model_inside_the_hyper_network(layers
     made, inputs = factory(), batch("bert", [5, 3])
     space = hyper_network(Budget(3, 1), made)
     discrete = made.model(PromptLayers.of(layers, 3))
-    with fixed_gates(space, gates_for(space, layers)):
+    with fixed_gates(space, gates_for(space, PromptLayers.of(layers, 3))):
         found = space(inputs).logits
     torch.testing.assert_close(found, discrete(inputs).logits, rtol=0, atol=1e-5)
     assert (space(inputs).logits - found).abs().max() > 1e-3
@@ -200,12 +206,13 @@ def test_gates_for_layers_are_the_discrete_model_inside_the_hyper_network(layers
 def test_fixed_gates_are_freed_after_an_error_and_nest() -> None:
     space = hyper_network(Budget(4, 2))
     gates = gated_layers(space)
-    with fixed_gates(space, {0: 0.0}):
-        with pytest.raises(ZeroDivisionError), fixed_gates(space, {0: 1.0, 1: 1.0}):
-            assert (gates[0].fixed, gates[1].fixed) == (1.0, 1.0)
+    first, second = (0, INSERT), (1, INSERT)
+    with fixed_gates(space, {first: 0.0}):
+        with pytest.raises(ZeroDivisionError), fixed_gates(space, {first: 1.0, second: 1.0}):
+            assert (gates[0].fixed, gates[1].fixed) == ({INSERT: 1.0}, {INSERT: 1.0})
             raise ZeroDivisionError
-        assert (gates[0].fixed, gates[1].fixed) == (0.0, None)
-    assert gates[0].fixed is None
+        assert (gates[0].fixed, gates[1].fixed) == ({INSERT: 0.0}, {})
+    assert gates[0].fixed == {}
 
 
 def test_only_candidate_layers_become_gates_and_their_logits_train() -> None:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 
-from search_spaces.budget import Budget, Layers
+from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
 from search_spaces.subsets import LayerSubsets
-from spt.architecture import PromptLayers
+from spt.architecture import Layers, PromptLayers
 from spt.build import ModelFactory
 from spt.errors import InputError, TrialFailed
 from spt.heads import ClassificationHead
@@ -75,7 +75,7 @@ def test_valid_distinct_candidates_as_many_as_allowed(
     name: str, budget: Budget, evaluations: int, seed: int
 ) -> None:
     found = explore(MAKE[name](seed), budget, score, evaluations)
-    assert all(layers in budget for layers in tried(found))
+    assert all(PromptLayers.of(layers, budget.total) in budget for layers in tried(found))
     assert len(set(tried(found))) == len(found.tried) == min(evaluations, len(budget))
     best = max(score(PromptLayers.of(layers, budget.total)).dev for layers in tried(found))
     assert found.best().dev == best

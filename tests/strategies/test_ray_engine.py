@@ -11,6 +11,7 @@ from nni.nas.space import ModelStatus
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import to_sample
 from search_spaces.subsets import LayerSubsets
+from spt.architecture import PromptLayers
 from spt.errors import InputError, MachineFault
 from strategies.candidates import LayersEvaluator, explore
 from strategies.evolution import Evolution
@@ -103,7 +104,7 @@ def test_candidates_run_side_by_side_in_other_processes(tmp_path: Path) -> None:
 
 def frozen(layers: tuple[int, ...]) -> LayerSubsets:
     return LayerSubsets(BUDGET, LayersEvaluator(partial(score, seconds=30.0))).freeze(
-        to_sample(layers, BUDGET)
+        to_sample(PromptLayers.of(layers, 6), BUDGET)
     )
 
 
@@ -137,7 +138,9 @@ def test_an_error_in_a_strategys_callback_is_not_lost() -> None:
         raise ValueError(f"no room for {event}")
 
     engine.register_model_event_callback("training_end", broken)
-    engine.submit_models(LayerSubsets(BUDGET, LayersEvaluator(score)).freeze(to_sample((1, 2), BUDGET)))
+    engine.submit_models(
+        LayerSubsets(BUDGET, LayersEvaluator(score)).freeze(to_sample(PromptLayers.of((1, 2), 6), BUDGET))
+    )
     engine.wait_models()
     with pytest.raises(RuntimeError, match="callback ended with an error"):
         engine.idle_worker_available()

@@ -270,7 +270,7 @@ def test_below_the_first_candidate_that_is_left_nothing_is_generated_nor_saved(t
     model: PromptLayerSpace = new_strategy().mutate_model(search.space)
     batch = next(iter(search.evaluator.datamodule.train_dataloader()))
     kept, parameters = [], list(model.parameters())
-    with fixed_gates(model, {0: 0.0, 1: 0.0}):
+    with fixed_gates(model, {(0, "insert"): 0.0, (1, "insert"): 0.0}):
         expected = model(batch).logits
     for _ in range(2):
         kept.append(saved_bytes(lambda: model(batch).logits, parameters))
@@ -315,5 +315,5 @@ def test_runs_through_nnis_experiment(tmp_path: Path, monkeypatch: pytest.Monkey
         experiment.stop()
     (sample,) = experiment.export_top_models(formatter="dict")
     (model,) = experiment.export_top_models(formatter="instance")
-    assert to_layers(sample, search.space.budget).layers in search.space.budget
+    assert to_layers(sample, search.space.budget) in search.space.budget
     assert model.first_prompt_layer == min(to_layers(sample, search.space.budget).layers)

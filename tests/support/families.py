@@ -205,7 +205,7 @@ def gated(
 ) -> PromptedModel:
     """The hyper-network over the same generators, with the given gate parameters."""
     choices = [
-        GatedPrompt(InsertPrompt(generator(i, length, kind), adds, kind == OFFSET))
+        GatedPrompt({"insert": InsertPrompt(generator(i, length, kind), adds, kind == OFFSET)})
         for i in range(backbone.num_layers)
     ]
     for choice, alpha in zip(choices, alphas, strict=True):

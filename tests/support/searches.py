@@ -27,6 +27,12 @@ SEARCHED = [name for name in STRATEGIES if name != "manual"]
 TRAINED = [name for name in SEARCHED if name not in SCORING]
 ONE_SHOT = [name for name, options in OPTIONS.items() if issubclass(options, OneShotOptions)]
 TRIALS = [name for name, options in OPTIONS.items() if issubclass(options, MultiTrialOptions)]
+# those that choose what a layer gets
+BY_KIND = [name for name, options in OPTIONS.items() if "kinds" in options.model_fields]
+SPACES: dict[str, dict[str, Any]] = {
+    "kinds": {"kinds": ["free", "generated_offset", "scaling"]},
+    "lengths": {"lengths": [2, 6]},
+}
 # what a clock says
 TIMES = {"seconds", "search_seconds", "train_seconds", "total_seconds"}
 

@@ -54,6 +54,8 @@ def _reached(run: RunFiles) -> str:
     top = run.architecture.total - 1
     if layers:
         subject = f"Prompt{'s' * (len(layers) > 1)} at {layers_text(layers)} (of 0 to {top})"
+        if run.architecture.kinds:
+            subject = f"Layer{'s' * (len(layers) > 1)} {run.architecture.text} of 0 to {top}"
     else:
         subject = "Without any prompt, the head alone"
     verb = "reach" if len(layers) > 1 else "reaches"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any
 
+from spt.architecture import layers_text as chosen_text
+from spt.prompts.kinds import WITHOUT_LENGTH, Kind
 from spt.reports.charts import gate_chart
 from spt.reports.drawing import Picture
 from spt.reports.page import Cell, Content, Section, Table, percent
@@ -134,16 +136,19 @@ def _layer_table(run: RunFiles) -> Table:
     gates = _numbers(run.metrics["gates"])
     scores = _numbers(run.metrics["scores"])
     shown_scores = {} if scores == gates else scores
+    by_kind = _by_kind(run)
     head = ["layer", "prompt", *(["gate"] if gates else []), *(["score"] if shown_scores else [])]
+    head += [f"score of {title}" for title in by_kind]
     rows = []
     for layer in range(run.architecture.total):
         kept = layer in run.layers
         row: list[Content] = [Cell(f"layer {layer}", look="chosen" if kept else "")]
-        row.append(Cell(PLACES[_place(run, layer)], look="chosen" if kept else ""))
+        row.append(Cell(_place(run, layer), look="chosen" if kept else ""))
         if gates:
             row.append(_bar(gates.get(layer), 2))
         if shown_scores:
             row.append(_score_bar(layer, shown_scores))
+        row += [_score_bar(layer, of_kind) for of_kind in by_kind.values()]
         rows.append(row)
     caption = (
         "From the input, 0, to the last layer. The backbone is frozen; below the first new prompt it runs on "
@@ -152,10 +157,23 @@ def _layer_table(run: RunFiles) -> Table:
     return Table(head, rows, caption)
 
 
+def _by_kind(run: RunFiles) -> dict[str, dict[int, float]]:
+    """Return for each kind that the search chose from, by its title, the score of each layer with it."""
+    by_kind: dict[str, dict[int, float]] = {}
+    for layer, scores in run.kind_scores.items():
+        for kind, score in scores.items():
+            by_kind.setdefault(Kind.read(kind).title or PLACES["insert"], {})[int(layer)] = score
+    return by_kind
+
+
 def _place(run: RunFiles, layer: int) -> str:
+    """Say what a layer got."""
     if layer in run.layers:
-        return "insert"
-    return "none" if layer < min(run.layers, default=run.architecture.total) else "propagate"
+        return Kind.read(run.architecture.by_layer[layer]).title or PLACES["insert"]
+    prompted = [
+        i for i, made in run.architecture.by_layer.items() if Kind.read(made).base not in WITHOUT_LENGTH
+    ]
+    return PLACES["none" if layer < min(prompted, default=run.architecture.total) else "propagate"]
 
 
 def _bar(value: float | None, decimals: int) -> Content:
@@ -178,11 +196,12 @@ def _candidate_table(run: RunFiles) -> Table:
     ranked = sorted(run.candidates, key=lambda line: -(line["dev"] if line.get("dev") is not None else -9))
     rows: list[list[Content]] = []
     for line in ranked[:MOST_CANDIDATES]:
-        kept = tuple(sorted(line["layers"])) == run.layers
+        kinds = tuple(line.get("kinds", ()))
+        kept = (tuple(sorted(line["layers"])), kinds) == (run.layers, run.architecture.kinds)
         dev, flops = line.get("dev"), line.get("flops", 0)
         rows.append(
             [
-                Cell(listed(line["layers"]) if line["layers"] else "none", look="chosen" if kept else ""),
+                Cell(_set(line["layers"], kinds), look="chosen" if kept else ""),
                 Cell(percent(dev), dev) if dev is not None else f"failed: {line.get('failure')}",
                 Cell(f"{flops / 1e12:.2f}", flops),
             ]
@@ -190,6 +209,11 @@ def _candidate_table(run: RunFiles) -> Table:
     more = len(ranked) - len(rows)
     caption = f"The sets of layers that were trained{f', without the {more} worst' if more else ''}."
     return Table(["layers", f"dev {run.metric}", "10¹² operations"], rows, caption, sortable=True)
+
+
+def _set(layers: Sequence[int], kinds: Sequence[str]) -> str:
+    """Write a set of layers, and what each got where that was tried too."""
+    return chosen_text(layers, kinds) if kinds or not layers else listed(layers)
 
 
 def _gate_picture(run: RunFiles) -> Picture:

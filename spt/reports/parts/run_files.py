@@ -32,6 +32,7 @@ class RunFiles:
         curves: stage -> lines of its history.jsonl.
         candidates: lines of search/candidates.jsonl.
         derivation: how layers were read off a hyper-network; None where there was none.
+        kind_scores: layer -> kind -> what the derivation ranked it by, where it chose between kinds.
         charges: of ledger.json.
         analysis: of the answers to test; None of runs from before it was noted.
         readings: of a free prompt at the input.
@@ -47,6 +48,7 @@ class RunFiles:
     curves: Mapping[str, Sequence[Mapping[str, Any]]]
     candidates: Sequence[Mapping[str, Any]]
     derivation: str | None
+    kind_scores: Mapping[str, Mapping[str, float]]
     charges: Sequence[Mapping[str, Any]]
     analysis: ErrorAnalysis | None
     readings: Sequence[Reading]
@@ -76,6 +78,7 @@ class RunFiles:
             curves={stage: read_json_lines(folder / stage / "history.jsonl", ADVICE) for stage in STAGES},
             candidates=read_json_lines(search / "candidates.jsonl", ONLY_THE_REPORT),
             derivation=_optional(search / "search.json").get("derivation"),
+            kind_scores=_optional(search / "search.json").get("kind_scores") or {},
             charges=_optional(folder / "ledger.json").get("entries", ()),
             analysis=ErrorAnalysis.read(analysis) if analysis.exists() else None,
             readings=_readings(folder / "nearest_words.json"),

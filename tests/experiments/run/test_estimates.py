@@ -15,6 +15,6 @@ from tests.support.tiny import tiny_workbench
 @pytest.mark.parametrize("steps", [0, 40])
 def test_no_training_takes_more_than_its_estimate(steps: int, tmp_path: Path) -> None:
     bench = tiny_workbench(tmp_path, training={"contrastive_steps": steps})
-    layers = (1, 3)
-    _, result = train_layers(bench, PromptLayers.of(layers, bench.num_layers), tmp_path / "train")
+    layers = PromptLayers.of((1, 3), bench.num_layers)
+    _, result = train_layers(bench, layers, tmp_path / "train")
     assert 0.3 < result.flops / training_flops(bench, layers) <= 1

@@ -25,7 +25,7 @@ from spt.export import folder as folders
 from spt.export.folder import export_onnx, trunk_layers
 from spt.export.runtime import OnnxGraphs
 from spt.serving.classifier import PromptClassifier
-from tests.support.classifiers import TEXTS, classifier
+from tests.support.classifiers import TEXTS, classifier, kinds_classifier
 from tests.support.tiny import make_label_sets
 
 pytestmark = pytest.mark.slow
@@ -231,3 +231,10 @@ def test_nothing_else_is_overwritten(prompt: PromptClassifier, tmp_path: Path) -
     with pytest.raises(InputError, match="is neither an export nor an empty folder"):
         export_onnx(prompt, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_layers_that_get_different_things_are_exported(home: Path, tmp_path: Path) -> None:
+    one = kinds_classifier(home, {1: "free_6", 2: "scaling", 3: "generated_offset_2"})
+    export_onnx(one, tmp_path / "onnx", trunk=1)
+    chances, _ = by_the_snippet(tmp_path / "onnx", HARD)
+    np.testing.assert_allclose(chances, one.predict_proba(HARD), atol=1e-5)

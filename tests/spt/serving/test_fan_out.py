@@ -20,7 +20,7 @@ from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import LabelSet
 from spt.serving.request import Request
 from spt.serving.server import PromptServer
-from tests.support.classifiers import TEXTS, classifier
+from tests.support.classifiers import TEXTS, classifier, kinds_classifier
 from tests.support.tiny import LAYERS, make_label_sets
 
 TEXT = "it was very poor and the plot was awful and the film was very dull and the plot"
@@ -274,3 +274,33 @@ def test_what_does_not_fit_together_is_refused_at_once(kinds: dict[str, PromptCl
         server.label(TEXTS, threshold=2)
     with pytest.raises(InputError, match="cache_bytes is -1"):
         PromptServer(kinds, cache_bytes=-1)
+
+
+KINDS: dict[str, dict[int, str]] = {
+    "shorter": {0: "free_7", 2: "generated_2"},
+    "longer": {1: "free_1", 2: "free_9"},
+    "late": {1: "scaling", 3: "generated_offset_5"},
+    "scaled": {2: "scaling"},
+    "first": {0: "scaling", 1: "insert", 3: "insert_6"},
+    "top": {3: "scaling"},
+}
+
+
+@pytest.mark.parametrize("combine", ["replace", "add"])
+@pytest.mark.parametrize(
+    "names",
+    [list(KINDS), ["scaled", "top"], ["shorter", "scaled"], ["shorter"], ["longer", "first"]],
+    ids=str,
+)
+def test_layers_that_get_different_things_answer_as_alone(names: list[str], combine: str, home: Path) -> None:
+    prompt = {"combine": combine}
+    tasks = {
+        name: kinds_classifier(home, KINDS[name], seed, prompt=prompt) for seed, name in enumerate(names)
+    }
+    plain = {"plain": classifier(home, (0, 2), seed=9), "none": classifier(home, (), seed=8)}
+    for others in ({}, plain):
+        every = {**tasks, **others}
+        for answers, text in zip(PromptServer(every).label(TEXTS), TEXTS, strict=True):
+            for name, task in every.items():
+                (alone,) = task.predict([text])
+                assert answers[name].probability == pytest.approx(alone.probability, abs=1e-5)

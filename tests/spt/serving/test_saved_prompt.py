@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -16,15 +17,17 @@ from spt.prefix_cache import PrefixCache
 from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import SavedPrompt
 from spt.workbench import Workbench
-from tests.support.classifiers import classifier
+from tests.support.classifiers import TEXTS, classifier, kinds_classifier
 from tests.support.tiny import make_backbone
 
+KINDS = {0: "scaling", 1: "free_7", 2: "generated_offset", 3: "insert"}
 PROMPTS: list[dict[str, Any]] = [
     {},
     {"generator": "naive"},
     {"generator": "free"},
     {"shared": True},
     {"phm_order": 1},
+    {"generator": "scaling"},
 ]
 
 
@@ -38,6 +41,27 @@ def test_the_least_numbers_are_those_saved_but_for_biases(prompt: dict[str, Any]
     biases = of_the_head + (of_two_layers if "shared" in prompt else 0)
     assert saved._least_numbers(32) == numbers - biases
     saved.check_sizes(made.model.backbone)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_each_layer_got_is_saved_and_read_back(shared: bool, tmp_path: Path) -> None:
+    made = kinds_classifier(tmp_path, KINDS, prompt={"shared": shared})
+    made.save_pretrained(tmp_path / "model")
+    content = json.loads((tmp_path / "model" / "prompt.json").read_text("utf-8"))
+    assert content["architecture"] == {"layers": [0, 1, 2, 3], "total": 4, "kinds": list(KINDS.values())}
+    assert content["format"] == 7
+    read = PromptClassifier.from_pretrained(tmp_path / "model", made.model.backbone, made.tokenizer)
+    assert read.architecture == made.architecture
+    assert read.predict_proba(TEXTS).tolist() == made.predict_proba(TEXTS).tolist()
+
+
+def test_prompts_that_earlier_versions_know_are_written_as_those_wrote_them(tmp_path: Path) -> None:
+    classifier(tmp_path, (1, 3)).save_pretrained(tmp_path / "plain")
+    plain = json.loads((tmp_path / "plain" / "prompt.json").read_text("utf-8"))
+    assert (plain["format"], plain["architecture"]) == (6, {"layers": [1, 3], "total": 4})
+    classifier(tmp_path, (1, 3), prompt={"generator": "scaling"}).save_pretrained(tmp_path / "scaling")
+    scaling = json.loads((tmp_path / "scaling" / "prompt.json").read_text("utf-8"))
+    assert (scaling["format"], scaling["architecture"]) == (7, {"layers": [1, 3], "total": 4})
 
 
 def test_a_backbone_by_a_relative_path_is_found_from_another_folder(
