@@ -47,7 +47,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         k: K, the number of layers that get a prompt.
         strategy: how layers are chosen: spt_darts, darts, gumbel_darts, one_shot_random, probe, gradient,
             random, evolution, exhaustive, or manual.
-        layers: that get a prompt, from 0, without a search; or input, all, middle or every_2.
+        layers: that get a prompt, from 0, without a search; layer -> kind, as {8: "generated_offset"}; or
+            input, all, middle or every_2.
         epochs: of the training.
         learning_rate: of the training.
         batch_size: of the training.
@@ -73,6 +74,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
     Attributes:
         classes_: sorted, of the type of the labels, [C].
         layers_: that have a prompt.
+        kinds_: what each of them gets, by name; empty where all get what `prompt` says.
         gates_: of each layer in [0, 1], NaN of a layer that was no candidate, [L]; None where the strategy
             learns none.
         metrics_: of the run, by the names of metrics.json; without test rows those of dev alone.
@@ -93,7 +95,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         *,
         k: int | None = None,
         strategy: str | None = None,
-        layers: Sequence[int] | str | None = None,
+        layers: Sequence[int] | Mapping[int, str] | str | None = None,
         epochs: int | None = None,
         learning_rate: float | None = None,
         batch_size: int | None = None,
@@ -378,6 +380,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         self._classes = classes
         self.classes_ = classes.sorted
         self.layers_ = layers.layers
+        self.kinds_ = layers.kinds
         self.gates_ = _gates(metrics.get("gates"), layers.total)
         self.metrics_ = metrics
         self.n_features_in_ = len(classifier.spec.task.text_fields)

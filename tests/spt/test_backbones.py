@@ -293,7 +293,7 @@ def test_gates_have_finite_gradients_also_where_closed(name: str, attention: str
         if not any(alphas):
             assert all(g.abs().max() > 0 for g in gradients)
     model = gated(backbone, [0.0, 0.0, 0.0])
-    model.choices[0].fixed = 0.0
+    model.choices[0].fixed = {"insert": 0.0}
     real(model(inputs).logits, inputs).square().mean().backward()
     assert model.choices[0].alpha.grad is None
     assert model.choices[1].alpha.grad.abs() > 0 and model.choices[2].alpha.grad.isfinite()

@@ -148,6 +148,7 @@ def test_a_run_tells_what_each_layer_got_wherever_it_tells_layers(home: Path, tm
     assert text in (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
     content = json.loads((tmp_path / "run" / "architecture.json").read_text("utf-8"))
     assert content == {"layers": [1, 2, 3], "total": 4, "kinds": ["generated_offset_3", "scaling", "insert"]}
+    assert pipeline.run(config(home, "manual", search=manual), tmp_path / "run") == metrics
     again = {"manual_layers": str(tmp_path / "run" / "architecture.json")}
     same = pipeline.run(config(home, "manual", search=again), tmp_path / "again")
     assert (same.layers, same.kinds, same.dev_metric) == (metrics.layers, metrics.kinds, metrics.dev_metric)
