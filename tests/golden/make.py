@@ -64,7 +64,7 @@ def new_classifier() -> PromptClassifier:
         task=task,
         max_length=16,
         # the texts get none to two of the labels
-        answers=AnswerRule(temperature=1.5, thresholds=(0.28, 0.5, 0.47)),
+        answers=AnswerRule(temperature=1.5, thresholds=(0.6, 0.42, 0.7)),
     )
     tokenizer = load_tokenizer(spec)
     architecture = PromptLayers.of({0: "scaling", 1: "generated_offset_3"}, 2)
