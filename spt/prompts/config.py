@@ -49,7 +49,7 @@ class PromptConfig(ConfigSection):
     token_offset: bool = Field(
         True,
         description="Shift the tokens of a chosen layer too, each by what the generator's first projection "
-        "and a second one of their own, which starts at zero, make of it; false for free prompts.",
+        "and a second one of their own, which starts at zero, make of it; false for free and scaling.",
     )
     place: Literal["front", "template"] = Field(
         "front",
@@ -70,8 +70,8 @@ class PromptConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _free_vectors_have_no_tokens(cls, options: Any) -> Any:
-        if isinstance(options, Mapping) and options.get("generator") == "free":
+    def _without_generated_prompts_no_offset(cls, options: Any) -> Any:
+        if isinstance(options, Mapping) and options.get("generator") in ("free", "scaling"):
             return {"token_offset": False, **options}
         return options
 

@@ -25,7 +25,7 @@ from tests.support.families import EVERY, FAMILIES, HIDDEN, TokenLogits, attenti
 from tests.support.tiny import tiny_workbench
 
 LAYERS = 3
-PROMPT = PromptConfig(length=3, bottleneck=8, phm_order=4, zero_start=False)
+PROMPT = PromptConfig(length=3, bottleneck=8, phm_order=4, zero_start=False, token_offset=False)
 # every base, and prompts longer and shorter than the section's
 NAMES = ("insert_2", "free", "free_5", "generated_4", "generated_offset", "scaling")
 
@@ -74,7 +74,7 @@ def test_another_name_is_refused_with_those_there_are(name: str) -> None:
 def test_a_kind_changes_the_sections_prompt(
     prompt: dict[str, Any], name: str, changes: dict[str, Any]
 ) -> None:
-    section = PromptConfig(**prompt)
+    section = PromptConfig(**{"token_offset": False, **prompt})
     made = prompt_of(name, section)
     assert made.model_dump() == {**section.model_dump(), **changes}
 
@@ -103,6 +103,7 @@ def test_a_length_is_refused_where_the_section_gives_no_prompt() -> None:
     ids=str,
 )
 def test_scaling_refuses_options_of_prompts(option: dict[str, Any], message: str) -> None:
+    assert PromptConfig(generator="scaling").token_offset is False
     with pytest.raises(ValueError, match=message):
         PromptConfig(generator="scaling", **option)
 

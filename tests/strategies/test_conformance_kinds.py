@@ -188,7 +188,16 @@ def test_a_kind_that_the_section_does_not_fit_is_refused_before_anything_is_writ
 
 def test_the_space_is_a_choice_a_layer_of_propagate_and_every_kind_with_every_length(tmp_path: Path) -> None:
     run = checked(
-        {"search": {"k": 1, "candidates": [1], "kinds": ["free", "scaling"], "lengths": [2, 5]}}, "the test"
+        {
+            "search": {
+                "strategy": "darts",
+                "k": 1,
+                "candidates": [1],
+                "kinds": ["free", "scaling"],
+                "lengths": [2, 5],
+            }
+        },
+        "the test",
     )
     budget = budget_before_scores(4, run.search)
     space = PromptLayerSpace(tiny_workbench(tmp_path).factory, budget)
