@@ -77,6 +77,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         kinds_: what each of them gets, by name; empty where all get what `prompt` says.
         gates_: of each layer in [0, 1], NaN of a layer that was no candidate, [L]; None where the strategy
             learns none.
+        scores_: of each layer, by which it was chosen, higher being better, likewise.
         metrics_: of the run, by the names of metrics.json; without test rows those of dev alone.
         run_: folder of the run; None where it was cleaned.
         n_features_in_: texts a row, 1 or 2.
@@ -381,7 +382,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         self.classes_ = classes.sorted
         self.layers_ = layers.layers
         self.kinds_ = layers.kinds
-        self.gates_ = _gates(metrics.get("gates"), layers.total)
+        self.gates_ = _by_layer(metrics.get("gates"), layers.total)
+        self.scores_ = _by_layer(metrics.get("scores"), layers.total)
         self.metrics_ = metrics
         self.n_features_in_ = len(classifier.spec.task.text_fields)
         if names is not None:
@@ -402,11 +404,11 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         return columns
 
 
-def _gates(gates: Mapping[Any, float] | None, layers: int) -> NDArray[np.float64] | None:
-    """Return the gates of all layers, NaN of those that have none."""
-    if not gates:
+def _by_layer(given: Mapping[Any, float] | None, layers: int) -> NDArray[np.float64] | None:
+    """Return the values of all layers, NaN of those that have none."""
+    if not given:
         return None
-    values = {int(layer): gate for layer, gate in gates.items()}
+    values = {int(layer): value for layer, value in given.items()}
     return np.array([values.get(layer, np.nan) for layer in range(layers)])
 
 

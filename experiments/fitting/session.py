@@ -56,6 +56,7 @@ def _untested(config: RunConfig, folder: RunFolder, classifier: PromptClassifier
         "metric": config.task.metric,
         "dev_metric": training.dev,
         "gates": search.as_json()["gates"],
+        "scores": search.as_json()["scores"],
         "search_seconds": search.search_seconds,
         "train_seconds": training.seconds,
         "train_epochs": training.epochs,

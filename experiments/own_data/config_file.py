@@ -146,7 +146,7 @@ def _lines(found: Survey, tree: Mapping[str, Any], comments: Mapping[str, str]) 
 
 COMMENTS = {
     "backbone.name": "small and English; e5-small reads 100 languages; or a hub name, as roberta-base",
-    "search.strategy": "learns a gate a layer; random and evolution train candidates",
+    "search.strategy": "scores each layer in one pass; spt_darts learns gates, random trains candidates",
     "search.k": "layers that get a prompt",
 }
 

@@ -112,6 +112,16 @@ def test_a_search_leaves_a_gate_for_each_layer(home: Path, data: tuple[list[str]
     assert model.metrics_["strategy"] == "spt_darts"
 
 
+def test_each_layer_has_the_score_that_it_was_chosen_by(
+    home: Path, data: tuple[list[str], list[str]], tmp_path: Path
+) -> None:
+    model = tiny_estimator(home, layers=None, k=2, strategy="gradient").fit(*data)
+    assert model.gates_ is None and model.scores_ is not None and model.scores_.shape == (4,)
+    assert set(model.layers_) == set(np.argsort(-model.scores_)[:2])
+    model.save_pretrained(tmp_path / "model")
+    np.testing.assert_array_equal(SPTClassifier.from_pretrained(tmp_path / "model").scores_, model.scores_)
+
+
 def test_test_rows_are_scored_by_the_names_of_metrics_json(
     home: Path, data: tuple[list[str], list[str]]
 ) -> None:
