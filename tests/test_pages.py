@@ -93,7 +93,7 @@ def test_the_tutorial_runs_on_the_embedded_backbone(tmp_path: Path, monkeypatch:
         if block.title == "first.yml":
             tree = yaml.safe_load(block.body)
             assert tree["data"].keys() <= FEW.keys()
-            tree |= {"data": FEW, "search": {"k": 2, "epochs": 1}, "training": {"epochs": 1}}
+            tree |= {"data": FEW, "search": {"k": 2}, "training": {"epochs": 1}}
             tree |= {"baselines": False}
             Path(block.title).write_text(yaml.safe_dump(tree), encoding="utf-8")
     assert len(defined["classifier"].labels) == 6

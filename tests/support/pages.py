@@ -30,7 +30,7 @@ FENCE = re.compile(
 PROSE = "text"
 SHELL = ("cp",)
 # a whole run in seconds
-QUICK = ("training.epochs=2", "search.epochs=1", "prompt.bottleneck=8", "prompt.phm_order=2")
+QUICK = ("training.epochs=2", "prompt.bottleneck=8", "prompt.phm_order=2")
 BACKBONES = ("minilm-l6", "splade-tiny")
 
 
