@@ -14,7 +14,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from experiments.fitting.class_values import ClassValues
-from experiments.fitting.parameters import plain, run_config, unknown_parameters
+from experiments.fitting.parameters import for_few_rows, plain, run_config, unknown_parameters
 from experiments.fitting.rows import LabelledRows, TextColumns, label_column, text_columns
 from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.sectioned import SectionedEstimator
@@ -49,7 +49,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             random, evolution, exhaustive, or manual.
         layers: that get a prompt, from 0, without a search; layer -> kind, as {8: "generated_offset"}; or
             input, all, middle or every_2.
-        epochs: of the training.
+        epochs: of the training. Where neither this, batch_size nor patience is given, up to 400 rows are
+            trained on for 20 epochs of batches of 16.
         learning_rate: of the training.
         batch_size: of the training.
         max_length: tokens of the longest text; longer ones are cut.
@@ -167,6 +168,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         """
         config = run_config(self._run_parameters())
         splits, config = read_splits(config, {"train": (X, y, pairs), **held_out(dev=dev, test=test)})
+        config = for_few_rows(config, self._run_parameters(), len(splits["train"].columns.texts))
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():
             # loads NNI and Lightning, which warn then

@@ -17,6 +17,7 @@ from spt.data.source_files import SPLIT_NAMES, folder_files
 from spt.data.values import some
 from spt.errors import InputError
 from spt.files import write_text
+from spt.training.few_rows import few_rows_options
 from strategies.options import DEFAULT
 
 # tokens of a word, roughly, in English
@@ -88,7 +89,15 @@ def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -
         "data": {**_files(found, folder, comments), **_reading(found), **_rows(text, label, comments)},
         "backbone": {"name": "minilm-l6"},
         "search": {"strategy": DEFAULT, "k": 2},
+        **_training(found, comments),
     }
+
+
+def _training(found: Survey, comments: dict[str, str]) -> dict[str, Any]:
+    options = few_rows_options(found.rows)
+    if options:
+        comments["training.epochs"] = f"many short ones, for there are {found.rows} rows"
+    return {"training": dict(options)} if options else {}
 
 
 def _files(found: Survey, folder: Path, comments: dict[str, str]) -> dict[str, Any]:

@@ -25,13 +25,14 @@ from sklearn.preprocessing import FunctionTransformer
 import spt
 from experiments.config import RunConfig
 from experiments.estimator import SPTClassifier
-from experiments.fitting.parameters import OF_FILES, SECTIONS, SHORT_NAMES, run_config
+from experiments.fitting.parameters import OF_FILES, SECTIONS, SHORT_NAMES, for_few_rows, run_config
 from experiments.fitting.rows import LabelledRows, text_columns
 from experiments.run.results import RunMetrics
 from spt.data.config import DataConfig
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.tasks import get_task
+from spt.training.config import TrainingConfig
 from strategies.options import OPTIONS, EvolutionOptions, ManualOptions, SptDartsOptions
 from tests.support.estimators import tiny_estimator, tiny_texts
 from tests.support.loaded import loaded_by
@@ -343,6 +344,15 @@ def test_a_key_that_is_about_files_is_refused(key: str) -> None:
 @pytest.mark.parametrize("strategy", OPTIONS)
 def test_any_strategy_is_taken_by_name(strategy: str) -> None:
     assert run_config({"strategy": strategy}).search == OPTIONS[strategy]()
+
+
+def test_few_rows_are_trained_on_for_longer_where_nobody_says_how_long() -> None:
+    def epochs(rows: int, **parameters: Any) -> int:
+        return for_few_rows(run_config(parameters), parameters, rows).training.epochs
+
+    defaults = TrainingConfig()
+    assert epochs(96) == epochs(96, learning_rate=0.1, training={"warmup": 0.1}) == 20
+    assert epochs(401) == epochs(96, batch_size=4) == epochs(96, training={"patience": 3}) == defaults.epochs
 
 
 def test_options_go_to_their_keys() -> None:

@@ -20,6 +20,7 @@ from experiments.own_data.survey import survey
 from experiments.run.data_report import report_data
 from spt.errors import InputError
 from tests.support.tickets import ROWS, make_tickets
+from tests.support.tiny import make_data
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
@@ -192,3 +193,11 @@ def test_an_unknown_column_or_key_is_refused_before_anything_is_written(tmp_path
         with pytest.raises(InputError, match=said):
             write_config(file, tmp_path / "config.yml", overrides)
     assert not (tmp_path / "config.yml").exists()
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(400, 20), (401, None)])
+def test_few_rows_get_many_short_epochs(tmp_path: Path, rows: int, epochs: int | None) -> None:
+    make_data(tmp_path / "few.csv", rows)
+    write_config(tmp_path / "few.csv", tmp_path / "config.yml")
+    tree = yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))
+    assert tree.get("training", {}).get("epochs") == epochs
