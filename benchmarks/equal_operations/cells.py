@@ -22,6 +22,7 @@ from spt.errors import TrialFailed
 from spt.files import write_text
 from spt.json_files import checked, read_json
 from spt.provenance import Provenance
+from spt.training.few_rows import few_rows_options
 
 FILE = "cell.json"
 ADVICE = "Delete it to run it again."
@@ -78,8 +79,9 @@ class Cells:
     only_finished: bool
 
     def config(self, cell: Cell) -> RunConfig:
-        """Return the configuration of a run."""
-        return self.bench.config_of(cell.run, self.base)
+        """Return the configuration of a run; this project's defaults are those for as many rows."""
+        config = self.bench.config_of(cell.run, self.base)
+        return for_few_rows(config) if self.bench.methods[cell.run.method].has_defaults else config
 
     def stored(self, cells: Iterable[Cell]) -> dict[Cell, StoredCell]:
         """Run what is missing, and return what each ended with; those that are not done are left out.
@@ -103,6 +105,18 @@ class Cells:
     def _read(self, cell: Cell, config: RunConfig) -> StoredCell | None:
         identity = identity_of(config, self.bench.methods[cell.run.method])
         return StoredCell.read(self.folder / cell.name / FILE, identity)
+
+
+def for_few_rows(config: RunConfig) -> RunConfig:
+    """Return a configuration that trains as `spt init` and the estimator do where rows are few.
+
+    One that says itself how long stays as it is.
+    """
+    shots, labels = config.data.shots_per_class, config.task.labels
+    options = few_rows_options(shots * len(labels)) if shots and labels else {}
+    if options.keys() & config.training.model_fields_set:
+        return config
+    return config.model_copy(update={"training": config.training.model_copy(update=options)})
 
 
 def identity_of(config: RunConfig, method: BudgetedMethod) -> str:

@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from benchmarks.equal_operations.bench import BudgetedBench
+from benchmarks.equal_operations.cells import for_few_rows
 from benchmarks.equal_operations.measure import BENCH
 from benchmarks.methods.bench import BenchRun
+from experiments.config import load_config
 from spt.errors import InputError
 from strategies.options import ManualOptions
 
@@ -100,3 +102,17 @@ def test_what_no_loop_trains_takes_no_rates() -> None:
     with pytest.raises(ValueError, match="other is tfidf, which takes no baseline, learning_rates"):
         bench(methods={"x": {"other": "tfidf", "baseline": "lora", "learning_rates": [0.1]}})
     assert bench().without_setfit().methods.keys() == {"lora", "default"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "epochs"),
+    [
+        ({"data.shots_per_class": 16}, 20),
+        ({"data.shots_per_class": 100}, 10),
+        ({"data.shots_per_class": 16, "training.epochs": 3}, 3),
+        ({}, 10),
+    ],
+)
+def test_defaults_are_those_for_as_many_rows(keys: dict[str, int], epochs: int) -> None:
+    config = load_config(None, {"task": "trec", **keys})
+    assert for_few_rows(config).training.epochs == epochs
