@@ -140,7 +140,8 @@ def test_a_known_text_costs_a_new_task_only_the_top(late: dict[str, PromptClassi
     server = PromptServer(late, cache_bytes=2**20)
     server.label([TEXT], [known])
     top = 2 * layer_flops(server, TOKENS + 3)
-    assert flops(lambda: server.label([TEXT], [new])) == pytest.approx(top, rel=0.03)
+    # and its prompt with the tokens' offsets, and its head
+    assert flops(lambda: server.label([TEXT], [new])) == pytest.approx(top, rel=0.05)
     assert (server.cache.statistics().hits, server.cache.statistics().misses) == (1, 1)
     assert server.cache.statistics().bytes == TOKENS * 32 * 4
 
