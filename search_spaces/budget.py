@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations, product
 from math import comb
 
 from numpy.random import RandomState
 
+from search_spaces.kind_costs import KindCosts
 from spt.architecture import Kinds, Layers, PromptLayers
 from spt.errors import InputError
 from spt.prompts.kinds import INSERT
@@ -25,6 +26,8 @@ class Budget:
         candidates: layers that may get something; all of them by default.
         kinds: what a chosen layer may get, by names of spt.prompts.kinds; by default what the section
             `prompt` says, and nothing else.
+        parameters: that a layer gets with each of the kinds; none where they do not count.
+        most_parameters: that all layers together may get; None for any number.
 
     Raises:
         InputError: if no subset satisfies the budget.
@@ -35,6 +38,8 @@ class Budget:
     exactly: bool = True
     candidates: Layers | None = None
     kinds: Kinds = (INSERT,)
+    parameters: tuple[int, ...] = ()
+    most_parameters: int | None = None
 
     def __post_init__(self) -> None:
         outside = [layer for layer in self.allowed if not 0 <= layer < self.total]
@@ -47,6 +52,13 @@ class Budget:
                 f"The budget is {self.k} prompt layers, but must be from 1 to {len(self.allowed)}, "
                 f"the number of candidate layers. Lower search.k or allow more candidates."
             )
+        if not self.sizes:
+            needed = (self.k if self.exactly else 1) * min(self.parameters)
+            raise InputError(
+                f"search.most_parameters is {self.most_parameters:,}, but what a search with k={self.k} may "
+                f"choose has at least {needed:,}. Raise it, lower search.k or prompt.bottleneck, or allow "
+                "smaller kinds."
+            )
 
     @property
     def allowed(self) -> Layers:
@@ -56,7 +68,15 @@ class Budget:
     @property
     def sizes(self) -> range:
         """Return the allowed numbers of prompt layers."""
-        return range(self.k if self.exactly else 1, self.k + 1)
+        most = self.k
+        if self.most_parameters is not None:
+            most = min(most, self.most_parameters // max(1, min(self.parameters)))
+        return range(self.k if self.exactly else 1, most + 1)
+
+    @property
+    def costs(self) -> KindCosts:
+        """Return what the kinds cost, and how much they may."""
+        return KindCosts(dict(zip(self.kinds, self.parameters, strict=True)), self.most_parameters)
 
     def __len__(self) -> int:
         """Count the subsets that satisfy the budget."""
@@ -64,18 +84,31 @@ class Budget:
 
     def _count(self, size: int) -> int:
         """Count the subsets of so many layers."""
-        return comb(len(self.allowed), size) * int(len(self.kinds) ** size)
+        if self.most_parameters is None:
+            return comb(len(self.allowed), size) * int(len(self.kinds) ** size)
+        return comb(len(self.allowed), size) * self.costs.count(size)
 
     def __str__(self) -> str:
         kinds = "" if self.kinds == (INSERT,) else f" with {' or '.join(self.kinds)}"
-        return f"{'exactly' if self.exactly else '1 to'} {self.k} of {list(self.allowed)}{kinds}"
+        limit = "" if self.most_parameters is None else f", within {self.most_parameters:,} parameters"
+        return f"{'exactly' if self.exactly else '1 to'} {self.k} of {list(self.allowed)}{kinds}{limit}"
 
     def __iter__(self) -> Iterator[PromptLayers]:
         """Yield every subset that satisfies the budget, small ones first, in lexicographic order."""
         for size in self.sizes:
             for layers in combinations(self.allowed, size):
-                for kinds in product(self.kinds, repeat=size):
+                for kinds in self._sequences(size):
                     yield PromptLayers.of(layers, self.total, kinds)
+
+    def _sequences(self, size: int) -> Iterator[Kinds]:
+        """Yield every way of giving kinds to so many layers."""
+        if self.most_parameters is None:
+            yield from product(self.kinds, repeat=size)
+        else:
+            yield from self.costs.sequences(size)
+
+    def _fits(self, kinds: Iterable[str]) -> bool:
+        return self.most_parameters is None or self.costs.fits(kinds)
 
     def __contains__(self, subset: object) -> bool:
         return (
@@ -84,6 +117,7 @@ class Budget:
             and len(subset.layers) in self.sizes
             and set(subset.layers) <= set(self.allowed)
             and set(subset.by_layer.values()) <= set(self.kinds)
+            and self._fits(subset.by_layer.values())
         )
 
     def sample(self, random: RandomState) -> PromptLayers:
@@ -91,7 +125,13 @@ class Budget:
         weights = [self._count(size) / len(self) for size in self.sizes]
         size = random.choice(self.sizes, p=weights)
         layers = sorted(int(layer) for layer in random.choice(self.allowed, size, replace=False))
-        return PromptLayers.of(layers, self.total, (self._any_kind(random) for _ in layers))
+        return PromptLayers.of(layers, self.total, self._any_kinds(size, random))
+
+    def _any_kinds(self, size: int, random: RandomState) -> Kinds:
+        """Draw what so many layers get, uniformly."""
+        if self.most_parameters is not None:
+            return self.costs.sample(size, random)
+        return tuple(self._any_kind(random) for _ in range(size))
 
     def _any_kind(self, random: RandomState) -> str:
         # no number is drawn where there is nothing to choose, so that its seeds give what they gave before
@@ -116,12 +156,14 @@ class Budget:
         if len(now) - 1 in self.sizes:
             steps += [without(old) for old in now]
         steps += [{**now, layer: kind} for layer in now for kind in self.kinds if kind != now[layer]]
+        steps = [step for step in steps if self._fits(step.values())]
         return PromptLayers.of(steps[random.randint(len(steps))], self.total) if steps else subset
 
     def child(self, first: PromptLayers, second: PromptLayers, random: RandomState) -> PromptLayers:
         """Draw a subset of the size of one parent, with the common layers and some of the others of both.
 
-        A layer keeps its parent's kind; where both have it with different ones, either's.
+        A layer keeps its parent's kind; where both have it with different ones, either's. Where that has too
+        many parameters, layers get the smallest kind, the highest ones first, until it has not.
         """
         size = len((first, second)[random.randint(2)].layers)
         common = sorted(set(first.layers) & set(second.layers))
@@ -132,12 +174,51 @@ class Budget:
         for layer in sorted([*common, *order[: size - len(common)]]):
             given = list(dict.fromkeys(parent[layer] for parent in parents if layer in parent))
             kinds[layer] = given[random.randint(2) if len(given) > 1 else 0]
+        for layer in sorted(kinds, reverse=True):
+            if not self._fits(kinds.values()):
+                kinds[layer] = self.costs.smallest
         return PromptLayers.of(kinds, self.total)
 
     def top(self, scores: Mapping[int, float]) -> Layers:
-        """Return the K candidates of the highest score; the lower layer wins a tie.
+        """Return the K candidates of the highest score, whatever they get; the lower layer wins a tie.
 
         Source: SPT's derivation (arXiv 2310.20127), "the layers with the highest gates".
         """
         ranked = sorted(self.allowed, key=lambda layer: (-scores[layer], layer))
         return tuple(sorted(ranked[: self.k]))
+
+    def best(self, scores: Mapping[tuple[int, str], float], first: int | None = None) -> PromptLayers | None:
+        """Return the largest allowed subset of the highest sum of scores within the budget.
+
+        Args:
+            scores: of each layer with each kind; what is not scored is not chosen.
+            first: the lowest layer that is chosen; None for any.
+
+        Returns:
+            The subset, of two equal ones that of lower layers; None where there is none.
+
+        Source: ours, as a knapsack of at most one item a layer.
+        """
+        # number of layers and their parameters -> the best that has both
+        states: dict[tuple[int, int], tuple[float, dict[int, str]]] = {(0, 0): (0.0, {})}
+        parameters = dict(zip(self.kinds, self.parameters or (0,) * len(self.kinds), strict=True))
+        for layer in self.allowed if first is None else [i for i in self.allowed if i >= first]:
+            grown = {} if layer == first else dict(states)
+            for (size, spent), (value, chosen) in states.items():
+                for kind in self.kinds if size < self.sizes[-1] else ():
+                    key = (size + 1, spent + parameters[kind])
+                    if (layer, kind) not in scores or not self._within(key[1]):
+                        continue
+                    better = value + scores[layer, kind]
+                    if key not in grown or better > grown[key][0]:
+                        grown[key] = (better, {**chosen, layer: kind})
+            states = grown
+        largest = max((size for size, _ in states), default=0)
+        if largest not in self.sizes:
+            return None
+        ends = [state for (size, _), state in states.items() if size == largest]
+        _, chosen = min(ends, key=lambda end: (-end[0], tuple(end[1])))
+        return PromptLayers.of(chosen, self.total)
+
+    def _within(self, parameters: int) -> bool:
+        return self.most_parameters is None or parameters <= self.most_parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any, cast
 
 from nni.mutable import Categorical, MutableDict, Sample
@@ -63,7 +64,7 @@ class LayerSubsets(ExecutableModelSpace):  # type: ignore[misc]
     def _dump(self) -> dict[str, Any]:
         budget = self.budget
         return {
-            "budget": [budget.total, budget.k, budget.exactly, budget.candidates, budget.kinds],
+            "budget": asdict(budget),
             "evaluator": self.evaluator,
             "status": self.status,
             "sample": self.sample,
@@ -72,9 +73,11 @@ class LayerSubsets(ExecutableModelSpace):  # type: ignore[misc]
 
     @classmethod
     def _load(cls, **state: Any) -> LayerSubsets:
-        total, k, exactly, candidates, kinds = state["budget"]
-        allowed = None if candidates is None else tuple(candidates)
-        loaded = cls(Budget(total, k, exactly, allowed, tuple(kinds)), state["evaluator"])
+        # JSON has lists for tuples
+        fields: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in state["budget"].items()
+        }
+        loaded = cls(Budget(**fields), state["evaluator"])
         loaded.status = ModelStatus(state["status"])
         loaded.sample = state["sample"]
         loaded.metrics = state["metrics"]

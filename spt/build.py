@@ -84,6 +84,19 @@ class ModelFactory:
         adds, offsets = prompt.combine == "add", prompt.token_offset
         return {layer: InsertPrompt(generator, adds, offsets) for layer, generator in generators.items()}
 
+    def parameters(self, kind: str) -> int:
+        """Count what trains at a layer that gets a kind, the head aside.
+
+        Raises:
+            InputError: as `inserts`, or if layers share it, so that there is no number for one.
+        """
+        if prompt_of(kind, self.prompt).shared:
+            raise InputError(
+                "prompt.shared is true, so that parameters of a layer are not its own to count. Set it to "
+                "false, or leave search.most_parameters out."
+            )
+        return sum(parameter.numel() for parameter in self.inserts([0], kind)[0].parameters())
+
     def _seed(self, layer: int) -> int:
         return self.seed * 10_007 + layer
 

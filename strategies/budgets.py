@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from math import ceil
 
 from search_spaces.budget import Budget
 from spt.errors import InputError
 from spt.prompts.kinds import INSERT
+from strategies.costs import cost_of
 from strategies.options import DevScoredOptions, SpaceOptions
 
 
@@ -22,6 +25,8 @@ def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
     """
     kinds = options.kind_names if isinstance(options, DevScoredOptions) else (INSERT,)
     budget = Budget(total, options.k, options.exactly, options.candidates, kinds)
+    if options.most_operations < 1:
+        budget = _of_cheap_layers(budget, options)
     if options.scorer_and_number is not None:
         _, number = options.scorer_and_number
         if not options.k <= number <= len(budget.allowed):
@@ -30,6 +35,46 @@ def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
                 f"{len(budget.allowed)} layers, all candidates. Choose another number."
             )
     return budget
+
+
+def _of_cheap_layers(budget: Budget, options: SpaceOptions) -> Budget:
+    """Leave out candidates that cost more than options allow, alone.
+
+    Raises:
+        InputError: if too few are left, with the least that would leave enough.
+    """
+    cheap = tuple(i for i in budget.allowed if cost_of((i,), budget.total) <= options.most_operations)
+    needed = options.k if options.exactly else 1
+    if len(cheap) < needed:
+        least = cost_of(budget.allowed[-needed:], budget.total)
+        raise InputError(
+            f"search.most_operations is {options.most_operations:g}, which leaves {len(cheap)} of the "
+            f"candidate layers {list(budget.allowed)}, but {needed} must be chosen. Set it to "
+            f"{_rounded_up(least):g} or more, or lower search.k."
+        )
+    return replace(budget, candidates=cheap, k=min(budget.k, len(cheap)))
+
+
+def _rounded_up(share: float) -> float:
+    """Round a share up to three decimals, so that it may be asked for."""
+    return ceil(share * 1000) / 1000
+
+
+def with_parameter_limit(budget: Budget, options: SpaceOptions, parameters: Callable[[str], int]) -> Budget:
+    """Return the subsets whose parameters are within what options allow.
+
+    Args:
+        budget: of the options.
+        options: of the search.
+        parameters: kind -> what trains at a layer that gets it.
+
+    Raises:
+        InputError: if no subset is, with the least that one takes.
+    """
+    if not isinstance(options, DevScoredOptions) or options.most_parameters is None:
+        return budget
+    counts = tuple(parameters(kind) for kind in budget.kinds)
+    return replace(budget, parameters=counts, most_parameters=options.most_parameters)
 
 
 def as_after_scores(budget: Budget, options: SpaceOptions) -> Budget:

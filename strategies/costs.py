@@ -62,6 +62,21 @@ def by_layer_scores(
     return scored_subsets(subsets)
 
 
+def by_slot_scores(scores: Mapping[tuple[int, str], float], budget: Budget) -> tuple[ScoredSubset, ...]:
+    """Return for each first layer the layers and kinds of the highest scores within the budget's parameters.
+
+    Their score is the mean of these, as of `by_layer_scores`.
+    """
+    best = (budget.best(scores, first) for first in budget.allowed)
+    return scored_subsets(
+        {
+            subset: sum(scores[slot] for slot in subset.by_layer.items()) / len(subset.layers)
+            for subset in best
+            if subset is not None and len(subset.layers) == budget.sizes[-1]
+        }
+    )
+
+
 def choose(subsets: Iterable[ScoredSubset], cost_weight: float) -> ScoredSubset:
     """Return the subset of the highest score less `cost_weight` times the cost; the lower one wins a tie."""
     return min(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from statistics import fmean
 
 from search_spaces.budget import Budget
 from spt.architecture import Kinds, Layers, PromptLayers
@@ -12,7 +11,7 @@ from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.training.result import TrainingResult
 from strategies.candidates import explore
-from strategies.costs import ScoredSubset, by_layer_scores, scored_subsets
+from strategies.costs import ScoredSubset, by_layer_scores, by_slot_scores, scored_subsets
 from strategies.evolution import Evolution
 from strategies.hyper_network import Slot, fixed_gates, gate_values, gates_for, kind_gates, slots
 from strategies.multi_trial import Exhaustive
@@ -70,11 +69,12 @@ def threshold(model: PromptedModel, budget: Budget, score: DevScore, options: De
 
     For a budget that allows fewer than K layers. Source: ours.
     """
-    gates = gate_values(model)
-    best = Budget(budget.total, 1, candidates=budget.allowed).top(gates)
-    open_ones = {layer for layer in budget.top(gates) if gates[layer] > options.threshold}
-    derived = _best_layers(kind_gates(model), gates, budget, evaluations=0)
-    return replace(_of_layers(derived, tuple(sorted(open_ones | set(best))), kind_gates(model)), subsets=())
+    gates = kind_gates(model)
+    derived = _best_layers(gates, gate_values(model), budget, evaluations=0)
+    open_slots = {slot: gate for slot, gate in gates.items() if gate > options.threshold}
+    chosen = budget.best(open_slots) or replace(budget, k=1).best(gates)
+    assert chosen is not None
+    return replace(derived, layers=chosen.layers, kinds=chosen.kinds, subsets=())
 
 
 def ablation(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
@@ -120,20 +120,33 @@ def _best_layers(
         budget: says which layers there may be.
         evaluations: that the scores took.
     """
-    subsets = by_layer_scores(of_layers, budget, best_kind(scores))
     kind_scores: dict[int, dict[str, float]] = {}
     if len(budget.kinds) > 1:
         for (layer, kind), value in scores.items():
             kind_scores.setdefault(layer, {})[kind] = value
-    derived = Derived((), of_layers, evaluations, subsets, kind_scores=kind_scores)
-    return _of_layers(derived, budget.top(of_layers), scores)
+    best = best_subset(scores, of_layers, budget)
+    subsets = (
+        by_layer_scores(of_layers, budget, best_kind(scores))
+        if budget.most_parameters is None
+        else by_slot_scores(scores, budget)
+    )
+    return Derived(best.layers, of_layers, evaluations, subsets, best.kinds, kind_scores)
 
 
-def _of_layers(derived: Derived, layers: Layers, scores: Mapping[Slot, float]) -> Derived:
-    """Put layers into what was derived, each with its best kind."""
+def best_subset(scores: Mapping[Slot, float], of_layers: Mapping[int, float], budget: Budget) -> PromptLayers:
+    """Return the K layers of the highest scores, each with its best kind, as far as parameters allow it.
+
+    Args:
+        scores: of every slot.
+        of_layers: of every layer, that of its best kind.
+        budget: says which layers there may be, and with how many parameters.
+    """
+    if budget.most_parameters is not None:
+        subset = budget.best(scores)
+        assert subset is not None
+        return subset
     kinds = best_kind(scores)
-    subset = PromptLayers.of({layer: kinds[layer] for layer in layers}, 1 + max(layers))
-    return replace(derived, layers=subset.layers, kinds=subset.kinds)
+    return PromptLayers.of({layer: kinds[layer] for layer in budget.top(of_layers)}, budget.total)
 
 
 def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:
@@ -159,7 +172,8 @@ def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: Deriv
     def mean_of(slots: set[Slot]) -> float:
         """Return the mean score of the subsets that hold one of the slots, or of all where none does."""
         holding = [value for subset, value in scores.items() if slots & subset.by_layer.items()]
-        return fmean(holding or scores.values())
+        values = holding or list(scores.values())
+        return sum(values) / len(values)
 
     best = candidates.best()
     return Derived(

@@ -78,6 +78,13 @@ class SpaceOptions(StrategyOptions):
     candidates: tuple[int, ...] | None = Field(
         None, description="Layers that may get a prompt; all of them by default."
     )
+    most_operations: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Most that the chosen layers may cost, beside a prompt at the input: the share of the "
+        "backbone's layers from the first of them on, which a training runs every epoch.",
+    )
     candidates_by: str | None = Field(
         None,
         description="probe:4 leaves the four candidates that this strategy scores best, gradient:n the n.",
@@ -113,6 +120,11 @@ class DevScoredOptions(SpaceOptions):
         (),
         description="Prompt vectors that a chosen layer may get, of which the search chooses a number a "
         "layer; by default prompt.length.",
+    )
+    most_parameters: int | None = Field(
+        None,
+        ge=1,
+        description="Most trained parameters that the chosen layers may get together, the head aside.",
     )
     cost_weight: float = Field(
         0.0,

@@ -11,7 +11,7 @@ from search_spaces.prompt_layers import PromptLayerSpace
 from spt.data.batches import Batch
 from spt.model import PromptedModel
 from strategies.consistency import DISTANCES, SET_DISTANCES, consistent_loss, pruned_slots
-from strategies.derivation import best_kind
+from strategies.derivation import best_subset
 from strategies.evaluator import EvaluatorModule
 from strategies.gate_search import GateSearch, GateSearchModule
 from strategies.hyper_network import (
@@ -87,9 +87,9 @@ class SptDartsModule(GateSearchModule):
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()
         if self.current_epoch >= self.warmup_epochs:
-            best_kinds = best_kind(kind_gates(self._space))
-            top = remaining_budget(self._space).top(gate_values(self._space))
-            best = [[layer, best_kinds[layer]] for layer in top]
+            gates, of_layers = kind_gates(self._space), gate_values(self._space)
+            top = best_subset(gates, of_layers, remaining_budget(self._space))
+            best = [[layer, kind] for layer, kind in top.by_layer.items()]
             self._unchanged = self._unchanged + 1 if best == self._best else 0
             self._best = best
             self._stop_when_settled()

@@ -15,6 +15,7 @@ from spt.files import write_text
 from spt.json_files import checked, read_json
 from spt.training.fit import Loader
 from spt.workbench import Workbench
+from strategies.budgets import budget_before_scores
 from strategies.layer_scores import score_layers
 from strategies.ledger import Ledger
 from strategies.options import SpaceOptions
@@ -65,7 +66,8 @@ def with_scored_candidates(
     if options.scorer_and_number is None:
         return Candidates(options, 0, 0.0)
     scorer, number = options.scorer_and_number
-    budget = Budget(workbench.num_layers, number, candidates=options.candidates)
+    candidates = budget_before_scores(workbench.num_layers, options).allowed
+    budget = Budget(workbench.num_layers, number, candidates=candidates)
     path = folder / "layer_scores.json"
     if not path.exists():
         write_text(path, json.dumps(asdict(_scores(workbench, scorer, budget.allowed))) + "\n")

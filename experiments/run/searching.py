@@ -33,7 +33,7 @@ from spt.quiet import quiet_logger
 from spt.tensor_files import write_tensors
 from spt.training.failures import device_memory
 from spt.workbench import Workbench
-from strategies.budgets import as_after_scores, budget_before_scores
+from strategies.budgets import as_after_scores, budget_before_scores, with_parameter_limit
 from strategies.candidates import TrainCandidate, explore
 from strategies.costs import by_layer_scores, choose, pareto_front, scored_subsets
 from strategies.derivation import check_derivation, most_evaluations
@@ -111,7 +111,7 @@ def check(workbench: Workbench, config: RunConfig) -> None:
     options = config.search
     if isinstance(options, SpaceOptions):
         _check_scorer(workbench, options)
-        budget = budget_before_scores(workbench.num_layers, options)
+        budget = _budget(workbench, options)
         for layers in _of_each_kind(budget):
             workbench.factory.model(layers)
         if isinstance(options, GateOptions):
@@ -127,6 +127,12 @@ def check(workbench: Workbench, config: RunConfig) -> None:
             f"{needed:.3g} for one training of the layers (with data.folds one a fold, and one on all rows), "
             f"and to choose them. Raise it, or lower training.epochs."
         )
+
+
+def _budget(workbench: Workbench, options: SpaceOptions) -> Budget:
+    """Return the subsets that are searched."""
+    budget = budget_before_scores(workbench.num_layers, options)
+    return with_parameter_limit(budget, options, workbench.factory.parameters)
 
 
 def _check_scorer(workbench: Workbench, options: SpaceOptions) -> None:
@@ -153,7 +159,7 @@ def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> floa
     if isinstance(options, ManualOptions):
         return _kept_flops(workbench, [_named(workbench, options)])
     assert isinstance(options, SpaceOptions)
-    budget = budget_before_scores(workbench.num_layers, options)
+    budget = _budget(workbench, options)
     needed = _kept_flops(workbench, _of_each_kind(budget))
     if options.strategy in SCORERS or options.scorer_and_number is not None:
         needed += scoring_flops(workbench)
@@ -199,7 +205,7 @@ def train_hyper_network(
     Raises:
         TrialFailed: if the loss is not finite.
     """
-    space = PromptLayerSpace(workbench.factory, budget_before_scores(workbench.num_layers, options))
+    space = PromptLayerSpace(workbench.factory, _budget(workbench, options))
     reserved = _reserved(workbench, options, config.seed)
     limit = None if options.budget_flops is None else options.budget_flops - reserved
     history = {"history": folder / "gates.jsonl"} if isinstance(options, GateOptions) else {}
@@ -257,7 +263,7 @@ def _by_scores(
     workbench: Workbench, config: RunConfig, options: SpaceOptions, folder: Path, ledger: Ledger
 ) -> SearchResult:
     """Score the candidate layers, and take the best."""
-    space = PromptLayerSpace(workbench.factory, budget_before_scores(workbench.num_layers, options))
+    space = PromptLayerSpace(workbench.factory, _budget(workbench, options))
     workbench.backbone.to(chosen_device())
     evaluator = new_evaluator(
         plain_batches(workbench, "train"),
@@ -294,7 +300,7 @@ def _multi_trial(
     spent: int,
 ) -> SearchResult:
     """Train candidates, and keep the best; `spent` FLOPs have gone before."""
-    budget = budget_before_scores(workbench.num_layers, options)
+    budget = _budget(workbench, options)
     limited, dearest = options.budget_flops is not None, _of_each_kind(budget)
     dearest_candidate = max(candidate_flops(workbench, each) for each in dearest) if limited else 0
     dearest_retraining = max(retraining_flops(workbench, each) for each in dearest) if limited else 0

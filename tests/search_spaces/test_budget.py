@@ -24,7 +24,15 @@ def budgets(draw: st.DrawFn) -> Budget:
     candidates = draw(st.none() | st.sets(st.integers(0, total - 1), min_size=1).map(tuple))
     k = draw(st.integers(1, total if candidates is None else len(candidates)))
     kinds = draw(st.sampled_from([(INSERT,), KINDS[:1], KINDS[:2], KINDS]))
-    return Budget(total, k, draw(st.booleans()), candidates, kinds)
+    exactly, parameters = draw(st.booleans()), tuple(draw(st.integers(1, 9)) for _ in kinds)
+    least = min(parameters) * (k if exactly else 1)
+    most = draw(st.none() | st.integers(least, least + 20))
+    return Budget(total, k, exactly, candidates, kinds, parameters if most else (), most)
+
+
+def parameters_of(subset: PromptLayers, budget: Budget) -> int:
+    by_kind = dict(zip(budget.kinds, budget.parameters, strict=True))
+    return sum(by_kind[kind] for kind in subset.by_layer.values())
 
 
 def size_of(subset: PromptLayers) -> int:
@@ -40,6 +48,7 @@ def test_samples_satisfy_the_budget(budget: Budget, seed: int) -> None:
         assert set(subset.layers) <= set(budget.allowed)
         assert set(subset.by_layer.values()) <= set(budget.kinds)
         assert size_of(subset) == budget.k if budget.exactly else 1 <= size_of(subset) <= budget.k
+        assert budget.most_parameters is None or parameters_of(subset, budget) <= budget.most_parameters
 
 
 @pytest.mark.parametrize("exactly", [True, False])
@@ -61,6 +70,59 @@ def test_enumeration_has_every_kind_of_every_layer_once() -> None:
     ]
     assert list(budget) == expected
     assert len(budget) == len(set(expected)) == 3 * 3 + 3 * 9
+
+
+LIMITED = Budget(4, 2, exactly=False, kinds=(*KINDS, "free_2"), parameters=(3, 6, 1, 9), most_parameters=7)
+
+
+def test_within_parameters_enumeration_leaves_out_what_has_more_and_nothing_else() -> None:
+    every = Budget(4, 2, exactly=False, kinds=LIMITED.kinds)
+    fitting = [subset for subset in every if parameters_of(subset, LIMITED) <= 7]
+    assert list(LIMITED) == fitting
+    assert len(LIMITED) == len(fitting) == 4 * 3 + 6 * 6
+    assert [subset in LIMITED for subset in every] == [subset in fitting for subset in every]
+
+
+def test_within_parameters_sampling_is_uniform() -> None:
+    random = RandomState(0)
+    counts = Counter(LIMITED.sample(random) for _ in range(500 * len(LIMITED)))
+    assert len(counts) == len(LIMITED)
+    assert max(counts.values()) / min(counts.values()) < 1.4
+
+
+def test_fewer_layers_are_left_where_parameters_pay_no_more() -> None:
+    budget = Budget(6, 4, exactly=False, parameters=(10,), most_parameters=29)
+    assert budget.sizes == range(1, 3)
+    with pytest.raises(InputError, match=r"most_parameters is 29, but .* k=4 .* at least 40\. Raise it"):
+        Budget(6, 4, parameters=(10,), most_parameters=29)
+    with pytest.raises(InputError, match=r"most_parameters is 9, but .* at least 10\. Raise it"):
+        Budget(6, 4, exactly=False, parameters=(10,), most_parameters=9)
+
+
+@given(budgets(), st.integers(0, 2**31))
+def test_the_best_subset_is_that_of_the_highest_sum(budget: Budget, seed: int) -> None:
+    if len(budget) > 300:
+        return
+    random = RandomState(seed)
+    # whole numbers, so that there are ties
+    scores = {(i, kind): float(random.randint(9)) for i in budget.allowed for kind in budget.kinds}
+    largest = [subset for subset in budget if size_of(subset) == budget.sizes[-1]]
+
+    def sum_of(subset: PromptLayers) -> float:
+        return sum(scores[slot] for slot in subset.by_layer.items())
+
+    best = budget.best(scores)
+    assert best in budget
+    assert sum_of(best) == max(map(sum_of, largest))
+    for first in budget.allowed:
+        beginning = [subset for subset in largest if subset.layers[0] == first]
+        found = budget.best(scores, first)
+        if beginning:
+            assert found in budget
+            assert found.layers[0] == first
+            assert sum_of(found) == max(map(sum_of, beginning))
+        else:
+            assert found is None or size_of(found) < budget.sizes[-1]
 
 
 @pytest.mark.parametrize(("kinds", "count"), [((INSERT,), 10), (KINDS[:2], 4 * 2 + 6 * 4)])

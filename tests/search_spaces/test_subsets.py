@@ -38,7 +38,8 @@ def test_a_sample_outside_the_budget_is_refused() -> None:
 
 @pytest.mark.parametrize("candidates", [None, (0, 2, 3)])
 def test_it_travels_as_text(candidates: tuple[int, ...] | None) -> None:
-    space = LayerSubsets(Budget(4, 2, exactly=False, candidates=candidates), None)
+    budget = Budget(4, 2, False, candidates, kinds=("insert", "free"), parameters=(4, 3), most_parameters=9)
+    space = LayerSubsets(budget, None)
     frozen = space.freeze(to_sample(PromptLayers.of((0, 3), 4), space.budget))
     frozen.metrics.final = 0.5
     arrived = nni.load(nni.dump(frozen))

@@ -24,7 +24,11 @@ from tests.support.runs import tiny_config
 from tests.support.searches import BY_KIND, ONE_SHOT, SPACES, TRIALS, candidates, config, searched
 from tests.support.tiny import tiny_workbench
 
-NAMES = {"kinds": ("free", "generated_offset", "scaling"), "lengths": ("insert_2", "insert_6")}
+NAMES = {
+    "kinds": ("free", "generated_offset", "scaling"),
+    "lengths": ("insert_2", "insert_6"),
+    "parameters": ("free_2", "free_6"),
+}
 # one that tries every subset needs a space of few
 FEW: dict[str, Any] = {"k": 1, "candidates": [1, 3], "evaluations": 6}
 EVERY = list(product(SPACES, BY_KIND))
@@ -58,7 +62,9 @@ def test_each_layer_that_is_found_gets_one_of_the_kinds(
     result = found[space, name]
     k = 1 if name == "exhaustive" else 2
     assert len(set(result["layers"])) == len(result["kinds"]) == k
-    assert set(result["layers"]) <= {0, 1, 3}
+    assert set(result["layers"]) <= ({1, 3} if space == "parameters" else {0, 1, 3})
+    # two prompts of six vectors would be more than the space allows
+    assert space != "parameters" or result["kinds"] != ["free_6", "free_6"]
     assert set(result["kinds"]) <= set(NAMES[space])
     written = PromptLayers.load(home / space / name / "architecture.json")
     assert (list(written.layers), list(written.kinds)) == (result["layers"], result["kinds"])
@@ -184,6 +190,59 @@ def test_a_kind_that_the_section_does_not_fit_is_refused_before_anything_is_writ
             tmp_path / "run",
         )
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["spt_darts", "evolution"])
+def test_parameters_that_pay_for_nothing_are_refused_with_the_least_that_would(
+    name: str, home: Path, tmp_path: Path
+) -> None:
+    search = {"kinds": ["free", "generated"], "most_parameters": 100}
+    with pytest.raises(InputError, match=r"most_parameters is 100, but .* k=2 .* at least 192\."):
+        pipeline.search(config(home, name, search=search), tmp_path / "run")
+    found = pipeline.search(config(home, name, search={**search, "most_parameters": 192}), tmp_path / "run")
+    assert found.kinds == ("free", "free")
+    with pytest.raises(InputError, match=r"prompt\.shared is true"):
+        pipeline.search(
+            config(home, name, search={**search, "kinds": ["generated"]}, prompt={"shared": True}),
+            tmp_path / "shared",
+        )
+
+
+@pytest.mark.parametrize("rule", ["top_k", "ablation", "pruned", "threshold"])
+@pytest.mark.parametrize("weight", [0.0, 1e6])
+def test_every_derivation_stays_within_the_parameters(
+    rule: str, weight: float, home: Path, tmp_path: Path
+) -> None:
+    search = {
+        **SPACES["parameters"],
+        "most_operations": 1,
+        "derivation": rule,
+        "exactly": rule != "threshold",
+        "threshold": 0.01,
+        "cost_weight": 0 if rule == "threshold" else weight,
+        "epochs": 1,
+    }
+    result = searched(home, tmp_path, "darts", search=search)
+    assert sum({"free_2": 64, "free_6": 192}[kind] for kind in result["kinds"]) <= 300
+    assert len(result["layers"]) == 2
+    assert result["layers"] == [1, 3] or not weight or rule == "threshold"
+
+
+@pytest.mark.parametrize("name", ["gradient", "spt_darts", "random", "probe"])
+def test_operations_leave_the_layers_that_cost_no_more(name: str, home: Path, tmp_path: Path) -> None:
+    search = {"candidates": None, "k": 1, "most_operations": 0.5, "epochs": 1}
+    assert set(searched(home, tmp_path, name, search=search)["layers"]) <= {2, 3}
+    with pytest.raises(
+        InputError, match=r"most_operations is 0\.4, which leaves 1 .* Set it to 0\.5 or more"
+    ):
+        searched(home, tmp_path / "poor", name, search={**search, "k": 2, "most_operations": 0.4})
+
+
+def test_candidates_that_cost_too_much_are_not_scored(home: Path, tmp_path: Path) -> None:
+    search = {"candidates": None, "k": 1, "most_operations": 0.5, "candidates_by": "gradient:1", "epochs": 1}
+    searched(home, tmp_path, "one_shot_random", search=search)
+    scored = json.loads((tmp_path / "one_shot_random" / "search" / "layer_scores.json").read_text("utf-8"))
+    assert scored["scores"].keys() == {"2", "3"}
 
 
 def test_the_space_is_a_choice_a_layer_of_propagate_and_every_kind_with_every_length(tmp_path: Path) -> None:

@@ -190,7 +190,9 @@ def test_the_two_halves_of_the_data_are_disjoint_and_complete(tmp_path: Path) ->
 def test_derivations_respect_the_budget_and_say_what_they_cost(derivation: str, tmp_path: Path) -> None:
     strategy, space = new_search(tmp_path, epochs=1)(derivation=derivation, warmup_epochs=0)
     (found,) = strategy.list_models()
-    assert to_layers(found.sample, space.budget).layers == strategy.derived.layers in space.budget
+    found_layers = to_layers(found.sample, space.budget)
+    assert found_layers.layers == strategy.derived.layers
+    assert found_layers in space.budget
     assert strategy.derived.evaluations == {"top_k": 0, "ablation": 9, "pruned": 6}[derivation]
     assert strategy.derived.scores.keys() == {0, 1, 2, 3}
 

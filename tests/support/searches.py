@@ -32,6 +32,8 @@ BY_KIND = [name for name, options in OPTIONS.items() if "kinds" in options.model
 SPACES: dict[str, dict[str, Any]] = {
     "kinds": {"kinds": ["free", "generated_offset", "scaling"]},
     "lengths": {"lengths": [2, 6]},
+    # a free prompt of two vectors has 64 parameters, one of six 192
+    "parameters": {"kinds": ["free"], "lengths": [2, 6], "most_parameters": 300, "most_operations": 0.75},
 }
 # what a clock says
 TIMES = {"seconds", "search_seconds", "train_seconds", "total_seconds"}
