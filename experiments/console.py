@@ -48,6 +48,12 @@ def exit_codes(stopped: str) -> Iterator[None]:
         raise _exit(stopped, code) from error
 
 
+def tell_watchers(line: str) -> None:
+    """Say on a terminal what is about to take seconds; a program that reads errors gets those alone."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
     """Raise Terminated on SIGTERM, so that a scheduler's word ends all as Ctrl-C does.

@@ -8,7 +8,7 @@ import typer
 from rich import print as show
 
 from experiments.commands.options import Device, Model
-from experiments.console import exit_codes
+from experiments.console import exit_codes, tell_watchers
 from experiments.logs import quiet_libraries
 
 
@@ -76,8 +76,7 @@ def predict(
     quiet_libraries(quiet)
     with exit_codes("Stopped."):
         if not quiet:
-            # before what takes seconds to load
-            print(f"reading {model} and its backbone", file=sys.stderr, flush=True)
+            tell_watchers(f"reading {model} and its backbone")
         from experiments.predict import predict_file
         from spt.modes import AUTO
 

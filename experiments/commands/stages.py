@@ -9,7 +9,7 @@ import typer
 from rich import print as show
 
 from experiments.commands.options import AsJson, Config, Device, Folder, Overrides, Quiet
-from experiments.console import GOES_ON, exit_codes
+from experiments.console import GOES_ON, exit_codes, tell_watchers
 from experiments.logs import quiet_libraries
 
 
@@ -99,8 +99,7 @@ def _score_file(
             raise InputError(f"--folder is '{folder}', but with --on nothing is written. Leave one out.")
         changes = parse_overrides(overrides or [])
         if not quiet:
-            # before what takes seconds to load
-            _say(f"reading {model} and its backbone")
+            tell_watchers(f"reading {model} and its backbone")
         from experiments.evaluate import evaluate_on
         from spt.devices import use_device
         from spt.modes import AUTO

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from experiments import pipeline
 from experiments.cli import app
 from experiments.config import load_config
+from experiments.console import tell_watchers
 from experiments.run.results import SearchResult
 from spt.errors import TrialFailed
 from spt.serving.classifier import PromptClassifier
@@ -277,10 +278,34 @@ def test_predict_runs_on_the_device_that_trains(finished: Path, monkeypatch: pyt
         devices.append(classifier.model.backbone.device.type)
         return np.full((len(texts), 2), 0.5)
 
-    monkeypatch.setattr("experiments.predict.chosen_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("spt.devices.chosen_device", lambda: torch.device("meta"))
     monkeypatch.setattr(PromptClassifier, "predict_proba", predict_proba)
     assert spt("predict", finished / "model", given="fine").exit_code == 0
     assert devices == ["meta"]
+
+
+@pytest.mark.parametrize(
+    ("group", "arguments"),
+    [("answering", ["predict", "none"]), ("stages", ["evaluate", "none", "--on", "none.csv"])],
+)
+def test_what_is_read_is_said_before_it_is_loaded(
+    group: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(f"experiments.commands.{group}.tell_watchers", said.append)
+    spt(*arguments)
+    assert said == ["reading none and its backbone"]
+    spt(*arguments, "--quiet")
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_only_a_terminal_is_told_what_will_take_seconds(
+    watched: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)
+    tell_watchers("reading")
+    assert capsys.readouterr() == ("", "reading\n" if watched else "")
 
 
 @pytest.mark.slow
