@@ -22,7 +22,7 @@ from spt.sections import ConfigSection
 from spt.spec import BackboneConfig, HeadConfig, check_head
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig, check_contrast
-from strategies.options import ManualOptions, OneShotOptions, Options, SptDartsOptions, stored_options
+from strategies.options import GradientOptions, ManualOptions, OneShotOptions, Options, stored_options
 
 LoggerName = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
@@ -79,7 +79,7 @@ class RunConfig(ConfigSection):
     backbone: BackboneConfig = Field(default_factory=BackboneConfig)
     head: HeadConfig = Field(default_factory=HeadConfig)
     prompt: PromptConfig = Field(default_factory=PromptConfig)
-    search: Options = Field(default_factory=SptDartsOptions)
+    search: Options = Field(default_factory=GradientOptions)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     answers: AnswersConfig = Field(default_factory=AnswersConfig)
 

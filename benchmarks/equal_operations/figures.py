@@ -26,6 +26,7 @@ class Figures:
         epochs: that were trained; None for what has none.
         steps: of the optimiser, likewise.
         layers: that have a prompt, likewise.
+        kinds: what each of the layers gets, where that was chosen too.
         versions: of what it was made with beside this project's libraries.
     """
 
@@ -38,6 +39,7 @@ class Figures:
     epochs: int | None = None
     steps: int | None = None
     layers: tuple[int, ...] | None = None
+    kinds: tuple[str, ...] | None = None
     versions: Mapping[str, str] | None = None
 
 

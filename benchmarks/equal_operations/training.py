@@ -37,9 +37,10 @@ ADVICE = "Delete it to search again."
 
 @dataclass(frozen=True)
 class Found:
-    """Hold the layers that a search found, and what it took."""
+    """Hold the layers that a search found, what each gets where it chose that too, and what it took."""
 
     layers: tuple[int, ...]
+    kinds: tuple[str, ...]
     flops: int
     seconds: float
 
@@ -90,6 +91,7 @@ def train_within(config: RunConfig, method: Method, budget: float, folder: Path,
         epochs=result.epochs,
         steps=result.steps,
         layers=found.layers if found else None,
+        kinds=(found.kinds or None) if found else None,
     )
 
 
@@ -116,14 +118,14 @@ def _found(bench: Workbench, config: RunConfig, folder: Path) -> Found:
             train = partial(train_candidate, bench, run, None)
             with clock.running():
                 result = search(bench, config, run, Ledger(), train)
-            found = Found(result.layers, result.search_flops, clock.seconds)
+            found = Found(result.layers, result.kinds, result.search_flops, clock.seconds)
             write_text(path, json.dumps(asdict(found)) + "\n")
     return checked(Found, read_json(path, ADVICE), f"'{path}'", ADVICE)
 
 
 def _prompted(bench: Workbench, found: Found, folder: Path) -> PromptedModel:
     """Make the model of the layers that were found, with the weights that the search left, if any."""
-    model = bench.factory.model(PromptLayers.of(found.layers, bench.num_layers))
+    model = bench.factory.model(PromptLayers.of(found.layers, bench.num_layers, found.kinds))
     inherited = folder / "run" / "inherited.safetensors"
     if inherited.exists():
         model.load_state_dict(read_tensors(inherited, ADVICE).tensors, strict=False)

@@ -19,7 +19,14 @@ from experiments.keys import as_arguments, for_strategy, override, parse_overrid
 from experiments.run.folder import RunFolder
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
-from strategies.options import OPTIONS, EvolutionOptions, GradientOptions, RandomOptions, SptDartsOptions
+from strategies.options import (
+    DEFAULT,
+    OPTIONS,
+    EvolutionOptions,
+    GradientOptions,
+    RandomOptions,
+    SptDartsOptions,
+)
 from tests.support.runs import tiny_config
 
 
@@ -352,7 +359,8 @@ def test_the_schema_shows_the_options_of_other_strategies_as_comments() -> None:
     assert lines[start + 2 : start + 4][0] == "  # engine:"
     assert lines[start + 3].startswith("  #   kind: sequential  # ")
     start = lines.index("  # read by spt_darts, darts, gumbel_darts:")
-    assert lines[start + 1].startswith("  gate_learning_rate: 0.05  # ")
+    assert lines[start + 1].startswith("  # gate_learning_rate: 0.05  # ")
+    assert [line[:6] for line in lines if line.startswith("  k: ")] == ["  k: 2"]
     assert sum(line.lstrip(" #").startswith("strategy: ") for line in lines) == 1
 
 
@@ -459,7 +467,7 @@ def test_a_search_of_one_epoch_needs_no_other_option(tmp_path: Path, strategy: s
     path.write_text("name: short\n", encoding="utf-8")
     config = load_config(path, {"search.epochs": 1, "search.strategy": strategy})
     assert config.search.epochs == 1
-    assert load_config(path).search.warmup_epochs == 1
+    assert load_config(path, {"search.strategy": "spt_darts"}).search.warmup_epochs == 1
 
 
 def test_a_warmup_that_was_asked_for_is_not_cut() -> None:
@@ -475,3 +483,8 @@ def test_the_config_of_a_runs_folder_is_a_config(tmp_path: Path) -> None:
     assert {"run", "versions", "machine"} <= yaml.safe_load(path.read_text(encoding="utf-8")).keys()
     assert load_config(path) == config
     assert load_config(path, {"seed": 3}) == config.model_copy(update={"seed": 3})
+
+
+def test_without_a_section_search_the_strategy_is_the_default_one() -> None:
+    strategies = {checked(tree, "it").search.strategy for tree in ({}, {"search": {}}, {"search": {"k": 1}})}
+    assert strategies == {DEFAULT}

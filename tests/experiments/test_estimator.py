@@ -33,7 +33,7 @@ from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.tasks import get_task
 from spt.training.config import TrainingConfig
-from strategies.options import OPTIONS, EvolutionOptions, ManualOptions, SptDartsOptions
+from strategies.options import OPTIONS, EvolutionOptions, GradientOptions, ManualOptions
 from tests.support.estimators import tiny_estimator, tiny_texts
 from tests.support.loaded import loaded_by
 
@@ -376,7 +376,7 @@ def test_options_go_to_their_keys() -> None:
     assert (config.training.learning_rate, config.data.max_length, config.seed) == (0.02, 64, 5)
     assert (config.task.name, config.task.metric, config.backbone.name) == ("custom", "f1", "splade-tiny")
     assert run_config({"layers": [3, 4]}).search == ManualOptions(manual_layers=(3, 4))
-    assert run_config({}).search == SptDartsOptions()
+    assert run_config({}).search == GradientOptions()
 
 
 def test_all_wrong_parameters_are_told_at_once_with_the_closest_names(home: Path) -> None:

@@ -133,6 +133,17 @@ def test_what_no_budget_shortens_is_not_repeated_within_a_larger_one(tmp_path: P
 
 
 @pytest.mark.usefixtures("here")
+def test_what_layers_get_is_trained_as_it_was_found(tmp_path: Path, results: Path) -> None:
+    drawn = {"search.strategy": "random", "search.evaluations": 1, "search.k": 1, "search.kinds": ["free"]}
+    path = bench(tmp_path, methods={"default": {"set": drawn}}, budgets=[LARGE])
+    measure_methods_deep(path, tmp_path / "runs", {}, workers=1)
+    (line,) = written(results)["records"]
+    assert line["kinds"] == ["free"]
+    # P * H for the prompt, (H + 1) * C for the head
+    assert line["tunable_parameters"] == 3 * 32 + 33 * 2
+
+
+@pytest.mark.usefixtures("here")
 def test_a_budget_that_holds_no_epoch_gives_a_reason_and_no_figures(tmp_path: Path, results: Path) -> None:
     only = {"lora": METHODS["lora"], "default": METHODS["default"]}
     path = bench(tmp_path, methods=only, budgets=[1e6, LARGE])
