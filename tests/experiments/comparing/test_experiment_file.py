@@ -195,7 +195,7 @@ def run_file(folder: Path, **config: Any) -> Path:
 
 
 def test_lists_over_a_run_are_choices(tmp_path: Path) -> None:
-    experiment = Experiment.load(run_file(tmp_path, search={"consistency": 2.0}))
+    experiment = Experiment.load(run_file(tmp_path, search={"strategy": "spt_darts", "consistency": 2.0}))
     assert experiment.name == "my-compare"
     cells = experiment.cells(
         {"search.strategy": ["spt_darts", "random"], "seed": [0, 1], "search.evaluations": 3}
