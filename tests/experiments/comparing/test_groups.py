@@ -81,6 +81,18 @@ def test_layers_bring_their_columns() -> None:
     assert table.cells(made.rows[0])[-2:] == ["0.33", "1 3; 1 2"]
 
 
+def test_what_each_layer_got_stands_beside_it() -> None:
+    metrics = {"metric": "accuracy", "test_metric": 0.9, "layers": [1, 3], "layers_total": 4}
+    kinds = [["free", "generated_offset_5"], None]
+    made = comparison(
+        [RunRecord("spt", "trec", seed, {}, {**metrics, "kinds": each}) for seed, each in enumerate(kinds)]
+    )
+    text = "1 (free) 3 (generated + offset, 5 vectors)"
+    table = Table(made, COLUMNS)
+    assert table.cells(made.rows[0])[-1] == f"{text}; 1 3"
+    assert [line["layers"] for line in csv.DictReader(io.StringIO(table.runs_csv()))] == [text, "1 3"]
+
+
 @pytest.mark.parametrize(
     ("format", "text"),
     [(percent, "91.2 ± 1.0 %"), (points, "+91.2 ± 1.0"), (whole_number, "1"), (tera, "0.00")],

@@ -121,12 +121,13 @@ def test_metrics_that_cannot_be_ranked_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("inherit", [False, True])
 def test_the_best_config_gives_the_trials_numbers_again(inherit: bool, tmp_path: Path) -> None:
     trial = tmp_path / "E" / "T"
-    short = {"search": {"epochs": 1, "inherit": inherit}, "training": {"epochs": 1}, "baselines": False}
+    search = {"epochs": 1, "inherit": inherit, "kinds": ["free", "scaling"]}
+    short = {"search": search, "training": {"epochs": 1}, "baselines": False}
     found = run(tiny_config(tmp_path, **short), trial)
     TrialNote(0, {"search.k": 2}).write(trial)
     write_experiment_results(tmp_path / "E", "E", "")
     config = load_config(tmp_path / "E" / "best.yml")
     assert config.search.strategy == ("spt_darts" if inherit else "manual")
     again = run(config, tmp_path / "again")
-    same = ("layers", "dev_metric", "test_metric", "train_flops")
+    same = ("layers", "kinds", "dev_metric", "test_metric", "train_flops")
     assert [getattr(again, name) for name in same] == [getattr(found, name) for name in same]
