@@ -15,7 +15,7 @@ def _root() -> None:
 
 
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Layers": (layers.table, layers.recipe, layers.strategies, layers.search_deep),
+    "Layers": (layers.table, layers.recipe, layers.strategies, layers.search_deep, layers.prompt_tuning),
     "Methods": (
         methods.methods,
         methods.methods_deep,

@@ -171,6 +171,35 @@ def search_deep(
     end(failed, "searches")
 
 
+def prompt_tuning(
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Dotted keys over those of a task's trainings: sst2.data.train=FILE.",
+            show_default=False,
+        ),
+    ] = None,
+    on: OnConditions = None,
+    folder: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = Path("runs/prompt_tuning"),
+    result: Result = "prompt_tuning",
+    workers: Workers = 0,
+) -> None:
+    """Train Prompt Tuning on the tasks and seeds of the deep tables, at the rate that dev chose.
+
+    What search-deep finds stands beside it in docs/results.md. Resumable.
+    """
+    with measuring():
+        from benchmarks.layers.prompt_tuning import measure_prompt_tuning
+        from benchmarks.layers.search_deep import tables_of
+        from experiments.keys import parse_overrides
+
+        failed = measure_prompt_tuning(
+            folder, parse_overrides(overrides or []), tables_of(on or ()), workers, say_dev, result
+        )
+    end(failed, "trainings")
+
+
 def say_layers(name: str, outcome: "RunOutcome") -> None:
     """Print one line as a search ends."""
     outcome_text = (

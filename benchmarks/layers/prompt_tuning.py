@@ -1,4 +1,4 @@
-"""What searches are measured by: Prompt Tuning with its prompt at the input, at the rate that dev chose."""
+"""`python -m benchmarks prompt-tuning`: a free prompt at the input, beside which deep searches stand."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from benchmarks.layers.make_table import FILES
+from benchmarks.layers.search_deep import load_tables
 from benchmarks.layers.trainings import run_trainings
+from benchmarks.record import command_of, write_result
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig, checked
-from experiments.keys import override
+from experiments.keys import as_arguments, override
 
 # experiments/configs/methods/prompt_tuning.yml, at the length of the tables' prompts
 KEYS = {
@@ -24,6 +27,52 @@ KEYS = {
 RATES = (0.01, 0.05, 0.2)
 # none of the tables' seeds
 SWEEP_SEED = 100
+KEPT = ("dev_metric", "test_metric", "train_flops", "train_seconds", "tunable_parameters")
+
+
+def measure_prompt_tuning(
+    folder: Path,
+    overrides: Mapping[str, Any],
+    tables: Mapping[str, Path],
+    workers: int = 0,
+    on_done: OnDone | None = None,
+    result: str = "prompt_tuning",
+) -> int:
+    """Train Prompt Tuning on the tables' tasks and seeds, and write benchmarks/results/<result>.json.
+
+    Args:
+        folder: of the trainings, where the same command goes on.
+        overrides: dotted keys over the configurations of the tables, after the task's name.
+        tables: task -> its truth table.
+        workers: trainings at a time; 0 for one a core.
+        on_done: told each training as it ends.
+        result: name of the JSON.
+
+    Returns:
+        How many trainings that should be reported there are not.
+
+    Raises:
+        InputError: for a bad table or key.
+    """
+    deep = load_tables(overrides, tables)
+    seeds = sorted({seed for truth in deep.values() for seed in truth.table.seeds})
+    runs = {task: truth.run for task, truth in deep.items()}
+    outcomes = train_prompt_tuning(runs, seeds, folder, workers, on_done)
+    records = [
+        {"task": task, "seed": seed, **{key: outcome.metrics[key] for key in KEPT}}
+        for (task, seed), outcome in outcomes.items()
+        if outcome.metrics is not None
+    ]
+    files = {key: Path(value).name for key, value in overrides.items() if key.split(".", 1)[1] in FILES}
+    command = command_of("prompt-tuning", *(f"--on={task}" for task in tables))
+    write_result(
+        result,
+        command + as_arguments({**overrides, **files}),
+        records,
+        rates=RATES,
+        sweep_seed=SWEEP_SEED,
+    )
+    return len(deep) * len(seeds) - len(records)
 
 
 def train_prompt_tuning(

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from benchmarks import CHECKOUT
 from benchmarks.layers.make_table import FILES
-from benchmarks.layers.prompt_tuning import train_prompt_tuning
 from benchmarks.layers.strategies import read_variants
 from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
@@ -63,8 +62,7 @@ def measure_search_deep(
 
     What trains candidates or names layers is looked up in the table; what scores layers or trains a
     hyper-network runs below `folder`, where the same command goes on after a kill, and its retraining is
-    looked up. Prompt Tuning at the input, beside which all of them stand, is trained first. The JSON is
-    written again as the last seed of a variant and task ends.
+    looked up. The JSON is written again as the last seed of a variant and task ends.
 
     Args:
         folder: of the searches.
@@ -76,32 +74,27 @@ def measure_search_deep(
         result: name of the JSON.
 
     Returns:
-        How many searches and trainings of Prompt Tuning failed; a task without all of those has no records.
+        How many searches failed.
 
     Raises:
         InputError: for a bad table, file of variants, or key.
     """
     deep, changes = load_tables(overrides, tables), read_variants(variants)
     configs = configs_of(deep, changes, variants)
-    seeds = {seed for truth in deep.values() for seed in truth.table.seeds}
-    reference = train_prompt_tuning(
-        {task: truth.run for task, truth in deep.items()}, sorted(seeds), folder, workers, on_done
-    )
-    beside = {of: outcome.metrics for of, outcome in reference.items() if outcome.metrics is not None}
-    failed = len(deep) * len(seeds) - len(beside)
-    cells = [cell for cell in configs if (cell.task, cell.seed) in beside]
+    cells = list(configs)
     records = {
-        cell: _looked_up(cell, deep[cell.task].table, configs[cell])
-        for cell in cells
-        if isinstance(configs[cell].search, MultiTrialOptions | ManualOptions)
+        cell: _looked_up(cell, deep[cell.task].table, config)
+        for cell, config in configs.items()
+        if isinstance(config.search, MultiTrialOptions | ManualOptions)
     }
     searched = {cell.folder: cell for cell in cells if cell not in records}
     files = {key: Path(value).name for key, value in overrides.items() if key.split(".", 1)[1] in FILES}
     command = command_of("search-deep") + as_arguments({**overrides, **files})
+    failed = 0
 
     def write() -> None:
         whole = [
-            {**records[cell], **_beside(beside[cell.task, cell.seed])}
+            records[cell]
             for cell in cells
             if all(Cell(cell.strategy, cell.task, seed) in records for seed in deep[cell.task].table.seeds)
         ]
@@ -111,10 +104,6 @@ def measure_search_deep(
             whole,
             variants={name: changes[name] for name in dict.fromkeys(cell["strategy"] for cell in whole)},
             tables={task: _table_facts(truth.table) for task, truth in deep.items()},
-            prompt_tuning=[
-                {"task": task, "seed": seed, **{key: metrics[key] for key in metrics if key != "config"}}
-                for (task, seed), metrics in beside.items()
-            ],
             summary=summary(whole),
         )
 
@@ -217,14 +206,13 @@ def _record(
         "test_metric": training.test,
         "search_flops": search_flops,
         "total_flops": search_flops + training.flops,
+        "prompt_tuning_flops": _input_flops(table, cell.seed),
     }
 
 
-def _beside(prompt_tuning: Mapping[str, Any]) -> Record:
-    return {
-        "prompt_tuning_flops": prompt_tuning["train_flops"],
-        "prompt_tuning_test_metric": prompt_tuning["test_metric"],
-    }
+def _input_flops(table: TruthTable, seed: int) -> int:
+    """Return the FLOPs of a training of the same epochs with its prompt at the input."""
+    return table.entries[tuple(range(table.budget.k))][seed].flops
 
 
 def _table_facts(table: TruthTable) -> dict[str, Any]:
@@ -232,7 +220,7 @@ def _table_facts(table: TruthTable) -> dict[str, Any]:
 
 
 def summary(records: Sequence[Record]) -> list[Record]:
-    """Summarise a strategy on a task over seeds: test metric and operations, its own and beside others."""
+    """Summarise a strategy on a task over seeds: test metric, regret, tau, and operations."""
     return list(_summaries(records))
 
 
@@ -245,9 +233,6 @@ def _summaries(records: Sequence[Record]) -> Iterator[Record]:
             "task": task,
             "layers": [record["layers"] for record in group],
             "test_metric": mean_and_spread([record["test_metric"] for record in group]),
-            "gain": mean_and_spread(
-                [record["test_metric"] - record["prompt_tuning_test_metric"] for record in group]
-            ),
             "regret": mean_and_spread([record["regret"] for record in group]),
             "kendall_tau": fmean(taus) if taus else None,
             "total_flops": fmean(record["total_flops"] for record in group),

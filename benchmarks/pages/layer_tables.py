@@ -44,7 +44,7 @@ def single_layer_table(path: Path) -> str:
 
 def search_deep() -> str:
     """Show what finds a layer of twelve, judged by the truth tables, and what it costs."""
-    result = load("search_deep")
+    result, beside = load("search_deep"), load("prompt_tuning")
     tables, rows = result["tables"], result["summary"]
     ceilings = ", ".join(f"{table['ceiling']:.2f} on `{task}`" for task, table in tables.items())
     seeds = next(iter(tables.values()))["seeds"]
@@ -53,9 +53,11 @@ def search_deep() -> str:
         f"{seeds} seeds ({markdown.command(result['command'])}; `benchmarks/layers/search_deep.yml` says "
         "what each name is). Regret is in points of test accuracy against the best layer, which is chosen on "
         "other seeds than score it, so that it can be negative; Kendall's tau is that of the search's scores "
-        f"of layers with the table, whose halves agree with each other by {ceilings}. Gain, in points, and "
-        "cost, of search and training together, are beside Prompt Tuning: a free prompt at the input, "
-        "trained for as many epochs at the rate that dev chose of three with another seed:"
+        f"of layers with the table, whose halves agree with each other by {ceilings}; cost is search and "
+        "training together, in trainings of the same epochs with the prompt at the input; gain is in points "
+        "beside Prompt Tuning, a free prompt at the input, where that was trained "
+        f"({markdown.command(beside['command'])}): as many epochs, at the rate of {_rates(beside)} that dev "
+        "chose with another seed:"
     )
     cells = [
         [
@@ -63,7 +65,7 @@ def search_deep() -> str:
             f"`{row['task']}`",
             ", ".join(map(markdown.layers, row["layers"])),
             markdown.percent(row["test_metric"]),
-            _points(row["gain"]),
+            _gain(row, result["records"], beside["records"]),
             _points(row["regret"]),
             "" if row["kendall_tau"] is None else f"{row['kendall_tau']:.2f}",
             f"{row['cost']:.2f}",
@@ -83,6 +85,20 @@ def search_deep() -> str:
     return "\n".join([title, *markdown.table(head, cells)])
 
 
+def _rates(beside: dict[str, Any]) -> str:
+    *others, last = (f"{rate:g}" for rate in beside["rates"])
+    return f"{', '.join(others)} and {last}"
+
+
+def _gain(row: dict[str, Any], found: list[dict[str, Any]], prompt_tuning: list[dict[str, Any]]) -> str:
+    """Write the mean difference to Prompt Tuning by seed, where that was trained on the task."""
+    scores = {r["seed"]: r["test_metric"] for r in prompt_tuning if r["task"] == row["task"]}
+    mine = [r for r in found if (r["strategy"], r["task"]) == (row["strategy"], row["task"])]
+    if not mine or not scores.keys() >= {r["seed"] for r in mine}:
+        return ""
+    return _points(mean_and_sd([r["test_metric"] - scores[r["seed"]] for r in mine]))
+
+
 def _points(difference: dict[str, float]) -> str:
     return f"{100 * difference['mean']:.2f} ± {100 * difference['sd']:.2f}"
 
@@ -94,8 +110,7 @@ def layers_worth() -> str:
     ends = "; ".join(
         f"on `{task}` {100 * table['worst']:.1f} % at the worst layer, {100 * table['best']:.1f} % at the "
         f"best, and `gradient` finds {100 * rows['gradient', task]['test_metric']['mean']:.1f} % for "
-        f"{rows['gradient', task]['cost']:.2f} of Prompt Tuning's operations, "
-        f"{100 * rows['gradient', task]['gain']['mean']:+.1f} points beside it"
+        f"{rows['gradient', task]['cost']:.2f} of a training with its prompt at the input"
         for task, table in result["tables"].items()
         if ("gradient", task) in rows
     )

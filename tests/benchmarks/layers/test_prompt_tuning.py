@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import record
 from benchmarks.layers import prompt_tuning
-from benchmarks.layers.prompt_tuning import RATES, SWEEP_SEED, config_of, train_prompt_tuning
+from benchmarks.layers.prompt_tuning import (
+    KEPT,
+    RATES,
+    SWEEP_SEED,
+    config_of,
+    measure_prompt_tuning,
+    train_prompt_tuning,
+)
 from experiments.comparing.grid import RunOutcome
 from experiments.config import RunConfig
 from strategies.options import ManualOptions
 from tests.support.tiny import tiny_tree
+from tests.support.truths import write_truth
 
 DEV = dict(zip(RATES, (0.6, 0.8, 0.8), strict=True))
 
@@ -60,3 +70,18 @@ def test_it_is_a_free_prompt_at_the_input_with_one_rate(tmp_path: Path) -> None:
     assert config.search == ManualOptions(manual_layers="input")
     assert (config.prompt.generator, config.prompt.init, config.seed) == ("free", "vocabulary", 3)
     assert (config.training.learning_rate, config.training.prompt_rate) == (0.2, None)
+
+
+def test_what_was_trained_is_written_and_what_was_not_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = {**dict.fromkeys(KEPT, 0.5), "config": "x"}
+    outcomes = {("tiny", 0): RunOutcome(figures), ("tiny", 1): RunOutcome(failure="no")}
+    monkeypatch.setattr(prompt_tuning, "train_prompt_tuning", lambda *_: outcomes)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    overrides = {"tiny.data.train": "/far/data.csv"}
+    assert measure_prompt_tuning(tmp_path, overrides, {"tiny": write_truth(tmp_path, k=1)}) == 1
+    written = json.loads((tmp_path / "prompt_tuning.json").read_text("utf-8"))
+    assert written["records"] == [{"task": "tiny", "seed": 0, **dict.fromkeys(KEPT, 0.5)}]
+    assert written["command"] == "python -m benchmarks prompt-tuning --on=tiny tiny.data.train=data.csv"
+    assert (written["rates"], written["sweep_seed"]) == (list(RATES), SWEEP_SEED)

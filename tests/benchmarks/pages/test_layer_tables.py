@@ -76,7 +76,6 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
         "task": "trec",
         "layers": [[8], [7]],
         "test_metric": measured,
-        "gain": {"mean": 0.031, "sd": 0.004, "n": 2},
         "regret": {"mean": 0.002, "sd": 0.001, "n": 2},
         "kendall_tau": 0.25,
         "total_flops": 4e12,
@@ -87,22 +86,36 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
         "command": "python -m benchmarks search-deep",
         "tables": {"trec": truth, "sst2": truth},
         "summary": [row, {**row, "strategy": "first", "task": "sst2", "kendall_tau": None}],
+        "records": [
+            {"strategy": strategy, "task": task, "seed": seed, "test_metric": 0.89 + seed / 50}
+            for strategy, task in (("gradient", "trec"), ("first", "sst2"))
+            for seed in (0, 1)
+        ],
     }
     (tmp_path / "search_deep.json").write_text(json.dumps(content))
+    # seeds in another order, and one of sst2 is missing
+    trained = [("trec", 1, 0.88), ("trec", 0, 0.87), ("sst2", 0, 0.8)]
+    prompt_tuning = {
+        "command": "python -m benchmarks prompt-tuning",
+        "rates": [0.01, 0.05, 0.2],
+        "records": [{"task": task, "seed": seed, "test_metric": score} for task, seed, score in trained],
+    }
+    (tmp_path / "prompt_tuning.json").write_text(json.dumps(prompt_tuning))
+    assert "at the rate of 0.01, 0.05 and 0.2 that dev chose with another seed" in search_deep()
     first, second = table(search_deep())
     assert first == {
         "search": "`gradient`",
         "task": "`trec`",
         "layers by seed": "8, 7",
         "test %": "90.0 ± 1.0",
-        "gain, points": "3.10 ± 0.40",
+        "gain, points": "2.50 ± 0.71",
         "regret, points": "0.20 ± 0.10",
         "Kendall's tau": "0.25",
         "cost": "0.40",
     }
-    assert (second["task"], second["Kendall's tau"]) == ("`sst2`", "")
+    assert (second["task"], second["Kendall's tau"], second["gain, points"]) == ("`sst2`", "", "")
     assert layers_worth() == (
         "What choosing the layer is worth for one prompt on the twelve of e5-small (2,000 rows): on `trec` "
-        "80.0 % at the worst layer, 91.0 % at the best, and `gradient` finds 90.0 % for 0.40 of Prompt "
-        "Tuning's operations, +3.1 points beside it."
+        "80.0 % at the worst layer, 91.0 % at the best, and `gradient` finds 90.0 % for 0.40 of a "
+        "training with its prompt at the input."
     )
