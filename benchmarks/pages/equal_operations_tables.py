@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.equal_operations.bench import tera
 from benchmarks.equal_operations.chart import chart_name
+from benchmarks.equal_operations.summary import DEFAULT
 from benchmarks.pages import markdown
 from benchmarks.record import load, path_of
 
@@ -35,6 +36,42 @@ def methods_deep() -> str:
         for name in conditions
     ]
     return "\n\n".join([title, *over_tasks, *_pictures(entries), *parts])
+
+
+def defaults_worth() -> str:
+    """Say what the defaults reach beside the reference on each condition, at the largest budget of both."""
+    result = load(RESULT)
+    lines = []
+    for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):
+        of = {
+            (e["method"], e["budget_flops"]): e
+            for e in result["summary"]
+            if e["condition"] == condition and "test_accuracy" in e
+        }
+        budgets = [b for m, b in of if m == DEFAULT and (result["reference"], b) in of]
+        if budgets:
+            mine, other = (of[name, max(budgets)] for name in (DEFAULT, result["reference"]))
+            lines.append(_beside(mine, other))
+    if not lines:
+        return ""
+    return (
+        f"The defaults, with nothing set or tried, beside `{result['reference']}` at the learning rate that "
+        "dev chose, within the same operations (test accuracy; differences of the same seed, with their 95 % "
+        f"interval): {'; '.join(lines)}."
+    )
+
+
+def _beside(mine: Entry, other: Entry) -> str:
+    ratios = {
+        name: mine[key] / other[key]
+        for name, key in (("parameters", "tunable_parameters"), ("operations", "train_flops"))
+    }
+    told = " and ".join(f"{ratio:.2f} of its {name}" for name, ratio in ratios.items())
+    return (
+        f"`{mine['task']}` on `{mine['backbone']}`, {_rows(mine['shots'])}, "
+        f"{100 * mine['test_accuracy']['mean']:.1f} % and {100 * other['test_accuracy']['mean']:.1f} %, "
+        f"{_interval(mine['difference'])}, for {told}"
+    )
 
 
 def _over_tasks(entries: Sequence[Entry], reference: str) -> list[str]:

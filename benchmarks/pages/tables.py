@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
 from benchmarks.pages.demo_table import demo, demo_sentence
-from benchmarks.pages.equal_operations_tables import methods_deep
+from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
 from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
@@ -235,7 +235,7 @@ def page() -> str:
 
 def readme_summary() -> str:
     """Write what README shows."""
-    lines = {search_deep: layers_worth, serving: sharing_worth}
+    lines = {methods_deep: defaults_worth, search_deep: layers_worth, serving: sharing_worth}
     told = [line() for part, line in lines.items() if is_measured(part)]
     return "\n\n".join([short_summary(), *filter(None, told)])
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import record as recording
 from benchmarks.equal_operations.chart import charts, pareto_front
 from benchmarks.equal_operations.summary import summary_of
-from benchmarks.pages.equal_operations_tables import methods_deep
+from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
 from tests.support.markdown_tables import tables
 
 
@@ -119,3 +119,23 @@ def test_the_page_has_tables_over_tasks_and_of_each_condition(
     assert "`slow` within 5: An epoch takes" in text
     assert "(../benchmarks/results/methods_deep_minilm-l6.svg)" in text
     assert "chosen on dev with seed 100" in text
+
+
+def test_a_line_says_what_the_defaults_reach_beside_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
+    larger = [
+        line("lora", "trec", 0, 0.95, budget_flops=1e13),
+        line("default", "trec", 0, 0.99, budget_flops=2e13),
+    ]
+    content = {**summary_of([*LINES, *larger], "lora"), "records": LINES}
+    (tmp_path / "methods_deep.json").write_text(json.dumps(content))
+    text = defaults_worth()
+    assert (
+        "`trec` on `minilm-l6`, 2,000 rows, 86.0 % and 85.0 %, +1.0 (-11.7 to +13.7), for 0.10 of its "
+        in text
+    )
+    assert "0.10 of its parameters and 1.00 of its operations; `sst2`" in text
+    (tmp_path / "methods_deep.json").write_text(json.dumps(summary_of(LINES[:2], "lora")))
+    assert defaults_worth() == ""
