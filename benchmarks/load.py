@@ -149,7 +149,7 @@ def _write_experiment(folder: Path, seeds: int) -> Path:
         "task": "custom",
         "data": {"train": str(write_rows(folder / "few.csv", TRAIN_ROWS))},
         "backbone": {"name": BACKBONE},
-        "search": {"k": 1, "epochs": 2, "warmup_epochs": 0},
+        "search": {"strategy": "spt_darts", "k": 1, "epochs": 2, "warmup_epochs": 0},
         "training": {"epochs": 1},
         "threads": 1,
         "cache": "off",

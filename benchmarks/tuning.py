@@ -30,7 +30,10 @@ SHIPPED = CHECKOUT / "experiments" / "tune.yml"
 SLOTS = 2
 SHOTS = 16
 # batches as small as these rows need for enough steps to learn anything: SST-2 has 32 rows
-RECIPE = {"search": {"k": 2, "epochs": 6}, "training": {"epochs": 12, "batch_size": 4, "patience": 12}}
+RECIPE = {
+    "search": {"strategy": "spt_darts", "k": 2, "epochs": 6},
+    "training": {"epochs": 12, "batch_size": 4, "patience": 12},
+}
 # a trial of these takes some twenty seconds of one core
 OVERHEAD = {"data": {"train_size": 100, "dev_size": 100, "test_size": 100}, "training": {"epochs": 4}}
 OVERHEAD_TRIALS = 10

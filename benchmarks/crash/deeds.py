@@ -20,7 +20,13 @@ from spt.json_files import read_json
 CONFIG, NAMED, EXPERIMENT = "config.yml", "named.yml", "compare.yml"
 STUDY, BENCH, TRIALS = "tune.yml", "methods.yml", "spt.yml"
 MANUAL = {"search.strategy": "manual", "search.manual_layers": [1]}
-GATES = {"search.k": 1, "search.epochs": 2, "search.warmup_epochs": 0, "search.inherit": True}
+GATES = {
+    "search.strategy": "spt_darts",
+    "search.k": 1,
+    "search.epochs": 2,
+    "search.warmup_epochs": 0,
+    "search.inherit": True,
+}
 CANDIDATES = {"search.k": 2, "search.exactly": False, "search.evaluations": 3}
 TRIALS_OF_A_STUDY = 3
 EXPERIMENT_SECONDS = 300.0

@@ -17,7 +17,10 @@ from spt.training.progress import TrainingProgress
 
 def plain_config(**sections: Any) -> RunConfig:
     """A configuration whose data and backbone nobody reads."""
-    defaults: dict[str, Any] = {"search": {"k": 2, "epochs": 4}, "training": {"epochs": 6}}
+    defaults: dict[str, Any] = {
+        "search": {"strategy": "spt_darts", "k": 2, "epochs": 4},
+        "training": {"epochs": 6},
+    }
     return checked({**defaults, **sections}, "the test")
 
 

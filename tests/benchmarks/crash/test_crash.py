@@ -159,7 +159,11 @@ def wait_for(condition: Callable[[], Any], attempt: Attempt, seconds: float = 24
 @pytest.mark.parametrize(
     ("begin", "begun", "how"),
     [
-        (partial(run_stage, "search", {"search.epochs": 40}), "run/search/last.ckpt", signal.SIGTERM),
+        (
+            partial(run_stage, "search", {"search.strategy": "spt_darts", "search.epochs": 40}),
+            "run/search/last.ckpt",
+            signal.SIGTERM,
+        ),
         (DEEDS["train"].begin, "run/train/last.ckpt", signal.SIGTERM),
         (DEEDS["run manual"].begin, "run/train/last.ckpt", signal.SIGINT),
         (DEEDS["compare"].begin, "run/*/train/last.ckpt", signal.SIGINT),
