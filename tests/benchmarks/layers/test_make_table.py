@@ -20,7 +20,8 @@ def test_a_training_gives_the_numbers_of_a_run(tmp_path: Path) -> None:
     metrics = run(config, tmp_path / "run")
     training = train(config, tmp_path / "training")
     for key in ("dev_metric", "test_metric", "train_flops", "train_epochs", "tunable_parameters"):
-        assert training[key] == getattr(metrics, key)
+        # the training's dev score went through 32 bits
+        assert training[key] == pytest.approx(getattr(metrics, key), rel=1e-6)
     assert [file.name for file in (tmp_path / "training").glob("*.ckpt")] == []
 
 

@@ -81,7 +81,7 @@ def test_several_keys_name_themselves(tmp_path: Path) -> None:
 
 def test_seeds_alone_compare_nothing_but_the_strategy(tmp_path: Path) -> None:
     cells = experiment(tmp_path, {"seed": choice(0, 1)}).cells()
-    assert [cell.group for cell in cells] == ["spt_darts", "spt_darts"]
+    assert [cell.group for cell in cells] == ["gradient", "gradient"]
 
 
 def test_backbones_are_conditions(tmp_path: Path) -> None:
