@@ -90,7 +90,7 @@ def test_the_tasks_are_described(engine: Engine, shelf: Path) -> None:
     ("content", "reasons"),
     [
         ({}, ["texts: Field required"]),
-        ([], ["config: Input should be a valid dictionary"]),
+        ([], ["Input should be a valid dictionary"]),
         ({"texts": []}, ["texts is empty. Give at least one text."]),
         ({"texts": ["a"], "tasks": []}, ["tasks is empty"]),
         ({"texts": "a"}, ["texts: Input should be a valid list"]),
