@@ -63,6 +63,7 @@ METRICS = {
     "backbone": str,
     "strategy": str,
     "layers": list,
+    "kinds": list,
     "layers_total": int,
     "seed": int,
     "dev_accuracy": float,
