@@ -112,11 +112,11 @@ def test_in_nni_it_takes_the_parameters_as_overrides(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("runs/E/T").mkdir(parents=True)
-    reports.parameters = {"task": {"_name": "trec", "search.consistency": 0.25}}
+    reports.parameters = {"task": {"_name": "trec", "prompt.dropout": 0.25}}
     assert trial.main(["--config", str(config)]) == 0
     assert reports.folder == Path("runs/E/T")
     assert reports.config is not None
-    assert reports.config.search.consistency == 0.25
+    assert reports.config.prompt.dropout == 0.25
     assert reports.metrics[-1] == ("FINAL", 7, "T", 0, RESULT)
     note = json.loads(Path("runs/E/T/trial.json").read_text(encoding="utf-8"))
     assert note == {"number": 2, "parameters": reports.parameters}

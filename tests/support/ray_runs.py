@@ -25,7 +25,8 @@ EPOCHS = 4
 
 def study(name: str, **keys: Any) -> TuneConfig:
     """A study of fake runs, whose score is 1 - (consistency - 0.3)^2."""
-    defaults = {"name": name, "trials": 4, "asha": None, "searchSpace": SPACE}
+    run = {"search": {"strategy": "spt_darts"}}
+    defaults = {"name": name, "trials": 4, "asha": None, "searchSpace": SPACE, "run": run}
     return TuneConfig.model_validate({**defaults, **keys})
 
 

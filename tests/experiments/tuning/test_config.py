@@ -10,12 +10,16 @@ from spt.errors import InputError
 from strategies.options import RandomOptions
 
 SPACE = {"search.consistency": {"_type": "uniform", "_value": [0.0, 1.0]}}
+# whose options the space has
+SEARCHED = {"search": {"strategy": "spt_darts"}}
 
 
 def load(folder: Path, **keys: Any) -> TuneConfig:
     folder.mkdir(exist_ok=True)
     path = folder / "tune.yml"
-    path.write_text(yaml.safe_dump({"searchSpace": SPACE, **keys}), encoding="utf-8")
+    run = keys.pop("run", {})
+    run = {**SEARCHED, **run} if isinstance(run, dict) else run
+    path.write_text(yaml.safe_dump({"searchSpace": SPACE, "run": run, **keys}), encoding="utf-8")
     return load_tune_config(path)
 
 
@@ -113,7 +117,7 @@ def test_trials_do_not_start_ray_themselves(tmp_path: Path) -> None:
 
 
 def test_the_run_may_be_a_file_beside_the_study(tmp_path: Path) -> None:
-    (tmp_path / "base.yml").write_text("search: {k: 3}\n", encoding="utf-8")
+    (tmp_path / "base.yml").write_text("search: {strategy: spt_darts, k: 3}\n", encoding="utf-8")
     config = load(tmp_path, run="base.yml")
     assert config.run.search.k == 3
     assert config.trial_run({"search.consistency": 0.5}).search.consistency == 0.5

@@ -140,7 +140,7 @@ def asha_over(curves: dict[int, dict[int, float]], running: set[int]) -> Resumab
     config = TuneConfig.model_validate(
         {
             "asha": {"grace_epochs": 1, "reduction_factor": 2},
-            "run": {"training": {"epochs": 4}},
+            "run": {"search": {"strategy": "spt_darts"}, "training": {"epochs": 4}},
             "searchSpace": {"search.consistency": {"_type": "uniform", "_value": [0, 1]}},
         }
     )
