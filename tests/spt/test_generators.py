@@ -19,7 +19,8 @@ KINDS = list(GENERATORS)
 
 
 def config(**changes: Any) -> PromptConfig:
-    return PromptConfig(**{"length": 3, "bottleneck": 8, "phm_order": 2, "zero_start": False, **changes})
+    own = {"length": 3, "bottleneck": 8, "phm_order": 2, "zero_start": False, "token_offset": False}
+    return PromptConfig(**{**own, **changes})
 
 
 def inputs(side: str = "right") -> tuple[Tensor, Tensor]:
@@ -50,7 +51,7 @@ def test_without_a_position_bias_each_position_loses_its_own(kind: Any, order: i
     ("length", "width", "expected"), [(5, 128, 791_680), (5, 256, 1_578_240)], ids=["128", "256"]
 )
 def test_naive_generator_has_the_size_of_lpts(length: int, width: int, expected: int) -> None:
-    naive = PromptConfig(generator="naive", length=length, bottleneck=width, phm_order=1)
+    naive = PromptConfig(generator="naive", length=length, bottleneck=width, phm_order=1, token_offset=False)
     assert count(naive, 1024) == expected
 
 
@@ -61,7 +62,7 @@ def test_naive_generator_has_the_size_of_lpts(length: int, width: int, expected:
 def test_pooled_generator_has_the_size_of_lpts_and_our_bias(
     pooler: Any, width: int, order: int, expected: int
 ) -> None:
-    pooled = PromptConfig(pooler=pooler, length=10, bottleneck=width, phm_order=order)
+    pooled = PromptConfig(pooler=pooler, length=10, bottleneck=width, phm_order=order, token_offset=False)
     assert count(pooled, 1024) == expected + 10 * 1024
 
 

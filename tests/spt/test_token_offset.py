@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from spt.architecture import PromptLayers
 from spt.flops import flops
@@ -93,3 +94,14 @@ def test_the_operations_of_offsets_are_counted() -> None:
         )
         up = generator(1, kind=OFFSET).up_tokens
         assert shifted - plain == flops(lambda: up(torch.zeros(2, 6, 8))) > 2 * 12 * 8 * HIDDEN
+
+
+def test_generators_offset_tokens_unless_told_otherwise_and_free_prompts_have_none() -> None:
+    assert PromptConfig().token_offset
+    assert not PromptConfig(generator="free").token_offset
+    with pytest.raises(ValidationError, match="token_offset: true is for generators"):
+        PromptConfig(generator="free", token_offset=True)
+
+
+def test_what_a_program_wrote_before_there_were_offsets_has_none() -> None:
+    assert not PromptConfig.model_validate(PromptConfig().model_dump(exclude={"token_offset"})).token_offset
