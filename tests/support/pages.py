@@ -128,7 +128,8 @@ def check_yaml(body: str) -> None:
     if "methods" in tree:
         MethodBench.model_validate(tree)
     elif "objectives" in tree:
-        TuneConfig.model_validate({**tree, "run": {}})
+        # the shipped one, which it names, is of SPT-DARTS
+        TuneConfig.model_validate({**tree, "run": {"search": {"strategy": "spt_darts"}}})
     elif "searchSpace" in tree:
         assert Experiment("page", Path(), Path("my.yml"), tree["searchSpace"]).cells({})
     else:
