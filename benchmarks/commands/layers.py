@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks import CHECKOUT
-from benchmarks.commands.options import OnConditions, Result, end, measuring, say_dev
+from benchmarks.commands.options import OfATask, OnConditions, Result, end, measuring, say_dev
 from experiments.commands.options import Overrides, Workers
 
 if TYPE_CHECKING:
@@ -130,14 +130,7 @@ def strategies(
 
 
 def search_deep(
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Dotted keys over those of a task's trainings: sst2.data.train=FILE.",
-            show_default=False,
-        ),
-    ] = None,
+    overrides: OfATask = None,
     on: OnConditions = None,
     folder: Annotated[Path, typer.Option(help="Where the searches are kept.")] = Path("runs/search_deep"),
     variants: Annotated[
@@ -172,14 +165,7 @@ def search_deep(
 
 
 def prompt_tuning(
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Dotted keys over those of a task's trainings: sst2.data.train=FILE.",
-            show_default=False,
-        ),
-    ] = None,
+    overrides: OfATask = None,
     on: OnConditions = None,
     folder: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = Path("runs/prompt_tuning"),
     result: Result = "prompt_tuning",

@@ -17,6 +17,14 @@ Result = Annotated[str, typer.Option(help="Name of the JSON that is written into
 OnConditions = Annotated[
     list[str] | None, typer.Option("--on", help="A condition of the bench; repeat it.", show_default=False)
 ]
+OfATask = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Dotted keys over those of a task's trainings: sst2.data.train=FILE.",
+        show_default=False,
+    ),
+]
 
 
 @contextmanager
