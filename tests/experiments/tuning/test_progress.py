@@ -29,7 +29,8 @@ AT = RunProgress("running", "search", epoch=2, epochs=4, loss=0.5, layers=(1, 3)
 @pytest.fixture
 def config() -> TuneConfig:
     space = {PARAMETER: {"_type": "uniform", "_value": [0.0, 1.0]}}
-    return TuneConfig.model_validate({"name": "study", "trials": 7, "searchSpace": space})
+    run = {"search": {"strategy": "spt_darts"}}
+    return TuneConfig.model_validate({"name": "study", "trials": 7, "searchSpace": space, "run": run})
 
 
 @pytest.fixture
