@@ -14,7 +14,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from experiments.fitting.class_values import ClassValues
-from experiments.fitting.parameters import for_few_rows, plain, run_config, unknown_parameters
+from experiments.fitting.parameters import plain, run_config, unknown_parameters
 from experiments.fitting.rows import LabelledRows, TextColumns, label_column, text_columns
 from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.sectioned import SectionedEstimator
@@ -26,6 +26,7 @@ from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
 from spt.modes import AUTO, CacheMode
 from spt.tasks import Task
+from spt.training.few_rows import for_few_rows
 
 if TYPE_CHECKING:
     # takes seconds to load, for which an estimator that is not fitted need not wait
@@ -168,7 +169,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         """
         config = run_config(self._run_parameters())
         splits, config = read_splits(config, {"train": (X, y, pairs), **held_out(dev=dev, test=test)})
-        config = for_few_rows(config, self._run_parameters(), len(splits["train"].columns.texts))
+        training = for_few_rows(config.training, len(splits["train"].columns.texts))
+        config = config.model_copy(update={"training": training})
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():
             # loads NNI and Lightning, which warn then

@@ -22,7 +22,7 @@ from spt.errors import TrialFailed
 from spt.files import write_text
 from spt.json_files import checked, read_json
 from spt.provenance import Provenance
-from spt.training.few_rows import few_rows_options
+from spt.training.few_rows import for_few_rows
 
 FILE = "cell.json"
 ADVICE = "Delete it to run it again."
@@ -81,7 +81,7 @@ class Cells:
     def config(self, cell: Cell) -> RunConfig:
         """Return the configuration of a run; this project's defaults are those for as many rows."""
         config = self.bench.config_of(cell.run, self.base)
-        return for_few_rows(config) if self.bench.methods[cell.run.method].has_defaults else config
+        return with_defaults(config) if self.bench.methods[cell.run.method].has_defaults else config
 
     def stored(self, cells: Iterable[Cell]) -> dict[Cell, StoredCell]:
         """Run what is missing, and return what each ended with; those that are not done are left out.
@@ -107,16 +107,12 @@ class Cells:
         return StoredCell.read(self.folder / cell.name / FILE, identity)
 
 
-def for_few_rows(config: RunConfig) -> RunConfig:
-    """Return a configuration that trains as `spt init` and the estimator do where rows are few.
-
-    One that says itself how long stays as it is.
-    """
+def with_defaults(config: RunConfig) -> RunConfig:
+    """Return a configuration that trains as `spt init` and the estimator do where rows are few."""
     shots, labels = config.data.shots_per_class, config.task.labels
-    options = few_rows_options(shots * len(labels)) if shots and labels else {}
-    if options.keys() & config.training.model_fields_set:
+    if not shots or not labels:
         return config
-    return config.model_copy(update={"training": config.training.model_copy(update=options)})
+    return config.model_copy(update={"training": for_few_rows(config.training, shots * len(labels))})
 
 
 def identity_of(config: RunConfig, method: BudgetedMethod) -> str:

@@ -19,7 +19,6 @@ from spt.prompts.config import PromptConfig
 from spt.spec import HeadConfig
 from spt.tasks import Task
 from spt.training.config import TrainingConfig
-from spt.training.few_rows import few_rows_options
 from strategies.options import OPTIONS
 
 # parameter -> section and key of a run that it stands for
@@ -76,22 +75,6 @@ def run_config(parameters: Mapping[str, Any]) -> RunConfig:
         tree[section] = {**tree.get(section, {}), key: given[name]}
     problems.refuse()
     return checked(anchored(tree, Path.cwd()), "the parameters")
-
-
-def for_few_rows(config: RunConfig, parameters: Mapping[str, Any], rows: int) -> RunConfig:
-    """Return a configuration whose training suits so few rows, where the parameters say nothing of how long.
-
-    Args:
-        config: that the parameters describe.
-        parameters: of the estimator, by name.
-        rows: of the training split.
-    """
-    given = {name for name, value in parameters.items() if value is not None}
-    given |= (parameters.get("training") or {}).keys()
-    options = few_rows_options(rows)
-    if given & options.keys():
-        return config
-    return config.model_copy(update={"training": config.training.model_copy(update=options)})
 
 
 def unknown_parameters(names: Iterable[str], known: Iterable[str]) -> InputError:

@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer
 import spt
 from experiments.config import RunConfig
 from experiments.estimator import SPTClassifier
-from experiments.fitting.parameters import OF_FILES, SECTIONS, SHORT_NAMES, for_few_rows, run_config
+from experiments.fitting.parameters import OF_FILES, SECTIONS, SHORT_NAMES, run_config
 from experiments.fitting.rows import LabelledRows, text_columns
 from experiments.run.results import RunMetrics
 from spt.data.config import DataConfig
@@ -33,6 +33,7 @@ from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.tasks import get_task
 from spt.training.config import TrainingConfig
+from spt.training.few_rows import for_few_rows
 from strategies.options import OPTIONS, EvolutionOptions, GradientOptions, ManualOptions
 from tests.support.estimators import tiny_estimator, tiny_texts
 from tests.support.loaded import loaded_by
@@ -348,7 +349,7 @@ def test_any_strategy_is_taken_by_name(strategy: str) -> None:
 
 def test_few_rows_are_trained_on_for_longer_where_nobody_says_how_long() -> None:
     def epochs(rows: int, **parameters: Any) -> int:
-        return for_few_rows(run_config(parameters), parameters, rows).training.epochs
+        return for_few_rows(run_config(parameters).training, rows).epochs
 
     defaults = TrainingConfig()
     assert epochs(96) == epochs(96, learning_rate=0.1, training={"warmup": 0.1}) == 20

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.equal_operations.bench import BudgetedBench
-from benchmarks.equal_operations.cells import for_few_rows
+from benchmarks.equal_operations.cells import with_defaults
 from benchmarks.equal_operations.measure import BENCH
 from benchmarks.methods.bench import BenchRun
 from experiments.config import load_config
@@ -115,4 +115,4 @@ def test_what_no_loop_trains_takes_no_rates() -> None:
 )
 def test_defaults_are_those_for_as_many_rows(keys: dict[str, int], epochs: int) -> None:
     config = load_config(None, {"task": "trec", **keys})
-    assert for_few_rows(config).training.epochs == epochs
+    assert with_defaults(config).training.epochs == epochs
