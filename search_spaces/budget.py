@@ -74,8 +74,10 @@ class Budget:
         return range(self.k if self.exactly else 1, most + 1)
 
     @property
-    def costs(self) -> KindCosts:
-        """Return what the kinds cost, and how much they may."""
+    def costs(self) -> KindCosts | None:
+        """Return what the kinds cost, and how much they may; None where they may cost anything."""
+        if self.most_parameters is None:
+            return None
         return KindCosts(dict(zip(self.kinds, self.parameters, strict=True)), self.most_parameters)
 
     def __len__(self) -> int:
@@ -84,9 +86,9 @@ class Budget:
 
     def _count(self, size: int) -> int:
         """Count the subsets of so many layers."""
-        if self.most_parameters is None:
-            return comb(len(self.allowed), size) * int(len(self.kinds) ** size)
-        return comb(len(self.allowed), size) * self.costs.count(size)
+        costs = self.costs
+        of_kinds = int(len(self.kinds) ** size) if costs is None else costs.count(size)
+        return comb(len(self.allowed), size) * of_kinds
 
     def __str__(self) -> str:
         kinds = "" if self.kinds == (INSERT,) else f" with {' or '.join(self.kinds)}"
@@ -102,13 +104,11 @@ class Budget:
 
     def _sequences(self, size: int) -> Iterator[Kinds]:
         """Yield every way of giving kinds to so many layers."""
-        if self.most_parameters is None:
-            yield from product(self.kinds, repeat=size)
-        else:
-            yield from self.costs.sequences(size)
+        costs = self.costs
+        yield from product(self.kinds, repeat=size) if costs is None else costs.sequences(size)
 
     def _fits(self, kinds: Iterable[str]) -> bool:
-        return self.most_parameters is None or self.costs.fits(kinds)
+        return self.costs is None or self.costs.fits(kinds)
 
     def __contains__(self, subset: object) -> bool:
         return (
@@ -129,7 +129,7 @@ class Budget:
 
     def _any_kinds(self, size: int, random: RandomState) -> Kinds:
         """Draw what so many layers get, uniformly."""
-        if self.most_parameters is not None:
+        if self.costs is not None:
             return self.costs.sample(size, random)
         return tuple(self._any_kind(random) for _ in range(size))
 
@@ -175,7 +175,7 @@ class Budget:
             given = list(dict.fromkeys(parent[layer] for parent in parents if layer in parent))
             kinds[layer] = given[random.randint(2) if len(given) > 1 else 0]
         for layer in sorted(kinds, reverse=True):
-            if not self._fits(kinds.values()):
+            if self.costs is not None and not self.costs.fits(kinds.values()):
                 kinds[layer] = self.costs.smallest
         return PromptLayers.of(kinds, self.total)
 

@@ -16,11 +16,11 @@ class KindCosts:
 
     Args:
         parameters: of a layer that gets a kind.
-        most: that a sequence may have; None for any number.
+        most: that a sequence may have.
     """
 
     parameters: Mapping[str, int]
-    most: int | None
+    most: int
 
     @property
     def smallest(self) -> str:
@@ -32,7 +32,7 @@ class KindCosts:
         return self._left(kinds) >= 0
 
     def _left(self, kinds: Iterable[str]) -> int:
-        return (self.most or 0) - sum(self.parameters[kind] for kind in kinds)
+        return self.most - sum(self.parameters[kind] for kind in kinds)
 
     def count(self, length: int, begun: Kinds = ()) -> int:
         """Count the sequences of a length, or the ways to end one that has begun."""

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from spt.errors import InputError, unknown
-from spt.prompts.kinds import INSERT, MAX_LENGTH, WITHOUT_LENGTH, Kind
+from spt.prompts.config import MAX_LENGTH
+from spt.prompts.kinds import INSERT, WITHOUT_LENGTH, Kind
 from spt.sections import ConfigSection
 
 DEFAULT = "gradient"

@@ -13,6 +13,9 @@ from spt.sections import ConfigSection
 WRITTEN_TOGETHER = {"generator", "length", "bottleneck", "phm_order", "pooler", "activation", "dropout"}
 
 
+MAX_LENGTH = 512
+
+
 class PromptConfig(ConfigSection):
     """Say how each new prompt is made."""
 
@@ -21,7 +24,7 @@ class PromptConfig(ConfigSection):
         description="pooled: from all tokens; naive: from the first token; free: learned vectors; scaling: "
         "no prompt, but one factor a hidden unit, made from all tokens, for the states of them all.",
     )
-    length: int = Field(10, ge=1, le=512, description="P, prompt vectors per chosen layer.")
+    length: int = Field(10, ge=1, le=MAX_LENGTH, description="P, prompt vectors per chosen layer.")
     bottleneck: int = Field(64, ge=1, le=2**16, description="R, width inside a generator.")
     phm_order: int = Field(
         4, ge=1, le=256, description="n of the PHM projections; 1 means dense projections."

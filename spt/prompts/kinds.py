@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from spt.errors import InputError
-from spt.prompts.config import PromptConfig
+from spt.prompts.config import MAX_LENGTH, PromptConfig
 
 # what the section `prompt` says
 INSERT = "insert"
-MAX_LENGTH = 512
 
 Changes = dict[str, Any]
 
