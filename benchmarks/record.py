@@ -10,11 +10,15 @@ from typing import Any
 
 from benchmarks import CHECKOUT
 from experiments.comparing.statistics import spread
+from experiments.keys import as_arguments
 from spt.files import write_text
 from spt.json_files import read_json
 from spt.provenance import Provenance
+from spt.workbench import SPLITS
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
+# keys whose values are written by the files' names alone
+FILES = tuple(f"data.{split}" for split in SPLITS)
 
 
 def made_with(command: str) -> dict[str, Any]:
@@ -31,6 +35,15 @@ def command_of(bench: str, *arguments: object) -> str:
         for argument in arguments
     ]
     return shlex.join(["python", "-m", "benchmarks", bench, *map(str, words)])
+
+
+def arguments_of(overrides: Mapping[str, Any]) -> str:
+    """Write dotted keys as arguments of a command, data files by their names alone.
+
+    A key may begin with the name of a task or a condition.
+    """
+    files = {key: Path(value).name for key, value in overrides.items() if key.endswith(FILES)}
+    return as_arguments({**overrides, **files})
 
 
 def write_result(name: str, command: str, records: Sequence[dict[str, Any]], **summary: Any) -> Path:

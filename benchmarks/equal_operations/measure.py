@@ -10,14 +10,12 @@ from benchmarks.equal_operations.bench import BudgetedBench, Cell, tera
 from benchmarks.equal_operations.cells import Cells, StoredCell
 from benchmarks.equal_operations.chart import charts
 from benchmarks.equal_operations.summary import summary_of
-from benchmarks.layers.make_table import FILES
 from benchmarks.methods.bench import BenchRun
 from benchmarks.methods.measure import STEPS_BEYOND, best_rates, beyond
 from benchmarks.methods.results import Line, no_lines, write_lines
-from benchmarks.record import command_of, made_with, path_of
+from benchmarks.record import arguments_of, command_of, made_with, path_of
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig
-from experiments.keys import as_arguments
 from spt.cores import cores
 from spt.errors import InputError
 from spt.files import write_text
@@ -165,11 +163,9 @@ def _line(cell: Cell, config: RunConfig, stored: StoredCell, now: Mapping[str, A
 
 def _command(path: Path, overrides: Mapping[str, Any], options: Sequence[str]) -> str:
     """Return the shell command, data files by their names alone."""
-    named = {key: value for key, value in overrides.items() if key.endswith(FILES)}
-    files = {key: Path(value).name for key, value in named.items()}
     bench = [] if path == BENCH else ["--bench", path]
     words = command_of("methods-deep", *bench, *options)
-    return words + as_arguments({**overrides, **files})
+    return words + arguments_of(overrides)
 
 
 def _options(

@@ -9,11 +9,10 @@ from typing import Any
 
 from benchmarks import CHECKOUT
 from benchmarks.layers.trainings import run_trainings
-from benchmarks.record import command_of
+from benchmarks.record import arguments_of, command_of
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.comparing.truth import TREC
 from experiments.config import RunConfig, load_config
-from experiments.keys import as_arguments
 from search_spaces.budget import Budget
 from spt.architecture import Layers, layers_name
 from spt.errors import InputError
@@ -24,8 +23,6 @@ from strategies.options import ManualOptions, SpaceOptions
 
 TABLE_CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
 LAYERS = 6
-# keys whose values are written by the files' names alone
-FILES = tuple(f"data.{split}" for split in SPLITS)
 
 
 def name_of(layers: Layers, seed: int) -> str:
@@ -74,8 +71,7 @@ def make_table(
     configs = {
         name_of(subset, seed): fixed(base, subset, seed) for seed in seeds for subset in subsets_of(budget)
     }
-    files = {key: Path(value).name for key, value in (overrides or {}).items() if key in FILES}
-    command = command_of("table", config) + as_arguments({**(overrides or {}), **files})
+    command = command_of("table", config) + arguments_of(overrides or {})
     command += f" --layers {layers} --seeds {len(seeds)}"
     done: dict[str, RunOutcome] = {}
 

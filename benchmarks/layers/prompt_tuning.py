@@ -7,13 +7,12 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from benchmarks.layers.make_table import FILES
 from benchmarks.layers.search_deep import load_tables
 from benchmarks.layers.trainings import run_trainings
-from benchmarks.record import command_of, write_result
+from benchmarks.record import arguments_of, command_of, write_result
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig, checked
-from experiments.keys import as_arguments, override
+from experiments.keys import override
 
 # experiments/configs/methods/prompt_tuning.yml, at the length of the tables' prompts
 KEYS = {
@@ -63,11 +62,10 @@ def measure_prompt_tuning(
         for (task, seed), outcome in outcomes.items()
         if outcome.metrics is not None
     ]
-    files = {key: Path(value).name for key, value in overrides.items() if key.split(".", 1)[1] in FILES}
     command = command_of("prompt-tuning", *(f"--on={task}" for task in tables))
     write_result(
         result,
-        command + as_arguments({**overrides, **files}),
+        command + arguments_of(overrides),
         records,
         rates=RATES,
         sweep_seed=SWEEP_SEED,

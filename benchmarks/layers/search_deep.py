@@ -9,14 +9,13 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmarks import CHECKOUT
-from benchmarks.layers.make_table import FILES
 from benchmarks.layers.strategies import read_variants
-from benchmarks.record import command_of, mean_and_spread, write_result
+from benchmarks.record import arguments_of, command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TruthTable
 from experiments.config import RunConfig, checked
-from experiments.keys import as_arguments, override
+from experiments.keys import override
 from search_spaces.named_layers import named_layers
 from spt.architecture import Layers
 from spt.errors import InputError
@@ -88,8 +87,7 @@ def measure_search_deep(
         if isinstance(config.search, MultiTrialOptions | ManualOptions)
     }
     searched = {cell.folder: cell for cell in cells if cell not in records}
-    files = {key: Path(value).name for key, value in overrides.items() if key.split(".", 1)[1] in FILES}
-    command = command_of("search-deep") + as_arguments({**overrides, **files})
+    command = command_of("search-deep") + arguments_of(overrides)
     failed = 0
 
     def write() -> None:
