@@ -108,17 +108,10 @@ class BudgetedBench(MethodBench):
         rates = self.methods[method].learning_rates
         return [Cell(BenchRun(method, condition, self.sweep_seed, rate), budget) for rate in rates]
 
-    def reported_within(
-        self, budgets: Sequence[float], method: str, condition: str, rate: float
-    ) -> list[Cell]:
-        """List a method's seeds on a condition within each of these of its budgets, at a rate."""
+    def reported_within(self, method: str, condition: str, budget: float, rate: float) -> list[Cell]:
+        """List a method's seeds on a condition within a budget, at a rate."""
         seeds = self.conditions[condition].seeds or self.seeds
-        return [
-            Cell(BenchRun(method, condition, seed, rate), budget)
-            for budget in self.budgets_on(condition)
-            if budget in budgets
-            for seed in seeds
-        ]
+        return [Cell(BenchRun(method, condition, seed, rate), budget) for seed in seeds]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from benchmarks.equal_operations.bench import BudgetedBench, Cell, tera
 from benchmarks.equal_operations.cells import Cells, StoredCell
 from benchmarks.equal_operations.chart import charts
 from benchmarks.equal_operations.summary import summary_of
-from benchmarks.methods.bench import BenchRun
 from benchmarks.methods.measure import STEPS_BEYOND, best_rates, beyond
 from benchmarks.methods.results import Line, no_lines, write_lines
 from benchmarks.record import arguments_of, command_of, made_with, path_of
@@ -21,7 +20,7 @@ from spt.errors import InputError
 from spt.files import write_text
 
 BENCH = Path(__file__).with_name("bench.yml")
-Sweep = dict[BenchRun, RunOutcome]
+Sweep = dict[Cell, RunOutcome]
 
 
 def measure_methods_deep(
@@ -69,12 +68,15 @@ def measure_methods_deep(
     now = made_with(_command(path, overrides, options))
     lines, reference = no_lines(), next(iter(complete.methods))
     for method, condition in bench.groups():
-        sweep = _sweep(bench, cells, method, condition)
-        done = {} if sweep is None else _reported(bench, cells, within, method, condition, sweep)
-        if sweep is not None and done:
-            lines["sweep"] += [_tried(run, outcome, now) for run, outcome in sweep.items()]
-            lines["records"] += [_line(cell, cells.config(cell), each, now) for cell, each in done.items()]
-            write_lines(result or bench.name, lines, **summary_of(lines["records"], reference))
+        for budget in [each for each in bench.budgets_on(condition) if each in within]:
+            sweep = _sweep(cells, bench.swept(method, condition, budget))
+            done = None if sweep is None else _reported(bench, cells, method, condition, budget, sweep)
+            if sweep is not None and done is not None:
+                lines["sweep"] += [_tried(cell, outcome, now) for cell, outcome in sweep.items()]
+                lines["records"] += [
+                    _line(cell, cells.config(cell), each, now) for cell, each in done.items()
+                ]
+                write_lines(result or bench.name, lines, **summary_of(lines["records"], reference))
     if not lines["records"]:
         raise InputError(f"Nothing of {path} is finished in '{folder}'. Run it without --finished.")
     _draw(result or bench.name, summary_of(lines["records"], reference)["summary"])
@@ -87,24 +89,21 @@ def _draw(name: str, summary: Sequence[Mapping[str, Any]]) -> None:
         write_text(path_of(f"{name}_{setting}").with_suffix(".svg"), picture)
 
 
-def _sweep(bench: BudgetedBench, cells: Cells, method: str, condition: str) -> Sweep | None:
-    """Try a method's rates within the smallest budget that holds an epoch, and beyond a best at an edge.
+def _sweep(cells: Cells, listed: Sequence[Cell]) -> Sweep | None:
+    """Try a method's rates within a budget, and go on beyond a best one at an edge.
 
     Returns:
-        How each ended; nothing where no rate is tried or none works, and None where some have not ended.
+        How each ended, and None where some have not.
     """
-    for budget in bench.budgets_on(condition):
-        sweep: Sweep = {}
-        listed = bench.swept(method, condition, budget)
-        for _ in range(1 + STEPS_BEYOND):
-            stored = cells.stored(listed)
-            if len(stored) < len(listed):
-                return None
-            sweep |= {cell.run: _dev(each) for cell, each in stored.items()}
-            listed = [Cell(run, budget) for run in beyond(sweep)]
-        if best_rates(sweep):
-            return sweep
-    return {}
+    sweep: Sweep = {}
+    for _ in range(1 + STEPS_BEYOND):
+        stored = cells.stored(listed)
+        if len(stored) < len(listed):
+            return None
+        sweep |= {cell: _dev(each) for cell, each in stored.items()}
+        further = beyond({cell.run: outcome for cell, outcome in sweep.items()})
+        listed = [Cell(run, listed[0].budget) for run in further]
+    return sweep
 
 
 def _dev(stored: StoredCell) -> RunOutcome:
@@ -115,25 +114,26 @@ def _dev(stored: StoredCell) -> RunOutcome:
 
 
 def _reported(
-    bench: BudgetedBench, cells: Cells, within: Sequence[float], method: str, condition: str, sweep: Sweep
-) -> dict[Cell, StoredCell]:
-    """Run a method's seeds at its best rate, and return what each ended with, of budgets where all have."""
+    bench: BudgetedBench, cells: Cells, method: str, condition: str, budget: float, sweep: Sweep
+) -> dict[Cell, StoredCell] | None:
+    """Run a method's seeds within a budget at the best rate there; None where some have not ended."""
     rates = bench.methods[method].learning_rates
+    best = best_rates({cell.run: outcome for cell, outcome in sweep.items()})
     # where no rate worked, the runs say why
-    rate = best_rates(sweep).get((method, condition), rates[0]) if rates else 0.0
-    listed = bench.reported_within(within, method, condition, rate)
+    rate = best.get((method, condition), rates[0]) if rates else 0.0
+    listed = bench.reported_within(method, condition, budget, rate)
     done = cells.stored(listed)
-    unfinished = {cell.budget for cell in listed if cell not in done}
-    return {cell: stored for cell, stored in done.items() if cell.budget not in unfinished}
+    return done if len(done) == len(listed) else None
 
 
-def _tried(run: BenchRun, outcome: RunOutcome, now: Mapping[str, Any]) -> Line:
+def _tried(cell: Cell, outcome: RunOutcome, now: Mapping[str, Any]) -> Line:
     dev = None if outcome.metrics is None else outcome.metrics["dev_metric"]
     return {
-        "method": run.method,
-        "condition": run.condition,
-        "seed": run.seed,
-        "learning_rate": run.rate,
+        "method": cell.run.method,
+        "condition": cell.run.condition,
+        "budget_flops": cell.budget,
+        "seed": cell.run.seed,
+        "learning_rate": cell.run.rate,
         "dev_accuracy": dev,
         "made": now,
     }

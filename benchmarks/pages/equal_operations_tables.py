@@ -22,9 +22,9 @@ def methods_deep() -> str:
     sweep_seeds = {str(line["seed"]) for line in result["sweep"]}
     title = (
         "Every method trains as many whole epochs as a budget of operations holds, its search and dev "
-        "scores included, and keeps its best epoch on dev (budgets are in 10^12). Rates are chosen on dev "
-        f"with seed {', '.join(sweep_seeds)}, which is not reported, at the smallest budget; `default` is "
-        "this project with nothing set and nothing tried, and SetFit trains one epoch of its pairs, or what "
+        "scores included, and keeps its best epoch on dev (budgets are in 10^12). Rates are chosen on dev, "
+        f"for each budget, with seed {', '.join(sweep_seeds)}, which is not reported; `default` is this "
+        "project with nothing set and nothing tried, and SetFit trains one epoch of its pairs, or what "
         "of it the budget holds. [methods.md](methods.md#at-equal-operations) says how, and "
         f"`benchmarks/equal_operations/bench.yml` what each name is ({'; '.join(commands)})."
     )

@@ -155,11 +155,28 @@ def test_a_budget_that_holds_no_epoch_gives_a_reason_and_no_figures(tmp_path: Pa
         assert "test_accuracy" not in line and "train_flops" not in line
         expected = "The search alone took" if line["method"] == "default" else "An epoch takes"
         assert line["over_budget"].startswith(expected)
-    # rates are chosen where an epoch fits
-    assert all(line["dev_accuracy"] is not None for line in content["sweep"])
+    # a rate is chosen where an epoch fits
+    tried = {line["budget_flops"]: line["dev_accuracy"] for line in content["sweep"]}
+    assert tried[1e6] is None and tried[LARGE] > 0
     summary = {(entry["method"], entry["budget_flops"]): entry for entry in content["summary"]}
     assert "reason" in summary["lora", 1e6] and "place" not in summary["lora", 1e6]
     assert summary["lora", LARGE]["of"] == 2
+
+
+@pytest.mark.usefixtures("here")
+def test_each_budget_has_the_rate_that_dev_chose_within_it(tmp_path: Path, results: Path) -> None:
+    late = {**METHODS["late"], "learning_rates": [0.001, 0.1]}
+    path = bench(tmp_path, methods={"late": late}, seeds=[0])
+    measure_methods_deep(path, tmp_path / "runs", {}, workers=1)
+    content = written(results)
+    for line in content["records"]:
+        tried = {
+            -each["learning_rate"]: each["dev_accuracy"]
+            for each in content["sweep"]
+            if each["budget_flops"] == line["budget_flops"]
+        }
+        assert len(tried) >= 2
+        assert line["learning_rate"] == -max((dev, rate) for rate, dev in tried.items())[1]
 
 
 def test_what_is_finished_is_reported_and_new_defaults_run_what_has_them(
@@ -171,8 +188,8 @@ def test_what_is_finished_is_reported_and_new_defaults_run_what_has_them(
         measure_methods_deep(path, tmp_path / "runs", {}, workers=1, only_finished=True)
     names = ["lora", "default"]
     measure_methods_deep(path, tmp_path / "runs", {}, names, budgets=[LARGE], workers=1)
-    # the sweep is within the smallest budget of the bench all the same
-    assert here[0] == "all/lora-rate0.01-seed5/0.0004T"
+    # the sweep is within the same budget
+    assert here[0] == "all/lora-rate0.01-seed5/1T"
     command = f"python -m benchmarks methods-deep --bench {path} --only lora --only default --budget 1"
     assert written(results)["measurements"][0]["command"] == command
     before = len(here)

@@ -118,7 +118,7 @@ def test_the_page_has_tables_over_tasks_and_of_each_condition(
     assert sst2[1]["to `lora`"] == "-10.0"
     assert "`slow` within 5: An epoch takes" in text
     assert "(../benchmarks/results/methods_deep_minilm-l6.svg)" in text
-    assert "chosen on dev with seed 100" in text
+    assert "chosen on dev, for each budget, with seed 100" in text
 
 
 def test_a_line_says_what_the_defaults_reach_beside_the_reference(
