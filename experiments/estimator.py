@@ -26,7 +26,8 @@ from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
 from spt.modes import AUTO, CacheMode
 from spt.tasks import Task
-from spt.training.few_rows import for_few_rows
+from spt.training.by_rows import suited_to_rows
+from spt.training.config import suits_contrast
 
 if TYPE_CHECKING:
     # takes seconds to load, for which an estimator that is not fitted need not wait
@@ -50,8 +51,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             random, evolution, exhaustive, or manual.
         layers: that get a prompt, from 0, without a search; layer -> kind, as {8: "generated_offset"}; or
             input, all, middle or every_2.
-        epochs: of the training. Where neither this, batch_size nor patience is given, up to 400 rows are
-            trained on for 20 epochs of batches of 16.
+        epochs: of the training. Where neither this, batch_size, patience nor contrastive_steps is given, the
+            training suits its rows, as `spt.training.by_rows` has it.
         learning_rate: of the training.
         batch_size: of the training.
         max_length: tokens of the longest text; longer ones are cut.
@@ -169,7 +170,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         """
         config = run_config(self._run_parameters())
         splits, config = read_splits(config, {"train": (X, y, pairs), **held_out(dev=dev, test=test)})
-        training = for_few_rows(config.training, len(splits["train"].columns.texts))
+        contrastive = suits_contrast(config.head, config.task)
+        training = suited_to_rows(config.training, len(splits["train"].columns.texts), contrastive)
         config = config.model_copy(update={"training": training})
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,16 @@ class Output(NamedTuple):
 
     features: Tensor
     logits: Tensor
+
+
+class FeatureHead(Protocol):
+    """Is a head that trains on features alone."""
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Score features [B, H] -> logits [B, C]."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield all that it has."""
 
 
 Reduction = Literal["mean", "first", "last"]
@@ -50,7 +60,12 @@ class ClassificationHead(nn.Module):
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
         """Classify hidden states [B, T, H] -> features [B, H], logits [B, C]."""
         features = reduce_tokens(hidden, batch["attention_mask"], self.reduction)
-        return Output(features, self.linear(features))
+        return Output(features, self.classify(features))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Score features [B, H] -> logits [B, C]."""
+        logits: Tensor = self.linear(features)
+        return logits
 
 
 class VerbalizerHead(nn.Module):
@@ -111,7 +126,11 @@ class LabelVectorsHead(nn.Module):
     def forward(self, hidden: Tensor, batch: Mapping[str, Tensor], prompt: PromptState) -> Output:
         """Classify hidden states [B, T, H] -> features [B, H], logits [B, C]."""
         features = at_label(hidden, batch, self.mask_id)
-        return Output(features, self._lm_features(features) @ self.vectors.T)
+        return Output(features, self.classify(features))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Score features [B, H] -> logits [B, C]."""
+        return self._lm_features(features) @ self.vectors.T
 
 
 class TextToTextHead(nn.Module):

@@ -22,7 +22,8 @@ from spt.errors import TrialFailed
 from spt.files import write_text
 from spt.json_files import checked, read_json
 from spt.provenance import Provenance
-from spt.training.few_rows import for_few_rows
+from spt.training.by_rows import suited_to_rows
+from spt.training.config import suits_contrast
 
 FILE = "cell.json"
 ADVICE = "Delete it to run it again."
@@ -108,11 +109,13 @@ class Cells:
 
 
 def with_defaults(config: RunConfig) -> RunConfig:
-    """Return a configuration that trains as `spt init` and the estimator do where rows are few."""
-    shots, labels = config.data.shots_per_class, config.task.labels
-    if not shots or not labels:
+    """Return a configuration that trains as `spt init` and the estimator do with as many rows."""
+    shots, labels, size = config.data.shots_per_class, config.task.labels, config.data.train_size
+    rows = shots * len(labels) if shots and labels else size
+    if rows is None:
         return config
-    return config.model_copy(update={"training": for_few_rows(config.training, shots * len(labels))})
+    training = suited_to_rows(config.training, rows, suits_contrast(config.head, config.task))
+    return config.model_copy(update={"training": training})
 
 
 def identity_of(config: RunConfig, method: BudgetedMethod) -> str:

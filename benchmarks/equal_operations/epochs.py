@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -13,11 +12,12 @@ import torch
 from benchmarks.equal_operations.figures import OverBudget
 from spt.data.batches import BucketedBatches, to_device
 from spt.data.examples import Examples
+from spt.evaluation import evaluation_mode
 from spt.flops import flops
 from spt.model import PromptedModel
 from spt.tasks import Task
 from spt.training.config import TrainingConfig
-from spt.training.contrast import class_batches, head_alone, pair_loss
+from spt.training.contrast import class_batches, pair_loss
 from spt.training.fit import Loader
 from spt.training.losses import new_loss
 
@@ -44,7 +44,9 @@ def epochs_within(
     training: TrainingConfig,
     seed: int,
 ) -> int:
-    """Return how many epochs of a training, its contrastive stage and dev scores included, fit into a budget.
+    """Return how many epochs of a training, dev scores included, fit into a budget.
+
+    One with contrastive steps has no epochs; all of it fits, or nothing does.
 
     Args:
         budget: operations that are left for it.
@@ -70,30 +72,36 @@ def epochs_within(
         pair_loss(model(batch, batch.get("start")).features, batch["labels"]).backward()
 
     @torch.inference_mode()
-    def dev_step(batch: Any) -> None:
+    def forward(batch: Any) -> None:
         model(batch, batch.get("start"))
 
     left = budget / MARGIN
-    if training.contrastive_steps:
-        left -= _contrastive(_row_cost(train, contrastive_step, model), train, training, seed)
-    with head_alone(model) if training.contrastive_steps else nullcontext():
-        row = _row_cost(train, train_step, model)
     # attention without dropout may be computed another way
-    mode = model.training
-    model.eval()
-    dev_flops = _pass(_row_cost(dev, dev_step, model), dev, 0)
-    model.train(mode)
+    with evaluation_mode(model):
+        dev_flops = _pass(_row_cost(dev, forward, model), dev, 0)
+        reading = _row_cost(train, forward, model)
+    if training.contrastive_steps:
+        whole = _contrastive(_row_cost(train, contrastive_step, model), train, training, seed)
+        whole += _pass(reading, train, 0) + dev_flops
+        if whole > left:
+            raise OverBudget(_too_much("The contrastive stage", whole, left))
+        return training.epochs
+    row = _row_cost(train, train_step, model)
     for epoch in range(training.epochs):
         epoch_flops = _pass(row, train, epoch) + dev_flops
         if epoch_flops > left:
             if epoch:
                 return epoch
-            raise OverBudget(
-                f"An epoch takes {epoch_flops / 1e12:.2g} * 10^12 operations, and the budget has "
-                f"{max(left, 0) / 1e12:.2g} left."
-            )
+            raise OverBudget(_too_much("An epoch", epoch_flops, left))
         left -= epoch_flops
     return training.epochs
+
+
+def _too_much(part: str, operations: float, left: float) -> str:
+    return (
+        f"{part} takes {operations / 1e12:.2g} * 10^12 operations, and the budget has "
+        f"{max(left, 0) / 1e12:.2g} left."
+    )
 
 
 def _pass(row: RowCost, loader: Loader, epoch: int) -> float:

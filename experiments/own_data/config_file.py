@@ -17,7 +17,7 @@ from spt.data.source_files import SPLIT_NAMES, folder_files
 from spt.data.values import some
 from spt.errors import InputError
 from spt.files import write_text
-from spt.training.few_rows import few_rows_options
+from spt.training.by_rows import options_by_rows
 from strategies.options import DEFAULT
 
 # tokens of a word, roughly, in English
@@ -89,15 +89,16 @@ def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -
         "data": {**_files(found, folder, comments), **_reading(found), **_rows(text, label, comments)},
         "backbone": {"name": "minilm-l6"},
         "search": {"strategy": DEFAULT, "k": 2},
-        **_training(found, comments),
+        **_training(found, label.label_lists is None, comments),
     }
 
 
-def _training(found: Survey, comments: dict[str, str]) -> dict[str, Any]:
-    options = few_rows_options(found.rows)
-    if options:
-        comments["training.epochs"] = f"many short ones, for there are {found.rows} rows"
-    return {"training": dict(options)} if options else {}
+def _training(found: Survey, one_label: bool, comments: dict[str, str]) -> dict[str, Any]:
+    options = dict(options_by_rows(found.rows, contrastive=one_label))
+    if not options:
+        return {}
+    comments[f"training.{next(iter(options))}"] = f"as suits {found.rows} rows"
+    return {"training": options}
 
 
 def _files(found: Survey, folder: Path, comments: dict[str, str]) -> dict[str, Any]:

@@ -47,10 +47,11 @@ def training_flops(workbench: Workbench, layers: PromptLayers) -> float:
         loss(model(batch).logits, batch["labels"]).backward()
 
     rows = _rows(workbench, model, "train", training.batch_size, step, longest_prompt(workbench, layers))
-    # their batches are not of rows of similar length
-    contrastive = training.contrastive_steps * CONTRASTIVE_ROWS * rows.longest
     dev = dev_flops(workbench, model, longest_prompt(workbench, layers)) if "dev" in workbench.examples else 0
-    return contrastive + training.epochs * (rows.every + dev)
+    if training.contrastive_steps:
+        # their batches are not of rows of similar length; then the head is fitted to what one pass gives
+        return training.contrastive_steps * CONTRASTIVE_ROWS * rows.longest + rows.every + dev
+    return training.epochs * (rows.every + dev)
 
 
 def scoring_flops(workbench: Workbench) -> float:

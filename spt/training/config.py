@@ -54,8 +54,9 @@ class TrainingConfig(ConfigSection):
         0,
         ge=0,
         le=10**6,
-        description="Steps, of 24 rows each, that first draw the features of a class together, for few rows; "
-        "after them the epochs train the head alone. Searches of one hyper-network leave them out.",
+        description="Steps, of 24 rows each, that draw the features of a class together, for few rows: in "
+        "place of epochs, with the head fitted to the features at the end. Searches of one hyper-network "
+        "leave them out.",
     )
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     warmup: float = Field(
@@ -115,8 +116,13 @@ def _is_weight(value: Any) -> bool:
     return is_number and math.isfinite(value) and 0 < value <= MOST_WEIGHT
 
 
+def suits_contrast(head: HeadConfig, task: Task) -> bool:
+    """Say whether contrastive steps fit: a text has one label, and the head can be fitted after them."""
+    return head.trains and not task.multi_label
+
+
 def check_contrast(config: TrainingConfig, head: HeadConfig, task: Task) -> None:
-    """Refuse contrastive steps where nothing would train after them, or rows have no one class.
+    """Refuse contrastive steps where no head could be fitted after them, or rows have no one class.
 
     Raises:
         InputError: naming what fits.
@@ -125,8 +131,8 @@ def check_contrast(config: TrainingConfig, head: HeadConfig, task: Task) -> None
         return
     if not head.trains:
         raise InputError(
-            f"training.contrastive_steps is {config.contrastive_steps}, after which the head alone "
-            f"trains, but nothing in a head of kind {head.kind} does. Set head.kind to classification or "
+            f"training.contrastive_steps is {config.contrastive_steps}, after which the head is "
+            f"fitted, but nothing in a head of kind {head.kind} trains. Set head.kind to classification or "
             "label_vectors, or contrastive_steps to 0."
         )
     if task.multi_label:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, cast
@@ -69,20 +68,6 @@ def contrast(
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(path, tensors, {"seconds": str(cost.seconds), "flops": str(cost.flops)})
     return cost
-
-
-@contextmanager
-def head_alone(model: PromptedModel) -> Iterator[None]:
-    """Let nothing but the head train for a while."""
-    head = set(model.head.parameters())
-    others = [p for _, p in trained(model) if p.requires_grad and p not in head]
-    try:
-        for parameter in others:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in others:
-            parameter.requires_grad_(True)
 
 
 def _train(model: PromptedModel, train: DataLoader[Any], config: TrainingConfig, seed: int) -> int:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import nan
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Timer
+from torch import nn
 from torch.utils.data import DataLoader
 
 from spt.data.examples import Examples
 from spt.devices import chosen_device, lightning_device
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
+from spt.flops import FlopCounter
 from spt.model import PromptedModel, trained
 from spt.tasks import Task
 from spt.training.callbacks import (
@@ -30,8 +32,9 @@ from spt.training.callbacks import (
 )
 from spt.training.checkpoint import SafetensorsCheckpoint, load_state
 from spt.training.config import TrainingConfig
-from spt.training.contrast import contrast, head_alone
+from spt.training.contrast import contrast
 from spt.training.failures import device_memory
+from spt.training.head_regression import fit_head
 from spt.training.history import History
 from spt.training.losses import training_loss
 from spt.training.recipe import TrainingRecipe
@@ -75,8 +78,8 @@ def fit(
     Without dev rows all epochs are trained, the last one is kept, and the dev score is NaN.
 
     A folder that holds a checkpoint of the same training is continued and ends with the same numbers.
-    A model without anything to train, such as a verbalizer head alone, is only scored. Contrastive steps, if
-    there are any, come first, and the epochs then train the head alone.
+    A model without anything to train, such as a verbalizer head alone, is only scored. With contrastive steps
+    there are no epochs: the head is fitted after them, to its end.
 
     Raises:
         TrialFailed: if the loss is not finite, or the device is out of memory.
@@ -84,17 +87,40 @@ def fit(
     if next(trained(model), None) is None:
         score = nan if dev is None else evaluate(model, dev, task)["metric"]
         return TrainingResult(score, epochs=0, steps=0, seconds=0.0, flops=0, best_epoch=0)
-    if not config.contrastive_steps:
-        return _fit_epochs(model, train, dev, task, config, seed, folder, on_epoch, history)
+    stages = _fit_by_contrast if config.contrastive_steps else _fit_epochs
+    return stages(model, train, dev, task, config, seed, folder, on_epoch, history)
+
+
+def _fit_by_contrast(
+    model: PromptedModel,
+    train: Loader,
+    dev: Loader | None,
+    task: Task,
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    on_epoch: OnEpoch | None,
+    history: History | None,
+) -> TrainingResult:
+    """Draw the features of a class together, and fit the head to them: one pass over the rows."""
     with device_memory():
         stage = contrast(model, train, config, seed, folder)
-    with head_alone(model):
-        result = _fit_epochs(model, train, dev, task, config, seed, folder, on_epoch, history)
-    return replace(
-        result,
-        steps=config.contrastive_steps + result.steps,
-        seconds=stage.seconds + result.seconds,
-        flops=stage.flops + result.flops,
+        start, counter = monotonic(), FlopCounter()
+        with counter:
+            fitted = fit_head(model, train, _loss(config, task, train), config.precision)
+            score = nan if dev is None else evaluate(model, dev, task)["metric"]
+    if dev is not None and history is not None:
+        history.begin_epoch(0)
+        history.record(0, dev=score, loss=fitted.loss, rate_share=1.0)
+    if dev is not None and on_epoch is not None:
+        on_epoch(0, score)
+    return TrainingResult(
+        score,
+        epochs=1,
+        steps=config.contrastive_steps + fitted.steps,
+        seconds=stage.seconds + monotonic() - start,
+        flops=stage.flops + counter.total,
+        best_epoch=1,
     )
 
 
@@ -109,8 +135,7 @@ def _fit_epochs(
     on_epoch: OnEpoch | None,
     history: History | None,
 ) -> TrainingResult:
-    loss = training_loss(config.class_weights, task, cast(Examples, train.dataset).labels)
-    module = TrainingRecipe(config, task, seed, loss)
+    module = TrainingRecipe(config, task, seed, _loss(config, task, train))
     module.set_model(model)
     if config.compile:
         model.compile(dynamic=True)
@@ -148,3 +173,7 @@ def _fit_epochs(
         count.total,
         best_epoch,
     )
+
+
+def _loss(config: TrainingConfig, task: Task, train: Loader) -> nn.Module:
+    return training_loss(config.class_weights, task, cast(Examples, train.dataset).labels)

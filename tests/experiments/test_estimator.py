@@ -32,8 +32,8 @@ from spt.data.config import DataConfig
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.tasks import get_task
+from spt.training.by_rows import suited_to_rows
 from spt.training.config import TrainingConfig
-from spt.training.few_rows import for_few_rows
 from strategies.options import OPTIONS, EvolutionOptions, GradientOptions, ManualOptions
 from tests.support.estimators import tiny_estimator, tiny_texts
 from tests.support.loaded import loaded_by
@@ -347,13 +347,18 @@ def test_any_strategy_is_taken_by_name(strategy: str) -> None:
     assert run_config({"strategy": strategy}).search == OPTIONS[strategy]()
 
 
-def test_few_rows_are_trained_on_for_longer_where_nobody_says_how_long() -> None:
-    def epochs(rows: int, **parameters: Any) -> int:
-        return for_few_rows(run_config(parameters).training, rows).epochs
+def test_rows_have_a_training_that_suits_them_where_nobody_says_how_long() -> None:
+    def of(rows: int, contrastive: bool = True, **parameters: Any) -> tuple[int, int, int]:
+        training = suited_to_rows(run_config(parameters).training, rows, contrastive)
+        return training.contrastive_steps, training.epochs, training.batch_size
 
-    defaults = TrainingConfig()
-    assert epochs(96) == epochs(96, learning_rate=0.1, training={"warmup": 0.1}) == 20
-    assert epochs(401) == epochs(96, batch_size=4) == epochs(96, training={"patience": 3}) == defaults.epochs
+    own = TrainingConfig()
+    assert of(96) == of(200, learning_rate=0.1) == (25, own.epochs, own.batch_size)
+    assert of(96, contrastive=False, training={"warmup": 0.1}) == of(201) == of(400) == (0, 20, 16)
+    assert of(401) == of(5000) == (0, own.epochs, 16)
+    assert of(5001) == of(96, training={"patience": 5}) == (0, own.epochs, own.batch_size)
+    assert of(96, training={"contrastive_steps": 0}) == (0, own.epochs, own.batch_size)
+    assert of(96, epochs=3)[:2] == (0, 3)
 
 
 def test_options_go_to_their_keys() -> None:

@@ -14,6 +14,7 @@ from benchmarks.equal_operations.measure import BENCH
 from benchmarks.methods.bench import BenchRun
 from experiments.config import load_config
 from spt.errors import InputError
+from spt.training.config import TrainingConfig
 from strategies.options import ManualOptions
 
 CONTENT: dict[str, Any] = {
@@ -104,14 +105,15 @@ def test_what_no_loop_trains_takes_no_rates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "epochs"),
+    ("keys", "training"),
     [
-        ({"data.shots_per_class": 16}, 20),
-        ({"data.shots_per_class": 100}, 10),
-        ({"data.shots_per_class": 16, "training.epochs": 3}, 3),
-        ({}, 10),
+        ({"data.shots_per_class": 16}, {"contrastive_steps": 25}),
+        ({"data.shots_per_class": 50}, {"epochs": 20, "patience": 20, "batch_size": 16}),
+        ({"data.shots_per_class": 16, "training.epochs": 3}, {"epochs": 3}),
+        ({"data.train_size": 2000}, {"batch_size": 16}),
+        ({}, {}),
     ],
 )
-def test_defaults_are_those_for_as_many_rows(keys: dict[str, int], epochs: int) -> None:
-    config = load_config(None, {"task": "trec", **keys})
-    assert with_defaults(config).training.epochs == epochs
+def test_defaults_are_those_for_as_many_rows(keys: dict[str, int], training: dict[str, int]) -> None:
+    found = with_defaults(load_config(None, {"task": "trec", **keys})).training
+    assert found == TrainingConfig(**training)  # type: ignore[arg-type]

@@ -48,6 +48,11 @@ def test_as_many_epochs_fit_as_are_then_taken(kind: str, tmp_path: Path) -> None
     assert all(weights.grad is None for weights in model.parameters())
     spent = fit(model, train.loader, dev.loader, task, training, bench.seed, tmp_path / "fit").flops
     assert fitting(spent * MARGIN * 1.001) == 3
+    if training.contrastive_steps:
+        # all of it or nothing
+        with pytest.raises(OverBudget, match="The contrastive stage takes"):
+            fitting(spent)
+        return
     assert fitting(spent) == 2
     with pytest.raises(OverBudget, match="An epoch takes"):
         fitting(spent / 100)

@@ -20,7 +20,7 @@ from experiments.own_data.survey import survey
 from experiments.run.data_report import report_data
 from spt.errors import InputError
 from tests.support.tickets import ROWS, make_tickets
-from tests.support.tiny import make_data
+from tests.support.tiny import make_data, make_label_sets
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
@@ -195,9 +195,21 @@ def test_an_unknown_column_or_key_is_refused_before_anything_is_written(tmp_path
     assert not (tmp_path / "config.yml").exists()
 
 
-@pytest.mark.parametrize(("rows", "epochs"), [(400, 20), (401, None)])
-def test_few_rows_get_many_short_epochs(tmp_path: Path, rows: int, epochs: int | None) -> None:
-    make_data(tmp_path / "few.csv", rows)
-    write_config(tmp_path / "few.csv", tmp_path / "config.yml")
+@pytest.mark.parametrize(
+    ("rows", "multi_label", "training"),
+    [
+        (200, False, {"contrastive_steps": 25}),
+        (200, True, {"epochs": 20, "patience": 20, "batch_size": 16}),
+        (400, False, {"epochs": 20, "patience": 20, "batch_size": 16}),
+        (401, False, {"batch_size": 16}),
+        (5001, False, None),
+    ],
+)
+def test_rows_get_a_training_that_suits_them(
+    tmp_path: Path, rows: int, multi_label: bool, training: dict[str, int] | None
+) -> None:
+    make = make_label_sets if multi_label else make_data
+    file = make(tmp_path / ("few.jsonl" if multi_label else "few.csv"), rows)
+    write_config(file, tmp_path / "config.yml")
     tree = yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))
-    assert tree.get("training", {}).get("epochs") == epochs
+    assert tree.get("training") == training

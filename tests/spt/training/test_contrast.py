@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,21 @@ from torch.nn import functional
 
 from spt.architecture import PromptLayers
 from spt.errors import InputError, TrialFailed
+from spt.json_files import read_json_lines
 from spt.model import PromptedModel, trained
 from spt.tensor_files import read_tensors
 from spt.training import contrast as stage
+from spt.training.callbacks import OnEpoch
 from spt.training.config import TrainingConfig
-from spt.training.contrast import class_batches, contrast, head_alone, pair_loss
+from spt.training.contrast import class_batches, contrast, pair_loss
 from spt.training.fit import fit
+from spt.training.history import History
 from spt.workbench import Workbench
 from tests.support.tiny import tiny_workbench
 
 
 def bench(folder: Path, **training: Any) -> Workbench:
-    training = {"contrastive_steps": 12, "epochs": 2, "patience": 2, **training}
+    training = {"contrastive_steps": 12, **training}
     return tiny_workbench(folder, prompt={"token_offset": True}, training=training)
 
 
@@ -31,9 +35,10 @@ def new_model(run: Workbench) -> PromptedModel:
     return run.factory.model(PromptLayers.of([1, 3], 4))
 
 
-def train(run: Workbench, model: PromptedModel, folder: Path) -> Any:
+def train(run: Workbench, model: PromptedModel, folder: Path, on_epoch: OnEpoch | None = None) -> Any:
     batches = [run.batches("train", model, shuffled=True).loader, run.batches("dev", model).loader]
-    return fit(model, *batches, run.spec.task, run.training, run.seed, folder)
+    history = History(folder / "history.jsonl")
+    return fit(model, *batches, run.spec.task, run.training, run.seed, folder, on_epoch, history)
 
 
 def weights(model: PromptedModel) -> dict[str, Tensor]:
@@ -86,19 +91,28 @@ def test_it_draws_classes_together_and_leaves_the_head_alone(tmp_path: Path) -> 
     assert moved == {name for name in start if not name.startswith("head.")}
 
 
-def test_the_epochs_after_it_train_the_head_alone(tmp_path: Path) -> None:
+def test_after_it_the_head_alone_is_fitted(tmp_path: Path) -> None:
     run = bench(tmp_path)
     model = new_model(run)
-    result = train(run, model, tmp_path / "fit")
+    told: list[tuple[int, float]] = []
+    result = train(run, model, tmp_path / "fit", on_epoch=lambda *epoch: told.append(epoch))
     after_stage = read_tensors(tmp_path / "fit" / "contrast.safetensors", "").tensors
     for name, value in weights(model).items():
         assert torch.equal(value, after_stage[name]) == (not name.startswith("head."))
-    assert all(p.requires_grad for _, p in trained(model))
-    steps = len(run.batches("train", model, shuffled=True).loader)
-    assert result.steps == 12 + 2 * steps
-    plain = train(bench(tmp_path, contrastive_steps=0), new_model(run), tmp_path / "plain")
-    assert plain.steps == 2 * steps
-    assert result.flops > 0
+    assert (result.epochs, result.best_epoch, told) == (1, 1, [(0, result.dev)])
+    assert result.steps > 12 and result.flops > 0
+    (line,) = read_json_lines(tmp_path / "fit" / "history.jsonl", "")
+    assert (line["epoch"], line["dev"]) == (0, result.dev) and line["loss"] > 0
+
+
+def test_without_dev_rows_it_ends_the_same(tmp_path: Path) -> None:
+    run = bench(tmp_path)
+    with_dev, without = new_model(run), new_model(run)
+    train(run, with_dev, tmp_path / "with")
+    loader = run.batches("train", without, shuffled=True).loader
+    result = fit(without, loader, None, run.spec.task, run.training, run.seed, tmp_path / "without")
+    assert isnan(result.dev) and not (tmp_path / "without" / "history.jsonl").exists()
+    assert all(torch.equal(value, weights(without)[name]) for name, value in weights(with_dev).items())
 
 
 def test_killed_after_the_stage_it_ends_with_the_same_numbers(
@@ -117,17 +131,6 @@ def test_killed_after_the_stage_it_ends_with_the_same_numbers(
     assert all(torch.equal(value, weights(whole)[name]) for name, value in weights(again).items())
 
 
-def test_what_is_frozen_for_the_head_is_free_again_after_a_failure(tmp_path: Path) -> None:
-    model = new_model(bench(tmp_path))
-    with pytest.raises(ZeroDivisionError), head_alone(model):
-        assert [name for name, p in trained(model) if p.requires_grad] == [
-            "head.linear.weight",
-            "head.linear.bias",
-        ]
-        raise ZeroDivisionError
-    assert all(p.requires_grad for _, p in trained(model))
-
-
 def test_a_loss_that_is_not_finite_ends_it(tmp_path: Path) -> None:
     run = bench(tmp_path, generator_rate=1e30)
     with pytest.raises(
@@ -143,5 +146,5 @@ def test_several_labels_a_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_head_without_weights_of_its_own_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"contrastive_steps is 3, .*kind verbalizer does.*classification"):
+    with pytest.raises(InputError, match=r"contrastive_steps is 3, .*kind verbalizer trains.*classification"):
         tiny_workbench(tmp_path, head={"kind": "verbalizer"}, training={"contrastive_steps": 3})
