@@ -7,6 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks import CHECKOUT
+from benchmarks.equal_operations.bench import tera
+from benchmarks.equal_operations.summary import DEFAULT
 from benchmarks.pages import markdown
 from benchmarks.record import load
 from experiments.comparing.statistics import spread
@@ -82,7 +84,34 @@ def search_deep() -> str:
         "Kendall's tau",
         "cost",
     ]
-    return "\n".join([title, *markdown.table(head, cells)])
+    found = "\n".join([title, *markdown.table(head, cells)])
+    return "\n\n".join([found, *_defaults(tables, beside["records"])])
+
+
+def _defaults(truths: dict[str, Any], prompt_tuning: list[dict[str, Any]]) -> list[str]:
+    """Say what the defaults reach beside Prompt Tuning within each budget, on the rows of both."""
+    groups: dict[tuple[str, float], list[dict[str, Any]]] = {}
+    for record in load("methods_deep")["records"]:
+        is_default = record["method"] == DEFAULT and record["shots"] is None and "test_accuracy" in record
+        if is_default and record["backbone"] == truths.get(record["task"], {}).get("backbone"):
+            groups.setdefault((record["task"], record["budget_flops"]), []).append(record)
+    told = []
+    for (task, budget), records in groups.items():
+        other = {r["seed"]: r for r in prompt_tuning if r["task"] == task}
+        if other.keys() != {record["seed"] for record in records}:
+            continue
+        gains = [r["test_accuracy"] - other[r["seed"]]["test_metric"] for r in records]
+        cost = fmean(r["train_flops"] for r in records) / fmean(r["train_flops"] for r in other.values())
+        told.append(
+            f"on `{task}` within {tera(budget)} * 10^12 operations {_points(mean_and_sd(gains))} points "
+            f"beside Prompt Tuning for {cost:.2f} of its operations"
+        )
+    if not told:
+        return []
+    return [
+        "The defaults, which search two layers and shift the tokens there too, on the same rows and seeds "
+        f"(see [methods at equal operations](#methods-at-equal-operations)): {'; '.join(told)}."
+    ]
 
 
 def _rates(beside: dict[str, Any]) -> str:

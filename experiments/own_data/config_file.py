@@ -89,12 +89,12 @@ def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -
         "data": {**_files(found, folder, comments), **_reading(found), **_rows(text, label, comments)},
         "backbone": {"name": "minilm-l6"},
         "search": {"strategy": DEFAULT, "k": 2},
-        **_training(found, label.label_lists is None, comments),
+        **_training(found, label.label_lists is None and not roles.text_pair, comments),
     }
 
 
-def _training(found: Survey, one_label: bool, comments: dict[str, str]) -> dict[str, Any]:
-    options = dict(options_by_rows(found.rows, contrastive=one_label))
+def _training(found: Survey, contrastive: bool, comments: dict[str, str]) -> dict[str, Any]:
+    options = dict(options_by_rows(found.rows, contrastive))
     if not options:
         return {}
     comments[f"training.{next(iter(options))}"] = f"as suits {found.rows} rows"

@@ -24,7 +24,7 @@ def options_by_rows(rows: int, contrastive: bool) -> Options:
 
     Args:
         rows: of the training split.
-        contrastive: whether a text has one label and the head trains: `check_contrast` refuses others.
+        contrastive: whether the task `suits_contrast`.
 
     Source: ours; the `default` of `python -m benchmarks methods-deep` is trained so.
     """

@@ -117,8 +117,11 @@ def _is_weight(value: Any) -> bool:
 
 
 def suits_contrast(head: HeadConfig, task: Task) -> bool:
-    """Say whether contrastive steps fit: a text has one label, and the head can be fitted after them."""
-    return head.trains and not task.multi_label
+    """Say whether contrastive steps are worth a try: one text and one label a row, and a head that trains.
+
+    Of two texts their relation is asked for, which features that are alike do not tell.
+    """
+    return head.trains and not task.multi_label and task.text_pair is None
 
 
 def check_contrast(config: TrainingConfig, head: HeadConfig, task: Task) -> None:

@@ -81,7 +81,7 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
         "total_flops": 4e12,
         "cost": 0.4,
     }
-    truth = {"seeds": 2, "ceiling": 0.6, "worst": 0.8, "best": 0.91}
+    truth = {"seeds": 2, "ceiling": 0.6, "worst": 0.8, "best": 0.91, "backbone": "e5-small"}
     content = {
         "command": "python -m benchmarks search-deep",
         "tables": {"trec": truth, "sst2": truth},
@@ -98,10 +98,37 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
     prompt_tuning = {
         "command": "python -m benchmarks prompt-tuning",
         "rates": [0.01, 0.05, 0.2],
-        "records": [{"task": task, "seed": seed, "test_metric": score} for task, seed, score in trained],
+        "records": [
+            {"task": task, "seed": seed, "test_metric": score, "train_flops": 2e13}
+            for task, seed, score in trained
+        ],
     }
     (tmp_path / "prompt_tuning.json").write_text(json.dumps(prompt_tuning))
+    default = {
+        "method": "default",
+        "backbone": "e5-small",
+        "task": "trec",
+        "shots": None,
+        "train_flops": 8e12,
+    }
+    within = [{**default, "budget_flops": 1e13, "seed": n, "test_accuracy": 0.91} for n in (0, 1)]
+    # of another backbone, of few rows, of a task with other seeds, of another method, and without figures
+    others = [
+        {"backbone": "minilm-l6"},
+        {"shots": 16},
+        {"task": "sst2", "seed": 1},
+        {"method": "lora"},
+        {"budget_flops": 1e12},
+    ]
+    records = [*within, *({**within[0], **other} for other in others)]
+    del records[-1]["test_accuracy"]
+    (tmp_path / "methods_deep.json").write_text(json.dumps({"records": records}))
     assert "at the rate of 0.01, 0.05 and 0.2 that dev chose with another seed" in search_deep()
+    (said,) = [part for part in search_deep().split("\n\n") if part.startswith("The defaults")]
+    assert said.endswith(
+        "on `trec` within 10 * 10^12 operations 3.50 ± 0.71 points beside Prompt Tuning for 0.40 of its "
+        "operations."
+    )
     first, second = table(search_deep())
     assert first == {
         "search": "`gradient`",
