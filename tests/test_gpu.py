@@ -20,17 +20,18 @@ TEXTS = ["the film was lovely", "the plot was dull and very very poor ."]
 
 
 @pytest.mark.parametrize(
-    "prompt",
+    "sections",
     [
-        {"generator": "free", "init": "vocabulary"},
-        {"generator": "pooled", "shared": True, "combine": "add"},
-        {"generator": "naive", "position_bias": False, "zero_start": False},
+        {"prompt": {"generator": "free", "init": "vocabulary"}},
+        {"prompt": {"generator": "pooled", "shared": True, "combine": "add"}},
+        {"prompt": {"generator": "naive", "position_bias": False, "zero_start": False}},
+        {"training": {"contrastive_steps": 5}},
     ],
-    ids=["prompt_tuning", "idpg", "lpt"],
+    ids=["prompt_tuning", "idpg", "lpt", "contrastive"],
 )
-def test_methods_train_on_the_accelerator_and_answer_as_on_the_cpu(prompt: dict, tmp_path: Path) -> None:
+def test_methods_train_on_the_accelerator_and_answer_as_on_the_cpu(sections: dict, tmp_path: Path) -> None:
     layers = {"strategy": "manual", "manual_layers": [0, 2]}
-    metrics = run(tiny_config(tmp_path, prompt=prompt, search=layers), tmp_path / "run")
+    metrics = run(tiny_config(tmp_path, search=layers, **sections), tmp_path / "run")
     assert metrics.train_flops > 0
     loaded = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
     expected = loaded.predict(TEXTS)

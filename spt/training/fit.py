@@ -87,6 +87,8 @@ def fit(
     if next(trained(model), None) is None:
         score = nan if dev is None else evaluate(model, dev, task)["metric"]
         return TrainingResult(score, epochs=0, steps=0, seconds=0.0, flops=0, best_epoch=0)
+    if config.compile:
+        model.compile(dynamic=True)
     stages = _fit_by_contrast if config.contrastive_steps else _fit_epochs
     return stages(model, train, dev, task, config, seed, folder, on_epoch, history)
 
@@ -103,6 +105,7 @@ def _fit_by_contrast(
     history: History | None,
 ) -> TrainingResult:
     """Draw the features of a class together, and fit the head to them: one pass over the rows."""
+    model.checkpointing = config.checkpointing
     with device_memory():
         stage = contrast(model, train, config, seed, folder)
         start, counter = monotonic(), FlopCounter()
@@ -137,8 +140,6 @@ def _fit_epochs(
 ) -> TrainingResult:
     module = TrainingRecipe(config, task, seed, _loss(config, task, train))
     module.set_model(model)
-    if config.compile:
-        model.compile(dynamic=True)
     best = BestEpoch(folder)
     last = last_epoch(folder)
     stop = Patience(DEV, mode="max", patience=config.patience)

@@ -52,7 +52,7 @@ def fit_head(
         raise TrialFailed(
             "Features that the head is fitted to are not finite. Lower training.generator_rate."
         )
-    head = cast(FeatureHead, model.head)
+    head, loss = cast(FeatureHead, model.head), loss.to(features.device)
     weights = [weight for weight in head.parameters() if weight.requires_grad]
     for weight in weights:
         nn.init.zeros_(weight)

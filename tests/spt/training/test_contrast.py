@@ -115,6 +115,15 @@ def test_without_dev_rows_it_ends_the_same(tmp_path: Path) -> None:
     assert all(torch.equal(value, weights(without)[name]) for name, value in weights(with_dev).items())
 
 
+def test_layers_that_run_twice_to_save_memory_end_with_the_same_numbers(tmp_path: Path) -> None:
+    plain, saving = (new_model(bench(tmp_path)) for _ in range(2))
+    train(bench(tmp_path), plain, tmp_path / "plain")
+    train(bench(tmp_path, checkpointing=True), saving, tmp_path / "saving")
+    assert (plain.checkpointing, saving.checkpointing) == (False, True)
+    for name, value in weights(plain).items():
+        assert torch.allclose(value, weights(saving)[name], atol=1e-5)
+
+
 def test_killed_after_the_stage_it_ends_with_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
