@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.layers.trainings import run_trainings
-from benchmarks.record import command_of, mean_and_spread, write_result
+from benchmarks.record import arguments_of, command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig, load_config
 from experiments.keys import read_tree
 from spt.errors import unknown
 from spt.json_files import checked
 
+BENCH = Path(__file__).with_name("recipe.yml")
 ADVICE = "benchmarks/layers/recipe.yml shows what the file holds."
 Keys = dict[str, Any]
 
@@ -99,9 +100,11 @@ def measure_recipe(
         record_of(cell, config.search.model_dump()["manual_layers"], done[cell.name])
         for cell, config in configs.items()
     ]
+    named: list[object] = [f"--on={condition}" for condition in only]
+    named += [] if bench == BENCH else ["--bench", bench, "--result", result]
     write_result(
         result,
-        command_of("recipe", bench),
+        command_of("recipe", *named) + arguments_of(overrides),
         records,
         variants=read.variants,
         placements=read.placements,

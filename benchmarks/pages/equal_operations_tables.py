@@ -70,7 +70,7 @@ def _beside(mine: Entry, other: Entry) -> str:
     return (
         f"`{mine['task']}` on `{mine['backbone']}`, {_rows(mine['shots'])}, "
         f"{100 * mine['test_accuracy']['mean']:.1f} % and {100 * other['test_accuracy']['mean']:.1f} %, "
-        f"{_interval(mine['difference'])}, for {told}"
+        f"{markdown.interval(mine['difference'])}, for {told}"
     )
 
 
@@ -114,7 +114,7 @@ def _condition(entries: Sequence[Entry], reference: str) -> str:
             f"`{entry['method']}`",
             f"{100 * entry['dev_accuracy']:.1f}",
             markdown.percent(entry["test_accuracy"]),
-            _interval(entry.get("difference")),
+            markdown.interval(entry["difference"]) if "difference" in entry else "",
             *_costs(entry),
         ]
         for entry in sorted(measured, key=lambda entry: (entry["budget_flops"], entry["place"]))
@@ -163,12 +163,3 @@ def _costs(entry: Entry) -> list[str]:
         f"{entry['train_flops'] / 1e12:.1f}",
         f"{entry['seconds']:.0f}",
     ]
-
-
-def _interval(difference: Entry | None) -> str:
-    if difference is None:
-        return ""
-    mean = f"{100 * difference['mean']:+.1f}"
-    if difference["low"] is None:
-        return mean
-    return f"{mean} ({100 * difference['low']:+.1f} to {100 * difference['high']:+.1f})"

@@ -27,3 +27,11 @@ def command(noted: str) -> str:
 def percent(score: Mapping[str, Any]) -> str:
     """Write '91.2 ± 1.0' for a mean and an sd, which a single run does not have."""
     return f"{100 * score['mean']:.1f} ± {100 * (score['sd'] or 0):.1f}"
+
+
+def interval(difference: Mapping[str, Any]) -> str:
+    """Write '+1.2 (-0.3 to +2.7)' for the mean of differences and its interval, which one alone has not."""
+    mean = f"{100 * difference['mean']:+.1f}"
+    if difference["low"] is None:
+        return mean
+    return f"{mean} ({100 * difference['low']:+.1f} to {100 * difference['high']:+.1f})"

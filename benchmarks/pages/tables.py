@@ -15,6 +15,7 @@ from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
 from benchmarks.pages.method_tables import methods, short_summary
+from benchmarks.pages.recipe_tables import few_rows, recipe
 from benchmarks.pages.serving_tables import serving, sharing_worth
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
@@ -215,6 +216,8 @@ PARTS = {
     neighbours: "Words of a prompt",
     single_layers: "One prompt, layer by layer",
     search_deep: "One layer of twelve, found",
+    recipe: "What each part of a training is worth",
+    few_rows: "A training of few rows",
     strategies: "Search strategies, judged by the truth",
     comparison: "Search strategies, run whole",
     tuning: "Tuned regularisation",

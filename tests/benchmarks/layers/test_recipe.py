@@ -37,6 +37,8 @@ def test_every_variant_is_trained_on_the_conditions_asked_for(bench: Path, tmp_p
     failed = measure_recipe(bench, tmp_path / "runs", {"small.seed": 7}, [0, 1], 1, only=["small"])
     assert failed == 0
     content = json.loads((tmp_path / "results" / "recipe.json").read_text())
+    asked = f"--on=small --bench {bench} --result recipe small.seed=7"
+    assert content["command"] == f"python -m benchmarks recipe {asked}"
     records = content["records"]
     assert [(r["variant"], r["seed"]) for r in records] == [
         ("default", 0),
@@ -49,7 +51,7 @@ def test_every_variant_is_trained_on_the_conditions_asked_for(bench: Path, tmp_p
     assert [line["variant"] for line in content["summary"]] == ["default", "free"]
 
 
-@pytest.mark.parametrize("name", ["recipe.yml", "few_shots.yml"])
+@pytest.mark.parametrize("name", ["recipe.yml", "few_rows.yml"])
 def test_each_cell_of_a_shipped_bench_is_a_configuration_of_its_own(name: str) -> None:
     bench = CHECKOUT / "benchmarks" / "layers" / name
     read = read_recipe_bench(bench)

@@ -1,0 +1,66 @@
+"""What each part of a training is worth, on dev: the tables of `python -m benchmarks recipe`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks.pages import markdown
+from benchmarks.record import load
+from experiments.comparing.statistics import spread
+
+Entry = Mapping[str, Any]
+
+
+def recipe() -> str:
+    """Show what changes of the default training are worth with 2,000 rows."""
+    return _tables("recipe", reference="token_offset", about="e5-small, 2,000 rows, five epochs")
+
+
+def few_rows() -> str:
+    """Show what changes of the default training are worth with few rows."""
+    return _tables("few_rows", reference="contrastive_25", about="MiniLM-L6, as many rows as 16 a class")
+
+
+def _tables(name: str, reference: str, about: str) -> str:
+    """Write a table a condition and placement, with differences to the reference by seed."""
+    result = load(name)
+    title = (
+        f"Trainings at given layers of {about} ({markdown.command(result['command'])}; "
+        f"`benchmarks/layers/{name}.yml` says what each name is). `{reference}` is the default; differences "
+        "to it are of the same seed, with their 95 % interval:"
+    )
+    groups = dict.fromkeys((entry["condition"], entry["placement"]) for entry in result["summary"])
+    return "\n\n".join([title, *(_table(result, reference, *group) for group in groups)])
+
+
+def _table(result: Mapping[str, Any], reference: str, condition: str, placement: str) -> str:
+    def of(entries: Sequence[Entry]) -> list[Entry]:
+        return [e for e in entries if (e["condition"], e["placement"]) == (condition, placement)]
+
+    records = of(result["records"])
+    by_seed = {r["seed"]: r["dev_metric"] for r in records if r["variant"] == reference and "dev_metric" in r}
+    rows = [
+        [
+            f"`{entry['variant']}`",
+            markdown.percent(entry["dev_metric"]),
+            "" if entry["variant"] == reference else _difference(entry["variant"], records, by_seed),
+            f"{entry['tunable_parameters']:,}",
+            f"{entry['train_flops'] / 1e12:.1f}",
+        ]
+        for entry in sorted(of(result["summary"]), key=lambda entry: -entry["dev_metric"]["mean"])
+    ]
+    layers = markdown.layers(result["placements"][placement])
+    head = ["variant", "dev %", f"to `{reference}`", "parameters", "10^12 FLOPs"]
+    return "\n".join([f"`{condition}`, layers {layers}:", *markdown.table(head, rows)])
+
+
+def _difference(variant: str, records: Sequence[Entry], reference: Mapping[int, float]) -> str:
+    """Write the mean difference to the reference by seed, where both have figures."""
+    differences = [
+        record["dev_metric"] - reference[record["seed"]]
+        for record in records
+        if record["variant"] == variant and "dev_metric" in record and record["seed"] in reference
+    ]
+    return markdown.interval(asdict(spread(differences))) if differences else ""

@@ -1,0 +1,54 @@
+"""The tables of what parts of a training are worth, from a small result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import CHECKOUT
+from benchmarks import record as recording
+from benchmarks.layers.recipe import read_recipe_bench
+from benchmarks.pages.recipe_tables import few_rows, recipe
+from tests.support.markdown_tables import tables
+
+
+def result(reference: str) -> dict[str, Any]:
+    cell = {"condition": "trec", "placement": "two", "tunable_parameters": 6150, "train_flops": 4e12}
+    scored = [(reference, 0, 0.90), (reference, 1, 0.92), ("free", 1, 0.89), ("free", 0, 0.90)]
+    records = [{**cell, "variant": name, "seed": seed, "dev_metric": dev} for name, seed, dev in scored]
+    failed = {**cell, "variant": "free", "seed": 2, "failure": "the loss is nan"}
+    summary = [
+        {**cell, "variant": "free", "dev_metric": {"mean": 0.895, "sd": 0.007}},
+        {**cell, "variant": reference, "dev_metric": {"mean": 0.91, "sd": 0.014}},
+    ]
+    return {
+        "command": "python -m benchmarks recipe",
+        "placements": {"two": [7, 9]},
+        "summary": summary,
+        "records": [*records, failed],
+    }
+
+
+def test_variants_stand_beside_the_default_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
+    (tmp_path / "recipe.json").write_text(json.dumps(result("token_offset")))
+    text = recipe()
+    assert "`trec`, layers 7+9:" in text
+    ((first, second),) = tables(text)
+    assert first["variant"] == "`token_offset`" and first["to `token_offset`"] == ""
+    assert second["to `token_offset`"] == "-1.5 (-20.6 to +17.6)"
+    assert (second["parameters"], second["10^12 FLOPs"], second["dev %"]) == ("6,150", "4.0", "89.5 ± 0.7")
+
+
+def test_few_rows_have_a_default_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
+    (tmp_path / "few_rows.json").write_text(json.dumps(result("contrastive_25")))
+    assert "`contrastive_25` is the default" in few_rows()
+
+
+@pytest.mark.parametrize(("name", "reference"), [("recipe", "token_offset"), ("few_rows", "contrastive_25")])
+def test_the_default_is_among_the_shipped_variants(name: str, reference: str) -> None:
+    assert reference in read_recipe_bench(CHECKOUT / "benchmarks" / "layers" / f"{name}.yml").variants
