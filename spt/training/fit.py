@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from time import monotonic
@@ -89,92 +90,86 @@ def fit(
         return TrainingResult(score, epochs=0, steps=0, seconds=0.0, flops=0, best_epoch=0)
     if config.compile:
         model.compile(dynamic=True)
-    stages = _fit_by_contrast if config.contrastive_steps else _fit_epochs
-    return stages(model, train, dev, task, config, seed, folder, on_epoch, history)
+    training = _Training(model, train, dev, task, config, seed, folder, on_epoch, history)
+    return training.by_contrast() if config.contrastive_steps else training.by_epochs()
 
 
-def _fit_by_contrast(
-    model: PromptedModel,
-    train: Loader,
-    dev: Loader | None,
-    task: Task,
-    config: TrainingConfig,
-    seed: int,
-    folder: Path,
-    on_epoch: OnEpoch | None,
-    history: History | None,
-) -> TrainingResult:
-    """Draw the features of a class together, and fit the head to them: one pass over the rows."""
-    model.checkpointing = config.checkpointing
-    with device_memory():
-        stage = contrast(model, train, config, seed, folder)
-        start, counter = monotonic(), FlopCounter()
-        with counter:
-            fitted = fit_head(model, train, _loss(config, task, train), config.precision)
-            score = nan if dev is None else evaluate(model, dev, task)["metric"]
-    if dev is not None and history is not None:
-        history.begin_epoch(0)
-        history.record(0, dev=score, loss=fitted.loss, rate_share=1.0)
-    if dev is not None and on_epoch is not None:
-        on_epoch(0, score)
-    return TrainingResult(
-        score,
-        epochs=1,
-        steps=config.contrastive_steps + fitted.steps,
-        seconds=stage.seconds + monotonic() - start,
-        flops=stage.flops + counter.total,
-        best_epoch=1,
-    )
+@dataclass(frozen=True)
+class _Training:
+    """Hold what `fit` was asked for."""
 
+    model: PromptedModel
+    train: Loader
+    dev: Loader | None
+    task: Task
+    config: TrainingConfig
+    seed: int
+    folder: Path
+    on_epoch: OnEpoch | None
+    history: History | None
 
-def _fit_epochs(
-    model: PromptedModel,
-    train: Loader,
-    dev: Loader | None,
-    task: Task,
-    config: TrainingConfig,
-    seed: int,
-    folder: Path,
-    on_epoch: OnEpoch | None,
-    history: History | None,
-) -> TrainingResult:
-    module = TrainingRecipe(config, task, seed, _loss(config, task, train))
-    module.set_model(model)
-    best = BestEpoch(folder)
-    last = last_epoch(folder)
-    stop = Patience(DEV, mode="max", patience=config.patience)
-    timer, count = Timer(), CountFlops()
-    record = recorders(history, folder)
-    by_dev = [] if dev is None else [best, stop]
-    callbacks: list[Callback] = [*by_dev, count, timer, *record, Progress(on_epoch), last]
-    trainer = pl.Trainer(
-        **trainer_arguments(config, config.epochs, folder, callbacks),
-        gradient_clip_val=config.gradient_clip,
-    )
-    path = checkpoint_path(folder)
-    try:
+    @property
+    def loss(self) -> nn.Module:
+        labels = cast(Examples, self.train.dataset).labels
+        return training_loss(self.config.class_weights, self.task, labels)
+
+    def by_contrast(self) -> TrainingResult:
+        """Draw the features of a class together, and fit the head to them: one pass over the rows."""
+        self.model.checkpointing = self.config.checkpointing
         with device_memory():
-            trainer.fit(module, train, dev, ckpt_path=path if path.exists() else None)
-    except TrialFailed as error:
-        error.flops = count.total
-        raise
-    score, best_epoch = nan, trainer.current_epoch
-    if dev is not None:
-        state = load_state(best.path)
-        module.load_state_dict(state["state_dict"], strict=False)
-        assert best.best_model_score is not None
-        score, best_epoch = float(best.best_model_score), int(state["epoch"]) + 1
-    # Lightning leaves it on the CPU
-    model.to(trainer.strategy.root_device)
-    return TrainingResult(
-        score,
-        trainer.current_epoch,
-        trainer.global_step,
-        timer.time_elapsed(),
-        count.total,
-        best_epoch,
-    )
+            stage = contrast(self.model, self.train, self.config, self.seed, self.folder)
+            start, counter = monotonic(), FlopCounter()
+            with counter:
+                fitted = fit_head(self.model, self.train, self.loss, self.config.precision)
+                score = nan if self.dev is None else evaluate(self.model, self.dev, self.task)["metric"]
+        if self.dev is not None and self.history is not None:
+            self.history.begin_epoch(0)
+            self.history.record(0, dev=score, loss=fitted.loss, rate_share=1.0)
+        if self.dev is not None and self.on_epoch is not None:
+            self.on_epoch(0, score)
+        return TrainingResult(
+            score,
+            epochs=1,
+            steps=self.config.contrastive_steps + fitted.steps,
+            seconds=stage.seconds + monotonic() - start,
+            flops=stage.flops + counter.total,
+            best_epoch=1,
+        )
 
-
-def _loss(config: TrainingConfig, task: Task, train: Loader) -> nn.Module:
-    return training_loss(config.class_weights, task, cast(Examples, train.dataset).labels)
+    def by_epochs(self) -> TrainingResult:
+        """Train with Lightning, or go on where it was killed, and read the best epoch back."""
+        module = TrainingRecipe(self.config, self.task, self.seed, self.loss)
+        module.set_model(self.model)
+        best = BestEpoch(self.folder)
+        stop = Patience(DEV, mode="max", patience=self.config.patience)
+        timer, count = Timer(), CountFlops()
+        watching = [count, timer, *recorders(self.history, self.folder), Progress(self.on_epoch)]
+        by_dev = [] if self.dev is None else [best, stop]
+        callbacks: list[Callback] = [*by_dev, *watching, last_epoch(self.folder)]
+        trainer = pl.Trainer(
+            **trainer_arguments(self.config, self.config.epochs, self.folder, callbacks),
+            gradient_clip_val=self.config.gradient_clip,
+        )
+        path = checkpoint_path(self.folder)
+        try:
+            with device_memory():
+                trainer.fit(module, self.train, self.dev, ckpt_path=path if path.exists() else None)
+        except TrialFailed as error:
+            error.flops = count.total
+            raise
+        score, best_epoch = nan, trainer.current_epoch
+        if self.dev is not None:
+            state = load_state(best.path)
+            module.load_state_dict(state["state_dict"], strict=False)
+            assert best.best_model_score is not None
+            score, best_epoch = float(best.best_model_score), int(state["epoch"]) + 1
+        # Lightning leaves it on the CPU
+        self.model.to(trainer.strategy.root_device)
+        return TrainingResult(
+            score,
+            trainer.current_epoch,
+            trainer.global_step,
+            timer.time_elapsed(),
+            count.total,
+            best_epoch,
+        )
