@@ -27,7 +27,6 @@ from spt.hub.upload import upload, warn_of_local_backbone
 from spt.modes import AUTO, CacheMode
 from spt.tasks import Task
 from spt.training.by_rows import suited_to_rows
-from spt.training.config import suits_contrast
 
 if TYPE_CHECKING:
     # takes seconds to load, for which an estimator that is not fitted need not wait
@@ -170,8 +169,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         """
         config = run_config(self._run_parameters())
         splits, config = read_splits(config, {"train": (X, y, pairs), **held_out(dev=dev, test=test)})
-        contrastive = suits_contrast(config.head, config.task)
-        training = suited_to_rows(config.training, len(splits["train"].columns.texts), contrastive)
+        rows_of_train = len(splits["train"].columns.texts)
+        training = suited_to_rows(config.training, rows_of_train, config.head, config.task)
         config = config.model_copy(update={"training": training})
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():

@@ -23,7 +23,6 @@ from spt.files import write_text
 from spt.json_files import checked, read_json
 from spt.provenance import Provenance
 from spt.training.by_rows import suited_to_rows
-from spt.training.config import suits_contrast
 
 FILE = "cell.json"
 ADVICE = "Delete it to run it again."
@@ -114,7 +113,7 @@ def with_defaults(config: RunConfig) -> RunConfig:
     rows = shots * len(labels) if shots and labels else size
     if rows is None:
         return config
-    training = suited_to_rows(config.training, rows, suits_contrast(config.head, config.task))
+    training = suited_to_rows(config.training, rows, config.head, config.task)
     return config.model_copy(update={"training": training})
 
 

@@ -79,10 +79,11 @@ def epochs_within(
     # attention without dropout may be computed another way
     with evaluation_mode(model):
         dev_flops = _pass(_row_cost(dev, forward, model), dev, 0)
-        reading = _row_cost(train, forward, model)
     if training.contrastive_steps:
+        with evaluation_mode(model):
+            reading = _pass(_row_cost(train, forward, model), train, 0)
         whole = _contrastive(_row_cost(train, contrastive_step, model), train, training, seed)
-        whole += _pass(reading, train, 0) + dev_flops
+        whole += reading + dev_flops
         if whole > left:
             raise OverBudget(_too_much("The contrastive stage", whole, left))
         return training.epochs

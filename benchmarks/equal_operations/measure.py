@@ -10,6 +10,7 @@ from benchmarks.equal_operations.bench import BudgetedBench, Cell, tera
 from benchmarks.equal_operations.cells import Cells, StoredCell
 from benchmarks.equal_operations.chart import charts
 from benchmarks.equal_operations.summary import summary_of
+from benchmarks.methods.bench import BenchRun
 from benchmarks.methods.measure import STEPS_BEYOND, best_rates, beyond
 from benchmarks.methods.results import Line, no_lines, write_lines
 from benchmarks.record import arguments_of, command_of, made_with, path_of
@@ -20,7 +21,7 @@ from spt.errors import InputError
 from spt.files import write_text
 
 BENCH = Path(__file__).with_name("bench.yml")
-Sweep = dict[Cell, RunOutcome]
+Sweep = dict[BenchRun, RunOutcome]
 
 
 def measure_methods_deep(
@@ -69,10 +70,10 @@ def measure_methods_deep(
     lines, reference = no_lines(), next(iter(complete.methods))
     for method, condition in bench.groups():
         for budget in [each for each in bench.budgets_on(condition) if each in within]:
-            sweep = _sweep(cells, bench.swept(method, condition, budget))
+            sweep = _sweep(bench, cells, method, condition, budget)
             done = None if sweep is None else _reported(bench, cells, method, condition, budget, sweep)
             if sweep is not None and done is not None:
-                lines["sweep"] += [_tried(cell, outcome, now) for cell, outcome in sweep.items()]
+                lines["sweep"] += [_tried(Cell(run, budget), outcome, now) for run, outcome in sweep.items()]
                 lines["records"] += [
                     _line(cell, cells.config(cell), each, now) for cell, each in done.items()
                 ]
@@ -89,20 +90,20 @@ def _draw(name: str, summary: Sequence[Mapping[str, Any]]) -> None:
         write_text(path_of(f"{name}_{setting}").with_suffix(".svg"), picture)
 
 
-def _sweep(cells: Cells, listed: Sequence[Cell]) -> Sweep | None:
+def _sweep(bench: BudgetedBench, cells: Cells, method: str, condition: str, budget: float) -> Sweep | None:
     """Try a method's rates within a budget, and go on beyond a best one at an edge.
 
     Returns:
         How each ended, and None where some have not.
     """
     sweep: Sweep = {}
+    listed = bench.swept(method, condition, budget)
     for _ in range(1 + STEPS_BEYOND):
         stored = cells.stored(listed)
         if len(stored) < len(listed):
             return None
-        sweep |= {cell: _dev(each) for cell, each in stored.items()}
-        further = beyond({cell.run: outcome for cell, outcome in sweep.items()})
-        listed = [Cell(run, listed[0].budget) for run in further]
+        sweep |= {cell.run: _dev(each) for cell, each in stored.items()}
+        listed = [Cell(run, budget) for run in beyond(sweep)]
     return sweep
 
 
@@ -118,9 +119,8 @@ def _reported(
 ) -> dict[Cell, StoredCell] | None:
     """Run a method's seeds within a budget at the best rate there; None where some have not ended."""
     rates = bench.methods[method].learning_rates
-    best = best_rates({cell.run: outcome for cell, outcome in sweep.items()})
     # where no rate worked, the runs say why
-    rate = best.get((method, condition), rates[0]) if rates else 0.0
+    rate = best_rates(sweep).get((method, condition), rates[0]) if rates else 0.0
     listed = bench.reported_within(method, condition, budget, rate)
     done = cells.stored(listed)
     return done if len(done) == len(listed) else None

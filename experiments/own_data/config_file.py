@@ -60,7 +60,10 @@ def write_config(
     tree = _tree(found, roles, output.absolute().parent, comments)
     override(tree, overrides)
     # whatever is wrong is said before anything is written
-    checked(anchored(tree, output.absolute().parent), str(output))
+    config = checked(anchored(tree, output.absolute().parent), str(output))
+    if options := options_by_rows(config.training, found.rows, config.head, config.task):
+        tree["training"] = {**tree.get("training", {}), **options}
+        comments[f"training.{next(iter(options))}"] = f"as suits {found.rows} rows"
     write_text(output, "\n".join(_lines(found, tree, comments)) + "\n")
     return list(_seen(found, roles))
 
@@ -89,16 +92,7 @@ def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -
         "data": {**_files(found, folder, comments), **_reading(found), **_rows(text, label, comments)},
         "backbone": {"name": "minilm-l6"},
         "search": {"strategy": DEFAULT, "k": 2},
-        **_training(found, label.label_lists is None and not roles.text_pair, comments),
     }
-
-
-def _training(found: Survey, contrastive: bool, comments: dict[str, str]) -> dict[str, Any]:
-    options = dict(options_by_rows(found.rows, contrastive))
-    if not options:
-        return {}
-    comments[f"training.{next(iter(options))}"] = f"as suits {found.rows} rows"
-    return {"training": options}
 
 
 def _files(found: Survey, folder: Path, comments: dict[str, str]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from spt.spec import HeadConfig
+from spt.tasks import Task
 from spt.training.config import TrainingConfig
 
 Options = Mapping[str, int]
@@ -16,29 +18,34 @@ BY_ROWS: tuple[tuple[int, Options], ...] = (
 KEYS = frozenset(key for _, options in (WITH_CONTRAST, *BY_ROWS) for key in options)
 
 
-def options_by_rows(rows: int, contrastive: bool) -> Options:
-    """Return the options of a `TrainingConfig` that suit so many rows, by name; none where its defaults do.
+def options_by_rows(config: TrainingConfig, rows: int, head: HeadConfig, task: Task) -> Options:
+    """Return the options of a training that suit so many rows, by name; none where its own do.
 
     Ten epochs over a hundred rows are forty steps of the usual size, and a dev split as small says too little
-    to stop by.
-
-    Args:
-        rows: of the training split.
-        contrastive: whether the task `suits_contrast`.
-
-    Source: ours; the `default` of `python -m benchmarks methods-deep` is trained so.
-    """
-    suiting = ((WITH_CONTRAST,) if contrastive else ()) + BY_ROWS
-    return next((options for most, options in suiting if rows <= most), {})
-
-
-def suited_to_rows(config: TrainingConfig, rows: int, contrastive: bool) -> TrainingConfig:
-    """Return a training that suits so many rows; one that was told how long stays as it is.
+    to stop by. A training that was told how long has its own.
 
     Args:
         config: of the training.
         rows: of the training split.
-        contrastive: as `options_by_rows` has it.
+        head: that the training trains.
+        task: that it is for.
+
+    Source: ours; the `default` of `python -m benchmarks methods-deep` is trained so.
     """
-    told = KEYS & config.model_fields_set
-    return config if told else config.model_copy(update=options_by_rows(rows, contrastive))
+    if KEYS & config.model_fields_set:
+        return {}
+    suiting = ((WITH_CONTRAST,) if _suits_contrast(head, task) else ()) + BY_ROWS
+    return next((options for most, options in suiting if rows <= most), {})
+
+
+def suited_to_rows(config: TrainingConfig, rows: int, head: HeadConfig, task: Task) -> TrainingConfig:
+    """Return a training with the options that `options_by_rows` gives."""
+    return config.model_copy(update=options_by_rows(config, rows, head, task))
+
+
+def _suits_contrast(head: HeadConfig, task: Task) -> bool:
+    """Say whether contrastive steps are worth a try: one text and one label a row, and a head that trains.
+
+    Of two texts their relation is asked for, which features that are alike do not tell.
+    """
+    return head.trains and not task.multi_label and task.text_pair is None

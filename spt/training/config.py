@@ -116,14 +116,6 @@ def _is_weight(value: Any) -> bool:
     return is_number and math.isfinite(value) and 0 < value <= MOST_WEIGHT
 
 
-def suits_contrast(head: HeadConfig, task: Task) -> bool:
-    """Say whether contrastive steps are worth a try: one text and one label a row, and a head that trains.
-
-    Of two texts their relation is asked for, which features that are alike do not tell.
-    """
-    return head.trains and not task.multi_label and task.text_pair is None
-
-
 def check_contrast(config: TrainingConfig, head: HeadConfig, task: Task) -> None:
     """Refuse contrastive steps where no head could be fitted after them, or rows have no one class.
 

@@ -349,7 +349,8 @@ def test_any_strategy_is_taken_by_name(strategy: str) -> None:
 
 def test_rows_have_a_training_that_suits_them_where_nobody_says_how_long() -> None:
     def of(rows: int, contrastive: bool = True, **parameters: Any) -> tuple[int, int, int]:
-        training = suited_to_rows(run_config(parameters).training, rows, contrastive)
+        config = run_config({"task": {"multi_label": not contrastive}, **parameters})
+        training = suited_to_rows(config.training, rows, config.head, config.task)
         return training.contrastive_steps, training.epochs, training.batch_size
 
     own = TrainingConfig()

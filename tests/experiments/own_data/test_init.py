@@ -213,3 +213,23 @@ def test_rows_get_a_training_that_suits_them(
     write_config(file, tmp_path / "config.yml")
     tree = yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))
     assert tree.get("training") == training
+
+
+@pytest.mark.parametrize(
+    ("overrides", "training"),
+    [
+        ({"training.epochs": 3}, {"epochs": 3}),
+        ({"training.warmup": 0.1}, {"warmup": 0.1, "contrastive_steps": 25}),
+        (
+            {"head.kind": "verbalizer", "task.label_words": ["bad", "good"]},
+            {"epochs": 20, "patience": 20, "batch_size": 16},
+        ),
+    ],
+)
+def test_a_training_suits_what_is_asked_for(
+    tmp_path: Path, overrides: dict[str, Any], training: dict[str, float]
+) -> None:
+    file = make_data(tmp_path / "few.csv", 120)
+    write_config(file, tmp_path / "config.yml", overrides)
+    tree = yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))
+    assert tree["training"] == training
