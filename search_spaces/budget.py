@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, product
 from math import comb
 
@@ -73,7 +74,7 @@ class Budget:
             most = min(most, self.most_parameters // max(1, min(self.parameters)))
         return range(self.k if self.exactly else 1, most + 1)
 
-    @property
+    @cached_property
     def costs(self) -> KindCosts | None:
         """Return what the kinds cost, and how much they may; None where they may cost anything."""
         if self.most_parameters is None:

@@ -7,7 +7,7 @@ import typer
 
 from benchmarks import CHECKOUT
 from benchmarks.commands.options import OfATask, OnConditions, Result, end, measuring, say_dev
-from experiments.commands.options import Overrides, Workers
+from experiments.commands.options import Overrides, Workers, keys_over
 
 if TYPE_CHECKING:
     from experiments.comparing.grid import RunOutcome
@@ -55,14 +55,7 @@ def table(
 
 
 def recipe(
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Dotted keys over those of a condition: sst2.data.train=FILE.",
-            show_default=False,
-        ),
-    ] = None,
+    overrides: Annotated[list[str] | None, keys_over("those of a condition: sst2.data.train=FILE")] = None,
     bench: Annotated[
         Path,
         typer.Option(help="YAML file of what is varied.", show_default="benchmarks/layers/recipe.yml"),

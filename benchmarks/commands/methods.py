@@ -7,7 +7,7 @@ import typer
 
 from benchmarks import CHECKOUT
 from benchmarks.commands.options import OnConditions, Result, end, measuring, say_dev
-from experiments.commands.options import Overrides, Workers
+from experiments.commands.options import Overrides, Workers, keys_over
 
 if TYPE_CHECKING:
     from experiments.comparing.grid import RunOutcome
@@ -28,12 +28,7 @@ NamedResult = Annotated[
 def methods(
     bench: Annotated[Path, typer.Argument(metavar="BENCH", help="YAML file, as experiments/methods.yml.")],
     overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Dotted keys over those of all conditions, or of one: sst2.data.train=FILE.",
-            show_default=False,
-        ),
+        list[str] | None, keys_over("those of all conditions, or of one: sst2.data.train=FILE")
     ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where the runs are kept; runs/NAME by default.", show_default=False)
@@ -74,12 +69,7 @@ def methods(
 
 def methods_deep(
     overrides: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[KEY=VALUE]...",
-            help="Dotted keys over those of all conditions, of one, or of a task's: sst2.data.train=FILE.",
-            show_default=False,
-        ),
+        list[str] | None, keys_over("those of all conditions, of one, or of a task's: sst2.data.train=FILE")
     ] = None,
     bench: Annotated[
         Path,

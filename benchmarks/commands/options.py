@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.commands.options import keys_over
 from experiments.console import GOES_ON, exit_codes
 from experiments.logs import quiet_libraries
 from spt.extras import need
@@ -17,14 +18,7 @@ Result = Annotated[str, typer.Option(help="Name of the JSON that is written into
 OnConditions = Annotated[
     list[str] | None, typer.Option("--on", help="A condition of the bench; repeat it.", show_default=False)
 ]
-OfATask = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Dotted keys over those of a task's trainings: sst2.data.train=FILE.",
-        show_default=False,
-    ),
-]
+OfATask = Annotated[list[str] | None, keys_over("those of a task's trainings: sst2.data.train=FILE")]
 
 
 @contextmanager

@@ -1,21 +1,21 @@
 """Arguments and options that several commands take: each is written once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="YAML file; `spt config` prints one with every key.")
 ]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...",
-        help="Dotted keys over those of the file, as search.k=3.",
-        show_default=False,
-    ),
-]
+
+
+def keys_over(those: str) -> Any:
+    """Return the argument of dotted keys over those that are named."""
+    return typer.Argument(metavar="[KEY=VALUE]...", help=f"Dotted keys over {those}.", show_default=False)
+
+
+Overrides = Annotated[list[str] | None, keys_over("those of the file, as search.k=3")]
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL_FOLDER", help="Folder of a saved prompt, as runs/NAME/model.")
 ]
