@@ -164,21 +164,26 @@ class Budget:
         """Draw a subset of the size of one parent, with the common layers and some of the others of both.
 
         A layer keeps its parent's kind; where both have it with different ones, either's. Where that has too
-        many parameters, layers get the smallest kind, the highest ones first, until it has not.
+        many parameters, such layers get the smaller one, the highest ones first, and where it still has, the
+        child is the parent whose size it has.
         """
-        size = len((first, second)[random.randint(2)].layers)
+        parent = (first, second)[random.randint(2)]
+        size = len(parent.layers)
         common = sorted(set(first.layers) & set(second.layers))
         rest = sorted((set(first.layers) | set(second.layers)) - set(common))
         order = [rest[index] for index in random.permutation(len(rest))]
-        parents = first.by_layer, second.by_layer
-        kinds = {}
-        for layer in sorted([*common, *order[: size - len(common)]]):
-            given = list(dict.fromkeys(parent[layer] for parent in parents if layer in parent))
-            kinds[layer] = given[random.randint(2) if len(given) > 1 else 0]
+        given = {
+            layer: list(
+                dict.fromkeys(each.by_layer[layer] for each in (first, second) if layer in each.by_layer)
+            )
+            for layer in sorted([*common, *order[: size - len(common)]])
+        }
+        kinds = {layer: of[random.randint(2) if len(of) > 1 else 0] for layer, of in given.items()}
+        costs = self.costs
         for layer in sorted(kinds, reverse=True):
-            if self.costs is not None and not self.costs.fits(kinds.values()):
-                kinds[layer] = self.costs.smallest
-        return PromptLayers.of(kinds, self.total)
+            if costs is not None and not costs.fits(kinds.values()):
+                kinds[layer] = min(given[layer], key=costs.parameters.__getitem__)
+        return PromptLayers.of(kinds, self.total) if self._fits(kinds.values()) else parent
 
     def top(self, scores: Mapping[int, float]) -> Layers:
         """Return the K candidates of the highest score, whatever they get; the lower layer wins a tie.

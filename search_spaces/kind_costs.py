@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from numpy.random import RandomState
 
@@ -22,11 +23,6 @@ class KindCosts:
     parameters: Mapping[str, int]
     most: int
 
-    @property
-    def smallest(self) -> str:
-        """Return the kind of the fewest parameters, the first of several."""
-        return min(self.parameters, key=self.parameters.__getitem__)
-
     def fits(self, kinds: Iterable[str]) -> bool:
         """Say whether a sequence has few enough parameters."""
         return self._left(kinds) >= 0
@@ -36,15 +32,21 @@ class KindCosts:
 
     def count(self, length: int, begun: Kinds = ()) -> int:
         """Count the sequences of a length, or the ways to end one that has begun."""
-        # how many ways lead to each number of parameters that is still left: few, as kinds are
-        ways = {self._left(begun): 1}
-        for _ in range(length - len(begun)):
-            longer: dict[int, int] = {}
-            for left, number in ways.items():
-                for spent in self.parameters.values():
-                    longer[left - spent] = longer.get(left - spent, 0) + number
-            ways = longer
-        return sum(number for left, number in ways.items() if left >= 0)
+        return self._ways(length - len(begun), self._left(begun))
+
+    def _ways(self, places: int, left: int) -> int:
+        """Count the sequences of so many places that have at most `left` parameters."""
+        if left < 0 or not places:
+            return int(left >= 0)
+        if (places, left) not in self._known:
+            ways = (self._ways(places - 1, left - spent) for spent in self.parameters.values())
+            self._known[places, left] = sum(ways)
+        return self._known[places, left]
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, int], int]:
+        """Hold what `_ways` has counted: enumerations ask for the same many times."""
+        return {}
 
     def sequences(self, length: int, begun: Kinds = ()) -> Iterator[Kinds]:
         """Yield every sequence of a length, in the order of the kinds."""

@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import combinations, product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.random import RandomState
 
@@ -207,6 +207,12 @@ def test_neighbours_lead_to_every_subset(budget: Budget, seed: int) -> None:
     raise AssertionError(f"only {seen} of {budget}")
 
 
+TWO_KINDS = ("free", "generated_5")
+
+
+# the highest layer had a kind of neither parent; layers of both are too many for any kinds
+@example(Budget(5, 4, True, kinds=TWO_KINDS, parameters=(3, 1), most_parameters=8), 186698)
+@example(Budget(4, 2, True, kinds=TWO_KINDS, parameters=(3, 1), most_parameters=4), 1)
 @given(budgets(), st.integers(0, 2**32 - 1))
 def test_a_child_has_its_parents_layers(budget: Budget, seed: int) -> None:
     random = RandomState(seed)
