@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -85,9 +86,11 @@ def train(config: RunConfig, folder: Path) -> dict[str, Any]:
     # it loads torch: workers take jobs one at a time, and would wait for each other's imports
     from benchmarks.layers.fixed_training import figures_of  # noqa: PLC0415
 
+    # what a killed training left may be of another configuration, and its seconds are not those of the whole
+    shutil.rmtree(folder, ignore_errors=True)
     training = FixedTraining(digest_of(config), **figures_of(config, folder))
-    for checkpoint in folder.glob("*.ckpt"):
-        checkpoint.unlink()
+    shutil.rmtree(folder)
+    folder.mkdir()
     write_text(folder / RESULT, json.dumps(asdict(training)) + "\n")
     return asdict(training)
 

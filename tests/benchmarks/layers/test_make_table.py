@@ -22,7 +22,7 @@ def test_a_training_gives_the_numbers_of_a_run(tmp_path: Path) -> None:
     for key in ("dev_metric", "test_metric", "train_flops", "train_epochs", "tunable_parameters"):
         # the training's dev score went through 32 bits
         assert training[key] == pytest.approx(getattr(metrics, key), rel=1e-6)
-    assert [file.name for file in (tmp_path / "training").glob("*.ckpt")] == []
+    assert [file.name for file in (tmp_path / "training").iterdir()] == ["training.json"]
 
 
 def test_the_workbench_stays_while_data_backbone_and_seed_do(
@@ -55,6 +55,18 @@ def test_what_is_done_is_not_repeated_and_another_configuration_is(tmp_path: Pat
     assert stored(config, tmp_path / "a") == first
     assert stored(config.model_copy(update={"seed": 1}), tmp_path / "a") is None
     assert digest_of(config) == digest_of(config.model_copy(update={"name": "other", "cache": "off"}))
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_killed_training_of_another_configuration_is_not_gone_on_with(tmp_path: Path, steps: int) -> None:
+    base = fixed(tiny_config(tmp_path, search={"k": 1}, training={"contrastive_steps": steps}), (1,), seed=0)
+    changed = base.training.model_copy(update={"prompt_rate": 0.5, "generator_rate": 0.5})
+    other = base.model_copy(update={"training": changed})
+    # as a kill before the result leaves it
+    fixed_training.figures_of(base, tmp_path / "killed")
+    again, fresh = train(other, tmp_path / "killed"), train(other, tmp_path / "fresh")
+    assert {**again, "train_seconds": 0} == {**fresh, "train_seconds": 0}
+    assert again["train_flops"] > 0
 
 
 @pytest.mark.slow
