@@ -41,7 +41,8 @@ from spt.hub.model_card import write_model_card
 from spt.model import PromptedModel
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
-from spt.training.callbacks import OnEpoch, checkpoint_path
+from spt.training.callbacks import OnEpoch
+from spt.training.unfinished import delete_unfinished
 from spt.workbench import Workbench
 from strategies.ledger import Ledger
 from strategies.options import MultiTrialOptions
@@ -102,7 +103,7 @@ class Pipeline:
         folder, workbench = self.folder, self.workbench
         if folder.training_result.exists():
             # where a kill came between the two
-            checkpoint_path(folder.train).unlink(missing_ok=True)
+            delete_unfinished(folder.train)
             return self._trained_before()
         train_kept = self._trained_by_dev if workbench.folds is None else self._trained_by_folds
         model, result = train_kept(layers)
@@ -112,7 +113,7 @@ class Pipeline:
         classifier = PromptClassifier(model, workbench.tokenizer, spec, layers)
         classifier.save_pretrained(folder.model)
         write_text(folder.training_result, json.dumps(asdict(result), indent=2) + "\n")
-        checkpoint_path(folder.train).unlink(missing_ok=True)
+        delete_unfinished(folder.train)
         warn(training_signs(folder.train, self.config))
         return classifier
 

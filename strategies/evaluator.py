@@ -12,12 +12,13 @@ from pytorch_lightning.callbacks import Timer
 
 from spt.data.examples import Examples
 from spt.tasks import Task
-from spt.training.callbacks import CountFlops, OnEpoch, Progress, checkpoint_path, last_epoch, recorders
+from spt.training.callbacks import CountFlops, OnEpoch, Progress, last_epoch, recorders
 from spt.training.config import TrainingConfig
 from spt.training.fit import Loader, trainer_arguments
 from spt.training.history import History
 from spt.training.losses import training_loss
 from spt.training.recipe import TrainingRecipe
+from spt.training.unfinished import checkpoint_path
 
 
 class EvaluatorModule(TrainingRecipe, NniModule):  # type: ignore[misc]

@@ -22,8 +22,8 @@ from spt.model import trained
 from spt.prompts.config import PromptConfig
 from spt.provenance import Provenance
 from spt.tensor_files import write_tensors
-from spt.training.callbacks import checkpoint_path
 from spt.training.fit import fit
+from spt.training.unfinished import delete_unfinished
 
 WEIGHTS = "tuned.safetensors"
 
@@ -95,7 +95,7 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
             **Provenance.now().as_json(),
         }
         write_text(path, json.dumps(metrics, indent=2) + "\n")
-        checkpoint_path(place.train).unlink(missing_ok=True)
+        delete_unfinished(place.train)
         return metrics
 
 

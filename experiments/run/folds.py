@@ -21,6 +21,7 @@ from spt.json_files import checked
 from spt.tensor_files import read_tensors, write_tensors
 from spt.training.callbacks import OnEpoch
 from spt.training.result import TrainingResult
+from spt.training.unfinished import delete_unfinished
 from spt.workbench import Workbench
 
 ADVICE = "Delete it, and the same command trains the fold again."
@@ -105,8 +106,8 @@ def _fold(workbench: Workbench, layers: PromptLayers, folder: Path) -> FoldAnswe
         chances, labels = probabilities(model, batches.loader, workbench.spec.task)
         tensors = {"probabilities": torch.from_numpy(chances), "labels": torch.from_numpy(labels)}
         write_tensors(path, tensors, {"result": json.dumps(asdict(result))})
-        for checkpoint in folder.glob("*.ckpt"):
-            checkpoint.unlink()
+        (folder / "best.ckpt").unlink(missing_ok=True)
+        delete_unfinished(folder)
     tensors, texts = read_tensors(path, ADVICE)
     result = checked(TrainingResult, json.loads(texts["result"]), f"'{path}'", ADVICE)
     return FoldAnswers(result, np.asarray(tensors["probabilities"]), np.asarray(tensors["labels"]))

@@ -16,6 +16,7 @@ from spt.errors import TrialFailed
 from spt.flops import FlopCounter
 from spt.training.history import History
 from spt.training.progress import TrainingProgress, progress_path
+from spt.training.unfinished import checkpoint_path
 
 DEV = "dev"
 # between two writes of where a training is
@@ -240,9 +241,5 @@ class BestEpoch(ModelCheckpoint):
 
 def last_epoch(folder: Path) -> ModelCheckpoint:
     """Keep the last finished epoch at `checkpoint_path`, to go on from."""
-    return ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
-
-
-def checkpoint_path(folder: Path) -> Path:
-    """Return where a training's last finished epoch is kept."""
-    return folder / "last.ckpt"
+    name = checkpoint_path(folder).stem
+    return ModelCheckpoint(folder, name, enable_version_counter=False, save_on_train_epoch_end=True)

@@ -22,6 +22,7 @@ from spt.precision import autocast
 from spt.tensor_files import read_tensors, write_tensors
 from spt.training.config import CONTRASTIVE_ROWS, TrainingConfig
 from spt.training.rates import parameter_groups, rise_and_fall
+from spt.training.unfinished import stage_path
 
 # rows of a class in a step, where so many classes have rows
 ROWS_OF_A_CLASS = 4
@@ -56,7 +57,7 @@ def contrast(
     Source: SetFit (arXiv 2209.11055) for the stage and its cosines. All pairs of a batch in place of pairs
     drawn one by one, and leaving cosines below 0 as they are, are ours.
     """
-    path = folder / "contrast.safetensors"
+    path = stage_path(folder)
     if path.exists():
         stored = read_tensors(path, ADVICE)
         model.load_state_dict(stored.tensors, strict=False)

@@ -27,7 +27,6 @@ from spt.training.callbacks import (
     OnEpoch,
     Patience,
     Progress,
-    checkpoint_path,
     last_epoch,
     recorders,
 )
@@ -40,6 +39,7 @@ from spt.training.history import History
 from spt.training.losses import training_loss
 from spt.training.recipe import TrainingRecipe
 from spt.training.result import TrainingResult
+from spt.training.unfinished import checkpoint_path
 
 Loader = DataLoader[Any]
 

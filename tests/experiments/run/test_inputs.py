@@ -23,7 +23,7 @@ from experiments.run.training import load_workbench
 from spt.data.examples import Example
 from spt.errors import InputError
 from spt.files import write_text
-from spt.training.callbacks import checkpoint_path
+from spt.training.unfinished import checkpoint_path
 from tests.support.runs import tiny_config
 
 MANUAL = {"strategy": "manual", "manual_layers": [1]}
@@ -289,6 +289,13 @@ def test_a_damaged_checkpoint_is_refused_and_the_advice_gives_the_same_numbers(
     assert again.total_flops == undisturbed.total_flops
     name = Path("model", "prompt.safetensors")
     assert (folder.path / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_run_that_ended_has_nothing_to_go_on_from(tmp_path: Path, steps: int) -> None:
+    folder = RunFolder(tmp_path / "run")
+    run(tiny_config(tmp_path, search=MANUAL, training={"contrastive_steps": steps}), folder.path)
+    assert not [path for path in folder.train.iterdir() if path.name in ("last.ckpt", "contrast.safetensors")]
 
 
 def test_a_run_hashes_its_data_and_reads_its_configuration_once(

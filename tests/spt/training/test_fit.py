@@ -20,13 +20,14 @@ from spt.errors import TrialFailed
 from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained
 from spt.training import recipe
-from spt.training.callbacks import OnEpoch, RecordEpochs, checkpoint_path
+from spt.training.callbacks import OnEpoch, RecordEpochs
 from spt.training.checkpoint import load_state
 from spt.training.config import TrainingConfig
 from spt.training.fit import fit
 from spt.training.history import History
 from spt.training.rates import parameter_groups
 from spt.training.result import TrainingResult
+from spt.training.unfinished import checkpoint_path
 from spt.workbench import Workbench
 from tests.support.tiny import tiny_workbench
 
