@@ -7,6 +7,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
+from benchmarks.by_seed import by_seed, difference
 from experiments.comparing.statistics import spread
 
 Record = Mapping[str, Any]
@@ -82,9 +83,8 @@ def _against(records: Sequence[Record], reference: Sequence[Record], other: bool
     """Compare test accuracies with those of the reference with the same seed."""
     if not other or not _is_measured(records) or not _is_measured(reference):
         return {}
-    by_seed = {record["seed"]: record["test_accuracy"] for record in reference}
-    differences = [r["test_accuracy"] - by_seed[r["seed"]] for r in records if r["seed"] in by_seed]
-    return {"difference": asdict(spread(differences))} if differences else {}
+    gain = difference(by_seed(records, "test_accuracy"), by_seed(reference, "test_accuracy"))
+    return {"difference": asdict(gain)} if gain else {}
 
 
 def _over_tasks(records: Sequence[Record], reference: str) -> Iterator[dict[str, Any]]:

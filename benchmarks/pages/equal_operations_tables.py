@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from benchmarks.by_seed import by_seed, difference
 from benchmarks.equal_operations.bench import tera
 from benchmarks.equal_operations.chart import chart_name
 from benchmarks.equal_operations.summary import DEFAULT
@@ -12,6 +14,8 @@ from benchmarks.pages import markdown
 from benchmarks.record import load, path_of
 
 RESULT = "methods_deep"
+# what the README has beside the defaults, after the reference
+BESIDE = ("late_prompt", "setfit")
 Entry = Mapping[str, Any]
 
 
@@ -39,39 +43,51 @@ def methods_deep() -> str:
 
 
 def defaults_worth() -> str:
-    """Say what the defaults reach beside the reference on each condition, at the largest budget of both."""
+    """Show what the defaults reach beside what else one would train, at the largest budget of both."""
     result = load(RESULT)
-    lines = []
+    rows = [row for name in (result["reference"], *BESIDE) for row in _beside(result, name)]
+    if not rows:
+        return ""
+    title = (
+        "The defaults, with nothing set or tried, beside methods at the rates that dev chose, within the "
+        "same budget of operations (differences are of the same seed, with their 95 % interval):"
+    )
+    head = ["on", "test %", "beside", "its test %", "difference", "of its parameters", "of its operations"]
+    return "\n".join([title, *markdown.table(head, rows)])
+
+
+def _beside(result: Mapping[str, Any], name: str) -> Iterator[list[str]]:
+    """Write a row for each condition that both the defaults and a method have been measured on."""
     for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):
         of = {
             (e["method"], e["budget_flops"]): e
             for e in result["summary"]
             if e["condition"] == condition and "test_accuracy" in e
         }
-        budgets = [b for m, b in of if m == DEFAULT and (result["reference"], b) in of]
+        budgets = [budget for method, budget in of if method == DEFAULT and (name, budget) in of]
         if budgets:
-            mine, other = (of[name, max(budgets)] for name in (DEFAULT, result["reference"]))
-            lines.append(_beside(mine, other))
-    if not lines:
-        return ""
-    return (
-        f"The defaults, with nothing set or tried, beside `{result['reference']}` at the learning rate that "
-        "dev chose, within the same operations (test accuracy; differences of the same seed, with their 95 % "
-        f"interval): {'; '.join(lines)}."
-    )
+            mine, other = of[DEFAULT, max(budgets)], of[name, max(budgets)]
+            gain = difference(*(_accuracies(result, entry) for entry in (mine, other)))
+            assert gain is not None
+            yield [
+                f"`{mine['task']}`, {mine['backbone']}, {_rows(mine['shots'])}",
+                markdown.percent(mine["test_accuracy"]),
+                f"`{name}`",
+                markdown.percent(other["test_accuracy"]),
+                markdown.interval(asdict(gain)),
+                *(_share(mine[key] / other[key]) for key in ("tunable_parameters", "train_flops")),
+            ]
 
 
-def _beside(mine: Entry, other: Entry) -> str:
-    ratios = {
-        name: mine[key] / other[key]
-        for name, key in (("parameters", "tunable_parameters"), ("operations", "train_flops"))
-    }
-    told = " and ".join(f"{ratio:.2f} of its {name}" for name, ratio in ratios.items())
-    return (
-        f"`{mine['task']}` on `{mine['backbone']}`, {_rows(mine['shots'])}, "
-        f"{100 * mine['test_accuracy']['mean']:.1f} % and {100 * other['test_accuracy']['mean']:.1f} %, "
-        f"{markdown.interval(mine['difference'])}, for {told}"
-    )
+def _accuracies(result: Mapping[str, Any], entry: Entry) -> dict[int, float]:
+    """Return seed -> test accuracy of the runs that an entry sums up."""
+    keys = ("condition", "method", "budget_flops")
+    runs = (r for r in result["records"] if all(r[key] == entry[key] for key in keys))
+    return by_seed(runs, "test_accuracy")
+
+
+def _share(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.1g}"
 
 
 def _over_tasks(entries: Sequence[Entry], reference: str) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from benchmarks import CHECKOUT
+from benchmarks.by_seed import by_seed, difference
 from benchmarks.equal_operations.bench import tera
 from benchmarks.equal_operations.summary import DEFAULT
 from benchmarks.pages import markdown
@@ -97,13 +99,14 @@ def _defaults(truths: dict[str, Any], prompt_tuning: list[dict[str, Any]]) -> li
             groups.setdefault((record["task"], record["budget_flops"]), []).append(record)
     told = []
     for (task, budget), records in groups.items():
-        other = {r["seed"]: r for r in prompt_tuning if r["task"] == task}
-        if other.keys() != {record["seed"] for record in records}:
+        others = [r for r in prompt_tuning if r["task"] == task]
+        mine, theirs = by_seed(records, "test_accuracy"), by_seed(others, "test_metric")
+        gain = difference(mine, theirs)
+        if gain is None or mine.keys() != theirs.keys():
             continue
-        gains = [r["test_accuracy"] - other[r["seed"]]["test_metric"] for r in records]
-        cost = fmean(r["train_flops"] for r in records) / fmean(r["train_flops"] for r in other.values())
+        cost = fmean(r["train_flops"] for r in records) / fmean(r["train_flops"] for r in others)
         told.append(
-            f"on `{task}` within {tera(budget)} * 10^12 operations {_points(mean_and_sd(gains))} points "
+            f"on `{task}` within {tera(budget)} * 10^12 operations {_points(asdict(gain))} points "
             f"beside Prompt Tuning for {cost:.2f} of its operations"
         )
     if not told:
@@ -121,11 +124,11 @@ def _rates(beside: dict[str, Any]) -> str:
 
 def _gain(row: dict[str, Any], found: list[dict[str, Any]], prompt_tuning: list[dict[str, Any]]) -> str:
     """Write the mean difference to Prompt Tuning by seed, where that was trained on the task."""
-    scores = {r["seed"]: r["test_metric"] for r in prompt_tuning if r["task"] == row["task"]}
-    mine = [r for r in found if (r["strategy"], r["task"]) == (row["strategy"], row["task"])]
-    if not mine or not scores.keys() >= {r["seed"] for r in mine}:
-        return ""
-    return _points(mean_and_sd([r["test_metric"] - scores[r["seed"]] for r in mine]))
+    theirs = by_seed((r for r in prompt_tuning if r["task"] == row["task"]), "test_metric")
+    of_row = (r for r in found if (r["strategy"], r["task"]) == (row["strategy"], row["task"]))
+    mine = by_seed(of_row, "test_metric")
+    gain = difference(mine, theirs)
+    return _points(asdict(gain)) if gain and theirs.keys() >= mine.keys() else ""
 
 
 def _points(difference: dict[str, float]) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from benchmarks.by_seed import by_seed, difference
 from benchmarks.pages import markdown
 from benchmarks.record import load
-from experiments.comparing.statistics import spread
 
 Entry = Mapping[str, Any]
 
@@ -40,12 +40,12 @@ def _table(result: Mapping[str, Any], reference: str, condition: str, placement:
         return [e for e in entries if (e["condition"], e["placement"]) == (condition, placement)]
 
     records = of(result["records"])
-    by_seed = {r["seed"]: r["dev_metric"] for r in records if r["variant"] == reference and "dev_metric" in r}
+    scores = by_seed((r for r in records if r["variant"] == reference), "dev_metric")
     rows = [
         [
             f"`{entry['variant']}`",
             markdown.percent(entry["dev_metric"]),
-            "" if entry["variant"] == reference else _difference(entry["variant"], records, by_seed),
+            "" if entry["variant"] == reference else _difference(entry["variant"], records, scores),
             f"{entry['tunable_parameters']:,}",
             f"{entry['train_flops'] / 1e12:.1f}",
         ]
@@ -58,9 +58,5 @@ def _table(result: Mapping[str, Any], reference: str, condition: str, placement:
 
 def _difference(variant: str, records: Sequence[Entry], reference: Mapping[int, float]) -> str:
     """Write the mean difference to the reference by seed, where both have figures."""
-    differences = [
-        record["dev_metric"] - reference[record["seed"]]
-        for record in records
-        if record["variant"] == variant and "dev_metric" in record and record["seed"] in reference
-    ]
-    return markdown.interval(asdict(spread(differences))) if differences else ""
+    gain = difference(by_seed((r for r in records if r["variant"] == variant), "dev_metric"), reference)
+    return markdown.interval(asdict(gain)) if gain else ""

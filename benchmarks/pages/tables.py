@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
+from benchmarks.pages.cost_table import costs
 from benchmarks.pages.demo_table import demo, demo_sentence
 from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
 from benchmarks.pages.gpu_tables import gpu
@@ -27,9 +28,8 @@ HEAD = """# Results
 Made by `python -m benchmarks tables` from the JSON files in `benchmarks/results`, which have every run, its
 seed, versions and kind of machine. Each table has the command that measured it."""
 SECTION = re.compile(
-    r"(<!-- results: made by python -m benchmarks tables -->\n).*?(<!-- end of results -->)", re.S
+    r"(<!-- (?P<name>\w+): made by python -m benchmarks tables -->\n).*?(<!-- end of (?P=name) -->)", re.S
 )
-DEMO = re.compile(r"(<!-- demo: made by python -m benchmarks tables -->\n).*?(<!-- end of demo -->)", re.S)
 GROWTH = "Operations and saved bytes of a step as layers, tokens, prompt length and prompt layers grow"
 NAMES = {
     "spt_darts": "SPT-DARTS",
@@ -243,6 +243,10 @@ def readme_summary() -> str:
     return "\n\n".join([short_summary(), *filter(None, told)])
 
 
+# its places, by the name in their comments
+README_PARTS = {"results": readme_summary, "demo": demo_sentence, "costs": costs}
+
+
 def is_measured(part: Callable[[], str]) -> bool:
     """Say whether there is a result to show; truth tables are no results of this folder, and always there."""
     return part is single_layers or path_of(part.__name__).exists()
@@ -255,6 +259,5 @@ def write_pages() -> None:
 
 
 def with_results(readme: str) -> str:
-    """Return the README with today's summary and the demo's sentence in their places."""
-    with_summary = SECTION.sub(lambda match: f"{match[1]}{readme_summary()}\n{match[2]}", readme)
-    return DEMO.sub(lambda match: f"{match[1]}{demo_sentence()}\n{match[2]}", with_summary)
+    """Return the README with today's texts in their places."""
+    return SECTION.sub(lambda match: f"{match[1]}{README_PARTS[match['name']]()}\n{match[3]}", readme)

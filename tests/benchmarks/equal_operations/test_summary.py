@@ -12,7 +12,7 @@ from benchmarks import record as recording
 from benchmarks.equal_operations.chart import charts, pareto_front
 from benchmarks.equal_operations.summary import summary_of
 from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
-from tests.support.markdown_tables import tables
+from tests.support.markdown_tables import table, tables
 
 
 def line(method: str, task: str, seed: int, test: float | None, **changes: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_the_page_has_tables_over_tasks_and_of_each_condition(
     assert "chosen on dev, for each budget, with seed 100" in text
 
 
-def test_a_line_says_what_the_defaults_reach_beside_the_reference(
+def test_a_table_says_what_the_defaults_reach_beside_others_at_the_largest_budget_of_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "RESULTS", tmp_path)
@@ -129,13 +129,22 @@ def test_a_line_says_what_the_defaults_reach_beside_the_reference(
         line("lora", "trec", 0, 0.95, budget_flops=1e13),
         line("default", "trec", 0, 0.99, budget_flops=2e13),
     ]
-    content = {**summary_of([*LINES, *larger], "lora"), "records": LINES}
+    setfit = [line("setfit", "sst2", seed, 0.7, train_flops=1e14) for seed in (0, 1)]
+    lines = [*LINES, *larger, *setfit]
+    content = {**summary_of(lines, "lora"), "records": lines}
     (tmp_path / "methods_deep.json").write_text(json.dumps(content))
-    text = defaults_worth()
-    assert (
-        "`trec` on `minilm-l6`, 2,000 rows, 86.0 % and 85.0 %, +1.0 (-11.7 to +13.7), for 0.10 of its "
-        in text
-    )
-    assert "0.10 of its parameters and 1.00 of its operations; `sst2`" in text
+    trec, sst2, beside_setfit = table(defaults_worth())
+    assert trec == {
+        "on": "`trec`, minilm-l6, 2,000 rows",
+        "test %": "86.0 ± 5.7",
+        "beside": "`lora`",
+        "its test %": "85.0 ± 7.1",
+        "difference": "+1.0 (-11.7 to +13.7)",
+        "of its parameters": "0.10",
+        "of its operations": "1.00",
+    }
+    assert sst2["difference"] == "-10.0"
+    assert (beside_setfit["beside"], beside_setfit["difference"]) == ("`setfit`", "-10.0")
+    assert beside_setfit["of its operations"] == "0.04"
     (tmp_path / "methods_deep.json").write_text(json.dumps(summary_of(LINES[:2], "lora")))
     assert defaults_worth() == ""
