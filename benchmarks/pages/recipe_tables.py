@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.by_seed import by_seed, difference
 from benchmarks.pages import markdown
 from benchmarks.record import load
+from experiments.comparing.statistics import spread
 
 Entry = Mapping[str, Any]
 
@@ -21,6 +22,36 @@ def recipe() -> str:
 def few_rows() -> str:
     """Show what changes of the default training are worth with few rows."""
     return _tables("few_rows", reference="contrastive_25", about="MiniLM-L6, as many rows as 16 a class")
+
+
+def placements() -> str:
+    """Show the default training at the layers that the default search finds, and at lower ones."""
+    result = load("placements")
+    title = (
+        f"The default training on e5-small with 2,000 rows of `trec` at other layers, five epochs "
+        f"({markdown.command(result['command'])}); differences to the layers that the default search finds "
+        "most often are of the same seed, with their 95 % interval:"
+    )
+    found, *others = result["placements"]
+    rows = []
+    for entry in result["summary"]:
+        scores = [_by_placement(result, entry["placement"], key) for key in ("dev_metric", "test_metric")]
+        gain = difference(scores[1], _by_placement(result, found, "test_metric"))
+        rows.append(
+            [
+                markdown.layers(result["placements"][entry["placement"]]),
+                *(markdown.percent(asdict(spread(list(of_split.values())))) for of_split in scores),
+                markdown.interval(asdict(gain)) if gain and entry["placement"] in others else "",
+                f"{entry['train_flops'] / 1e12:.1f}",
+            ]
+        )
+    return "\n".join(
+        [title, *markdown.table(["layers", "dev %", "test %", "on test, to found", "10^12 FLOPs"], rows)]
+    )
+
+
+def _by_placement(result: Mapping[str, Any], placement: str, key: str) -> dict[int, float]:
+    return by_seed((r for r in result["records"] if r["placement"] == placement), key)
 
 
 def _tables(name: str, reference: str, about: str) -> str:

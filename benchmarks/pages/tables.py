@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks import CHECKOUT
 from benchmarks.pages import markdown
+from benchmarks.pages.answer_tables import answers
 from benchmarks.pages.cost_table import costs
 from benchmarks.pages.demo_table import demo, demo_sentence
 from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
@@ -16,7 +17,7 @@ from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
 from benchmarks.pages.method_tables import methods, short_summary
-from benchmarks.pages.recipe_tables import few_rows, recipe
+from benchmarks.pages.recipe_tables import few_rows, placements, recipe
 from benchmarks.pages.serving_tables import serving, sharing_worth
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
@@ -114,10 +115,10 @@ def tuning() -> str:
     result = load("tuning")
     command = markdown.command(result["command"])
     title = (
-        f"The best on dev of {result['trials']} trials of `experiments/tune.yml`'s search space beside the "
-        f"default values, {result['shots']} training rows a class, a sample, a study and a default run a "
-        f"seed ({command}). Tune's own wall time was {result['overhead']['ratio']:.2f} times "
-        "half of what its trials took on two slots."
+        f"The best on dev of {result['trials']} trials of what `experiments/tune.yml` searched on "
+        f"{result['date']} beside the defaults of that day, {result['shots']} training rows a class, a "
+        f"sample, a study and a default run a seed ({command}). Tune's own wall time was "
+        f"{result['overhead']['ratio']:.2f} times half of what its trials took on two slots."
     )
     rows = []
     for task, difference in result["difference"].items():
@@ -218,9 +219,11 @@ PARTS = {
     search_deep: "One layer of twelve, found",
     recipe: "What each part of a training is worth",
     few_rows: "A training of few rows",
+    placements: "Lower layers than those found",
     strategies: "Search strategies, judged by the truth",
     comparison: "Search strategies, run whole",
     tuning: "Tuned regularisation",
+    answers: "Long texts, sure answers and few rows",
     search_cost: "Cost of a search",
     speed: "Cost of a step",
     gpu: "Cost of a step on a GPU",

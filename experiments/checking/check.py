@@ -16,6 +16,7 @@ from experiments.run.data_report import DataReport, SplitReport, distinct_data, 
 from search_spaces.named_layers import named_layers
 from spt.errors import InputError
 from spt.problems import Problems
+from spt.training.by_rows import options_by_rows
 from strategies.budgets import budget_before_scores
 from strategies.options import ManualOptions, SpaceOptions
 
@@ -104,7 +105,7 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
         data.append(each)
         for line in each.data.problems:
             problems.add(line)
-        for line in each.data.notes:
+        for line in (*each.data.notes, *_suiting_rows(each)):
             notes.add(line)
     return Check(tuple(problems.texts), tuple(notes.texts), len(configs or readable), tuple(data))
 
@@ -172,6 +173,16 @@ def _checked_data(config: RunConfig) -> CheckedData:
         # it is among the problems
         files = None
     return CheckedData(config, report, _lengths(files, report.splits) if files else {})
+
+
+def _suiting_rows(checked: CheckedData) -> Iterator[str]:
+    """Yield what `spt init` and the estimator would train with in place of the defaults."""
+    config, train = checked.config, checked.data.splits.get("train")
+    if train is None or not train.rows:
+        return
+    if options := options_by_rows(config.training, train.rows, config.head, config.task):
+        named = ", ".join(f"training.{name}={value}" for name, value in options.items())
+        yield f"train has {train.rows:,} rows, and the defaults suit many: {named} suits so few."
 
 
 def _lengths(files: BackboneFiles, splits: Mapping[str, SplitReport]) -> dict[str, list[int]]:

@@ -11,8 +11,8 @@ import pytest
 from benchmarks import CHECKOUT
 from benchmarks import record as recording
 from benchmarks.layers.recipe import read_recipe_bench
-from benchmarks.pages.recipe_tables import few_rows, recipe
-from tests.support.markdown_tables import tables
+from benchmarks.pages.recipe_tables import few_rows, placements, recipe
+from tests.support.markdown_tables import table, tables
 
 
 def result(reference: str) -> dict[str, Any]:
@@ -47,6 +47,27 @@ def test_few_rows_have_a_default_of_their_own(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(recording, "RESULTS", tmp_path)
     (tmp_path / "few_rows.json").write_text(json.dumps(result("contrastive_25")))
     assert "`contrastive_25` is the default" in few_rows()
+
+
+def test_other_layers_stand_beside_those_found_by_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
+    scored = [("found", 0, 0.90), ("found", 1, 0.92), ("lower", 1, 0.93), ("lower", 0, 0.92)]
+    content = {
+        "command": "python -m benchmarks recipe",
+        "placements": {"found": [8, 9], "lower": [4, 8]},
+        "summary": [{"placement": name, "train_flops": 4e12} for name in ("found", "lower")],
+        "records": [
+            {"placement": name, "seed": seed, "dev_metric": 0.9, "test_metric": test}
+            for name, seed, test in scored
+        ],
+    }
+    (tmp_path / "placements.json").write_text(json.dumps(content))
+    found, lower = table(placements())
+    assert (found["layers"], found["test %"], found["on test, to found"]) == ("8+9", "91.0 ± 1.4", "")
+    assert (lower["layers"], lower["test %"]) == ("4+8", "92.5 ± 0.7")
+    assert lower["on test, to found"] == "+1.5 (-4.9 to +7.9)"
 
 
 @pytest.mark.parametrize(("name", "reference"), [("recipe", "token_offset"), ("few_rows", "contrastive_25")])

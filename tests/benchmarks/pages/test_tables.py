@@ -271,6 +271,7 @@ def test_tuning_is_told_with_its_interval_and_its_overhead(results: Path) -> Non
     ]
     content = {
         "command": "python -m benchmarks tuning",
+        "date": "2026-11-22",
         "trials": 10,
         "shots": 16,
         "overhead": {"ratio": 1.1},
@@ -290,7 +291,7 @@ def test_tuning_is_told_with_its_interval_and_its_overhead(results: Path) -> Non
             "seeds": "2",
         }
     ]
-    assert "10 trials" in tuning() and "1.10" in tuning()
+    assert "10 trials" in tuning() and "searched on 2026-11-22" in tuning() and "1.10" in tuning()
 
 
 def test_words_are_told_by_start_with_how_near_they_were_before(results: Path) -> None:

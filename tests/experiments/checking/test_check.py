@@ -161,6 +161,15 @@ def test_what_is_odd_about_the_rows_is_told(home: Path, tmp_path: Path) -> None:
     assert data.cut("dev") == 0.0 and check_file(path, {"data.max_length": 4}).data[0].cut("dev") == 2 / 3
 
 
+def test_a_training_that_does_not_suit_its_rows_is_told(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "config.yml"
+    tree = {key: value for key, value in tiny_tree(home).items() if key != "training"}
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    suits = "train has 120 rows, and the defaults suit many: training.contrastive_steps=25 suits so few."
+    assert suits in check_file(path, {}).notes
+    assert not [note for note in check_file(path, {"training.epochs": 3}).notes if "suits" in note]
+
+
 def test_a_misspelt_backbone_is_a_problem_and_the_data_are_checked(home: Path, tmp_path: Path) -> None:
     check = check_file(config(tmp_path, home), {"backbone.name": "minilm-l7"})
     assert any("Did you mean 'minilm-l6'" in problem for problem in check.problems)
