@@ -29,6 +29,8 @@ class Budget:
             `prompt` says, and nothing else.
         parameters: that a layer gets with each of the kinds; none where they do not count.
         most_parameters: that all layers together may get; None for any number.
+        lengths: P of each of the kinds, 0 for one without a prompt; none where they do not count.
+        tokens: mean of a text, where lengths count.
 
     Raises:
         InputError: if no subset satisfies the budget.
@@ -41,6 +43,8 @@ class Budget:
     kinds: Kinds = (INSERT,)
     parameters: tuple[int, ...] = ()
     most_parameters: int | None = None
+    lengths: tuple[int, ...] = ()
+    tokens: float = 0.0
 
     def __post_init__(self) -> None:
         outside = [layer for layer in self.allowed if not 0 <= layer < self.total]

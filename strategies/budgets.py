@@ -9,7 +9,7 @@ from math import ceil
 from search_spaces.budget import Budget
 from spt.errors import InputError
 from spt.prompts.kinds import INSERT
-from strategies.costs import cost_of
+from strategies.costs import share_from
 from strategies.options import DevScoredOptions, SpaceOptions
 
 
@@ -29,9 +29,9 @@ def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
         budget = _of_cheap_layers(budget, options)
     if options.scorer_and_number is not None:
         _, number = options.scorer_and_number
-        if not options.k <= number <= len(budget.allowed):
+        if not budget.k <= number <= len(budget.allowed):
             raise InputError(
-                f"search.candidates_by is {options.candidates_by}, but must leave {options.k} (search.k) to "
+                f"search.candidates_by is {options.candidates_by}, but must leave {budget.k} (search.k) to "
                 f"{len(budget.allowed)} layers, all candidates. Choose another number."
             )
     return budget
@@ -43,10 +43,10 @@ def _of_cheap_layers(budget: Budget, options: SpaceOptions) -> Budget:
     Raises:
         InputError: if too few are left, with the least that would leave enough.
     """
-    cheap = tuple(i for i in budget.allowed if cost_of((i,), budget.total) <= options.most_operations)
+    cheap = tuple(i for i in budget.allowed if share_from(i, budget.total) <= options.most_operations)
     needed = options.k if options.exactly else 1
     if len(cheap) < needed:
-        least = cost_of(budget.allowed[-needed:], budget.total)
+        least = share_from(budget.allowed[-needed], budget.total)
         raise InputError(
             f"search.most_operations is {options.most_operations:g}, which leaves {len(cheap)} of the "
             f"candidate layers {list(budget.allowed)}, but {needed} must be chosen. Set it to "
@@ -75,6 +75,18 @@ def with_parameter_limit(budget: Budget, options: SpaceOptions, parameters: Call
         return budget
     counts = tuple(parameters(kind) for kind in budget.kinds)
     return replace(budget, parameters=counts, most_parameters=options.most_parameters)
+
+
+def with_prompt_lengths(budget: Budget, length: Callable[[str], int], tokens: float) -> Budget:
+    """Return the same subsets, whose costs know how long the prompt of each kind is, where kinds differ.
+
+    Args:
+        budget: of the options.
+        length: kind -> P; 0 for one without a prompt.
+        tokens: mean of a text of train.
+    """
+    lengths = tuple(length(kind) for kind in budget.kinds)
+    return replace(budget, lengths=lengths, tokens=tokens) if len(set(lengths)) > 1 else budget
 
 
 def as_after_scores(budget: Budget, options: SpaceOptions) -> Budget:

@@ -11,7 +11,8 @@ from torch.nn import functional
 from spt.data.batches import Batch
 from spt.heads import Output
 from spt.model import PromptedModel
-from strategies.hyper_network import Slot, fixed_gates
+from strategies.costs import Slot
+from strategies.hyper_network import fixed_gates
 
 Distance = Callable[[Output, Output], Tensor]
 

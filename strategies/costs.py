@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from search_spaces.budget import Budget
 from spt.architecture import Kinds, Layers, PromptLayers
+
+# a layer and what it may get: whatever has a gate
+Slot = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class ScoredSubset:
         layers: of the subset.
         score: higher for better ones; dev accuracy or what stands for it.
         cost: share of the backbone's layers from the first prompt on, in (0, 1]: of these a training runs
-            every epoch, forward and backward, and an answer with a longer input.
+            every epoch, forward and backward, and an answer with a longer input. Where kinds have prompts of
+            several lengths, a layer counts by its positions, beside those of the longest prompt.
         kinds: what each layer gets; none where all get what the section `prompt` says.
     """
 
@@ -27,15 +31,29 @@ class ScoredSubset:
     kinds: Kinds = ()
 
 
-def cost_of(layers: Layers, total: int) -> float:
-    """Return the share of the L = `total` layers from the first of `layers` on. Source: ours."""
-    return (total - min(layers)) / total
+def share_from(first: int, total: int) -> float:
+    """Return the share of the L = `total` layers from the first prompt on."""
+    return (total - first) / total
 
 
-def scored_subsets(scores: Mapping[PromptLayers, float]) -> tuple[ScoredSubset, ...]:
-    """Put the cost of each subset beside its score."""
+def cost_of(subset: PromptLayers, budget: Budget) -> float:
+    """Return the cost of a subset of a budget, as a `ScoredSubset` has it. Source: ours."""
+    first, total = min(subset.layers), subset.total
+    if not budget.lengths:
+        return share_from(first, total)
+    lengths, kinds = dict(zip(budget.kinds, budget.lengths, strict=True)), subset.by_layer
+    positions, length = 0.0, 0
+    for layer in range(first, total):
+        # what has no prompt of its own passes on the one from below
+        length = (lengths[kinds[layer]] if layer in kinds else 0) or length
+        positions += budget.tokens + length
+    return positions / (total * (budget.tokens + max(budget.lengths)))
+
+
+def scored_subsets(scores: Mapping[PromptLayers, float], budget: Budget) -> tuple[ScoredSubset, ...]:
+    """Put the cost of each subset of a budget beside its score."""
     return tuple(
-        ScoredSubset(subset.layers, score, cost_of(subset.layers, subset.total), subset.kinds)
+        ScoredSubset(subset.layers, score, cost_of(subset, budget), subset.kinds)
         for subset, score in scores.items()
     )
 
@@ -59,10 +77,10 @@ def by_layer_scores(
             layers = tuple(sorted([first, *above[: budget.k - 1]]))
             subset = PromptLayers.of(layers, budget.total, (kinds[i] for i in layers) if kinds else ())
             subsets[subset] = sum(scores[layer] for layer in layers) / budget.k
-    return scored_subsets(subsets)
+    return scored_subsets(subsets, budget)
 
 
-def by_slot_scores(scores: Mapping[tuple[int, str], float], budget: Budget) -> tuple[ScoredSubset, ...]:
+def by_slot_scores(scores: Mapping[Slot, float], budget: Budget) -> tuple[ScoredSubset, ...]:
     """Return for each first layer the layers and kinds of the highest scores within the budget's parameters.
 
     Their score is the mean of these, as of `by_layer_scores`.
@@ -73,8 +91,19 @@ def by_slot_scores(scores: Mapping[tuple[int, str], float], budget: Budget) -> t
             subset: sum(scores[slot] for slot in subset.by_layer.items()) / len(subset.layers)
             for subset in best
             if subset is not None and len(subset.layers) == budget.sizes[-1]
-        }
+        },
+        budget,
     )
+
+
+def up_to_each_length(scores: Mapping[Slot, float], budget: Budget) -> Iterator[dict[Slot, float]]:
+    """Yield the scores of the kinds whose prompts are no longer than each length but the longest.
+
+    So that layers and kinds can be chosen among the shorter ones too, which cost less.
+    """
+    lengths = dict(zip(budget.kinds, budget.lengths, strict=False))
+    for most in sorted(set(budget.lengths))[:-1]:
+        yield {slot: score for slot, score in scores.items() if lengths[slot[1]] <= most}
 
 
 def choose(subsets: Iterable[ScoredSubset], cost_weight: float) -> ScoredSubset:

@@ -11,9 +11,16 @@ from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.training.result import TrainingResult
 from strategies.candidates import explore
-from strategies.costs import ScoredSubset, by_layer_scores, by_slot_scores, scored_subsets
+from strategies.costs import (
+    ScoredSubset,
+    Slot,
+    by_layer_scores,
+    by_slot_scores,
+    scored_subsets,
+    up_to_each_length,
+)
 from strategies.evolution import Evolution
-from strategies.hyper_network import Slot, fixed_gates, gate_values, gates_for, kind_gates, slots
+from strategies.hyper_network import fixed_gates, gate_values, gates_for, kind_gates, slots
 from strategies.multi_trial import Exhaustive
 from strategies.options import EvolutionOptions, ExhaustiveOptions, GateOptions, OneShotOptions
 
@@ -125,12 +132,18 @@ def _best_layers(
         for (layer, kind), value in scores.items():
             kind_scores.setdefault(layer, {})[kind] = value
     best = best_subset(scores, of_layers, budget)
-    subsets = (
-        by_layer_scores(of_layers, budget, best_kind(scores))
-        if budget.most_parameters is None
-        else by_slot_scores(scores, budget)
-    )
-    return Derived(best.layers, of_layers, evaluations, subsets, best.kinds, kind_scores)
+    subsets = list(_subsets(scores, of_layers, budget))
+    for shorter in up_to_each_length(scores, budget):
+        subsets += _subsets(shorter, _of_each_layer(shorter), budget)
+    return Derived(best.layers, of_layers, evaluations, tuple(subsets), best.kinds, kind_scores)
+
+
+def _subsets(
+    scores: Mapping[Slot, float], of_layers: Mapping[int, float], budget: Budget
+) -> tuple[ScoredSubset, ...]:
+    if budget.most_parameters is None:
+        return by_layer_scores(of_layers, budget, best_kind(scores))
+    return by_slot_scores(scores, budget)
 
 
 def best_subset(scores: Mapping[Slot, float], of_layers: Mapping[int, float], budget: Budget) -> PromptLayers:
@@ -180,7 +193,7 @@ def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: Deriv
         best.layers,
         {layer: mean_of({(layer, kind) for kind in budget.kinds}) for layer in budget.allowed},
         len(candidates.tried),
-        scored_subsets(scores),
+        scored_subsets(scores, budget),
         best.kinds,
         {layer: {kind: mean_of({(layer, kind)}) for kind in budget.kinds} for layer in budget.allowed}
         if len(budget.kinds) > 1

@@ -9,6 +9,7 @@ from nni.nas.strategy.utils import DuplicationError
 from search_spaces.prompt_layers import to_layers, to_sample
 from search_spaces.subsets import budget_of
 from spt.architecture import PromptLayers
+from strategies.multi_trial import SEEDS
 from strategies.options import EvolutionOptions
 
 LONGEST_WALK = 1000
@@ -32,7 +33,7 @@ class Evolution(RegularizedEvolution):  # type: ignore[misc]
             population_size=options.population,
             sample_size=options.tournament,
             crossover=options.crossover,
-            seed=seed,
+            seed=seed % SEEDS,
         )
         self.options = options
 

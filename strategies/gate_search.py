@@ -53,7 +53,9 @@ class GateSearch(OneShot):
         return GateSearchModule(training_module, self)
 
     def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Any) -> Any:
-        """Split the training data in two halves: one for generators and head, one for the gates."""
+        """Split the training data in two halves if bi-level: for generators and head, and for the gates."""
+        if not self.options.bilevel:
+            return super().train_dataloader(train_dataloader_fn, val_dataloader_fn)
         weights, gates = split_in_halves(train_dataloader_fn(), self.seed)
         return {"train": weights, "val": gates}
 

@@ -14,6 +14,7 @@ from spt.build import ModelFactory
 from spt.data.batches import Batch, to_device
 from spt.data.examples import Examples
 from spt.errors import TrialFailed
+from spt.evaluation import evaluation_mode
 from spt.model import PromptedModel
 from spt.precision import autocast
 from spt.prompts.choices import InsertPrompt
@@ -95,11 +96,13 @@ def gradient_scores(
     ]
     model = PromptedModel(backbone, faint, factory.head()).to(backbone.device)
     loss = training_loss(config.class_weights, task, cast(Examples, train.dataset).labels).to(backbone.device)
-    for cpu_batch in islice(cast(Iterable[Batch], train), BATCHES):
-        batch = to_device(cpu_batch, backbone.device)
-        with autocast(config.precision, backbone.device):
-            value = loss(model(batch).logits, batch["labels"])
-        if not torch.isfinite(value):
-            raise TrialFailed(f"The loss is {value.item()} before any training.")
-        value.backward()
+    # dropout would draw from where no seed of the run is
+    with evaluation_mode(model):
+        for cpu_batch in islice(cast(Iterable[Batch], train), BATCHES):
+            batch = to_device(cpu_batch, backbone.device)
+            with autocast(config.precision, backbone.device):
+                value = loss(model(batch).logits, batch["labels"])
+            if not torch.isfinite(value):
+                raise TrialFailed(f"The loss is {value.item()} before any training.")
+            value.backward()
     return {layer: faint[layer].score for layer in layers}

@@ -17,9 +17,7 @@ from spt.architecture import PromptLayers
 from spt.model import PromptedModel
 from spt.prompts.choices import GatedChoices, GatedPrompt, Propagate
 from spt.prompts.state import PromptState
-
-# a layer and what it may get: whatever has a gate
-Slot = tuple[int, str]
+from strategies.costs import Slot
 
 
 class GatedLayer(BaseSuperNetModule):  # type: ignore[misc]

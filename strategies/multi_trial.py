@@ -13,6 +13,9 @@ from search_spaces.subsets import budget_of
 from spt.errors import InputError
 from strategies.options import ExhaustiveOptions, ManualOptions, RandomOptions
 
+# numpy's random states, which NNI draws from, have no more
+SEEDS = 2**32
+
 
 class RandomSearch(Random):  # type: ignore[misc]
     """Subsets drawn uniformly, each once.
@@ -23,7 +26,7 @@ class RandomSearch(Random):  # type: ignore[misc]
     """
 
     def __init__(self, options: RandomOptions, *, seed: int = 0) -> None:
-        super().__init__(seed=seed)
+        super().__init__(seed=seed % SEEDS)
         self.options = options
 
     def _run(self) -> None:
@@ -48,7 +51,7 @@ class Exhaustive(Strategy):  # type: ignore[misc]
         budget = budget_of(self.model_space)
         check_exhaustive(budget, self.options.evaluations)
         subsets = list(budget)
-        for index in RandomState(self.seed).permutation(len(subsets)):
+        for index in RandomState(self.seed % SEEDS).permutation(len(subsets)):
             if not self.wait_for_resource():
                 break
             self.engine.submit_models(self.model_space.freeze(to_sample(subsets[index], budget)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from time import monotonic
 from typing import Any, cast
 
 from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
@@ -59,6 +60,7 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         self.seed = seed
         self.flops_limit = flops_limit
         self._derivation_counter = FlopCounter()
+        self._derivation_seconds = 0.0
 
     def default_mutation_hooks(self) -> list[Any]:
         """Put gates in the place of the layers' choices."""
@@ -75,8 +77,11 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
     @cached_property
     def derived(self) -> Derived:
         """Derive the layers, once the search has run."""
+        start = monotonic()
         with self._derivation_counter:
-            return self.derive(self.derivation)
+            derived = self.derive(self.derivation)
+        self._derivation_seconds = monotonic() - start
+        return derived
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -107,8 +112,8 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
 
     @property
     def seconds(self) -> float:
-        """Return the training time of the search, over all its sessions."""
-        return float(self._callback(Timer).time_elapsed())
+        """Return the time of the search's training, over all its sessions, and of the derivation."""
+        return float(self._callback(Timer).time_elapsed()) + self._derivation_seconds
 
     @property
     def training_flops(self) -> int:

@@ -75,7 +75,11 @@ class SpaceOptions(StrategyOptions):
     """What every strategy reads that chooses among subsets of layers."""
 
     k: int = Field(2, ge=1, le=10**6, description="K, the number of layers that get a prompt.")
-    exactly: bool = Field(True, description="False lets strategies take fewer than K layers.")
+    exactly: bool = Field(
+        True,
+        description="False allows fewer than K layers, where subsets are tried or gates have a threshold; "
+        "where layers are ranked, only as far as most_operations or most_parameters leave no more.",
+    )
     candidates: tuple[int, ...] | None = Field(
         None, description="Layers that may get a prompt; all of them by default."
     )
@@ -131,7 +135,8 @@ class DevScoredOptions(SpaceOptions):
         0.0,
         ge=0,
         description="What a training's operations are worth in dev score: it chooses by the score less this "
-        "times the share of the backbone's layers from the first prompt on.",
+        "times the share of the backbone's layers from the first prompt on (of their positions, where "
+        "prompts differ in length).",
     )
 
     @field_validator("kinds", "lengths")
@@ -216,7 +221,10 @@ class SptDartsOptions(GateOptions):
     distance: Literal["mse", "kl"] = Field("mse", description="Distance of the clean and the pruned output.")
     mask_probability: float = Field(0.5, gt=0, lt=1, description="Chance of each gate to be pruned.")
     shrink: int = Field(
-        1, ge=0, le=10**6, description="Candidates of the lowest gates dropped an epoch, down to 2K."
+        1,
+        ge=0,
+        le=10**6,
+        description="Candidates of the lowest gates dropped an epoch, down to 2K; none with a cost_weight.",
     )
     patience: int = Field(
         0,

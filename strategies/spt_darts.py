@@ -11,11 +11,11 @@ from search_spaces.prompt_layers import PromptLayerSpace
 from spt.data.batches import Batch
 from spt.model import PromptedModel
 from strategies.consistency import DISTANCES, SET_DISTANCES, consistent_loss, pruned_slots
+from strategies.costs import Slot
 from strategies.derivation import best_subset
 from strategies.evaluator import EvaluatorModule
 from strategies.gate_search import GateSearch, GateSearchModule
 from strategies.hyper_network import (
-    Slot,
     drop,
     dropped_layers,
     gate_values,
@@ -82,7 +82,9 @@ class SptDartsModule(GateSearchModule):
             gates = {layer: max(gated.gates().tolist()) for layer, gated in gated_layers(self._space).items()}
             spare = max(0, len(gates) - 2 * self._space.budget.k)
             lowest_first = sorted(gates, key=lambda layer: gates[layer])
-            drop(self._space, lowest_first[: min(self.strategy.options.shrink, spare)])
+            options = self.strategy.options
+            # a cheap layer of a low gate may be the one to choose
+            drop(self._space, [] if options.cost_weight else lowest_first[: min(options.shrink, spare)])
 
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()

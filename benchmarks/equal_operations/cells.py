@@ -162,10 +162,14 @@ def run_cell(
 
 
 def _unshortened(folder: Path, identity: str, budget: float) -> dict[str, Any] | None:
-    """Return the figures of another budget that would be the same within this one."""
+    """Return the figures of a smaller budget that would be the same within this one.
+
+    Not those of a larger one: what a training that stopped early spent may fit where its epochs do not.
+    """
     for path in sorted(folder.parent.glob(f"*/{FILE}")):
         stored = StoredCell.read(path, identity)
-        figures = None if stored is None else stored.figures
-        if figures is not None and not figures["shortened"] and figures["train_flops"] <= budget:
-            return figures
+        if stored is None or stored.figures is None or stored.budget > budget:
+            continue
+        if not stored.figures["shortened"]:
+            return stored.figures
     return None

@@ -13,6 +13,7 @@ from experiments.keys import inline, override
 from experiments.own_data.roles import Roles, guess_roles
 from experiments.own_data.survey import UTF_8, Column, Survey, survey
 from experiments.paths import anchored
+from spt.data.held_out import rows_left_for_train
 from spt.data.source_files import SPLIT_NAMES, folder_files
 from spt.data.values import some
 from spt.errors import InputError
@@ -61,9 +62,11 @@ def write_config(
     override(tree, overrides)
     # whatever is wrong is said before anything is written
     config = checked(anchored(tree, output.absolute().parent), str(output))
-    if options := options_by_rows(config.training, found.rows, config.head, config.task):
+    given = [split for split in ("dev", "test") if getattr(config.data, split) is not None]
+    rows = rows_left_for_train(found.rows, config.data, given)
+    if options := options_by_rows(config.training, rows, config.head, config.task):
         tree["training"] = {**tree.get("training", {}), **options}
-        comments[f"training.{next(iter(options))}"] = f"as suits {found.rows} rows"
+        comments[f"training.{next(iter(options))}"] = f"as suits {rows} rows to train on"
     write_text(output, "\n".join(_lines(found, tree, comments)) + "\n")
     return list(_seen(found, roles))
 

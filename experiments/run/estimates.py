@@ -67,6 +67,38 @@ def scoring_flops(workbench: Workbench) -> float:
     return _rows(workbench, model, "train", workbench.training.batch_size, step, longest).every
 
 
+def training_step_flops(workbench: Workbench, model: PromptedModel, length: int) -> float:
+    """Estimate the FLOPs of a forward and a backward pass on the longest batch of train.
+
+    Args:
+        workbench: has the batches.
+        model: that trains.
+        length: of its longest prompt.
+    """
+    loss, size = new_loss(workbench.spec.task), workbench.training.batch_size
+
+    def step(batch: Any) -> None:
+        loss(model(batch).logits, batch["labels"]).backward()
+
+    return size * _rows(workbench, model, "train", size, step, length).longest
+
+
+def states_flops(workbench: Workbench, first: int) -> float:
+    """Estimate the FLOPs of the states of train and dev below a layer, which a cache keeps; 0 without one."""
+    if first == 0 or workbench.cache.mode == "off":
+        return 0
+    model = workbench.factory.model(PromptLayers.of([], workbench.num_layers))
+
+    @torch.inference_mode()
+    def step(batch: Any) -> None:
+        model(batch)
+
+    passes = (
+        _rows(workbench, model, split, workbench.training.batch_size, step, 0) for split in ("train", "dev")
+    )
+    return sum(each.every for each in passes) * first / workbench.num_layers
+
+
 def dev_flops(workbench: Workbench, model: PromptedModel, length: int) -> float:
     """Estimate the FLOPs of scoring dev once; the model's longest prompt has `length` vectors."""
 

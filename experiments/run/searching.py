@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from experiments.run.estimates import (
     longest_prompt,
     retraining_flops,
     scoring_flops,
+    states_flops,
+    training_step_flops,
 )
 from experiments.run.results import SearchResult
 from experiments.run.scoring import plain_batches, with_scored_candidates
@@ -33,7 +36,12 @@ from spt.quiet import quiet_logger
 from spt.tensor_files import write_tensors
 from spt.training.failures import device_memory
 from spt.workbench import Workbench
-from strategies.budgets import as_after_scores, budget_before_scores, with_parameter_limit
+from strategies.budgets import (
+    as_after_scores,
+    budget_before_scores,
+    with_parameter_limit,
+    with_prompt_lengths,
+)
 from strategies.candidates import TrainCandidate, explore
 from strategies.costs import by_layer_scores, choose, pareto_front, scored_subsets
 from strategies.derivation import check_derivation, most_evaluations
@@ -121,6 +129,7 @@ def check(workbench: Workbench, config: RunConfig) -> None:
     elif isinstance(options, ManualOptions):
         workbench.factory.model(_named(workbench, options))
     needed = _reserved(workbench, config.search, config.seed)
+    needed += _least_search(workbench, config.search, config.seed)
     if options.budget_flops is not None and options.budget_flops < needed:
         raise InputError(
             f"search.budget_flops is {options.budget_flops:.3g}, but {options.strategy} needs up to "
@@ -132,7 +141,15 @@ def check(workbench: Workbench, config: RunConfig) -> None:
 def _budget(workbench: Workbench, options: SpaceOptions) -> Budget:
     """Return the subsets that are searched."""
     budget = budget_before_scores(workbench.num_layers, options)
-    return with_parameter_limit(budget, options, workbench.factory.parameters)
+    limited = with_parameter_limit(budget, options, workbench.factory.parameters)
+    tokens = float(workbench.examples["train"].lengths.mean())
+    return with_prompt_lengths(limited, partial(_prompt_length, workbench), tokens)
+
+
+def _prompt_length(workbench: Workbench, kind: str) -> int:
+    """Return P of the prompt that a layer of a kind gets; 0 for none."""
+    alone = PromptLayers.of({0: kind}, workbench.num_layers)
+    return alone.prompt_lengths(workbench.spec.prompt)[0]
 
 
 def _check_scorer(workbench: Workbench, options: SpaceOptions) -> None:
@@ -169,8 +186,27 @@ def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> floa
     # an epoch may end just before the last step that fits, and the last epoch ends with a score too
     scores = 2 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
     hyper_network = strategy.mutate_model(PromptLayerSpace(workbench.factory, budget))
-    length = max(longest_prompt(workbench, layers) for layers in _of_each_kind(budget))
-    return needed + scores * dev_flops(workbench, hyper_network, length)
+    return needed + scores * dev_flops(workbench, hyper_network, _longest(workbench, budget))
+
+
+def _least_search(workbench: Workbench, options: StrategyOptions, seed: int) -> float:
+    """Return the FLOPs of the least that a hyper-network's search takes: its states, and one step.
+
+    0 where there is no budget, or no hyper-network.
+    """
+    if options.budget_flops is None or not isinstance(options, OneShotOptions):
+        return 0
+    budget = _budget(workbench, options)
+    strategy: OneShot = new_strategy(options, seed)
+    hyper_network = strategy.mutate_model(PromptLayerSpace(workbench.factory, budget))
+    step = training_step_flops(workbench, hyper_network, _longest(workbench, budget))
+    # generators and head on two passes with consistency, and the gates on one
+    return PASSES_OF_A_STEP * step + states_flops(workbench, budget.allowed[0])
+
+
+def _longest(workbench: Workbench, budget: Budget) -> int:
+    """Return P of the longest prompt that a subset may have."""
+    return max(longest_prompt(workbench, layers) for layers in _of_each_kind(budget))
 
 
 def _of_each_kind(budget: Budget) -> list[PromptLayers]:
@@ -182,6 +218,10 @@ def _of_each_kind(budget: Budget) -> list[PromptLayers]:
 def _kept_flops(workbench: Workbench, dearest: Sequence[PromptLayers]) -> float:
     """Estimate the FLOPs of judging and training the layers that are kept, the dearest of some."""
     return max(candidate_flops(workbench, layers) + retraining_flops(workbench, layers) for layers in dearest)
+
+
+# forward and backward, of the dearest step of a search
+PASSES_OF_A_STEP = 3
 
 
 class TrainedHyperNetwork(NamedTuple):
@@ -207,10 +247,11 @@ def train_hyper_network(
     """
     space = PromptLayerSpace(workbench.factory, _budget(workbench, options))
     reserved = _reserved(workbench, options, config.seed)
-    limit = None if options.budget_flops is None else options.budget_flops - reserved
+    train, dev = workbench.batches("train", space, shuffled=True), workbench.batches("dev", space)
+    states = train.flops + dev.flops
+    limit = None if options.budget_flops is None else options.budget_flops - reserved - states
     history = {"history": folder / "gates.jsonl"} if isinstance(options, GateOptions) else {}
     strategy: OneShot = new_strategy(options, config.seed, flops_limit=limit, **history)
-    train, dev = workbench.batches("train", space, shuffled=True), workbench.batches("dev", space)
     evaluator = new_evaluator(
         train.loader,
         dev.loader,
@@ -223,7 +264,7 @@ def train_hyper_network(
     )
     with device_memory():
         strategy(RawFormatModelSpace(space, evaluator), SequentialExecutionEngine())
-    flops = train.flops + dev.flops + strategy.training_flops
+    flops = states + strategy.training_flops
     return TrainedHyperNetwork(space, strategy, evaluator.trainer.global_step, flops)
 
 
@@ -317,7 +358,7 @@ def _multi_trial(
             reserved_flops=spent + dearest_retraining if limited else 0,
             record=folder / "candidates.jsonl",
         )
-    subsets = scored_subsets(candidates.scores(budget.total))
+    subsets = scored_subsets(candidates.scores(budget.total), budget)
     chosen = choose(subsets, options.cost_weight)
     best = candidates[chosen.layers, chosen.kinds]
     # the best one's training is the run's, unless it was judged by folds

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from experiments.config import RunConfig
 from spt.architecture import PromptLayers
 from spt.data.tables import Rows
+from spt.errors import TrialFailed
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache
 from spt.tensor_files import read_tensors
@@ -88,19 +89,23 @@ def train_layers(
     folder.mkdir(parents=True, exist_ok=True)
     train = workbench.batches("train", model, shuffled=True)
     dev = workbench.batches("dev", model) if "dev" in workbench.examples else None
-    result = fit(
-        model,
-        train.loader,
-        dev.loader if dev else None,
-        workbench.spec.task,
-        workbench.training,
-        workbench.seed,
-        folder,
-        on_epoch,
-        epoch_history(folder),
-    )
-    flops = result.flops + train.flops + (dev.flops if dev else 0)
-    return TrainedLayers(model, replace(result, flops=flops))
+    flops_of_states = train.flops + (dev.flops if dev else 0)
+    try:
+        result = fit(
+            model,
+            train.loader,
+            dev.loader if dev else None,
+            workbench.spec.task,
+            workbench.training,
+            workbench.seed,
+            folder,
+            on_epoch,
+            epoch_history(folder),
+        )
+    except TrialFailed as error:
+        error.flops += flops_of_states
+        raise
+    return TrainedLayers(model, replace(result, flops=result.flops + flops_of_states))
 
 
 def candidate_folder(search: Path, layers: PromptLayers) -> Path:

@@ -13,6 +13,7 @@ from datasets import Dataset, DatasetDict
 
 from spt.data.columns import class_names, to_rows
 from spt.data.config import DataConfig
+from spt.data.held_out import default_size
 from spt.data.incomplete import complete_tables
 from spt.data.label_sets import class_set, rows_by_class
 from spt.data.raw_table import RawTable
@@ -25,7 +26,6 @@ from spt.tasks import Task
 
 # held-out splits must be the same for every seed of a run
 SPLIT_SEED = 20231
-HELD_OUT = 500
 LPT_DEV = 1000
 # in the order in which they are held out of train
 HELD_OUT_SPLITS = ("test", "dev")
@@ -82,7 +82,7 @@ def load_splits(
         rows["test"] = train.select([])
     if len(rows) < len(HELD_OUT_SPLITS):
         train = _without_repeats(train)
-    default = max(1, min(HELD_OUT, len(train) // 10))
+    default = default_size(len(train))
     draw: dict[str, Draw] = {
         "test": partial(_draw_test, data=data, default=default),
         "dev": partial(_draw_dev, data=data, default=default, seed=seed),

@@ -42,6 +42,7 @@ def contrast(
     """Train all but the head so that features of two rows are alike just where their classes are.
 
     What the stage gave is kept in folder/contrast.safetensors; a folder that has it is not trained again.
+    Where the head alone trains, there is no stage.
 
     Args:
         model: to train.
@@ -62,6 +63,8 @@ def contrast(
         stored = read_tensors(path, ADVICE)
         model.load_state_dict(stored.tensors, strict=False)
         return StageCost(float(stored.metadata["seconds"]), int(stored.metadata["flops"]))
+    if all(name.startswith("head.") for name, _ in trained(model)):
+        return StageCost(0.0, 0)
     start = monotonic()
     flops = _train(model, train, config, seed)
     cost = StageCost(monotonic() - start, flops)
@@ -89,9 +92,11 @@ def _train(model: PromptedModel, train: DataLoader[Any], config: TrainingConfig,
             loss = pair_loss(features.float(), batch["labels"])
             loss.backward()
         if not torch.isfinite(loss):
-            raise TrialFailed(
+            error = TrialFailed(
                 f"The contrastive loss is {loss.item()} in step {step}. Lower {config.named_rates}."
             )
+            error.flops = counter.total
+            raise error
         clip_grad_norm_(parameters, config.gradient_clip)
         optimizer.step()
         optimizer.zero_grad()

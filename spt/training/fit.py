@@ -118,10 +118,14 @@ class _Training:
         self.model.checkpointing = self.config.checkpointing
         with device_memory():
             stage = contrast(self.model, self.train, self.config, self.seed, self.folder)
-            start, counter = monotonic(), FlopCounter()
-            with counter:
+        start, counter = monotonic(), FlopCounter()
+        try:
+            with device_memory(), counter:
                 fitted = fit_head(self.model, self.train, self.loss, self.config.precision)
                 score = nan if self.dev is None else evaluate(self.model, self.dev, self.task)["metric"]
+        except TrialFailed as error:
+            error.flops = stage.flops + counter.total
+            raise
         if self.dev is not None and self.history is not None:
             self.history.begin_epoch(0)
             self.history.record(0, dev=score, loss=fitted.loss, rate_share=1.0)

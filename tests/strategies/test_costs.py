@@ -8,16 +8,60 @@ from hypothesis import strategies as st
 
 from search_spaces.budget import Budget
 from spt.architecture import PromptLayers
+from strategies.budgets import with_prompt_lengths
 from strategies.costs import ScoredSubset, by_layer_scores, choose, cost_of, pareto_front, scored_subsets
+from strategies.derivation import _best_layers
 from strategies.options import DartsOptions
 
 SCORES = {0: 0.90, 2: 0.91, 3: 0.89, 9: 0.89}
-SUBSETS = scored_subsets({PromptLayers.of([layer], 10): score for layer, score in SCORES.items()})
+SUBSETS = scored_subsets(
+    {PromptLayers.of([layer], 10): score for layer, score in SCORES.items()}, Budget(10, 1)
+)
 
 
 def test_a_later_first_layer_costs_less() -> None:
-    assert cost_of((0, 9), 10) == 1
-    assert cost_of((7, 8), 10) == pytest.approx(0.3)
+    budget = Budget(10, 2)
+    assert cost_of(PromptLayers.of([0, 9], 10), budget) == 1
+    assert cost_of(PromptLayers.of([7, 8], 10), budget) == pytest.approx(0.3)
+
+
+OF_LENGTHS = with_prompt_lengths(
+    Budget(4, 1, kinds=("insert_1", "insert_40", "scaling")),
+    {"insert_1": 1, "insert_40": 40, "scaling": 0}.__getitem__,
+    tokens=20.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("subset", "positions"),
+    [
+        ({0: "insert_40"}, 4 * 60),
+        ({1: "insert_1"}, 3 * 21),
+        ({1: "insert_1", 2: "scaling", 3: "insert_40"}, 21 + 21 + 60),
+        ({2: "scaling", 3: "insert_1"}, 20 + 21),
+    ],
+)
+def test_a_longer_prompt_costs_more(subset: dict[int, str], positions: int) -> None:
+    assert cost_of(PromptLayers.of(subset, 4), OF_LENGTHS) == pytest.approx(positions / 240)
+
+
+def test_kinds_of_one_length_cost_what_layers_do() -> None:
+    budget = Budget(4, 1, kinds=("free", "generated"))
+    assert with_prompt_lengths(budget, lambda _: 10, tokens=20.0) == budget
+
+
+def test_a_short_prompt_is_chosen_over_a_long_one_that_is_hardly_better() -> None:
+    scores = {(1, "insert_1"): 0.900, (1, "insert_40"): 0.901, (3, "insert_1"): 0.6, (3, "insert_40"): 0.7}
+    budget = with_prompt_lengths(
+        Budget(4, 1, candidates=(1, 3), kinds=("insert_1", "insert_40")),
+        {"insert_1": 1, "insert_40": 40}.__getitem__,
+        tokens=20.0,
+    )
+    derived = _best_layers(scores, {1: 0.901, 3: 0.7}, budget, evaluations=0)
+    assert choose(derived.subsets, 0).kinds == ("insert_40",)
+    assert choose(derived.subsets, 0.1).kinds == ("insert_1",)
+    front = [(*subset.layers, *subset.kinds) for subset in pareto_front(derived.subsets)]
+    assert front == [(3, "insert_1"), (3, "insert_40"), (1, "insert_1"), (1, "insert_40")]
 
 
 @pytest.mark.parametrize(("weight", "layers"), [(0.0, (2,)), (0.02, (2,)), (0.03, (9,))])
@@ -27,7 +71,7 @@ def test_a_score_is_traded_against_the_cost(weight: float, layers: tuple[int, ..
 
 def test_the_lower_layers_win_a_tie() -> None:
     tied = {PromptLayers.of([3], 4): 0.5, PromptLayers.of([1], 4): 0.5}
-    assert choose(scored_subsets(tied), 0).layers == (1,)
+    assert choose(scored_subsets(tied, Budget(4, 1)), 0).layers == (1,)
 
 
 def test_the_front_is_what_nothing_beats() -> None:
@@ -47,7 +91,7 @@ def test_by_layers_nothing_better_is_left_out(scores: list[float], k: int, weigh
     def gain(subset: ScoredSubset) -> float:
         return subset.score - weight * subset.cost
 
-    every = scored_subsets({s: sum(by_layer[i] for i in s.layers) / k for s in budget})
+    every = scored_subsets({s: sum(by_layer[i] for i in s.layers) / k for s in budget}, budget)
     some = by_layer_scores(by_layer, budget)
     assert set(some) <= set(every)
     assert max(map(gain, some)) == pytest.approx(max(map(gain, every)))

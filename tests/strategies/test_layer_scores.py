@@ -139,6 +139,14 @@ def test_scores_repeat_and_depend_on_labels(name: str, tmp_path: Path) -> None:
     assert scored(other, name).scores != first.scores
 
 
+def test_dropout_makes_no_difference(tmp_path: Path) -> None:
+    prompt = {"generator": "free", "dropout": 0.5}
+    bench = tiny_workbench(tmp_path, prompt=prompt)
+    first = scored(bench, "gradient").scores
+    torch.rand(7)
+    assert scored(bench, "gradient").scores == first
+
+
 @pytest.mark.parametrize("name", SCORING)
 def test_several_labels_a_text_are_scored(name: str, tmp_path: Path) -> None:
     rows = make_label_sets(tmp_path / "sets.jsonl")
@@ -166,6 +174,11 @@ def test_a_number_of_candidates_that_fits_nothing_is_refused(number: int) -> Non
     options = OneShotRandomOptions(k=2, candidates=(1, 2, 4, 5), candidates_by=f"probe:{number}")
     with pytest.raises(InputError, match=rf"is probe:{number}, but must leave 2 \(search.k\) to 4 layers"):
         budget_before_scores(6, options)
+
+
+def test_fewer_layers_than_k_may_be_left_to_choose_from_where_fewer_are_cheap() -> None:
+    options = OneShotRandomOptions(k=3, exactly=False, most_operations=0.5, candidates_by="probe:2")
+    assert budget_before_scores(4, options).k == 2
 
 
 @pytest.mark.parametrize("candidates", ["probe", "probe:0", "probe:-1", "lora:2", "probe: 2", "2", ""])

@@ -25,7 +25,7 @@ from spt.model import trained
 from spt.workbench import Workbench
 from strategies.evaluator import new_evaluator
 from strategies.gate_search import GateSearchModule
-from strategies.hyper_network import drop, fixed_gates, gate_values, gated_layers
+from strategies.hyper_network import drop, fixed_gates, gate_values, gated_layers, remaining_budget
 from strategies.options import SptDartsOptions
 from strategies.spt_darts import SptDarts
 from tests.support.tiny import tiny_workbench
@@ -140,6 +140,23 @@ def test_gates_learn_from_rows_of_their_own_only_where_the_search_is_bilevel(
     gates, rows = seen.values()
     assert len(gates) == len(rows) > 0
     assert all((gate is row) != bilevel for gate, row in zip(gates, rows, strict=True))
+    trained_on = sum(len(batch["labels"]) for batch in rows)
+    assert trained_on == (60 if bilevel else 120)
+
+
+def test_no_candidate_is_dropped_where_costs_are_weighed(tmp_path: Path) -> None:
+    arguments = {"warmup_epochs": 0, "shrink": 1}
+    for weight, left in ((0.0, 3), (0.1, 4)):
+        _, space = new_search(tmp_path / str(weight), epochs=3, k=1)(cost_weight=weight, **arguments)
+        assert len(remaining_budget(space).allowed) <= left
+        assert (len(remaining_budget(space).allowed) == 4) == bool(weight)
+
+
+def test_the_time_of_the_derivation_counts(tmp_path: Path) -> None:
+    strategy, _ = new_search(tmp_path)(**DEFAULT)
+    before = strategy.seconds
+    assert strategy.derived.evaluations > 0
+    assert strategy.seconds > before > 0
 
 
 def test_gates_rest_during_warm_up(tmp_path: Path) -> None:

@@ -132,6 +132,18 @@ def test_what_no_budget_shortens_is_not_repeated_within_a_larger_one(tmp_path: P
     assert (first["budget_flops"], second["budget_flops"]) == (1e11, LARGE)
 
 
+def test_what_a_larger_budget_gave_is_not_taken_for_a_smaller_one(
+    tmp_path: Path, results: Path, here: list[str]
+) -> None:
+    only = {"linear_probe": {"other": "linear_probe"}}
+    measure_methods_deep(bench(tmp_path, methods=only, budgets=[LARGE]), tmp_path / "runs", {}, workers=1)
+    before = len(here)
+    both = bench(tmp_path, methods=only, budgets=[1e11, LARGE])
+    measure_methods_deep(both, tmp_path / "runs", {}, workers=1)
+    assert here[before:] == ["all/linear_probe-rate0-seed0/0.1T"]
+    assert len(written(results)["records"]) == 2
+
+
 @pytest.mark.usefixtures("here")
 def test_what_layers_get_is_trained_as_it_was_found(tmp_path: Path, results: Path) -> None:
     drawn = {"search.strategy": "random", "search.evaluations": 1, "search.k": 1, "search.kinds": ["free"]}

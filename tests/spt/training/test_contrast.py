@@ -17,6 +17,7 @@ from spt.json_files import read_json_lines
 from spt.model import PromptedModel, trained
 from spt.tensor_files import read_tensors
 from spt.training import contrast as stage
+from spt.training import fit as fitting
 from spt.training.callbacks import OnEpoch
 from spt.training.config import TrainingConfig
 from spt.training.contrast import class_batches, contrast, pair_loss
@@ -144,8 +145,31 @@ def test_a_loss_that_is_not_finite_ends_it(tmp_path: Path) -> None:
     run = bench(tmp_path, generator_rate=1e30)
     with pytest.raises(
         TrialFailed, match=r"contrastive loss is nan in step \d+\. Lower .*generator_rate \(now 1e\+30"
-    ):
+    ) as failed:
         train(run, new_model(run), tmp_path / "fit")
+    assert failed.value.flops > 0
+
+
+def test_where_the_head_alone_trains_there_is_no_stage(tmp_path: Path) -> None:
+    run = bench(tmp_path)
+    model = run.factory.model(PromptLayers.of([], 4))
+    loader = run.batches("train", model, shuffled=True).loader
+    assert contrast(model, loader, run.training, run.seed, tmp_path) == (0.0, 0)
+    assert train(run, model, tmp_path).dev > 0.5
+
+
+def test_a_head_that_cannot_be_fitted_is_charged_with_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TrialFailed("no head")
+
+    run = bench(tmp_path)
+    whole = train(run, new_model(run), tmp_path / "whole")
+    monkeypatch.setattr(fitting, "fit_head", fail)
+    with pytest.raises(TrialFailed, match="no head") as failed:
+        train(run, new_model(run), tmp_path / "fit")
+    assert 0.5 * whole.flops < failed.value.flops < whole.flops
 
 
 def test_several_labels_a_text_are_refused(tmp_path: Path) -> None:
