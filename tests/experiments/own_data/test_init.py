@@ -198,11 +198,12 @@ def test_an_unknown_column_or_key_is_refused_before_anything_is_written(tmp_path
 @pytest.mark.parametrize(
     ("rows", "multi_label", "training"),
     [
-        (200, False, {"contrastive_steps": 25}),
-        (200, True, {"epochs": 20, "patience": 20, "batch_size": 16}),
-        (400, False, {"epochs": 20, "patience": 20, "batch_size": 16}),
-        (401, False, {"batch_size": 16}),
-        (5001, False, None),
+        # a tenth each is held out for dev and test, at most 500
+        (250, False, {"contrastive_steps": 25}),
+        (250, True, {"epochs": 20, "patience": 20, "batch_size": 16}),
+        (500, False, {"epochs": 20, "patience": 20, "batch_size": 16}),
+        (501, False, {"batch_size": 16}),
+        (6001, False, None),
     ],
 )
 def test_rows_get_a_training_that_suits_them(
