@@ -100,6 +100,7 @@ def strategies(
     trainings: Annotated[
         float, typer.Option(min=1, help="What search and retraining may take, in trainings of the table.")
     ] = 4.0,
+    only: Annotated[list[str] | None, typer.Option(help="A variant of the file; repeat it.")] = None,
     result: Result = "strategies",
     workers: Workers = 0,
 ) -> None:
@@ -118,6 +119,7 @@ def strategies(
             workers=workers,
             on_done=say_layers,
             result=result,
+            only=only or (),
         )
     end(failed, "searches")
 

@@ -19,7 +19,7 @@ from experiments.config import RunConfig, checked
 from experiments.keys import override
 from spt.architecture import Layers
 from spt.cores import cores
-from spt.errors import InputError, TrialFailed
+from spt.errors import InputError, TrialFailed, unknown
 from spt.json_files import read_json
 from spt.yaml_files import read_yaml
 from strategies.options import ManualOptions, MultiTrialOptions
@@ -40,6 +40,7 @@ def measure_strategies(
     workers: int = 0,
     on_done: OnDone | None = None,
     result: str = "strategies",
+    only: Sequence[str] = (),
 ) -> int:
     """Run every variant with every seed and write benchmarks/results/<result>.json.
 
@@ -56,19 +57,24 @@ def measure_strategies(
         workers: searches at a time; 0 for one a core.
         on_done: told each search as it ends.
         result: name of the JSON.
+        only: variants to run; all by default.
 
     Returns:
         How many searches failed.
 
     Raises:
-        InputError: for a bad table, file of variants or seed, or a budget that does not pay one training.
+        InputError: for a bad table, file, name or seed, or a budget that does not pay one training.
     """
     table = TruthTable.load(path)
     missing = [seed for seed in seeds if seed not in table.seeds]
     if missing:
         raise InputError(f"The table has no seeds {missing}, only {list(table.seeds)}.")
     budget = trainings * fmean(e.flops for by_seed in table.entries.values() for e in by_seed.values())
-    changes = read_variants(variants)
+    every = read_variants(variants)
+    for name in only:
+        if name not in every:
+            raise unknown("variant", name, every)
+    changes = {name: every[name] for name in only or every}
     configs = _configs(path, variants, changes, seeds, budget, table.budget.k)
     searched = {
         name: config
@@ -84,7 +90,7 @@ def measure_strategies(
     ]
     write_result(
         result,
-        command_of("strategies"),
+        command_of("strategies", *(f"--only={name}" for name in only)),
         records,
         trainings=trainings,
         budget_flops=budget,

@@ -32,6 +32,8 @@ SECTION = re.compile(
     r"(<!-- (?P<name>\w+): made by python -m benchmarks tables -->\n).*?(<!-- end of (?P=name) -->)", re.S
 )
 GROWTH = "Operations and saved bytes of a step as layers, tokens, prompt length and prompt layers grow"
+# the strategies that score layers, measured after the others
+OF_SCORES = "layer_scores"
 NAMES = {
     "spt_darts": "SPT-DARTS",
     "peft_prompt_tuning": "peft PromptTuning training",
@@ -50,8 +52,10 @@ def _decimal(value: float | None) -> str:
 def strategies() -> str:
     """Show each strategy's and derivation's choice of layers, judged by the truth table."""
     result = load("strategies")
-    command = markdown.command(result["command"])
-    spread, by_variant = result["spread"], [with_current_names(row) for row in result["summary"]]
+    parts = [result, *([load(OF_SCORES)] if path_of(OF_SCORES).exists() else [])]
+    command = "; ".join(markdown.command(part["command"]) for part in parts)
+    spread = result["spread"]
+    by_variant = [with_current_names(row) for part in parts for row in part["summary"]]
     training = result["budget_flops"] / result["trainings"]
     title = (
         f"Every pair of layers of MiniLM-L6 trained on {result['train_size']:,} TREC questions with "

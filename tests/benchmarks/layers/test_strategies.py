@@ -158,6 +158,17 @@ def test_failures_are_left_out_of_the_summary() -> None:
     assert row["kendall_tau"] is None
 
 
+def test_some_variants_can_be_run_alone(truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    arguments: dict[str, Any] = {"seeds": [0], "trainings": 6, "workers": 1, "result": "tiny"}
+    assert measure_strategies(tmp_path / "runs", truth, only=["random"], **arguments) == 0
+    content = json.loads((tmp_path / "tiny.json").read_text("utf-8"))
+    assert {found["variant"] for found in content["records"]} == {"random"}
+    assert content["command"].endswith("strategies --only=random")
+    with pytest.raises(InputError, match=r"Unknown variant 'rndom'\. Did you mean 'random'"):
+        measure_strategies(tmp_path / "runs", truth, only=["rndom"], **arguments)
+
+
 def test_a_seed_that_the_table_lacks_is_refused(truth: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no seeds \[2\], only \[0, 1\]"):
         measure_strategies(tmp_path, truth, seeds=[0, 2])
