@@ -63,7 +63,7 @@ def by_layer_scores(
 ) -> tuple[ScoredSubset, ...]:
     """Return for each first layer the K layers of the highest scores; their score is the mean of these.
 
-    No other subset has a higher score at as low a cost.
+    Where prompts are of one length, no other subset has a higher score at as low a cost.
 
     Args:
         scores: of each layer.
