@@ -15,7 +15,7 @@ from benchmarks.record import load, path_of
 
 RESULT = "methods_deep"
 # what the README has beside the defaults, after the reference
-BESIDE = ("late_prompt", "setfit")
+BESIDE = ("late_prompt", "deep_prompts", "setfit")
 Entry = Mapping[str, Any]
 
 
