@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,7 +60,7 @@ class LabelledRows:
             InputError: as they do; or for no rows, another number of labels than of texts, or labels of
                 several types.
         """
-        columns = text_columns(rows, pairs, task.text_fields, split)
+        columns = text_columns(rows, pairs, task.text_fields, split, task.label_fields)
         read = cls(columns, label_column(labels, rows, task, split))
         if len(read.labels) != len(columns.texts):
             raise InputError(
@@ -139,7 +139,9 @@ def fitting_task(task: Task, splits: Mapping[str, LabelledRows], problems: Probl
     return Task.model_validate({**task.model_dump(exclude_unset=True), **changes}) if changes else task
 
 
-def text_columns(rows: Any, pairs: Any, names: Sequence[str], split: str) -> TextColumns:
+def text_columns(
+    rows: Any, pairs: Any, names: Sequence[str], split: str, labels: Collection[str] = ()
+) -> TextColumns:
     """Read the texts of some rows.
 
     Args:
@@ -149,6 +151,7 @@ def text_columns(rows: Any, pairs: Any, names: Sequence[str], split: str) -> Tex
         pairs: the second texts, where `rows` has one a row; None where it has both.
         names: of the columns of texts.
         split: names the rows in errors.
+        labels: columns that are no texts, whatever the others are.
 
     Raises:
         InputError: for rows of another kind, columns that are not there, or another number of pairs.
@@ -157,7 +160,7 @@ def text_columns(rows: Any, pairs: Any, names: Sequence[str], split: str) -> Tex
     if columns is None:
         read = _unnamed_columns(rows, split)
     else:
-        read = _named_columns(columns, names if pairs is None else names[:1], split)
+        read = _named_columns(columns, names if pairs is None else names[:1], split, labels)
     if pairs is None:
         return read
     if read.pairs is not None:
@@ -235,15 +238,18 @@ def _columns(rows: Any) -> dict[str, Any] | None:
     return None if names is None else {str(name): rows[name] for name in names}
 
 
-def _named_columns(columns: Mapping[str, Any], names: Sequence[str], split: str) -> TextColumns:
+def _named_columns(
+    columns: Mapping[str, Any], names: Sequence[str], split: str, labels: Collection[str]
+) -> TextColumns:
     if not all(name in columns for name in names):
-        if len(columns) > 2:
+        others = [name for name in columns if name not in labels]
+        if not 1 <= len(others) <= 2:
             missing = some(repr(name) for name in names if name not in columns)
             raise InputError(
                 f"The rows of {split} have no column {missing}, only {some(columns)}. Name the column of the "
                 "texts by task={'text': NAME}, or give that column alone."
             )
-        names = list(columns)
+        names = others
     texts, *seconds = (as_list(columns[name], f"The column '{name}' of {split}") for name in names)
     return TextColumns(texts, seconds[0] if seconds else None, tuple(names))
 

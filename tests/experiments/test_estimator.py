@@ -202,6 +202,14 @@ def test_pairs_of_any_form_are_read_the_same(form: str) -> None:
     assert (columns.texts, columns.pairs, columns.width) == (["a", "b", "c"], ["x", "y", "z"], 2)
 
 
+@pytest.mark.parametrize("y", [None, ["good", "bad"]])
+def test_a_column_of_labels_is_never_a_text(y: list[str] | None) -> None:
+    table = pd.DataFrame({"review": ["fine", "dull"], "label": ["good", "bad"]})
+    read = LabelledRows.read(table, y, None, get_task("custom"), "train")
+    assert (read.columns.texts, read.columns.width, read.columns.names) == (["fine", "dull"], 1, ("review",))
+    assert read.labels == ["good", "bad"]
+
+
 def test_pairs_are_learned_and_answered(home: Path, data: tuple[list[str], list[str]]) -> None:
     texts, labels = data
     pairs = list(zip(texts, texts[1:] + texts[:1], strict=True))
