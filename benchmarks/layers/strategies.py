@@ -28,6 +28,7 @@ from strategies.registry import new_strategy
 # of a variant: whether every derivation reads its hyper-networks
 EVERY_DERIVATION = "every_derivation"
 VARIANTS = Path(__file__).parent / "strategies.yml"
+RESULT = "strategies"
 Record = dict[str, Any]
 
 
@@ -39,7 +40,7 @@ def measure_strategies(
     trainings: float = 4.0,
     workers: int = 0,
     on_done: OnDone | None = None,
-    result: str = "strategies",
+    result: str = RESULT,
     only: Sequence[str] = (),
 ) -> int:
     """Run every variant with every seed and write benchmarks/results/<result>.json.
@@ -88,9 +89,12 @@ def measure_strategies(
         for name, config in configs.items()
         for record in _records(table, config, outcomes.get(name), derivations.get(name))
     ]
+    named: list[object] = [f"--only={name}" for name in only]
+    named += [] if variants == VARIANTS else ["--variants", variants]
+    named += [] if result == RESULT else ["--result", result]
     write_result(
         result,
-        command_of("strategies", *(f"--only={name}" for name in only)),
+        command_of("strategies", *named),
         records,
         trainings=trainings,
         budget_flops=budget,

@@ -46,13 +46,13 @@ def _rows_of_text() -> list[list[str]]:
         [
             f"reading and encoding {read['rows']:,} rows",
             f"{read['seconds']:.0f} s",
-            _gigabytes(1e6 * read["peak_megabytes"]),
+            _gigabytes(2**20 * read["peak_megabytes"]),
             THREAD,
         ],
         [
             f"`predict` on {min(lines):,} to {max(lines):,} lines, {result['backbone']}",
             f"{min(rates):.0f} to {max(rates):.0f} lines a second",
-            _gigabytes(1e6 * memory),
+            _gigabytes(2**20 * memory),
             THREAD,
         ],
     ]
