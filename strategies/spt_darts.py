@@ -84,7 +84,8 @@ class SptDartsModule(GateSearchModule):
             lowest_first = sorted(gates, key=lambda layer: gates[layer])
             options = self.strategy.options
             # a cheap layer of a low gate may be the one to choose
-            drop(self._space, [] if options.cost_weight else lowest_first[: min(options.shrink, spare)])
+            shrink = 0 if options.cost_weight else options.shrink
+            drop(self._space, lowest_first[: min(shrink, spare)])
 
     def on_train_epoch_end(self) -> None:
         super().on_train_epoch_end()

@@ -49,7 +49,7 @@ def answers() -> str:
     judged = [
         [
             judge,
-            *(_percent(means[key]) for key in ("dev_metric", "test_metric", "dev_test_distance")),
+            *(_percent(means[key]) for key in DISTANCE),
             _seconds(means),
         ]
         for judge, means in _part(summary, "folds")

@@ -37,8 +37,8 @@ def single_layer_table(path: Path) -> str:
     rows = [
         [
             markdown.layers(record["layers"]),
-            markdown.percent(mean_and_sd(record["dev_metric"])),
-            markdown.percent(mean_and_sd(record["test_metric"])),
+            markdown.percent(asdict(spread(record["dev_metric"]))),
+            markdown.percent(asdict(spread(record["test_metric"]))),
             f"{fmean(record['train_flops']) / 1e12:.1f}",
         ]
         for record in records
@@ -70,7 +70,7 @@ def search_deep() -> str:
             ", ".join(map(markdown.layers, row["layers"])),
             markdown.percent(row["test_metric"]),
             _gain(row, result["records"], beside["records"]),
-            _points(row["regret"]),
+            markdown.points(row["regret"]),
             "" if row["kendall_tau"] is None else f"{row['kendall_tau']:.2f}",
             f"{row['cost']:.2f}",
         ]
@@ -106,7 +106,7 @@ def _defaults(truths: dict[str, Any], prompt_tuning: list[dict[str, Any]]) -> li
             continue
         cost = fmean(r["train_flops"] for r in records) / fmean(r["train_flops"] for r in others)
         told.append(
-            f"on `{task}` within {tera(budget)} * 10^12 operations {_points(asdict(gain))} points "
+            f"on `{task}` within {tera(budget)} * 10^12 operations {markdown.points(asdict(gain))} points "
             f"beside Prompt Tuning for {cost:.2f} of its operations"
         )
     if not told:
@@ -128,11 +128,7 @@ def _gain(row: dict[str, Any], found: list[dict[str, Any]], prompt_tuning: list[
     of_row = (r for r in found if (r["strategy"], r["task"]) == (row["strategy"], row["task"]))
     mine = by_seed(of_row, "test_metric")
     gain = difference(mine, theirs)
-    return _points(asdict(gain)) if gain and theirs.keys() >= mine.keys() else ""
-
-
-def _points(difference: dict[str, float]) -> str:
-    return f"{100 * difference['mean']:.2f} ± {100 * difference['sd']:.2f}"
+    return markdown.points(asdict(gain)) if gain and theirs.keys() >= mine.keys() else ""
 
 
 def layers_worth() -> str:
@@ -147,12 +143,6 @@ def layers_worth() -> str:
         if ("gradient", task) in rows
     )
     return f"What choosing the layer is worth for one prompt on the twelve of e5-small (2,000 rows): {ends}."
-
-
-def mean_and_sd(values: list[float]) -> dict[str, Any]:
-    """Return mean and deviation as results have them."""
-    measured = spread(values)
-    return {"mean": measured.mean, "sd": measured.sd}
 
 
 def device(machine: dict[str, Any]) -> str:

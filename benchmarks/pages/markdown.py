@@ -29,6 +29,11 @@ def percent(score: Mapping[str, Any]) -> str:
     return f"{100 * score['mean']:.1f} ± {100 * (score['sd'] or 0):.1f}"
 
 
+def points(score: Mapping[str, Any]) -> str:
+    """Write '0.34 ± 0.51', in points, for a mean and an sd, which a single run does not have."""
+    return f"{100 * score['mean']:.2f} ± {100 * (score['sd'] or 0):.2f}"
+
+
 def interval(difference: Mapping[str, Any]) -> str:
     """Write '+1.2 (-0.3 to +2.7)' for the mean of differences and its interval, which one alone has not."""
     mean = f"{100 * difference['mean']:+.1f}"

@@ -32,7 +32,7 @@ def placements() -> str:
         f"({markdown.command(result['command'])}); differences to the layers that the default search finds "
         "most often are of the same seed, with their 95 % interval:"
     )
-    found, *others = result["placements"]
+    found = next(iter(result["placements"]))
     rows = []
     for entry in result["summary"]:
         scores = [_by_placement(result, entry["placement"], key) for key in ("dev_metric", "test_metric")]
@@ -41,7 +41,7 @@ def placements() -> str:
             [
                 markdown.layers(result["placements"][entry["placement"]]),
                 *(markdown.percent(asdict(spread(list(of_split.values())))) for of_split in scores),
-                markdown.interval(asdict(gain)) if gain and entry["placement"] in others else "",
+                markdown.interval(asdict(gain)) if gain and entry["placement"] != found else "",
                 f"{entry['train_flops'] / 1e12:.1f}",
             ]
         )

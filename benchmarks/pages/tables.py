@@ -41,10 +41,6 @@ NAMES = {
 }
 
 
-def _points(score: dict[str, float]) -> str:
-    return f"{100 * score['mean']:.2f} ± {100 * score['sd']:.2f}"
-
-
 def _decimal(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
@@ -73,7 +69,7 @@ def strategies() -> str:
             f"`{row['variant']}`",
             row["derivation"] or "",
             markdown.percent(row["test_metric"]),
-            _points(row["regret"]),
+            markdown.points(row["regret"]),
             _decimal(row["kendall_tau"]),
             _decimal(row["stability"]),
             f"{row['total_flops']['mean'] / training:.2f}",

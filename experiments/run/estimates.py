@@ -22,6 +22,8 @@ from spt.workbench import Workbench
 
 # the padding of another epoch's batches is not quite that of the first
 MARGIN = 1.05
+# takes a batch
+Step = Callable[[Any], None]
 
 
 def candidate_flops(workbench: Workbench, layers: PromptLayers) -> float:
@@ -41,13 +43,10 @@ def retraining_flops(workbench: Workbench, layers: PromptLayers) -> float:
 def training_flops(workbench: Workbench, layers: PromptLayers) -> float:
     """Estimate the FLOPs of training prompts at these layers, without a prefix cache or an early stop."""
     model = workbench.factory.model(layers)
-    training, loss = workbench.training, new_loss(workbench.spec.task)
-
-    def step(batch: Any) -> None:
-        loss(model(batch).logits, batch["labels"]).backward()
-
-    rows = _rows(workbench, model, "train", training.batch_size, step, longest_prompt(workbench, layers))
-    dev = dev_flops(workbench, model, longest_prompt(workbench, layers)) if "dev" in workbench.examples else 0
+    training, length = workbench.training, longest_prompt(workbench, layers)
+    step = _training_step(workbench, model)
+    rows = _rows(workbench, model, "train", training.batch_size, step, length)
+    dev = dev_flops(workbench, model, length) if "dev" in workbench.examples else 0
     if training.contrastive_steps:
         # their batches are not of rows of similar length; then the head is fitted to what one pass gives
         return training.contrastive_steps * CONTRASTIVE_ROWS * rows.longest + rows.every + dev
@@ -57,14 +56,9 @@ def training_flops(workbench: Workbench, layers: PromptLayers) -> float:
 def scoring_flops(workbench: Workbench) -> float:
     """Estimate the FLOPs of scoring every layer: no more than a forward and a backward pass over train."""
     layers = PromptLayers.of(range(workbench.num_layers), workbench.num_layers)
-    model = workbench.factory.model(layers)
-    loss = new_loss(workbench.spec.task)
-
-    def step(batch: Any) -> None:
-        loss(model(batch).logits, batch["labels"]).backward()
-
-    longest = longest_prompt(workbench, layers)
-    return _rows(workbench, model, "train", workbench.training.batch_size, step, longest).every
+    model, length = workbench.factory.model(layers), longest_prompt(workbench, layers)
+    step = _training_step(workbench, model)
+    return _rows(workbench, model, "train", workbench.training.batch_size, step, length).every
 
 
 def training_step_flops(workbench: Workbench, model: PromptedModel, length: int) -> float:
@@ -75,11 +69,7 @@ def training_step_flops(workbench: Workbench, model: PromptedModel, length: int)
         model: that trains.
         length: of its longest prompt.
     """
-    loss, size = new_loss(workbench.spec.task), workbench.training.batch_size
-
-    def step(batch: Any) -> None:
-        loss(model(batch).logits, batch["labels"]).backward()
-
+    size, step = workbench.training.batch_size, _training_step(workbench, model)
     return size * _rows(workbench, model, "train", size, step, length).longest
 
 
@@ -88,25 +78,15 @@ def states_flops(workbench: Workbench, first: int) -> float:
     if first == 0 or workbench.cache.mode == "off":
         return 0
     model = workbench.factory.model(PromptLayers.of([], workbench.num_layers))
-
-    @torch.inference_mode()
-    def step(batch: Any) -> None:
-        model(batch)
-
-    passes = (
-        _rows(workbench, model, split, workbench.training.batch_size, step, 0) for split in ("train", "dev")
-    )
+    size, step = workbench.training.batch_size, _forward_step(model)
+    passes = (_rows(workbench, model, split, size, step, 0) for split in ("train", "dev"))
     return sum(each.every for each in passes) * first / workbench.num_layers
 
 
 def dev_flops(workbench: Workbench, model: PromptedModel, length: int) -> float:
     """Estimate the FLOPs of scoring dev once; the model's longest prompt has `length` vectors."""
-
-    @torch.inference_mode()
-    def step(batch: Any) -> None:
-        model(batch)
-
-    return _rows(workbench, model, "dev", workbench.training.eval_batch_size, step, length).every
+    size, step = workbench.training.eval_batch_size, _forward_step(model)
+    return _rows(workbench, model, "dev", size, step, length).every
 
 
 def prompt_tuning_flops(workbench: Workbench) -> int:
@@ -130,24 +110,34 @@ def prompt_tuning_flops(workbench: Workbench) -> int:
         PromptLayers.of([0], bench.num_layers)
     )
     model.to(chosen_device())
-    training, loss = bench.training, new_loss(bench.spec.task)
-
-    def train_step(batch: Any) -> None:
-        loss(model(batch).logits, batch["labels"]).backward()
-
-    @torch.inference_mode()
-    def dev_step(batch: Any) -> None:
-        model(batch)
-
-    epoch = _padded_flops(bench, "train", training.batch_size, bench.seed, train_step)
+    training, step = bench.training, _training_step(bench, model)
+    epoch = _padded_flops(bench, "train", training.batch_size, bench.seed, step)
     if "dev" in bench.examples:
-        epoch += _padded_flops(bench, "dev", training.eval_batch_size, None, dev_step)
+        epoch += _padded_flops(bench, "dev", training.eval_batch_size, None, _forward_step(model))
     return round(training.epochs * epoch)
 
 
-def _padded_flops(
-    workbench: Workbench, split: str, batch_size: int, seed: int | None, step: Callable[[Any], None]
-) -> float:
+def _training_step(workbench: Workbench, model: PromptedModel) -> Step:
+    """Return what passes a batch forward and backward."""
+    loss = new_loss(workbench.spec.task)
+
+    def step(batch: Any) -> None:
+        loss(model(batch).logits, batch["labels"]).backward()
+
+    return step
+
+
+def _forward_step(model: PromptedModel) -> Step:
+    """Return what passes a batch forward alone."""
+
+    @torch.inference_mode()
+    def step(batch: Any) -> None:
+        model(batch)
+
+    return step
+
+
+def _padded_flops(workbench: Workbench, split: str, batch_size: int, seed: int | None, step: Step) -> float:
     """Estimate the FLOPs of a pass over a split from those of its shortest, middle and longest row."""
     examples = workbench.examples[split]
     if not len(examples):
@@ -183,7 +173,7 @@ def _rows(
     model: PromptedModel,
     split: str,
     batch_size: int,
-    step: Callable[[Any], None],
+    step: Step,
     length: int,
 ) -> RowFlops:
     """Estimate a pass over a split: the FLOPs of the longest batch a token, times all tokens.

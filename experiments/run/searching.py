@@ -182,10 +182,9 @@ def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> floa
         needed += scoring_flops(workbench)
     if not isinstance(options, OneShotOptions):
         return needed
-    strategy: OneShot = new_strategy(options, seed)
+    strategy, hyper_network = _hyper_network(workbench, options, budget, seed)
     # an epoch may end just before the last step that fits, and the last epoch ends with a score too
     scores = 2 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
-    hyper_network = strategy.mutate_model(PromptLayerSpace(workbench.factory, budget))
     return needed + scores * dev_flops(workbench, hyper_network, _longest(workbench, budget))
 
 
@@ -197,11 +196,18 @@ def _least_search(workbench: Workbench, options: StrategyOptions, seed: int) -> 
     if options.budget_flops is None or not isinstance(options, OneShotOptions):
         return 0
     budget = _budget(workbench, options)
-    strategy: OneShot = new_strategy(options, seed)
-    hyper_network = strategy.mutate_model(PromptLayerSpace(workbench.factory, budget))
+    _, hyper_network = _hyper_network(workbench, options, budget, seed)
     step = training_step_flops(workbench, hyper_network, _longest(workbench, budget))
     # generators and head on two passes with consistency, and the gates on one
     return PASSES_OF_A_STEP * step + states_flops(workbench, budget.allowed[0])
+
+
+def _hyper_network(
+    workbench: Workbench, options: OneShotOptions, budget: Budget, seed: int
+) -> tuple[OneShot, PromptedModel]:
+    """Make a strategy and its hyper-network, untrained."""
+    strategy: OneShot = new_strategy(options, seed)
+    return strategy, strategy.mutate_model(PromptLayerSpace(workbench.factory, budget))
 
 
 def _longest(workbench: Workbench, budget: Budget) -> int:
