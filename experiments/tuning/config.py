@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from pydantic import (
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -23,6 +26,7 @@ from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
 from spt.errors import InputError, unknown
 from spt.metrics import TITLES
+from spt.modes import AUTO
 from spt.sections import ConfigSection
 from strategies.options import MultiTrialOptions
 
@@ -38,6 +42,15 @@ OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = MappingProxyType(
     }
 )
 STRATEGY = "search.strategy"
+# what no trial may change, with what to do instead
+SAME_FOR_ALL: Mapping[str, str] = MappingProxyType(
+    {
+        "task": "scores on different tasks cannot be compared; make a study for each",
+        "task.name": "scores on different tasks cannot be compared; make a study for each",
+        "task.metric": "scores of different metrics cannot be compared; make a study for each",
+        "threads": "trials have resources.cpus threads; set that",
+    }
+)
 
 
 class Resources(ConfigSection):
@@ -95,11 +108,21 @@ class TuneConfig(ConfigSection):
         alias="searchSpace", description="As in nnictl's YAML: dotted key of a run -> _type, _value."
     )
 
+    # the run's keys as they were given: what follows from one of them follows anew in a trial that changes it
+    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _run_as_given(cls, tree: Any, validate: ModelWrapValidatorHandler[TuneConfig]) -> TuneConfig:
+        config = validate(tree)
+        if isinstance(tree, Mapping):
+            config._given = deepcopy(_keys_of_run(tree.get("run", {})))
+        return config
+
     @field_validator("run", mode="before")
     @classmethod
     def _from_file(cls, value: Any) -> Any:
-        """Read the keys of a file where a path stands for them."""
-        return run_tree(Path(value)) if isinstance(value, str) else value
+        return _keys_of_run(value)
 
     @field_validator("objectives")
     @classmethod
@@ -131,6 +154,9 @@ class TuneConfig(ConfigSection):
     @classmethod
     def _sampled(cls, space: dict[str, Any]) -> dict[str, Any]:
         distributions(space)
+        problems = [f"{key}: {why}" for key, why in SAME_FOR_ALL.items() if key in space]
+        if problems:
+            raise ValueError("; ".join(problems))
         return space
 
     @model_validator(mode="after")
@@ -148,6 +174,11 @@ class TuneConfig(ConfigSection):
             problems.append("objectives has dev_metric and dev_accuracy, which are the same; name one")
         if self.asha and len(self.objectives) > 1:
             problems.append("asha stops trials by one objective, but there are several; set asha: null")
+        if self.run.device not in (AUTO, "cpu") and not self.resources.gpus:
+            problems.append(
+                f"run.device is {self.run.device}, but resources.gpus is 0, and so trials see no GPU; set "
+                "resources.gpus, or run.device to auto"
+            )
         for name, distribution in self.distributions.items():
             for value, strategy in product(_ends(distribution), self._strategies):
                 try:
@@ -186,14 +217,24 @@ class TuneConfig(ConfigSection):
         ]
 
     def trial_run(self, parameters: Mapping[str, Any]) -> RunConfig:
-        """Put a trial's values over the base run.
+        """Put a trial's values, and where it computes, over the base run.
 
         Raises:
             InputError: naming every problem together.
         """
-        tree = self.run.model_dump(mode="json")
+        tree = deepcopy(self._given)
         override(tree, parameters)
-        return checked(tree, "a trial")
+        device = {} if self.resources.gpus else {"device": "cpu"}
+        return checked({**tree, "threads": self.resources.cpus, **device}, "a trial")
+
+    def as_tree(self) -> dict[str, Any]:
+        """Return the keys of a study's file, with all defaults but those that may differ between trials."""
+        tree = self.model_dump(mode="json", by_alias=True)
+        for section in {name.partition(".")[0] for name in self.distributions if "." in name}:
+            # what follows from values that a trial changes
+            tree["run"].pop(section)
+            tree["run"] |= {section: self._given[section]} if section in self._given else {}
+        return tree
 
 
 def load_tune_config(path: Path, overrides: Mapping[str, Any] | None = None) -> TuneConfig:
@@ -222,6 +263,13 @@ def _anchored(key: str, value: Any, folder: Path) -> Any:
     if key == "searchSpace" and isinstance(value, Mapping):
         return anchored_space(value, folder)
     return value
+
+
+def _keys_of_run(value: Any) -> Any:
+    """Read the keys of a file where a path stands for them."""
+    if isinstance(value, RunConfig):
+        return value.model_dump(mode="json", exclude_unset=True)
+    return run_tree(Path(value)) if isinstance(value, str) else value
 
 
 def _ends(distribution: BaseDistribution) -> tuple[Any, ...]:

@@ -131,7 +131,7 @@ def check_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
         return
     if not resume:
         raise InputError(f"'{folder}' holds a study. Go on with it with --resume, or choose another folder.")
-    before, now = _stored_config(path), _dump(config)
+    before, now = _stored_config(path), _resolved(config)
     different = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
     changed = sorted(different - MAY_CHANGE)
     if changed:
@@ -145,7 +145,7 @@ def _stored_config(path: Path) -> dict[str, Any]:
     """Read a study's tune.yml, with the defaults of the options that are newer than it."""
     stored = read_tree(path)
     try:
-        return _dump(TuneConfig.model_validate(stored))
+        return _resolved(TuneConfig.model_validate(stored))
     except ValidationError:
         return stored
 
@@ -176,7 +176,7 @@ def _open(config: TuneConfig, folder: Path) -> optuna.Study:
         warnings.simplefilter("ignore")
         study.set_metric_names(list(config.objectives))
     check_compatible(study, config.distributions)
-    write_text(folder / "tune.yml", yaml.safe_dump(_dump(config), sort_keys=False, allow_unicode=True))
+    write_text(folder / "tune.yml", yaml.safe_dump(config.as_tree(), sort_keys=False, allow_unicode=True))
     return study
 
 
@@ -327,5 +327,5 @@ def metrics_of(ended: FrozenTrial) -> Mapping[str, float]:
     return metrics
 
 
-def _dump(config: TuneConfig) -> dict[str, Any]:
+def _resolved(config: TuneConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", by_alias=True)

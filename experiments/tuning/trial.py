@@ -72,7 +72,7 @@ def trial(
         chosen = tuning.trial_run(config["parameters"])
         # Tune itself writes TensorBoard's log of a trial, and each checkpoint is a copy of the run's folder
         others = tuple(name for name in chosen.loggers if name != "tensorboard")
-        chosen = chosen.model_copy(update={"threads": tuning.resources.cpus, "loggers": others})
+        chosen = chosen.model_copy(update={"loggers": others})
         reporter.finish(run(chosen, folder, reporter.on_epoch, shared))
     except (InputError, TrialFailed) as error:
         reporter.fail(str(error))

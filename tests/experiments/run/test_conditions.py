@@ -52,7 +52,7 @@ def test_a_study_checks_every_choice_of_its_data(home: Path) -> None:
     files = [str(home / name) for name in ("data.csv", "one_class.csv")]
     space = {
         "data.train": {"_type": "choice", "_value": files},
-        "task.metric": {"_type": "choice", "_value": ["accuracy", "macro_f1"]},
+        "data.windows": {"_type": "choice", "_value": [1, 2]},
         "training.epochs": {"_type": "randint", "_value": [1, 3]},
     }
     study = TuneConfig(run=config(home).model_dump(mode="json"), searchSpace=space, asha=None)

@@ -7,7 +7,7 @@ import yaml
 from experiments.tuning import session
 from experiments.tuning.config import TuneConfig, load_tune_config
 from spt.errors import InputError
-from strategies.options import RandomOptions
+from strategies.options import DartsOptions, RandomOptions
 
 SPACE = {"search.consistency": {"_type": "uniform", "_value": [0.0, 1.0]}}
 # whose options the space has
@@ -76,6 +76,53 @@ def test_strategies_can_be_tuned_with_options_that_all_of_them_read(tmp_path: Pa
     assert trial.search == RandomOptions(k=1)
     with pytest.raises(InputError, match=r"search\.consistency.*the strategy random does not read it"):
         load(tmp_path, searchSpace={"search.strategy": strategies, **SPACE})
+
+
+def test_what_follows_from_a_value_that_trials_change_follows_anew(tmp_path: Path) -> None:
+    generators = {"_type": "choice", "_value": ["free", "pooled"]}
+    config = load(
+        tmp_path,
+        run={"prompt": {"generator": "free", "length": 4}},
+        searchSpace={"prompt.generator": generators},
+    )
+    again = TuneConfig.model_validate(config.as_tree())
+    for study in (config, again):
+        free = study.trial_run({"prompt.generator": "free"}).prompt
+        pooled = study.trial_run({"prompt.generator": "pooled"}).prompt
+        assert (free.token_offset, pooled.token_offset) == (False, True)
+        assert free.length == pooled.length == 4
+
+
+def test_a_strategy_has_its_own_defaults_in_a_trial(tmp_path: Path) -> None:
+    strategies = {"_type": "choice", "_value": ["spt_darts", "darts"]}
+    config = load(tmp_path, searchSpace={"search.strategy": strategies})
+    for study in (config, TuneConfig.model_validate(config.as_tree())):
+        assert study.trial_run({"search.strategy": "darts"}).search == DartsOptions()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("task", ["trec", "sst2"], "scores on different tasks cannot be compared; make a study for each"),
+        ("task.name", ["trec", "sst2"], "scores on different tasks cannot be compared"),
+        ("task.metric", ["accuracy", "macro_f1"], "scores of different metrics cannot be compared"),
+        ("threads", [1, 2], "trials have resources.cpus threads"),
+    ],
+)
+def test_trials_differ_in_nothing_that_they_are_judged_by(
+    tmp_path: Path, name: str, values: list[Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=f"{name}: {said}"):
+        load(tmp_path, searchSpace={name: {"_type": "choice", "_value": values}})
+
+
+def test_a_trial_computes_where_its_resources_are(tmp_path: Path) -> None:
+    trial = load(tmp_path, resources={"cpus": 3}).trial_run({"search.consistency": 0.5})
+    assert (trial.threads, trial.device) == (3, "cpu")
+    trial = load(tmp_path, resources={"gpus": 0.5}).trial_run({"search.consistency": 0.5})
+    assert (trial.threads, trial.device) == (1, "auto")
+    with pytest.raises(InputError, match=r"run\.device is cuda, but resources\.gpus is 0"):
+        load(tmp_path, run={"device": "cuda"})
 
 
 def test_asha_and_several_objectives_do_not_go_together(tmp_path: Path) -> None:

@@ -284,6 +284,7 @@ def test_whole_runs_share_one_backbone_and_leave_all_results(tmp_path: Path, add
     best = load_config(folder / "best.yml")
     chosen = max(found.best_trials, key=lambda trial: trial.values[0])
     assert best.prompt.length == chosen.params["prompt.length"]
+    assert (best.threads, best.device) == (1, "cpu")
     whole = pipeline.run(best, tmp_path / "whole")
     assert [whole.dev_metric, whole.tunable_parameters] == chosen.values
     assert (folder / "best" / "model" / "prompt.safetensors").is_file()
