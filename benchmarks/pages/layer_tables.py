@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +15,8 @@ from benchmarks.equal_operations.summary import DEFAULT
 from benchmarks.pages import markdown
 from benchmarks.record import load
 from experiments.comparing.statistics import spread
+from experiments.comparing.truth import ADVICE, TruthTable
+from spt.architecture import Layers
 from spt.json_files import read_json
 
 TABLES = CHECKOUT / "experiments" / "comparing"
@@ -26,7 +29,7 @@ def single_layers() -> str:
 
 def single_layer_table(path: Path) -> str:
     """Show the truth table of single layers in a file."""
-    content = read_json(path, "Make it again: python -m benchmarks table.")
+    content = read_json(path, ADVICE)
     run, records = content["run"], content["records"]
     title = (
         f"One generated prompt at each layer of {run['backbone']['name']}, {run['data']['train_size']:,} "
@@ -44,6 +47,42 @@ def single_layer_table(path: Path) -> str:
         for record in records
     ]
     return "\n".join([title, *markdown.table(["layer", "dev %", "test %", "10^12 FLOPs"], rows)])
+
+
+def layer_pairs() -> str:
+    """Show the test score of two prompts at every pair of layers, a table a task and backbone."""
+    return "\n\n".join([layer_pair_table(path) for path in sorted(TABLES.glob("truth_*_k2.json"))])
+
+
+def layer_pair_table(path: Path) -> str:
+    """Show the truth table of pairs of layers in a file: a row a lower layer, a column an upper one."""
+    truth, content = TruthTable.load(path), read_json(path, ADVICE)
+    means = {layers: truth.test(layers) for layers in truth.entries}
+    best, worst = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
+    spread, halves = truth.spread(), truth.reliability()
+    agreed = "rank nothing" if halves is None else f"agree by a Kendall's tau of {halves:.2f}"
+    title = (
+        f"Test scores in % of two generated prompts at every pair of layers of {truth.setting['backbone']}, "
+        f"{truth.setting['train_size']:,} rows of {truth.setting['task']}, "
+        f"{content['run']['training']['epochs']} epochs, {len(truth.seeds)} seeds, on "
+        f"{device(content['machine'])} ({markdown.command(content['command'])}): the best pair is "
+        f"{markdown.layers(best)}, the worst {markdown.layers(worst)}. The layers alone account for a "
+        f"standard deviation of {100 * spread['choice']:.2f} points, the seed of a single training for "
+        f"{100 * spread['seed']:.2f}, and halves of the seeds {agreed}. Operations are of a training "
+        "with the states below the lower layer cached:"
+    )
+    uppers = range(1, truth.total)
+    rows = [_row_of_pairs(truth, means, lower, uppers) for lower in range(truth.total - 1)]
+    return "\n".join([title, *markdown.table(["lower layer", *map(str, uppers), "10^12 FLOPs"], rows)])
+
+
+def _row_of_pairs(
+    truth: TruthTable, means: Mapping[Layers, float], lower: int, uppers: Iterable[int]
+) -> list[str]:
+    pairs = [list(by_seed.values()) for (below, _), by_seed in truth.entries.items() if below == lower]
+    flops = fmean(training.flops for pair in pairs for training in pair)
+    scores = [f"{100 * means[lower, upper]:.1f}" if upper > lower else "" for upper in uppers]
+    return [str(lower), *scores, f"{flops / 1e12:.1f}"]
 
 
 def search_deep() -> str:

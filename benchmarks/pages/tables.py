@@ -15,7 +15,7 @@ from benchmarks.pages.demo_table import demo, demo_sentence
 from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
 from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
-from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layers
+from benchmarks.pages.layer_tables import layer_pairs, layers_worth, search_deep, single_layers
 from benchmarks.pages.method_tables import methods, short_summary
 from benchmarks.pages.recipe_tables import few_rows, placements, recipe
 from benchmarks.pages.serving_tables import serving, sharing_worth
@@ -216,6 +216,7 @@ PARTS = {
     demo: "The demo",
     neighbours: "Words of a prompt",
     single_layers: "One prompt, layer by layer",
+    layer_pairs: "Two prompts, pair by pair",
     search_deep: "One layer of twelve, found",
     recipe: "What each part of a training is worth",
     few_rows: "A training of few rows",
@@ -252,7 +253,7 @@ README_PARTS = {"results": readme_summary, "demo": demo_sentence, "costs": costs
 
 def is_measured(part: Callable[[], str]) -> bool:
     """Say whether there is a result to show; truth tables are no results of this folder, and always there."""
-    return part is single_layers or path_of(part.__name__).exists()
+    return part in (single_layers, layer_pairs) or path_of(part.__name__).exists()
 
 
 def write_pages() -> None:

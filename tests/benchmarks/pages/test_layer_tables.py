@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks import record as recording
 from benchmarks.pages.gpu_tables import gpu
-from benchmarks.pages.layer_tables import layers_worth, search_deep, single_layer_table
+from benchmarks.pages.layer_tables import layer_pair_table, layers_worth, search_deep, single_layer_table
 from tests.support.markdown_tables import table, tables
+from tests.support.truths import write_truth
 
 
 def test_a_layer_has_a_row_with_its_means(tmp_path: Path) -> None:
@@ -40,6 +41,27 @@ def test_a_layer_has_a_row_with_its_means(tmp_path: Path) -> None:
         {"layer": "7", "dev %": "91.0 ± 1.4", "test %": "80.0 ± 0.0", "10^12 FLOPs": "3.0"}
     ]
     assert "2 seeds, on 2 cores of x86_64" in text
+
+
+def test_a_pair_has_a_place_by_its_lower_and_its_upper_layer(tmp_path: Path) -> None:
+    path = write_truth(tmp_path)
+    content = json.loads(path.read_text("utf-8"))
+    machine = {"processor": "x86_64", "cores": 2, "threads": 1, "gpu": "none"}
+    content = {**content, "command": "python -m benchmarks table", "machine": machine}
+    for record in content["records"]:
+        record["train_flops"] = [2e12 - 1e12 * record["layers"][0]] * 2
+    path.write_text(json.dumps(content), encoding="utf-8")
+    text = layer_pair_table(path)
+    rows = table(text)
+    assert [[row[upper] for upper in "123"] for row in rows] == [
+        ["11.0", "21.0", "31.0"],
+        ["", "31.0", "41.0"],
+        ["", "", "51.0"],
+    ]
+    assert [row["10^12 FLOPs"] for row in rows] == ["2.0", "1.0", "0.0"]
+    assert "1 epochs, 2 seeds, on 2 cores of x86_64" in text
+    assert "the best pair is 2+3, the worst 0+1" in text
+    assert "halves of the seeds agree by a Kendall's tau of 1.00" in text
 
 
 def test_a_shape_has_a_table_and_what_had_no_time_is_named(
