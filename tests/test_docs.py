@@ -17,7 +17,7 @@ import yaml
 from benchmarks.cli import app as benchmarks_app
 from benchmarks.equal_operations.bench import BudgetedBench
 from benchmarks.layers.recipe import read_recipe_bench
-from benchmarks.layers.search_deep import configs_of, load_tables, tables_of
+from benchmarks.layers.search_deep import configs_of, load_tables, tables_of, variants_of
 from benchmarks.layers.strategies import read_variants
 from benchmarks.methods.bench import MethodBench
 from experiments.cli import app as spt_app
@@ -168,11 +168,12 @@ def test_every_command_parses_and_its_keys_exist(line: Line, monkeypatch: pytest
         budgeted.chosen_budgets([budget * 1e12 for budget in arguments["budget"] or ()])
         assert budgeted.chosen(arguments["only"] or (), arguments["on"] or ()).groups()
     elif name == "search-deep":
-        deep = load_tables(changes, tables_of(arguments["on"] or ()))
-        assert configs_of(deep, read_variants(arguments["variants"]))
+        variants = arguments["variants"] or variants_of(arguments["k"])
+        deep = load_tables(changes, tables_of(arguments["on"] or (), arguments["k"]))
+        assert configs_of(deep, read_variants(variants), variants)
     elif name == "recipe":
         read_recipe_bench(arguments["bench"]).changed(changes, arguments["on"] or ())
-    elif name == "search-deep":
+    elif name == "prompt-tuning":
         # keys of a task's runs, after its name
         load_config(None, {key.partition(".")[2]: value for key, value in changes.items()})
     else:

@@ -127,34 +127,43 @@ def strategies(
 def search_deep(
     overrides: OfATask = None,
     on: OnConditions = None,
-    folder: Annotated[Path, typer.Option(help="Where the searches are kept.")] = Path("runs/search_deep"),
+    k: Annotated[int, typer.Option(min=1, help="K, the layers to find; there is a table for each K.")] = 1,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the searches are kept; by default runs/search_deep, or _kK behind it."),
+    ] = None,
     variants: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            help="YAML of name -> keys and values: what is compared.",
-            show_default="benchmarks/layers/search_deep.yml",
+            help="YAML of name -> keys and values: what is compared; by default "
+            "benchmarks/layers/search_deep.yml, or _kK behind it.",
         ),
-    ] = CHECKOUT / "benchmarks" / "layers" / "search_deep.yml",
-    result: Result = "search_deep",
+    ] = None,
+    result: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the JSON in benchmarks/results; search_deep by default, or _kK behind it."
+        ),
+    ] = None,
     workers: Workers = 0,
 ) -> None:
-    """Judge what finds one layer of twelve by the truth tables of e5-small: regret, tau and operations.
+    """Judge what finds K layers of twelve by the truth tables of e5-small: regret, tau and operations.
 
     Beside the table's own reliability, and the operations of a training with its prompt at the input. SST-2
     is in no package: name its files. Resumable.
     """
     with measuring():
-        from benchmarks.layers.search_deep import measure_search_deep, tables_of
+        from benchmarks.layers.search_deep import measure_search_deep, name_of, tables_of, variants_of
         from experiments.keys import parse_overrides
 
         failed = measure_search_deep(
-            folder,
+            folder or Path("runs") / name_of(k),
             parse_overrides(overrides or []),
-            tables_of(on or ()),
-            variants,
+            tables_of(on or (), k),
+            variants or variants_of(k),
             workers,
             say_layers,
-            result,
+            result or name_of(k),
         )
     end(failed, "searches")
 

@@ -24,7 +24,6 @@ from strategies.options import ManualOptions, MultiTrialOptions
 from strategies.registry import new_strategy
 
 TABLES = CHECKOUT / "experiments" / "comparing"
-VARIANTS = Path(__file__).with_name("search_deep.yml")
 Record = dict[str, Any]
 
 
@@ -52,7 +51,7 @@ def measure_search_deep(
     folder: Path,
     overrides: Mapping[str, Any],
     tables: Mapping[str, Path],
-    variants: Path = VARIANTS,
+    variants: Path,
     workers: int = 0,
     on_done: OnDone | None = None,
     result: str = "search_deep",
@@ -87,7 +86,7 @@ def measure_search_deep(
         if isinstance(config.search, MultiTrialOptions | ManualOptions)
     }
     searched = {cell.folder: cell for cell in cells if cell not in records}
-    command = command_of("search-deep") + arguments_of(overrides)
+    command = _command(deep, variants, result) + arguments_of(overrides)
     failed = 0
 
     def write() -> None:
@@ -137,7 +136,7 @@ def load_tables(overrides: Mapping[str, Any], tables: Mapping[str, Path]) -> dic
 
 
 def configs_of(
-    deep: Mapping[str, Deep], changes: Mapping[str, Mapping[str, Any]], variants: Path = VARIANTS
+    deep: Mapping[str, Deep], changes: Mapping[str, Mapping[str, Any]], variants: Path
 ) -> dict[Cell, RunConfig]:
     """Return the configuration of every search: of each variant, task and seed of its table.
 
@@ -238,14 +237,38 @@ def _summaries(records: Sequence[Record]) -> Iterator[Record]:
         }
 
 
-def tables_of(tasks: Sequence[str]) -> dict[str, Path]:
-    """Return the committed tables of single layers of e5-small.
+def name_of(k: int) -> str:
+    """Name the bench of searches for K layers: its variants, the folder of its searches, and its JSON."""
+    return "search_deep" if k == 1 else f"search_deep_k{k}"
+
+
+def variants_of(k: int) -> Path:
+    """Return the file of what is compared for K layers."""
+    return Path(__file__).with_name(f"{name_of(k)}.yml")
+
+
+def tables_of(tasks: Sequence[str], k: int = 1) -> dict[str, Path]:
+    """Return the committed tables of every K layers of e5-small, by their tasks.
 
     Raises:
-        InputError: for a task without one.
+        InputError: for a task without one, or where no task has one.
     """
-    known = {path.stem.split("_")[1]: path for path in sorted(TABLES.glob("truth_*_e5_k1.json"))}
+    known = {path.stem.split("_")[1]: path for path in sorted(TABLES.glob(f"truth_*_e5_k{k}.json"))}
     missing = [task for task in tasks if task not in known]
-    if missing:
-        raise InputError(f"There is no truth table of {', '.join(missing)}, only of {', '.join(known)}.")
+    if missing or not known:
+        raise InputError(
+            f"There is no truth table of K {k} and {', '.join(missing) or 'any task'}, "
+            f"only of {', '.join(known) or 'other K'}. {ADVICE}"
+        )
     return {task: known[task] for task in tasks or known}
+
+
+def _command(deep: Mapping[str, Deep], variants: Path, result: str) -> str:
+    """Return the command of a bench, with the options that are not its defaults."""
+    k = next(iter(deep.values())).table.budget.k
+    every = TABLES.glob(f"truth_*_e5_k{k}.json")
+    named: list[object] = [] if k == 1 else ["--k", k]
+    named += [] if len(deep) == len(list(every)) else [f"--on={task}" for task in deep]
+    named += [] if variants == variants_of(k) else ["--variants", variants]
+    named += [] if result == name_of(k) else ["--result", result]
+    return command_of("search-deep", *named)

@@ -12,6 +12,7 @@ from benchmarks import CHECKOUT
 from benchmarks.by_seed import by_seed, difference
 from benchmarks.equal_operations.bench import tera
 from benchmarks.equal_operations.summary import DEFAULT
+from benchmarks.layers.search_deep import variants_of
 from benchmarks.pages import markdown
 from benchmarks.record import load
 from experiments.comparing.statistics import spread
@@ -86,18 +87,32 @@ def _row_of_pairs(
 
 
 def search_deep() -> str:
-    """Show what finds a layer of twelve, judged by the truth tables, and what it costs."""
-    result, beside = load("search_deep"), load("prompt_tuning")
+    """Show what finds a layer of twelve, judged by the truth tables, what it costs, and the defaults."""
+    beside = load("prompt_tuning")
+    found = _searches(load("search_deep"), beside, "One generated prompt on e5-small, its layer")
+    return "\n\n".join([found, *_defaults(load("search_deep")["tables"], beside["records"])])
+
+
+def search_deep_k2() -> str:
+    """Show what finds two layers of twelve, judged by the truth tables, and what it costs."""
+    whose = "Two generated prompts on e5-small, their layers"
+    return _searches(load("search_deep_k2"), load("prompt_tuning"), whose)
+
+
+def _searches(result: dict[str, Any], beside: dict[str, Any], whose: str) -> str:
+    """Show a bench of searches, with the gain beside Prompt Tuning."""
     tables, rows = result["tables"], result["summary"]
     ceilings = ", ".join(f"{table['ceiling']:.2f} on `{task}`" for task, table in tables.items())
-    seeds = next(iter(tables.values()))["seeds"]
+    k, seeds = result["records"][0]["k"], next(iter(tables.values()))["seeds"]
+    variants = variants_of(k).relative_to(CHECKOUT)
     title = (
-        f"One generated prompt on e5-small, its layer found by each search and judged by the tables above, "
-        f"{seeds} seeds ({markdown.command(result['command'])}; `benchmarks/layers/search_deep.yml` says "
-        "what each name is). Regret is in points of test accuracy against the best layer, which is chosen on "
-        "other seeds than score it, so that it can be negative; Kendall's tau is that of the search's scores "
-        f"of layers with the table, whose halves agree with each other by {ceilings}; cost is search and "
-        "training together, in trainings of the same epochs with the prompt at the input; gain is in points "
+        f"{whose} found by each search and judged by the tables above, "
+        f"{seeds} seeds ({markdown.command(result['command'])}; `{variants}` says "
+        f"what each name is). Regret is in points of test accuracy against the best layer{'s' * (k > 1)}, "
+        "chosen on other seeds than score it, so that it can be negative; Kendall's tau is that of the "
+        f"search's scores of layers with the table, whose halves agree with each other by {ceilings}; cost "
+        "is search and training together, in trainings of the same epochs with the "
+        f"{'prompt' if k == 1 else 'first prompt'} at the input; gain is in points "
         "beside Prompt Tuning, a free prompt at the input, where that was trained "
         f"({markdown.command(beside['command'])}): as many epochs, at the rate of {_rates(beside)} that dev "
         "chose with another seed:"
@@ -125,8 +140,7 @@ def search_deep() -> str:
         "Kendall's tau",
         "cost",
     ]
-    found = "\n".join([title, *markdown.table(head, cells)])
-    return "\n\n".join([found, *_defaults(tables, beside["records"])])
+    return "\n".join([title, *markdown.table(head, cells)])
 
 
 def _defaults(truths: dict[str, Any], prompt_tuning: list[dict[str, Any]]) -> list[str]:

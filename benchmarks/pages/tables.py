@@ -15,7 +15,13 @@ from benchmarks.pages.demo_table import demo, demo_sentence
 from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
 from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
-from benchmarks.pages.layer_tables import layer_pairs, layers_worth, search_deep, single_layers
+from benchmarks.pages.layer_tables import (
+    layer_pairs,
+    layers_worth,
+    search_deep,
+    search_deep_k2,
+    single_layers,
+)
 from benchmarks.pages.method_tables import methods, short_summary
 from benchmarks.pages.recipe_tables import few_rows, placements, recipe
 from benchmarks.pages.serving_tables import serving, sharing_worth
@@ -218,6 +224,7 @@ PARTS = {
     single_layers: "One prompt, layer by layer",
     layer_pairs: "Two prompts, pair by pair",
     search_deep: "One layer of twelve, found",
+    search_deep_k2: "Two layers of twelve, found",
     recipe: "What each part of a training is worth",
     few_rows: "A training of few rows",
     placements: "Lower layers than those found",

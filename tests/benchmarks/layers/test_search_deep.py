@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import record
 from benchmarks.layers import search_deep
-from benchmarks.layers.search_deep import VARIANTS, load_tables, measure_search_deep, tables_of
+from benchmarks.layers.search_deep import load_tables, measure_search_deep, tables_of, variants_of
 from experiments.comparing.grid import RunOutcome, outcome_of, run_config
 from experiments.comparing.truth import TruthTable
 from experiments.run.folder import stored_config
@@ -73,7 +73,10 @@ def test_searches_are_judged_by_the_table(tmp_path: Path, monkeypatch: pytest.Mo
     assert config is not None
     assert isinstance(config.search, ProbeOptions)
     assert (config.seed, config.training.batch_size, config.search.k) == (1, 16, 1)
-    assert content["command"] == "python -m benchmarks search-deep tiny.training.batch_size=16"
+    assert content["command"] == (
+        f"python -m benchmarks search-deep --on=tiny --variants {tmp_path / 'variants.yml'} --result deep "
+        "tiny.training.batch_size=16"
+    )
     rows = {row["strategy"]: row for row in content["summary"]}
     assert rows["random"]["cost"] == 3
     assert rows["last"]["regret"] == {"mean": 0.0, "sd": 0.0, "n": 2}
@@ -93,9 +96,15 @@ def test_a_key_of_no_task_is_refused(key: str, tmp_path: Path) -> None:
 
 
 def test_the_shipped_variants_name_strategies_and_tables() -> None:
-    variants = read_yaml(VARIANTS, "file of variants")
-    assert {keys["search.strategy"] for keys in variants.values()} <= OPTIONS.keys()
+    for k in (1, 2):
+        variants = read_yaml(variants_of(k), "file of variants")
+        assert {keys["search.strategy"] for keys in variants.values()} <= OPTIONS.keys()
+        # named ones stand for one layer, or for a table's first, middle or last
+        by_hand = [keys.get("search.manual_layers") for keys in variants.values()]
+        assert all(len(layers) == k for layers in by_hand if isinstance(layers, list))
     assert list(tables_of(())) == ["sst2", "trec"]
     assert list(tables_of(["trec"])) == ["trec"]
-    with pytest.raises(InputError, match="no truth table of mr, only of sst2, trec"):
+    with pytest.raises(InputError, match="no truth table of K 1 and mr, only of sst2, trec"):
         tables_of(["trec", "mr"])
+    with pytest.raises(InputError, match="no truth table of K 5 and any task, only of other K"):
+        tables_of((), 5)

@@ -9,7 +9,13 @@ import pytest
 
 from benchmarks import record as recording
 from benchmarks.pages.gpu_tables import gpu
-from benchmarks.pages.layer_tables import layer_pair_table, layers_worth, search_deep, single_layer_table
+from benchmarks.pages.layer_tables import (
+    layer_pair_table,
+    layers_worth,
+    search_deep,
+    search_deep_k2,
+    single_layer_table,
+)
 from tests.support.markdown_tables import table, tables
 from tests.support.truths import write_truth
 
@@ -109,7 +115,7 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
         "tables": {"trec": truth, "sst2": truth},
         "summary": [row, {**row, "strategy": "first", "task": "sst2", "kendall_tau": None}],
         "records": [
-            {"strategy": strategy, "task": task, "seed": seed, "test_metric": 0.89 + seed / 50}
+            {"strategy": strategy, "task": task, "seed": seed, "k": 1, "test_metric": 0.89 + seed / 50}
             for strategy, task in (("gradient", "trec"), ("first", "sst2"))
             for seed in (0, 1)
         ],
@@ -163,6 +169,11 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
         "cost": "0.40",
     }
     assert (second["task"], second["Kendall's tau"], second["gain, points"]) == ("`sst2`", "", "")
+    of_pairs = [{**record, "k": 2} for record in content["records"]]
+    (tmp_path / "search_deep_k2.json").write_text(json.dumps({**content, "records": of_pairs}))
+    assert table(search_deep_k2()) == [first, second]
+    assert search_deep_k2().startswith("Two generated prompts on e5-small, their layers found by each search")
+    assert "`benchmarks/layers/search_deep_k2.yml` says what each name is" in search_deep_k2()
     assert layers_worth() == (
         "What choosing the layer is worth for one prompt on the twelve of e5-small (2,000 rows): on `trec` "
         "80.0 % at the worst layer, 91.0 % at the best, and `gradient` finds 90.0 % for 0.40 of a "

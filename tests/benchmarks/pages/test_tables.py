@@ -261,6 +261,7 @@ def test_the_page_has_a_part_for_what_was_measured_and_none_for_the_rest(results
         "# Results",
         "## Words of a prompt",
         "## One prompt, layer by layer",
+        "## Two prompts, pair by pair",
     ]
 
 
