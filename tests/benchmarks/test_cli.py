@@ -39,7 +39,7 @@ def test_every_default_file_is_found_from_any_folder() -> None:
         for parameter in signature(command.callback).parameters.values()
         if str(parameter.default).endswith(".yml")
     ]
-    assert len(defaults) == 7
+    assert len(defaults) == 6
     for path in defaults:
         assert Path(path).is_absolute() and Path(path).is_file()
 
