@@ -10,7 +10,7 @@ from pathlib import Path
 import nni
 from nni.runtime.trial_command_channel import ParameterRecord, get_default_trial_command_channel
 
-from experiments.comparing.experiment_file import Parameters, flat
+from experiments.comparing.cell_names import Parameters, flat
 from experiments.config import RunConfig, load_config
 from experiments.logs import quiet_libraries
 from experiments.nni_trials.channel import use_recorded_parameters

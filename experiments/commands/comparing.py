@@ -1,5 +1,6 @@
 """Many runs side by side: compare, transfer."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -71,14 +72,16 @@ def transfer(
     with exit_codes(GOES_ON):
         from experiments.comparing.compare import compare_and_show
         from experiments.comparing.transfer import transfer_cells
-        from experiments.keys import parse_overrides
+        from experiments.keys import as_arguments, parse_overrides
 
-        cells = transfer_cells(source, config, parse_overrides(overrides or []), seeds)
+        changes = parse_overrides(overrides or [])
+        cells = transfer_cells(source, config, changes, seeds)
         failed = compare_and_show(
             cells,
             folder,
             f"Layers of {source.name}",
-            f"spt transfer {source} {config}",
+            shlex.join(["spt", "transfer", str(source), str(config), "--seeds", str(seeds)])
+            + as_arguments(changes),
             quiet,
             workers=workers,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,11 +54,13 @@ def compare_experiment(
     experiment = Experiment.load(path)
     cells = experiment.cells(overrides)
     table = TruthTable.load(truth or TREC) if truth or TREC.exists() else None
+    options = [] if truth is None else ["--truth", str(truth)]
+    options += [] if reference is None else ["--reference", reference]
     return compare_and_show(
         cells,
         folder or Path("runs") / experiment.name,
         experiment.name,
-        f"spt compare {path}{as_arguments(overrides)}",
+        shlex.join(["spt", "compare", str(path), *options]) + as_arguments(overrides),
         quiet,
         workers=workers,
         truth=table,
@@ -123,13 +126,22 @@ def compare(
 
 
 def folder_names(cells: Sequence[GridCell], folder: Path) -> list[str]:
-    """Name the folder of each cell's run: one that holds a run of its config, or one of the cell's name."""
-    folders: dict[str, str] = {}
+    """Name the folder of each cell's run: one that holds a run of its config, or one of the cell's name.
+
+    No two cells get the same folder, whose configurations may differ in what changes no numbers.
+    """
+    of_numbers: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*/config.yml")):
         config = stored_config(path.parent)
         if config is not None:
-            folders.setdefault(numbers_of(config), path.parent.name)
-    return [folders.get(numbers_of(cell.config), cell.config.name) for cell in cells]
+            of_numbers.setdefault(numbers_of(config), []).append(path.parent.name)
+    taken, names = {cell.config.name for cell in cells}, []
+    for cell in cells:
+        same = of_numbers.get(numbers_of(cell.config), [])
+        others = [] if cell.config.name in same else [name for name in same if name not in taken]
+        names.append(others[0] if others else cell.config.name)
+        taken.add(names[-1])
+    return names
 
 
 def record_of(folder: str, cell: GridCell, outcome: RunOutcome, truth: TruthTable | None) -> RunRecord:

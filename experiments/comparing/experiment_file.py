@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -14,20 +15,26 @@ from typing import Any
 from nni import NoMoreTrialError
 from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 
+from experiments.comparing.cell_names import (
+    CONDITIONS,
+    SEED,
+    Parameters,
+    condition_names,
+    flat,
+    group_names,
+    has_name,
+    without,
+)
 from experiments.config import RunConfig, load_config
-from experiments.keys import is_value, search_option
+from experiments.keys import is_value, leaves, search_option
 from experiments.paths import anchored
 from spt.errors import InputError
 from spt.yaml_files import read_yaml
 from strategies.options import for_another_strategy, readers
 
-SEED = "seed"
 # of an nnictl file, and of no run
 NNI_KEYS = {"searchSpace", "trialCommand"}
-# what a run is done on; every other key is what is compared
-CONDITIONS = ("task", "backbone.name")
 MOST_RUNS = 10_000
-Parameters = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class GridCell:
 
     Args:
         group: what is compared, as 'darts' or 'k=4, strategy=darts'.
-        condition: what it is compared on, the task and, where several are compared, the backbone.
+        condition: what it is compared on, as `condition_names` names it.
         values: the varied keys, conditions and seed aside, with their values.
         config: of the run; its name is that of its folder.
     """
@@ -152,38 +159,44 @@ def compared_cells(rows: Sequence[Parameters], configs: Sequence[RunConfig]) -> 
     Args:
         rows: of each run, choices nested.
         configs: of the same runs.
+
+    Raises:
+        InputError: if two runs that differ would have the same names and seed.
     """
-    groups = [_compared(row, nested=False) for row in rows]
-    full = [_compared(row, nested=True) for row in rows]
-    if len(set(full)) > len(set(groups)):
-        groups = full
-    several = len({config.backbone.name for config in configs}) > 1
-    return [
+    cells = [
         GridCell(
             group or config.search.strategy,
-            _condition(config, several),
-            flat(_without(row, (*CONDITIONS, SEED))),
+            condition,
+            flat(without(row, (*CONDITIONS, SEED))),
             config,
         )
-        for row, config, group in zip(rows, configs, groups, strict=True)
+        for row, config, group, condition in zip(
+            rows, configs, group_names(rows), condition_names(rows, configs), strict=True
+        )
     ]
+    _check_apart(cells)
+    return cells
 
 
-def flat(parameters: Mapping[str, Any]) -> Parameters:
-    """Turn NNI's nested choices, {'task': {'_name': 'sst2', 'data.train': ...}}, into keys of one level."""
-    dotted: Parameters = {}
-    for key, value in parameters.items():
-        if _has_name(value):
-            dotted[key] = value["_name"]
-            dotted |= flat(_without(value, ["_name"]))
-        else:
-            dotted[key] = value
-    return dotted
+def _check_apart(cells: Iterable[GridCell]) -> None:
+    """Refuse runs that differ where a table would show them as one."""
+    first: dict[tuple[str, str, int], RunConfig] = {}
+    for cell in cells:
+        before = first.setdefault((cell.group, cell.condition, cell.config.seed), cell.config)
+        differing = [] if before is cell.config else _differences(before, cell.config)
+        if differing:
+            raise InputError(
+                f"Two runs of the comparison would both be '{cell.group}' on '{cell.condition}' with seed "
+                f"{cell.config.seed}, but differ in {', '.join(differing)}. Give these keys choices of their "
+                "own, not within those of the seed, and values that do not look alike."
+            )
 
 
-def _has_name(choice: Any) -> bool:
-    """Tell a choice that nests others, {_name: sst2, data.train: ...}, from a plain value."""
-    return isinstance(choice, Mapping) and "_name" in choice
+def _differences(first: RunConfig, second: RunConfig) -> list[str]:
+    """Return the keys, name aside, in which two runs differ."""
+    before, after = (leaves(config.model_dump(mode="json")) for config in (first, second))
+    keys = (before.keys() | after.keys()) - {"name"}
+    return sorted(key for key in keys if before.get(key) != after.get(key))
 
 
 def _check(space: Mapping[str, Any]) -> None:
@@ -196,7 +209,7 @@ def _check(space: Mapping[str, Any]) -> None:
                 f"'{key}' in the search space is {spec}, but a comparison needs "
                 "{_type: choice, _value: [...]} with at least one value."
             )
-        nested = [option for option in options if _has_name(option)]
+        nested = [option for option in options if has_name(option)]
         if nested and len(nested) < len(options):
             raise InputError(f"'{key}' in the search space: either all choices have a _name, or none has.")
         for option in nested:
@@ -239,7 +252,7 @@ def _narrowed(key: str, spec: Any, wanted: Any) -> Any:
     """Cut the choices of a key down to those whose names are wanted, or replace them where they have none."""
     values = wanted if isinstance(wanted, list) else [wanted]
     options = spec["_value"]
-    if not _has_name(options[0]):
+    if not has_name(options[0]):
         return _choice(values)
     names = [option["_name"] for option in options]
     if missing := [value for value in values if value not in names]:
@@ -247,46 +260,12 @@ def _narrowed(key: str, spec: Any, wanted: Any) -> Any:
     return _choice([options[names.index(value)] for value in values])
 
 
-def _without(row: Mapping[str, Any], keys: Iterable[str]) -> Parameters:
-    return {key: value for key, value in row.items() if key not in keys}
-
-
-def _compared(row: Parameters, nested: bool) -> str:
-    """Write what tells the groups apart: a value alone where one key varies, key=value where several do."""
-    compared = _without(row, (*CONDITIONS, SEED))
-    shown = {key: _shown(value, nested) for key, value in compared.items()}
-    if len(shown) == 1:
-        return next(iter(shown.values()))
-    return ", ".join(f"{last_part(key)}={text}" for key, text in shown.items())
-
-
-def _shown(value: Any, nested: bool) -> str:
-    if isinstance(value, list):
-        return "+".join(map(str, value))
-    if not isinstance(value, Mapping):
-        return str(value)
-    inner = flat(_without(value, ["_name"]))
-    parts = ", ".join(f"{last_part(key)}={_shown(inside, nested)}" for key, inside in inner.items())
-    if not _has_name(value):
-        return parts
-    return f"{value['_name']} ({parts})" if nested and parts else str(value["_name"])
-
-
-def last_part(dotted: str) -> str:
-    """Return the last part of a dotted key: 'k' of 'search.k'."""
-    return dotted.rpartition(".")[2]
-
-
-def _condition(config: RunConfig, several_backbones: bool) -> str:
-    backbone = Path(config.backbone.name).name
-    return f"{config.task.name} on {backbone}" if several_backbones else config.task.name
-
-
 def _named(cells: list[GridCell]) -> list[GridCell]:
     """Give the cells names for their folders: readable, and each its own."""
     names = [_slug(f"{cell.group}-{cell.condition}-seed{cell.config.seed}") for cell in cells]
+    times = Counter(names)
     return [
-        replace(cell, config=cell.config.model_copy(update={"name": name + _digest(cell, names.count(name))}))
+        replace(cell, config=cell.config.model_copy(update={"name": name + _digest(cell, times[name])}))
         for cell, name in zip(cells, names, strict=True)
     ]
 

@@ -103,9 +103,12 @@ class TruthTable:
         return Budget(self.total, len(next(iter(self.entries))))
 
     def judges(self, metrics: Mapping[str, Any]) -> bool:
-        """Tell whether a run is of this table's task, metric, backbone, training rows and space."""
+        """Tell whether a run is of this table's task, metric, backbone, training rows and space.
+
+        What chose kinds for its layers is of another space.
+        """
         same = all(metrics.get(key) == value for key, value in self.setting.items())
-        return same and tuple(metrics["layers"]) in self.entries
+        return same and not metrics.get("kinds") and tuple(metrics["layers"]) in self.entries
 
     def test(self, layers: Layers, seeds: tuple[int, ...] | None = None) -> float:
         """Return the mean test metric of a subset over seeds; all by default."""

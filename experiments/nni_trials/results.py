@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
+from experiments.comparing.cell_names import Parameters
 from experiments.comparing.compare import COLUMNS, gate_histories, record_of
-from experiments.comparing.experiment_file import GridCell, Parameters, check_metrics, compared_cells
+from experiments.comparing.experiment_file import GridCell, check_metrics, compared_cells
 from experiments.comparing.grid import RunOutcome
 from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import write_results

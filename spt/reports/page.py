@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,8 +162,17 @@ def write_page(path: Path, page: Page) -> None:
     if page.pictures:
         folder = path.parent / FIGURES
         folder.mkdir(exist_ok=True)
-        for picture in page.pictures:
+        for picture in _of_own_names(page.pictures):
             picture.save(folder)
+
+
+def _of_own_names(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    """Yield the pictures, each under a name of its own, so that no file is written over."""
+    times: Counter[str] = Counter()
+    for picture in pictures:
+        times[picture.name] += 1
+        number = times[picture.name]
+        yield picture if number == 1 else replace(picture, name=f"{picture.name}-{number}")
 
 
 def made_with(provenance: Mapping[str, Any]) -> Section:

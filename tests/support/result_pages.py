@@ -8,8 +8,9 @@ import yaml
 
 from benchmarks.methods.results import COLUMNS
 from experiments import pipeline
+from experiments.comparing.cell_names import Parameters
 from experiments.comparing.compare import compare
-from experiments.comparing.experiment_file import Parameters, compared_cells
+from experiments.comparing.experiment_file import compared_cells
 from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import write_results
 from experiments.config import RunConfig

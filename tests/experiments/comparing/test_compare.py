@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 import experiments
 from experiments.cli import app
 from experiments.comparing import compare as compare_module
+from experiments.comparing.cell_names import flat
 from experiments.comparing.compare import folder_names, record_of
-from experiments.comparing.experiment_file import Experiment, flat
+from experiments.comparing.experiment_file import Experiment
 from experiments.comparing.grid import RunOutcome, is_finished, outcome_of, read_result, run_config
 from experiments.comparing.truth import Entry, TruthTable
 from experiments.config import RunConfig
@@ -167,6 +168,17 @@ def test_runs_are_known_by_their_configuration(tmp_path: Path) -> None:
     assert folder_names([first, second], tmp_path / "runs") == [first.config.name, "aB3xY"]
 
 
+def test_two_cells_that_differ_in_no_number_have_their_own_folders(tmp_path: Path) -> None:
+    cells = Experiment.load(experiment(tmp_path, {"threads": choice(1, 2)})).cells()
+    for cell in cells:
+        stored = yaml.safe_dump({"run": cell.config.model_dump(mode="json")})
+        (tmp_path / "runs" / cell.config.name).mkdir(parents=True)
+        (tmp_path / "runs" / cell.config.name / "config.yml").write_text(stored, encoding="utf-8")
+    assert folder_names(cells, tmp_path / "runs") == [cell.config.name for cell in cells]
+    (tmp_path / "runs" / cells[0].config.name).rename(tmp_path / "runs" / "aB3xY")
+    assert folder_names(cells, tmp_path / "runs") == ["aB3xY", cells[1].config.name]
+
+
 TRUTH = TruthTable(
     {
         (0,): {seed: Entry(0.5, 0.60, 1) for seed in (0, 1)},
@@ -209,6 +221,7 @@ def test_the_truth_judges_runs_of_its_space(tmp_path: Path) -> None:
         {"layers_total": 4},
         {"train_size": 8},
         {"backbone": "x"},
+        {"kinds": ["free"]},
     ],
 )
 def test_the_truth_is_silent_about_other_runs(tmp_path: Path, other: dict[str, Any]) -> None:

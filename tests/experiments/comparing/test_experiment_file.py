@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.comparing.experiment_file import Experiment, flat, grid
+from experiments.comparing.cell_names import flat
+from experiments.comparing.experiment_file import Experiment, grid
 from experiments.config import checked
 from experiments.run.folder import RunFolder
 from spt.errors import InputError
@@ -79,6 +80,15 @@ def test_several_keys_name_themselves(tmp_path: Path) -> None:
     assert [cell.group for cell in cells] == ["k=1, length=5", "k=1, length=9"]
 
 
+def test_keys_are_named_as_long_as_tells_them_apart(tmp_path: Path) -> None:
+    space = {"training.epochs": choice(3), "search.epochs": choice(1, 2), "search.k": choice(2)}
+    cells = experiment(tmp_path, space, search={"strategy": "darts"}).cells()
+    assert [cell.group for cell in cells] == [
+        "training.epochs=3, search.epochs=1, k=2",
+        "training.epochs=3, search.epochs=2, k=2",
+    ]
+
+
 def test_seeds_alone_compare_nothing_but_the_strategy(tmp_path: Path) -> None:
     cells = experiment(tmp_path, {"seed": choice(0, 1)}).cells()
     assert [cell.group for cell in cells] == ["gradient", "gradient"]
@@ -90,6 +100,66 @@ def test_backbones_are_conditions(tmp_path: Path) -> None:
         "trec on minilm-l6",
         "trec on model",
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["some/model", "other/model"], ["some/model", "other/model"]),
+        (["some/model", "other/model", "other/net"], ["some/model", "other/model", "net"]),
+        (["hub/a/model", "hub/b/model", "model"], ["a/model", "b/model", "model"]),
+    ],
+)
+def test_backbones_of_one_name_are_told_apart_by_their_folders(
+    names: list[str], shown: list[str], tmp_path: Path
+) -> None:
+    cells = experiment(tmp_path, {"backbone.name": choice(*names), "seed": choice(0, 1)}).cells()
+    assert [cell.condition for cell in cells[::2]] == [f"trec on {name}" for name in shown]
+
+
+def test_choices_of_one_task_are_told_apart_by_what_they_differ_in(tmp_path: Path) -> None:
+    same = choice("all")
+    tasks = choice(
+        {"_name": "trec", "data.train_size": choice(100, 200), "data.dev_size": choice(50)},
+        {"_name": "sst2", "data.train_size": choice(100), "search.manual_layers": same},
+    )
+    cells = experiment(tmp_path, {"task": tasks}, search={"strategy": "manual"}).cells()
+    assert [(cell.group, cell.condition) for cell in cells] == [
+        ("manual", "trec (train_size=100)"),
+        ("manual", "trec (train_size=200)"),
+        ("manual", "sst2"),
+    ]
+    assert [cell.config.name for cell in cells[:2]] == [
+        "manual-trec-train_size-100-seed0",
+        "manual-trec-train_size-200-seed0",
+    ]
+
+
+def test_choices_of_one_backbone_are_told_apart_by_what_they_differ_in(tmp_path: Path) -> None:
+    backbones = choice({"name": "a/model"}, {"name": "a/model", "attention": "eager"})
+    cells = experiment(tmp_path, {"backbone": backbones}).cells()
+    assert [(cell.group, cell.condition) for cell in cells] == [
+        ("gradient", "trec on model"),
+        ("gradient", "trec on model (attention=eager)"),
+    ]
+
+
+def test_a_task_may_vary_by_its_name_alone(tmp_path: Path) -> None:
+    cells = experiment(tmp_path, {"task.name": choice("trec", "sst2")}).cells()
+    assert [(cell.group, cell.condition) for cell in cells] == [("gradient", "trec"), ("gradient", "sst2")]
+
+
+@pytest.mark.parametrize(
+    ("space", "key"),
+    [
+        ({"seed": choice({"_name": 0, "training.epochs": choice(1, 2)})}, "training.epochs"),
+        ({"search.manual_layers": choice([1, 2], "1+2")}, "search.manual_layers"),
+        ({"data.train": choice(None, "None")}, "data.train"),
+    ],
+)
+def test_runs_that_would_look_alike_are_refused(space: dict[str, Any], key: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"would both be .* with seed 0, but differ in {key}\. Give"):
+        experiment(tmp_path, space, search={"strategy": "manual"}).cells()
 
 
 def test_folder_names_stay_apart_where_values_look_alike(tmp_path: Path) -> None:
@@ -117,6 +187,7 @@ PLAIN = choice({"name": "custom", "metric": "f1"}, {"name": "custom", "metric": 
 def test_choices_may_be_plain_mappings(tmp_path: Path) -> None:
     cells = experiment(tmp_path, {"task": PLAIN, "prompt.length": choice(5)}).cells()
     assert [cell.config.task.text for cell in cells] == ["text", "body"]
+    assert [cell.condition for cell in cells] == ["custom", "custom (text=body)"]
     # a key of the run that is neither task nor backbone names its groups by what the mappings hold
     space = {"search.engine": choice({"kind": "ray"}, {"kind": "ray", "cpus": 2})}
     cells = experiment(tmp_path, space, search={"strategy": "random"}).cells()

@@ -235,6 +235,17 @@ def test_a_sweep_is_drawn_as_a_line(tmp_path: Path) -> None:
     assert html.count("<svg") == 1
 
 
+def test_pictures_of_conditions_that_look_alike_are_files_of_their_own(tmp_path: Path) -> None:
+    found = [
+        RunRecord(group, condition, 0, metrics={"metric": "accuracy", "test_metric": 0.5})
+        for condition in ("trec on a/b", "trec on a-b")
+        for group in ("lora", "prompt")
+    ]
+    write_results(tmp_path, "alike", comparison(found), COLUMNS, "x")
+    names = {path.name for path in (tmp_path / "figures").glob("*.svg")}
+    assert names == {"trec-on-a-b-scores.svg", "trec-on-a-b-scores-2.svg"}
+
+
 def test_the_terminal_shows_the_table_and_the_tests(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,10 +64,12 @@ def test_a_deeper_backbone_gets_the_layers_at_their_relative_depth(
         },
     )
     folder = tmp_path / "runs"
-    arguments = ["transfer", str(source), str(config), "--seeds", "1", "--folder", str(folder)]
+    keys = ["search.k=2", "training.patience=1"]
+    arguments = ["transfer", str(source), str(config), *keys, "--seeds", "1", "--folder", str(folder)]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert results["command"] == " ".join(["spt", "transfer", str(source), str(config), "--seeds 1", *keys])
     # one pair is not tested
     assert results["tests"] == []
     searched, transferred = results["records"]
