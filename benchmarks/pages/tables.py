@@ -12,7 +12,7 @@ from benchmarks.pages import markdown
 from benchmarks.pages.answer_tables import answers
 from benchmarks.pages.cost_table import costs
 from benchmarks.pages.demo_table import demo, demo_sentence
-from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
+from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep, methods_official
 from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.http_tables import serving_http, serving_replicas
 from benchmarks.pages.layer_tables import (
@@ -219,6 +219,7 @@ def speed() -> str:
 PARTS = {
     methods: "Methods",
     methods_deep: "Methods at equal operations",
+    methods_official: "Methods on TREC's own test",
     demo: "The demo",
     neighbours: "Words of a prompt",
     single_layers: "One prompt, layer by layer",

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import record as recording
 from benchmarks.equal_operations.chart import charts, pareto_front
 from benchmarks.equal_operations.summary import summary_of
-from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep
+from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep, methods_official
 from tests.support.markdown_tables import table, tables
 
 
@@ -119,6 +119,9 @@ def test_the_page_has_tables_over_tasks_and_of_each_condition(
     assert "`slow` within 5: An epoch takes" in text
     assert "(../benchmarks/results/methods_deep_minilm-l6.svg)" in text
     assert "chosen on dev, for each budget, with seed 100" in text
+    (tmp_path / "methods_official.json").write_text(json.dumps(content))
+    assert tables(methods_official()) == [trec, sst2]
+    assert "(`python -m benchmarks methods-deep`)" in methods_official()
 
 
 def test_a_table_says_what_the_defaults_reach_beside_others_at_the_largest_budget_of_both(
