@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from spt.backbones.identity import BackboneIdentity
 from spt.digests import file_digest
 from spt.errors import InputError
 from spt.export.graphs import INPUTS, TRUNK, graphs_of, write_graph
 from spt.export.quantization import quantize
-from spt.export.runtime import OnnxGraphs, largest_difference, random_batches
+from spt.export.runtime import REPORT, OnnxGraphs, largest_difference, random_batches
 from spt.export.text_rules import TextRules, write_tokenizer
 from spt.extras import need
 from spt.files import replacing_folder, write_text
@@ -47,7 +49,7 @@ def export_onnx(
     Raises:
         InputError: if packages of the extra `onnx` are missing, the trunk would reach into the prompts, the
             folder holds something else, the tokenizer or the family cannot be exported, or the graphs do not
-            give the model's logits.
+            give the model's logits, or in 8 bits none that are finite.
     """
     need("onnx", "onnxscript", "onnxruntime")
     layers = trunk_layers(trunk, classifier.model.first_prompt_layer)
@@ -56,8 +58,7 @@ def export_onnx(
         write_tokenizer(classifier.tokenizer, rules, partial / TOKENIZER)
         graphs, difference = _write_graphs(classifier, layers, partial)
         if int8:
-            for graph in graphs:
-                quantize(partial / graph)
+            _quantize(classifier, graphs, partial)
         content = _content(classifier, rules, graphs, layers, int8, difference)
         write_text(partial / README, _readme(content))
         # of all files but the one that holds them
@@ -91,8 +92,7 @@ def trunk_layers(trunk: int | str | None, first_prompt: int) -> int | None:
 def _write_graphs(classifier: PromptClassifier, layers: int | None, folder: Path) -> tuple[list[str], float]:
     """Write the graphs, and return their names and how far their logits are from the model's."""
     model, family = classifier.model.eval(), classifier.model.backbone.model.config.model_type
-    inputs = [name for name in INPUTS if name in (*INPUTS[:2], *classifier.tokenizer.model_input_names)]
-    batches = list(random_batches(model.backbone, inputs, classifier.spec.max_length))
+    inputs, batches = _inputs(classifier), _batches(classifier)
     example = dict(batches[0])
     graphs = graphs_of(model, inputs, layers)
     if layers is not None:
@@ -104,10 +104,27 @@ def _write_graphs(classifier: PromptClassifier, layers: int | None, folder: Path
     if not difference <= TOLERANCE:
         raise InputError(
             f"The family '{family}' cannot be exported: the graphs' logits are {difference:.1e} from the "
-            f"model's, but at most {TOLERANCE:.0e} is taken for the same. Serve this prompt with "
-            "`PromptClassifier`, and report this with the versions that `spt doctor` prints."
+            f"model's, but at most {TOLERANCE:.0e} is taken for the same. {REPORT}"
         )
     return names, difference
+
+
+def _quantize(classifier: PromptClassifier, graphs: Sequence[str], folder: Path) -> None:
+    """Replace graphs by those of 8 bits, whose logits differ, but must be numbers too."""
+    for graph in graphs:
+        quantize(folder / graph)
+    runtime = OnnxGraphs([folder / name for name in graphs])
+    for batch in _batches(classifier):
+        runtime.logits(batch, "Export it without --int8.")
+
+
+def _inputs(classifier: PromptClassifier) -> list[str]:
+    return [name for name in INPUTS if name in (*INPUTS[:2], *classifier.tokenizer.model_input_names)]
+
+
+def _batches(classifier: PromptClassifier) -> list[dict[str, Tensor]]:
+    backbone, length = classifier.model.backbone, classifier.spec.max_length
+    return list(random_batches(backbone, _inputs(classifier), length))
 
 
 def _content(

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spt.backbones.base import Backbone
+from spt.errors import InputError
 from spt.export.graphs import INPUTS, LOGITS
 from spt.model import PromptedModel
 
 # rows and tokens of the batches that graph and model both answer
 ROWS, SHORT, LONG = 4, 5, 64
+REPORT = (
+    "Serve this prompt with `PromptClassifier`, and report this with the versions that `spt doctor` prints."
+)
 
 
 class OnnxGraphs:
@@ -38,14 +42,41 @@ class OnnxGraphs:
             onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]) for path in paths
         ]
 
-    def logits(self, batch: Mapping[str, Tensor]) -> NDArray[Any]:
-        """Return the logits of tokens: tensors [B, T] by the names of `INPUTS` -> [B, C]."""
+    def outputs(self, batch: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+        """Return what the graphs give for tokens by its name, in the graphs' order.
+
+        Args:
+            batch: tensors [B, T] by the names of `INPUTS`.
+        """
         values = {name: tensor.cpu().numpy() for name, tensor in batch.items() if name in INPUTS}
+        outputs: dict[str, NDArray[Any]] = {}
         for session in self.sessions:
             given = {each.name: values[each.name] for each in session.get_inputs()}
             names = [each.name for each in session.get_outputs()]
-            values.update(zip(names, session.run(names, given), strict=True))
-        return np.asarray(values[LOGITS])
+            results = dict(zip(names, map(np.asarray, session.run(names, given)), strict=True))
+            values |= results
+            outputs |= results
+        return outputs
+
+    def logits(self, batch: Mapping[str, Tensor], advice: str = REPORT) -> NDArray[Any]:
+        """Return the logits of tokens: tensors [B, T] by the names of `INPUTS` -> [B, C].
+
+        Args:
+            batch: of the tokens.
+            advice: what to do where the logits are no numbers, as a sentence.
+
+        Raises:
+            InputError: if logits are not finite, naming each graph's output that holds such values.
+        """
+        outputs = self.outputs(batch)
+        # states of padding may be anything, as long as no logit comes of them
+        if not np.isfinite(outputs[LOGITS]).all():
+            wrong = ", ".join(name for name, value in outputs.items() if not np.isfinite(value).all())
+            raise InputError(
+                f"The graphs give values that are not finite in the output {wrong}, for {_shown(batch)}, but "
+                f"{LOGITS} must be finite numbers. {advice}"
+            )
+        return outputs[LOGITS]
 
 
 def random_batches(backbone: Backbone, inputs: Sequence[str], max_length: int) -> Iterator[dict[str, Tensor]]:
@@ -76,10 +107,31 @@ def random_batches(backbone: Backbone, inputs: Sequence[str], max_length: int) -
 def largest_difference(
     graphs: OnnxGraphs, model: PromptedModel, batches: Iterable[dict[str, Tensor]]
 ) -> float:
-    """Return how far logits of graphs and model are apart at most: a share of the largest, where above 1."""
+    """Return how far logits of graphs and model are apart at most: a share of the largest, where above 1.
+
+    Raises:
+        InputError: if logits of the graphs or of the model are not finite, or differ in their shapes.
+    """
     largest = 0.0
     for batch in batches:
         expected = model(batch).logits.float().cpu().numpy()
-        distance = float(np.abs(graphs.logits(batch) - expected).max())
+        if not np.isfinite(expected).all():
+            raise InputError(
+                f"The model's own {LOGITS} are not finite for {_shown(batch)}, so there is nothing to compare "
+                "a graph with. Train the prompt again, with a lower learning rate."
+            )
+        logits = graphs.logits(batch)
+        # arrays of other shapes might be compared all the same, one row with all
+        if logits.shape != expected.shape:
+            raise InputError(
+                f"The graphs' {LOGITS} have the shape {list(logits.shape)} for {_shown(batch)}, but the "
+                f"model's have {list(expected.shape)}. {REPORT}"
+            )
+        distance = float(np.abs(logits - expected).max())
         largest = max(largest, distance / max(1.0, float(np.abs(expected).max())))
     return largest
+
+
+def _shown(batch: Mapping[str, Tensor]) -> str:
+    rows, tokens = batch["attention_mask"].shape
+    return f"{rows} rows of {tokens} tokens" if rows > 1 else f"a row of {tokens} tokens"

@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,8 @@ from spt.digests import file_digest
 from spt.errors import InputError
 from spt.export import folder as folders
 from spt.export.folder import export_onnx, trunk_layers
-from spt.export.runtime import OnnxGraphs
+from spt.export.runtime import OnnxGraphs, largest_difference, random_batches
+from spt.model import PromptedModel
 from spt.serving.classifier import PromptClassifier
 from tests.support.classifiers import TEXTS, classifier, kinds_classifier
 from tests.support.tiny import make_label_sets
@@ -193,6 +196,79 @@ def test_graphs_that_answer_otherwise_are_not_kept(
     monkeypatch.setattr(folders, "largest_difference", lambda *_: float("nan"))
     with pytest.raises(InputError, match="The family 'bert' cannot be exported: the graphs' logits are nan"):
         export_onnx(prompt, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Stub:
+    """Graphs whose logits are the model's, changed."""
+
+    def __init__(self, model: PromptedModel, change: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        self.model, self.change = model, change
+
+    def get_inputs(self) -> list[Any]:
+        return [SimpleNamespace(name=name) for name in ("input_ids", "attention_mask")]
+
+    def get_outputs(self) -> list[Any]:
+        return [SimpleNamespace(name=name) for name in ("hidden", "logits")]
+
+    def run(self, _names: list[str], given: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        logits = self.model({name: torch.from_numpy(value) for name, value in given.items()}).logits.numpy()
+        return [np.zeros(3), self.change(logits.copy())]
+
+
+def with_last(value: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    def change(logits: NDArray[Any]) -> NDArray[Any]:
+        logits[-1, -1] = value
+        return logits
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (with_last(np.nan), r"not finite in the output logits, for 4 rows of \d+ tokens, but logits must be"),
+        (with_last(np.inf), "not finite in the output logits"),
+        (lambda logits: logits[:1], r"logits have the shape \[1, 2\] .* the model's have \[4, 2\]"),
+    ],
+)
+def test_logits_that_cannot_be_compared_are_refused(
+    change: Callable[[NDArray[Any]], NDArray[Any]], said: str, prompt: PromptClassifier
+) -> None:
+    model = prompt.model.eval()
+    graphs = OnnxGraphs([])
+    graphs.sessions = [Stub(model, change)]
+    batches = list(random_batches(model.backbone, ["input_ids", "attention_mask"], 32))
+    with pytest.raises(InputError, match=f"{said}.*Serve this prompt with `PromptClassifier`"):
+        largest_difference(graphs, model, batches)
+
+
+def test_logits_of_the_model_that_are_no_numbers_are_refused_as_the_models(
+    home: Path, tmp_path: Path
+) -> None:
+    broken = classifier(home, (2, 3), seed=7)
+    next(broken.model.head.parameters()).data.fill_(float("nan"))
+    with pytest.raises(InputError, match=r"The model's own logits are not finite .* lower learning rate"):
+        export_onnx(broken, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_graphs_of_8_bits_without_finite_logits_are_not_kept(
+    prompt: PromptClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_graph(path: Path) -> None:
+        import onnx  # noqa: PLC0415
+
+        graph = onnx.load(path)
+        for weights in graph.graph.initializer:
+            if weights.data_type == onnx.TensorProto.FLOAT:
+                values = np.full_like(onnx.numpy_helper.to_array(weights), np.nan)
+                weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+        onnx.save(graph, path)
+
+    monkeypatch.setattr(folders, "quantize", break_graph)
+    with pytest.raises(InputError, match=r"not finite in the output logits.* Export it without --int8"):
+        export_onnx(prompt, tmp_path / "out", int8=True)
     assert list(tmp_path.iterdir()) == []
 
 
