@@ -121,9 +121,9 @@ def _check_prompt(result: Audit, names: set[str], readable: Mapping[str, Any]) -
     config = readable[PROMPT_JSON]
     numbers = sum(tensor.numbers for tensor in result.tensors.get(PROMPT_WEIGHTS, []))
     result.problems.extend(f"{PROMPT_JSON} {problem}" for problem in _prompt_problems(config, numbers))
-    if PROMPT_WEIGHTS in result.tensors:
-        path = next(file.path for file in result.files if file.name == PROMPT_WEIGHTS)
-        result.problems.extend(_digest_problems(config, path))
+    if PROMPT_WEIGHTS in result.tensors and _has_digests(config):
+        weights = next(file for file in result.files if file.name == PROMPT_WEIGHTS)
+        result.problems.extend(_digest_problems(weights, _weights_digest(config), PROMPT_JSON))
     if name := _backbone_name(config):
         where = "embedded" if name in BACKBONES else "of a folder or the hub; audit it too"
         result.notes.append(f"It needs the backbone {name!r}, {where}.")
@@ -132,7 +132,7 @@ def _check_prompt(result: Audit, names: set[str], readable: Mapping[str, Any]) -
 def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
     """Say what is wrong with prompt.json, beside which weights of so many numbers are."""
     try:
-        if config["format"] not in FORMATS:
+        if type(config["format"]) is not int or config["format"] not in FORMATS:
             readable = f"{FORMATS[0]} to {FORMATS[-1]}"
             yield f"has format {config['format']!r:.80}, but this version reads {readable}"
             return
@@ -150,15 +150,27 @@ def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
         yield f"has bottleneck {spec.prompt.bottleneck:,}, but the weights are {numbers:,} in all"
 
 
-def _digest_problems(config: Any, weights: Path) -> Iterator[str]:
-    """Compare the digest of the weights with the one that prompt.json has, if its format has any."""
-    if not isinstance(config, dict) or config.get("format") not in FORMATS_WITH_DIGESTS:
+def _weights_digest(config: Any) -> Any:
+    """Return the digest of the weights that prompt.json says, or what stands in its place."""
+    digests = config.get("tensors") if isinstance(config, dict) else None
+    return digests.get(PROMPT_WEIGHTS) if isinstance(digests, dict) else None
+
+
+def _has_digests(config: Any) -> bool:
+    return isinstance(config, dict) and config.get("format") in FORMATS_WITH_DIGESTS
+
+
+def _digest_problems(file: FoundFile, written: Any, where: str) -> Iterator[str]:
+    """Compare a file's digest with the one written of it; what was refused already is not opened for it."""
+    if file.problem is not None:
         return
-    digests = config.get("tensors")
-    written = digests.get(PROMPT_WEIGHTS) if isinstance(digests, dict) else None
-    now = file_digest(weights)
+    try:
+        now = file_digest(file.path)
+    except OSError as error:
+        yield f"{file.name} cannot be read: {error.strerror}"
+        return
     if written != now:
-        yield f"{PROMPT_WEIGHTS} has SHA-256 {now}, but {PROMPT_JSON} says {written!r:.80}"
+        yield f"{file.name} has SHA-256 {now}, but {where} says {written!r:.80}"
 
 
 def _backbone_name(config: Any) -> str | None:
@@ -168,19 +180,26 @@ def _backbone_name(config: Any) -> str | None:
 
 
 def _check_export(result: Audit, names: set[str], readable: Mapping[str, Any]) -> None:
-    content = readable.get(EXPORT_JSON)
+    if EXPORT_JSON not in readable:
+        return
+    content = readable[EXPORT_JSON]
     digests = content.get("files") if isinstance(content, dict) else None
     graphs = content.get("graphs") if isinstance(content, dict) else None
-    if not isinstance(digests, dict) or not isinstance(graphs, list) or not {*graphs} <= {*digests}:
+    if not isinstance(digests, dict) or not isinstance(graphs, list) or not _are_among(graphs, digests):
         result.problems.append(f"{EXPORT_JSON} does not say which graphs and files there are")
         return
     result.read.extend(_there([EXPORT_JSON, TOKENIZER_JSON, *graphs], names))
-    paths = {file.name: file.path for file in result.files}
+    files = {file.name: file for file in result.files}
     for name, written in digests.items():
-        if name not in names:
+        if name in files:
+            result.problems.extend(_digest_problems(files[name], written, EXPORT_JSON))
+        else:
             result.problems.append(f"{name} is missing")
-        elif (now := file_digest(paths[name])) != written:
-            result.problems.append(f"{name} has SHA-256 {now}, but {EXPORT_JSON} says {written!r:.80}")
+
+
+def _are_among(values: list[Any], names: Mapping[str, Any]) -> bool:
+    """Say whether values of JSON, which may be anything, are all names."""
+    return all(isinstance(value, str) and value in names for value in values)
 
 
 def _check_backbone(result: Audit, names: set[str], readable: Mapping[str, Any]) -> None:

@@ -117,8 +117,8 @@ def largest_difference(
         expected = model(batch).logits.float().cpu().numpy()
         if not np.isfinite(expected).all():
             raise InputError(
-                f"The model's own {LOGITS} are not finite for {_shown(batch)}, so there is nothing to compare "
-                "a graph with. Train the prompt again, with a lower learning rate."
+                f"The model's own {LOGITS} are not finite for {_shown(batch)}, but a graph is compared with "
+                "them. Train the prompt again, with a lower learning rate."
             )
         logits = graphs.logits(batch)
         # arrays of other shapes might be compared all the same, one row with all

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -13,12 +14,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
+from spt.audit import report
 from spt.audit.folder import MAX_FILES
 from spt.audit.json_content import MAX_BYTES
 from spt.audit.report import FORMATS, Audit, audit
-from spt.audit.tensor_header import MAX_HEADER
+from spt.audit.tensor_header import MAX_HEADER, bounded_product, read_header
+from spt.digests import file_digest
 from spt.errors import InputError
 from spt.serving import saved_prompt
 from tests.support.classifiers import classifier
@@ -172,6 +176,7 @@ def test_sizes_that_the_weights_cannot_have_are_found(backbone: Path, key: str, 
         (("spec", "prompt", "bottleneck"), 6 * 10**4, "but the weights are"),
         (("spec", "prompt", "length"), 10**9, "prompt.length"),
         (("format",), FORMATS[-1] + 1, f"has format {FORMATS[-1] + 1}"),
+        (("format",), True, "has format True"),
         (("spec", "surprise"), 1, "surprise"),
         (("spec",), None, "is damaged"),
         (("architecture",), [], "is damaged"),
@@ -256,6 +261,13 @@ def test_a_cut_tensor_file_is_found(prompt: Path, kept: int) -> None:
             "overlap or leave bytes",
         ),
         ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, 9, "9 bytes of tensors"),
+        # which of the two is read would depend on the reader
+        (
+            '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, '
+            '"a": {"dtype": "I32", "shape": [1], "data_offsets": [0, 4]}}',
+            4,
+            "has the key 'a' twice",
+        ),
     ],
 )
 def test_a_header_that_lies_is_found(prompt: Path, header: object, data: int, said: str) -> None:
@@ -265,11 +277,123 @@ def test_a_header_that_lies_is_found(prompt: Path, header: object, data: int, sa
     assert said in only_problem(audit(prompt))
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [2] * 70 + [0], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [2**63, 2, 0], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [0, 2**64], "data_offsets": [0, 0]},
+        {"dtype": "F64", "shape": [2**63], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [2**62, 0], "data_offsets": [0, 0]},
+        {"dtype": "F32", "shape": [0, 2**63, 2**63], "data_offsets": [0, 0]},
+        {"dtype": "F8_E4M3FNUZ", "shape": [4], "data_offsets": [0, 4]},
+        {"dtype": "F4", "shape": [3], "data_offsets": [0, 1]},
+        {"dtype": "F32", "shape": [1] * 1000, "data_offsets": [0, 4]},
+    ],
+)
+def test_sizes_are_refused_where_safetensors_refuses_them(entry: dict[str, Any], tmp_path: Path) -> None:
+    text = json.dumps({"a": entry}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(entry["data_offsets"][1]))
+    try:
+        with safe_open(path, "np") as file:
+            expected = list(file.keys())
+    except SafetensorError:
+        with pytest.raises(InputError, match="does not describe tensors"):
+            read_header(path)
+    else:
+        assert [tensor.name for tensor in read_header(path)] == expected
+
+
+def test_a_product_ends_where_it_is_too_large_so_that_many_dimensions_take_no_squares() -> None:
+    factors = iter([2] * 10_000)
+    with pytest.raises(ValueError, match="more numbers than there can be"):
+        bounded_product(factors)
+    assert len(list(factors)) == 10_000 - 64
+
+
+def test_a_header_is_read_up_to_the_size_that_safetensors_reads() -> None:
+    assert MAX_HEADER == 100_000_000
+
+
 def test_a_huge_header_is_not_read(prompt: Path) -> None:
     with (prompt / "more.safetensors").open("wb") as file:
         file.write(struct.pack("<Q", MAX_HEADER + 1))
         file.truncate(MAX_HEADER + 100)
     assert f"at most {MAX_HEADER:,} are read" in only_problem(audit(prompt))
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """An export whose graphs no audit reads."""
+    folder = tmp_path / "export"
+    folder.mkdir()
+    for name in ("model.onnx", "tokenizer.json"):
+        (folder / name).write_text("{}", encoding="utf-8")
+    files = {name: file_digest(folder / name) for name in ("model.onnx", "tokenizer.json")}
+    content = {"graphs": ["model.onnx"], "files": files}
+    (folder / "export.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def test_a_good_export_has_no_problem(export: Path) -> None:
+    result = audit(export)
+    assert (result.content, result.problems) == ("export", [])
+    assert result.read == ["export.json", "tokenizer.json", "model.onnx"]
+
+
+def _pipe(path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs pipes")
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        (_pipe, "is neither a file nor a folder, and is not read"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a link that leads outside of the folder"),
+        (lambda path: path.symlink_to("nothing"), "is a link that leads nowhere"),
+        (lambda path: path.symlink_to(path.name), "is a link that leads nowhere"),
+        (lambda path: path.write_bytes(pickle.dumps(1)), "is a pickle"),
+    ],
+)
+@pytest.mark.parametrize("name", ["model.onnx", "export.json"])
+def test_a_refused_file_of_an_export_is_told_once_and_not_opened_again(
+    name: str, put: Callable[[Path], object], said: str, export: Path
+) -> None:
+    (export / name).unlink()
+    put(export / name)
+    problem = only_problem(audit(export))
+    assert problem.startswith(f"{name} ") and said in problem
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_told(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Path) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(report, "file_digest", fail)
+    problems = audit(export).problems
+    assert problems == [
+        f"{name} cannot be read: {os.strerror(errno.EIO)}" for name in ("model.onnx", "tokenizer.json")
+    ]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"graphs": [["x"]]},
+        {"graphs": [{}]},
+        {"graphs": [None]},
+        {"graphs": ["other.onnx"]},
+        {"graphs": "model.onnx"},
+        {"files": ["model.onnx"]},
+        {"files": None},
+    ],
+)
+def test_an_export_that_names_no_files_is_told(edit: dict[str, Any], export: Path) -> None:
+    edited(export / "export.json", lambda content: content.update(edit))
+    assert only_problem(audit(export)) == "export.json does not say which graphs and files there are"
 
 
 @pytest.mark.parametrize("name", PROMPT_FILES[1:])
