@@ -31,6 +31,7 @@ class Budget:
         most_parameters: that all layers together may get; None for any number.
         lengths: P of each of the kinds, 0 for one without a prompt; none where they do not count.
         tokens: mean of a text, where lengths count.
+        adds: whether a prompt joins the one from below, so that both are as long as the longer one.
 
     Raises:
         InputError: if no subset satisfies the budget.
@@ -45,6 +46,7 @@ class Budget:
     most_parameters: int | None = None
     lengths: tuple[int, ...] = ()
     tokens: float = 0.0
+    adds: bool = False
 
     def __post_init__(self) -> None:
         outside = [layer for layer in self.allowed if not 0 <= layer < self.total]

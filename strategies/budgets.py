@@ -77,16 +77,21 @@ def with_parameter_limit(budget: Budget, options: SpaceOptions, parameters: Call
     return replace(budget, parameters=counts, most_parameters=options.most_parameters)
 
 
-def with_prompt_lengths(budget: Budget, length: Callable[[str], int], tokens: float) -> Budget:
+def with_prompt_lengths(
+    budget: Budget, length: Callable[[str], int], tokens: float, adds: bool = False
+) -> Budget:
     """Return the same subsets, whose costs know how long the prompt of each kind is, where kinds differ.
 
     Args:
         budget: of the options.
         length: kind -> P; 0 for one without a prompt.
         tokens: mean of a text of train.
+        adds: whether a prompt joins the one from below.
     """
     lengths = tuple(length(kind) for kind in budget.kinds)
-    return replace(budget, lengths=lengths, tokens=tokens) if len(set(lengths)) > 1 else budget
+    if len(set(lengths)) == 1:
+        return budget
+    return replace(budget, lengths=lengths, tokens=tokens, adds=adds)
 
 
 def as_after_scores(budget: Budget, options: SpaceOptions) -> Budget:

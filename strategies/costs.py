@@ -44,8 +44,9 @@ def cost_of(subset: PromptLayers, budget: Budget) -> float:
     lengths, kinds = dict(zip(budget.kinds, budget.lengths, strict=True)), subset.by_layer
     positions, length = 0.0, 0
     for layer in range(first, total):
-        # what has no prompt of its own passes on the one from below
-        length = (lengths[kinds[layer]] if layer in kinds else 0) or length
+        own = lengths[kinds[layer]] if layer in kinds else 0
+        # what has no prompt of its own passes on the one from below, and what adds to a longer one keeps that
+        length = max(own, length) if budget.adds else own or length
         positions += budget.tokens + length
     return positions / (total * (budget.tokens + max(budget.lengths)))
 

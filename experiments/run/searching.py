@@ -143,7 +143,8 @@ def _budget(workbench: Workbench, options: SpaceOptions) -> Budget:
     budget = budget_before_scores(workbench.num_layers, options)
     limited = with_parameter_limit(budget, options, workbench.factory.parameters)
     tokens = float(workbench.examples["train"].lengths.mean())
-    return with_prompt_lengths(limited, partial(_prompt_length, workbench), tokens)
+    adds = workbench.spec.prompt.combine == "add"
+    return with_prompt_lengths(limited, partial(_prompt_length, workbench), tokens, adds)
 
 
 def _prompt_length(workbench: Workbench, kind: str) -> int:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from search_spaces.budget import Budget
 from spt.architecture import PromptLayers
+from spt.prompts.config import PromptConfig
 from strategies.budgets import with_prompt_lengths
 from strategies.costs import ScoredSubset, by_layer_scores, choose, cost_of, pareto_front, scored_subsets
 from strategies.derivation import _best_layers
@@ -43,6 +44,19 @@ OF_LENGTHS = with_prompt_lengths(
 )
 def test_a_longer_prompt_costs_more(subset: dict[int, str], positions: int) -> None:
     assert cost_of(PromptLayers.of(subset, 4), OF_LENGTHS) == pytest.approx(positions / 240)
+
+
+@pytest.mark.parametrize("subset", [{0: "free_5", 2: "free_2"}, {1: "free_2", 2: "scaling", 3: "free_5"}])
+@pytest.mark.parametrize("combine", ["replace", "add"])
+def test_a_cost_counts_the_positions_that_the_layers_run_on(subset: dict[int, str], combine: str) -> None:
+    prompt = PromptConfig.model_validate({"generator": "free", "combine": combine})
+    lengths = {"free_2": 2, "free_5": 5, "scaling": 0}
+    budget = with_prompt_lengths(
+        Budget(4, 3, exactly=False, kinds=tuple(lengths)), lengths.__getitem__, 20.0, combine == "add"
+    )
+    layers = PromptLayers.of(subset, 4)
+    positions = [20 + length for length in layers.prompt_lengths(prompt)[layers.layers[0] :]]
+    assert cost_of(layers, budget) == pytest.approx(sum(positions) / (4 * 25))
 
 
 def test_kinds_of_one_length_cost_what_layers_do() -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from experiments.run import searching
 from experiments.run.estimates import training_flops
 from experiments.run.training import train_layers
 from spt.architecture import PromptLayers
+from strategies.costs import cost_of
+from strategies.options import EvolutionOptions
 from tests.support.tiny import tiny_workbench
 
 
@@ -18,3 +21,13 @@ def test_no_training_takes_more_than_its_estimate(steps: int, tmp_path: Path) ->
     layers = PromptLayers.of((1, 3), bench.num_layers)
     _, result = train_layers(bench, layers, tmp_path / "train")
     assert 0.3 < result.flops / training_flops(bench, layers) <= 1
+
+
+@pytest.mark.parametrize(("combine", "positions"), [("replace", 4 + 1), ("add", 4 + 4)])
+def test_a_cost_counts_what_a_prompt_joins(combine: str, positions: int, tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path, prompt={"combine": combine})
+    options = EvolutionOptions(k=2, exactly=False, kinds=("generated",), lengths=(1, 4))
+    budget = searching._budget(bench, options)
+    longer_below = PromptLayers.of({2: "generated_4", 3: "generated_1"}, 4)
+    tokens = budget.tokens
+    assert cost_of(longer_below, budget) == pytest.approx((2 * tokens + positions) / (4 * (tokens + 4)))
