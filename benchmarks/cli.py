@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from benchmarks.commands import cost, layers, methods, pages, robustness, serving
+from experiments.commands.home_paths import with_home
 
 app = typer.Typer(help="Measure: the truth about layers, speed, methods side by side.", no_args_is_help=True)
 
@@ -33,4 +34,4 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
 
 for group, commands in _GROUPS.items():
     for command in commands:
-        app.command(rich_help_panel=group)(command)
+        app.command(rich_help_panel=group)(with_home(command))

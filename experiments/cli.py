@@ -17,6 +17,7 @@ from experiments.commands import (
     stages,
     tuning,
 )
+from experiments.commands.home_paths import with_home
 
 app = typer.Typer(
     help="Find the layers of a frozen transformer that should get a soft prompt, and train those prompts.",
@@ -49,8 +50,8 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
 
 for group, commands in _GROUPS.items():
     for command in commands:
-        app.command(rich_help_panel=group)(command)
-app.command("config", rich_help_panel="Before a run")(inspecting.show_config)
+        app.command(rich_help_panel=group)(with_home(command))
+app.command("config", rich_help_panel="Before a run")(with_home(inspecting.show_config))
 app.command(rich_help_panel="This machine")(machine.doctor)
 
 

@@ -14,7 +14,7 @@ from experiments.paths import anchored
 from spt.answers import AnswersConfig
 from spt.data.config import DataConfig
 from spt.data.windows import check_windows
-from spt.files import state_of
+from spt.files import expanded, state_of
 from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.prompts.config import PromptConfig
 from spt.provenance import PROVENANCE
@@ -164,7 +164,10 @@ def run_tree(path: Path | None, *overrides: Mapping[str, Any] | None) -> dict[st
     Raises:
         InputError: if the file cannot be read, or has a path that exists from the working directory only.
     """
-    tree: dict[str, Any] = {} if path is None else anchored(_keys_of_file(path, state_of(path)), path.parent)
+    tree: dict[str, Any] = {}
+    if path is not None:
+        path = expanded(path)
+        tree = anchored(_keys_of_file(path, state_of(path)), path.parent)
     for place in overrides:
         override(tree, anchored(place or {}, Path.cwd()))
     return tree

@@ -36,7 +36,7 @@ from spt.devices import use_device, use_threads
 from spt.error_analysis import ErrorAnalysis
 from spt.errors import InputError
 from spt.evaluation import probabilities
-from spt.files import write_text
+from spt.files import expanded, write_text
 from spt.hub.model_card import write_model_card
 from spt.model import PromptedModel
 from spt.serving.classifier import PromptClassifier
@@ -243,7 +243,7 @@ def run(
             "data.test_size is 0, but a run ends with a score of test. Set it to a number of rows or to "
             "null, or train without a score by `spt train`."
         )
-    place = RunFolder(folder)
+    place = RunFolder(expanded(folder))
     place.check(config)
     if place.metrics.exists():
         check_finished(config, place)
@@ -259,7 +259,7 @@ def search(config: RunConfig, folder: Path) -> SearchResult:
         InputError: as `run`.
         TrialFailed: as `run`.
     """
-    place = RunFolder(folder)
+    place = RunFolder(expanded(folder))
     place.check(config)
     if place.architecture.exists() and place.search_result.exists():
         check_finished(config, place)
@@ -276,7 +276,7 @@ def train(config: RunConfig, folder: Path) -> PromptClassifier:
         InputError: as `run`.
         TrialFailed: as `run`.
     """
-    with claimed(config, RunFolder(folder)) as pipeline:
+    with claimed(config, RunFolder(expanded(folder))) as pipeline:
         return pipeline.train()
 
 

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic import ValidationError as _ValidationError
 
 from spt.errors import InputError
-from spt.files import write_text
+from spt.files import expanded, write_text
 from spt.json_files import checked, read_json
 from spt.prompts.config import PromptConfig
 from spt.prompts.kinds import INSERT, Kind, prompt_of
@@ -154,7 +154,7 @@ class PromptLayers(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the layers as JSON."""
-        write_text(path, self.model_dump_json() + "\n")
+        write_text(expanded(path), self.model_dump_json() + "\n")
 
     @classmethod
     def load(cls, path: Path) -> PromptLayers:
@@ -164,7 +164,7 @@ class PromptLayers(BaseModel):
             InputError: if the file is missing, something else, or damaged.
         """
         advice = "Name a run's architecture.json; a run searches again where its own is deleted."
-        return checked(cls, read_json(path, advice), f"'{path}'", advice)
+        return checked(cls, read_json(expanded(path), advice), f"'{path}'", advice)
 
     @property
     def by_layer(self) -> dict[int, str]:

@@ -29,6 +29,7 @@ from experiments.config import RunConfig, load_config
 from experiments.keys import is_value, leaves, search_option
 from experiments.paths import anchored
 from spt.errors import InputError
+from spt.files import expanded
 from spt.yaml_files import read_yaml
 from strategies.options import for_another_strategy, readers
 
@@ -83,8 +84,8 @@ class Experiment:
             return cls(f"{load_config(path).name}-compare", path.parent, path, {})
         try:
             command = shlex.split(content["trialCommand"])
-            folder = path.parent / content.get("trialCodeDirectory", ".")
-            config = folder / command[command.index("--config") + 1]
+            folder = path.parent / expanded(content.get("trialCodeDirectory", "."))
+            config = folder / expanded(command[command.index("--config") + 1])
             return cls(content.get("experimentName", path.stem), folder, config, dict(content["searchSpace"]))
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise InputError(

@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments.serving.problem_details import problem_response
 from spt.errors import InputError
-from spt.files import read_bounded
+from spt.files import expanded, read_bounded
 
 VARIABLE = "SPT_SERVE_TOKEN"
 SHORTEST, LONGEST = 16, 4096
@@ -38,7 +38,7 @@ def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -
     if variable is not None:
         raise InputError(f"Both {VARIABLE} and the token file '{file}' are given. Leave one of them out.")
     try:
-        text = read_bounded(file, LONGEST).decode("ascii")
+        text = read_bounded(expanded(file), LONGEST).decode("ascii")
     except (OSError, UnicodeDecodeError, InputError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(

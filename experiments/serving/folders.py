@@ -77,7 +77,7 @@ class PromptFolders:
 
 def _split(argument: str) -> tuple[str | None, Path]:
     name, equals, folder = argument.partition("=")
-    if not equals or Path(argument).exists():
+    if not equals or expanded(argument).exists():
         return None, expanded(argument).resolve()
     return name, expanded(folder).resolve()
 

@@ -25,6 +25,7 @@ from experiments.keys import bad_config, override, read_tree
 from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
 from spt.errors import InputError, unknown
+from spt.files import expanded
 from spt.metrics import TITLES
 from spt.modes import AUTO
 from spt.sections import ConfigSection
@@ -146,9 +147,11 @@ class TuneConfig(ConfigSection):
     @field_validator("storage_path")
     @classmethod
     def _found_from_everywhere(cls, path: str | None) -> str | None:
-        if path is not None and "://" not in path and not Path(path).is_absolute():
+        if path is None or "://" in path:
+            return path
+        if not expanded(path).is_absolute():
             raise ValueError("must be an absolute path or a URI such as s3://bucket/folder")
-        return path
+        return str(expanded(path))
 
     @field_validator("search_space")
     @classmethod

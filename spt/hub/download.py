@@ -31,7 +31,7 @@ def prompt_folder(name: str | Path, revision: str | None = None) -> Path:
                 f"revision is {revision!r}, but '{name}' is read as a folder of this machine, which has "
                 "none. Remove revision, or give owner/name of the hub."
             )
-        return Path(name)
+        return expanded(name)
     folder = _downloaded(str(name), revision)
     if not (folder / PROMPT_JSON).is_file():
         raise InputError(

@@ -25,6 +25,7 @@ from spt.data.values import as_list, clean_labels, rows_shown, some
 from spt.decisions import score_answers
 from spt.errors import InputError
 from spt.evaluation import probabilities
+from spt.files import expanded
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
@@ -229,7 +230,7 @@ class PromptClassifier:
         """
         weights = {name: p.detach().cpu().contiguous() for name, p in trained(self.model)}
         backbone = BackboneIdentity.of(self.model.backbone, self.tokenizer)
-        SavedPrompt(self.spec, self.architecture, backbone, weights, self.card).write(Path(folder))
+        SavedPrompt(self.spec, self.architecture, backbone, weights, self.card).write(expanded(folder))
 
     def push_to_hub(
         self,

@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from experiments.cli import app
 from experiments.comparing.experiment_file import Experiment
 from experiments.config import RunConfig, load_config
+from experiments.pipeline import run, search, train
 from experiments.run.folder import RunFolder
 from experiments.tuning.config import load_tune_config
+from search_spaces.named_layers import named_layers
+from spt.architecture import PromptLayers
 from spt.errors import InputError
+from tests.support.tiny import make_data
 
 TRIAL = "python3 -m experiments.trial --config"
 
@@ -173,3 +179,50 @@ def test_a_run_of_an_older_version_goes_on_with_the_path_that_it_wrote(home: Pat
     folder.check(load_config(None, {"data.train": "rows.csv", "backbone.name": "./backbone"}))
     with pytest.raises(InputError, match=r"different: backbone\.name"):
         folder.check(load_config(None, {"data.train": "rows.csv", "backbone.name": "files/backbone"}))
+
+
+# --- the home folder
+
+
+@pytest.fixture
+def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the folder `files` the home folder of the user."""
+    monkeypatch.setenv("HOME", str(home / "files"))
+    return home / "files"
+
+
+def test_a_config_and_a_run_may_be_in_the_home_folder(at_home: Path) -> None:
+    write(at_home / "run.yml", {"name": "mine", "data": {"train": "~/rows.csv"}})
+    config = load_config(Path("~/run.yml"), {"backbone.name": "~/backbone"})
+    assert (config.data.train, config.backbone.name) == (at_home / "rows.csv", str(at_home / "backbone"))
+    layers = PromptLayers.of([1], 4)
+    layers.save(Path("~/own.json"))
+    assert PromptLayers.load(Path("~/own.json")) == named_layers("~/own.json", 4) == layers
+    # what is wrong is told of the folder at home, and none of the name `~` is made
+    (at_home / "run").mkdir()
+    write(at_home / "run" / "config.yml", {"no": "run"})
+    for command in (run, search, train):
+        with pytest.raises(InputError, match=f"'{at_home}/run' holds a config.yml that no run wrote"):
+            command(config, Path("~/run"))
+
+
+def test_a_study_and_an_experiment_may_name_the_home_folder(at_home: Path) -> None:
+    write(at_home / "run.yml", {"name": "mine"})
+    tree = {"run": "~/run.yml", "searchSpace": SPACE, "storage_path": "~/trials"}
+    study = load_tune_config(write(at_home.parent / "tune.yml", tree))
+    assert (study.run.name, study.storage_path) == ("mine", str(at_home / "trials"))
+    choices = {"data.train": {"_type": "choice", "_value": ["rows.csv"]}}
+    for config, folder in (("run.yml", "~"), ("~/run.yml", ".")):
+        keys = {"trialCommand": f"{TRIAL} {config}", "trialCodeDirectory": folder, "searchSpace": choices}
+        experiment = Experiment.load(write(at_home.parent / "compare.yml", keys))
+        assert experiment.config == at_home / "run.yml"
+
+
+def test_paths_of_commands_may_begin_with_the_home_folder(at_home: Path) -> None:
+    make_data(at_home / "rows.csv", 40)
+    result = CliRunner().invoke(app, ["init", "~/rows.csv", "--output=~/run.yml"])
+    assert (result.exit_code, (at_home / "run.yml").is_file()) == (0, True), result.output
+    assert CliRunner().invoke(app, ["config", "~/run.yml"]).exit_code == 0
+    for arguments in (["predict", "model", "--ensemble=~nobody-here"], ["audit", "~nobody-here"]):
+        result = CliRunner().invoke(app, arguments)
+        assert (result.exit_code, "'~nobody-here' is no path" in result.output) == (2, True)

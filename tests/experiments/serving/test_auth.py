@@ -84,11 +84,13 @@ def test_openapi_says_whether_a_token_is_wanted(engine: Engine, shelf: Path) -> 
         assert "security" not in document["paths"]["/health"]["get"]
 
 
-def test_the_token_is_read_from_a_file_or_a_variable(tmp_path: Path) -> None:
+def test_the_token_is_read_from_a_file_or_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n", encoding="ascii")
     assert read_token(file, {}) == read_token(None, {VARIABLE: TOKEN}) == TOKEN
     assert read_token(None, {}) is None
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_token(Path("~/token"), {}) == TOKEN
     with pytest.raises(InputError, match=f"Both {VARIABLE} and the token file"):
         read_token(file, {VARIABLE: TOKEN})
 
