@@ -20,14 +20,12 @@ from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
 from experiments.logs import quiet_training
-from spt.data.held_out import rows_left_for_train
 from spt.errors import InputError
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
 from spt.modes import AUTO, CacheMode
 from spt.tasks import Task
-from spt.training.by_rows import suited_to_rows
 
 if TYPE_CHECKING:
     # takes seconds to load, for which an estimator that is not fitted need not wait
@@ -170,9 +168,6 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         """
         config = run_config(self._run_parameters())
         splits, config = read_splits(config, {"train": (X, y, pairs), **held_out(dev=dev, test=test)})
-        rows_of_train = rows_left_for_train(len(splits["train"].columns.texts), config.data, splits)
-        training = suited_to_rows(config.training, rows_of_train, config.head, config.task)
-        config = config.model_copy(update={"training": training})
         rows = {split: given.by_column(config.task) for split, given in splits.items()}
         with quiet_training():
             # loads NNI and Lightning, which warn then

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from experiments.run.results import SearchResult
 from experiments.run.training import load_workbench
 from spt.data.tables import Rows
 from spt.serving.classifier import PromptClassifier
+from spt.training.by_rows import suited_to_rows
 
 
 class FittedRun(NamedTuple):
@@ -27,7 +29,7 @@ def fit_rows(config: RunConfig, rows: Mapping[str, Rows], folder: Path) -> Fitte
     """Search and train on rows, and score them where there are rows of test; go on where that was stopped.
 
     Args:
-        config: of the run, without a source of rows.
+        config: of the run, without a source of rows; its training is made to suit the rows of train.
         rows: of train and, where there are some, dev and test, as `Workbench.load` takes them.
         folder: of the run.
 
@@ -35,9 +37,11 @@ def fit_rows(config: RunConfig, rows: Mapping[str, Rows], folder: Path) -> Fitte
         InputError: as `experiments.pipeline.run`; so for a folder whose run began with other rows.
         TrialFailed: if the loss is not finite, or every candidate fails.
     """
-    place = RunFolder(folder)
-    place.check(config)
-    with claimed(config, place, workbench=load_workbench(config, rows)) as pipeline:
+    place, workbench = RunFolder(folder), load_workbench(config, rows)
+    # repeated and incomplete rows, samples and held out rows are no rows that are trained on
+    training = suited_to_rows(config.training, workbench.rows("train"), config.head, config.task)
+    config = config.model_copy(update={"training": training})
+    with claimed(config, place, workbench=replace(workbench, training=training)) as pipeline:
         classifier = pipeline.train()
         metrics = pipeline.evaluate().as_json() if "test" in rows else _untested(config, place, classifier)
     return FittedRun(classifier, metrics)

@@ -63,7 +63,8 @@ def write_config(
     # whatever is wrong is said before anything is written
     config = checked(anchored(tree, output.absolute().parent), str(output))
     given = [split for split in ("dev", "test") if getattr(config.data, split) is not None]
-    rows = rows_left_for_train(found.rows, config.data, given)
+    classes = len(_column(found, roles.label).counts)
+    rows = rows_left_for_train(found.rows, classes, config.data, given)
     if options := options_by_rows(config.training, rows, config.head, config.task):
         tree["training"] = {**tree.get("training", {}), **options}
         comments[f"training.{next(iter(options))}"] = f"as suits {rows} rows to train on"

@@ -217,6 +217,22 @@ def test_rows_get_a_training_that_suits_them(
 
 
 @pytest.mark.parametrize(
+    ("sizes", "training"),
+    [
+        ({"data.shots_per_class": 20}, {"contrastive_steps": 25}),
+        ({"data.shots_per_class": 101}, {"epochs": 20, "patience": 20, "batch_size": 16}),
+        ({"data.shots_total": 200, "data.dev_size": 50}, {"contrastive_steps": 25}),
+        ({"data.train_size": 200}, {"contrastive_steps": 25}),
+    ],
+)
+def test_a_training_suits_the_rows_that_are_drawn(
+    tmp_path: Path, sizes: dict[str, int], training: dict[str, int]
+) -> None:
+    write_config(make_data(tmp_path / "many.csv", 700), tmp_path / "config.yml", sizes)
+    assert yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))["training"] == training
+
+
+@pytest.mark.parametrize(
     ("overrides", "training"),
     [
         ({"training.epochs": 3}, {"epochs": 3}),
