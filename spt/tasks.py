@@ -106,6 +106,7 @@ class Task(ConfigSection):
                 f"label_words has {len(self.label_words)} words, but labels has {len(self.labels)}"
             )
         self._check_multi_label()
+        self._check_columns()
         _check_template("template", self.template, self.text_pair is not None)
         _check_template("causal_template", self.causal_template, self.text_pair is not None)
         if not self.causal_template.endswith("{mask}"):
@@ -126,6 +127,15 @@ class Task(ConfigSection):
     def columns(self) -> tuple[str, ...]:
         """Return the columns that a row with its label has."""
         return (*self.text_fields, *self.label_fields)
+
+    def _check_columns(self) -> None:
+        """Refuse one column for two things: what is read last would take the place of the other."""
+        if repeated := [name for name in self.columns if self.columns.count(name) > 1]:
+            fields = {"text": self.text, "text_pair": self.text_pair, "label": self.label}
+            shown = ", ".join(f"{field} = {name!r}" for field, name in fields.items() if name in repeated)
+            raise ValueError(
+                f"the column '{repeated[0]}' has two meanings ({shown}); texts and labels need a column each"
+            )
 
     def _check_multi_label(self) -> None:
         """Refuse what does not fit one label a row, or several."""

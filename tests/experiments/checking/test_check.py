@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -94,10 +95,12 @@ def test_a_misspelt_key_hides_no_other_problem(home: Path, tmp_path: Path) -> No
         "training.class_weights": {"bda": 2},
         "search.k": 9,
         "answers": {"coverage": 0.5, "min_accuracy": 0.9},
-        "task.text_pair": "label",
+        "task.text_pair": "reply",
         "data.windows": True,
     }
-    problems = words(check_file(config(tmp_path, home), wrong).problems)
+    pairs = tmp_path / "pairs.csv"
+    pd.read_csv(home / "data.csv").assign(reply="so it was").to_csv(pairs, index=False)
+    problems = words(check_file(config(tmp_path, home, data={"train": str(pairs)}), wrong).problems)
     for said in (
         "serch: there is no such key",
         "Did you mean 'length'",
