@@ -168,7 +168,7 @@ def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTabl
 def _delimiter(path: Path, data: DataConfig, task: Task, kind: Format) -> str:
     if data.delimiter is not None:
         return DELIMITERS[data.delimiter]
-    needed = {task.text, task.text_pair or task.text, task.label}
+    needed = set(task.columns)
 
     def fits(fields: Sequence[str]) -> bool:
         return len(fields) == len(data.columns) if data.columns else needed <= set(fields)

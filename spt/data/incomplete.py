@@ -34,7 +34,7 @@ def complete_tables(
     """
     complete = {}
     for split, table in tables.items():
-        missing = {column: list(_missing_rows(task, table, column)) for column in _present(task, table)}
+        missing = _missing(task, table)
         without = sorted({row for rows in missing.values() for row in rows})
         if without and incomplete == "refuse":
             for column, rows in missing.items():
@@ -54,6 +54,15 @@ def complete_tables(
         elif incomplete == "drop":
             problems.add(f"{table.where('No row', split)} has both a text and a label.")
     return complete
+
+
+def incomplete_rows(task: Task, table: RawTable) -> set[int]:
+    """Return the rows that lack what any of the task's columns in a table should hold."""
+    return {row for rows in _missing(task, table).values() for row in rows}
+
+
+def _missing(task: Task, table: RawTable) -> dict[str, list[int]]:
+    return {column: list(_missing_rows(task, table, column)) for column in _present(task, table)}
 
 
 def _present(task: Task, table: RawTable) -> list[str]:

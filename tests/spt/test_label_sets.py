@@ -125,6 +125,14 @@ def test_what_is_no_list_of_labels_is_refused_by_row(case: str, tmp_path: Path) 
         load(path)
 
 
+def test_columns_tell_what_stands_between_them(tmp_path: Path) -> None:
+    path = tmp_path / "k.csv"
+    lines = [f"text {i};{i % 2};{int(i % 3 > 0)}" for i in range(40)]
+    path.write_text("\n".join(["text;a;b, or more", *lines]), encoding="utf-8")
+    splits = load(path, label_columns=("a", "b, or more"))
+    assert splits["train"].features["label"].feature.names == ["a", "b, or more"]
+
+
 def test_columns_hold_nothing_but_yes_and_no(tmp_path: Path) -> None:
     path = tmp_path / "k.csv"
     lines = [f"text {i},{i % 2},{'true' if i % 3 else 'False'}" for i in range(40)]
