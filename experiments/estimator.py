@@ -20,7 +20,9 @@ from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
 from experiments.logs import quiet_training
+from spt.data.label_lists import clean_label_lists
 from spt.errors import InputError
+from spt.files import expanded
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
@@ -156,7 +158,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             X: texts as a list, a tuple, an array or a Series; pairs of texts as a list of (first, second) or
                 an array of two columns; or a DataFrame, a `datasets.Dataset` or a mapping with the task's
                 columns, or with one or two of any name.
-            y: a label for each row: texts, whole numbers or truth values; None reads the task's column of X.
+            y: a label for each row: texts, whole numbers or truth values; a list of them where the task has
+                several labels a text; None reads the task's column of X.
             pairs: the second text of each row, where X has the first.
             dev: rows that choose layers and epoch, as (X, y) or a table with both; drawn from the training
                 rows by default.
@@ -182,7 +185,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             run.metrics,
             splits["train"].columns.names,
         )
-        self.run_ = None if self.folder is None else Path(self.folder)
+        self.run_ = None if self.folder is None else folder
         return self
 
     def predict(self, X: Any, pairs: Any = None) -> NDArray[Any]:
@@ -242,6 +245,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         if config.data.incomplete == "drop" and len(rows.labels) == len(rows.columns.texts):
             rows = rows.complete("X")
         several = self.classifier_.spec.task.multi_label
+        if several:
+            clean_label_lists(rows.labels, "The list of labels of X")
         names: Sequence[Any] = (self._classes.name_sets_of if several else self._classes.names_of)(
             rows.labels
         )
@@ -268,19 +273,19 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             InputError: if there is something else than a saved prompt or an empty folder.
             NotFittedError: if the estimator is not fitted.
         """
+        folder = expanded(folder)
         self.classifier_.save_pretrained(folder)
-        defaults = SPTClassifier().get_params(deep=False)
-        changed = {
-            name: value for name, value in self.get_params(deep=False).items() if value != defaults[name]
-        }
+        # arrays would not compare as one value
+        defaults, parameters = (plain(each.get_params(deep=False)) for each in (SPTClassifier(), self))
+        changed = {name: value for name, value in parameters.items() if value != defaults[name]}
         changed.pop("folder", None)
         names = getattr(self, "feature_names_in_", None)
         SavedEstimator(
-            parameters=plain(changed),
+            parameters=changed,
             classes=self._classes,
             metrics=self.metrics_,
             feature_names=None if names is None else tuple(names),
-        ).write(Path(folder))
+        ).write(folder)
 
     def push_to_hub(
         self,
@@ -364,7 +369,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
     def _run_folder(self) -> Iterator[Path]:
         """Hand out the folder of the run; one that nobody asked for is cleaned."""
         if self.folder is not None:
-            yield Path(self.folder).expanduser()
+            yield expanded(self.folder)
             return
         with TemporaryDirectory(prefix="spt-fit-") as folder:
             yield Path(folder)
@@ -397,7 +402,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
         task = self.classifier_.spec.task
-        columns = text_columns(X, pairs, task.text_fields if names is None else list(names), "X")
+        names = task.text_fields if names is None else list(names)
+        columns = text_columns(X, pairs, names, "X", task.label_fields)
         if columns.width != self.n_features_in_:
             raise InputError(
                 f"X has {columns.width} texts a row, but the estimator was fitted on {self.n_features_in_}."

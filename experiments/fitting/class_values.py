@@ -45,14 +45,17 @@ class ClassValues:
         """
         kind = label_type(labels)
         value_of = dict(zip(clean_labels(labels, "The list of labels"), labels, strict=True))
-        if not value_of.keys() <= set(names):
+        # a row that was left out for its text may have a label that is no class
+        if value_of.keys().isdisjoint(names):
             return cls(tuple(names), tuple(kind(position) for position in range(len(names))), dtype)
         try:
-            values = tuple(name if kind is str else kind(value_of.get(name, name)) for name in names)
+            values = tuple(
+                name if kind is str else _as_kind(kind, value_of.get(name, name)) for name in names
+            )
         except ValueError as error:
             raise InputError(
-                f"task.labels names classes that are no numbers ({some(map(repr, names))}), but the labels "
-                "are. Write the labels as text."
+                f"task.labels names classes that are no {'truth values' if kind is bool else 'numbers'} "
+                f"({some(map(repr, names))}), but the labels are. Write the labels as text."
             ) from error
         return cls(tuple(names), values, dtype)
 
@@ -128,6 +131,18 @@ def label_type(labels: Sequence[Any]) -> type[Value]:
             f"{rows_shown(fractions)}. Write classes as text or whole numbers."
         )
     return float if float in types else next(iter(types))
+
+
+def _as_kind(kind: type[Value], value: Any) -> Value:
+    """Return a label, or the name of a class that no label has, as a value of a kind.
+
+    Raises:
+        ValueError: for a name that is none.
+    """
+    if kind is bool and isinstance(value, str):
+        # any name would be true
+        raise ValueError(value)
+    return kind(value)
 
 
 def _type_of(label: Any) -> type[Value]:

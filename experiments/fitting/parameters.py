@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,10 @@ def unknown_parameters(names: Iterable[str], known: Iterable[str]) -> InputError
 
 
 def plain(value: Any) -> Any:
-    """Return a parameter as JSON has it: values of numpy and paths as Python's own, tasks as their fields."""
+    """Return a parameter as JSON has it: arrays, tensors and paths as Python's own, tasks as their fields."""
     if isinstance(value, Mapping):
         return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range | AbstractSet):
         return [plain(inner) for inner in value]
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True)

@@ -7,11 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from pydantic import ValidationError
+
 from experiments.fitting.class_values import label_type
-from spt.data.label_lists import clean_label_lists
+from spt.data.label_lists import clean_label_lists, label_list
 from spt.data.values import as_list, clean_labels, clean_texts, is_missing, rows_shown, some
 from spt.errors import InputError
 from spt.problems import Problems
+from spt.sections import problems_of
 from spt.tasks import Task
 
 # the column of second texts, of a task that names none
@@ -53,14 +57,24 @@ class LabelledRows:
     labels: list[Any]
 
     @classmethod
-    def read(cls, rows: Any, labels: Any, pairs: Any, task: Task, split: str) -> LabelledRows:
+    def read(
+        cls, rows: Any, labels: Any, pairs: Any, task: Task, split: str, names: Sequence[str] | None = None
+    ) -> LabelledRows:
         """Read the rows of a split as `text_columns` and `label_column` do.
 
+        Args:
+            rows: as of `text_columns`.
+            labels: as of `label_column`.
+            pairs: as of `text_columns`.
+            task: names the columns.
+            split: names the rows in errors.
+            names: of the columns of texts that train has; None for those of the task.
+
         Raises:
-            InputError: as they do; or for no rows, another number of labels than of texts, or labels of
-                several types.
+            InputError: as they do; or for no rows, another number of labels than of texts, labels of several
+                types, or pairs of texts and labels.
         """
-        columns = text_columns(rows, pairs, task.text_fields, split, task.label_fields)
+        columns = text_columns(rows, pairs, names or task.text_fields, split, task.label_fields)
         read = cls(columns, label_column(labels, rows, task, split))
         if len(read.labels) != len(columns.texts):
             raise InputError(
@@ -71,6 +85,7 @@ class LabelledRows:
         # where every label is missing, each row is a problem of its own
         if read.each_label:
             label_type(read.each_label)
+        read._refuse_answers_in_pairs(split)
         return read
 
     @property
@@ -78,6 +93,23 @@ class LabelledRows:
         """Return the labels of all rows, one after the other, without those that are missing."""
         inside = (label if isinstance(label, list | tuple) else [label] for label in self.labels)
         return [label for row in inside for label in row if not is_missing(label)]
+
+    def _refuse_answers_in_pairs(self, split: str) -> None:
+        """Refuse pairs of which one text is the label in each row: a column of labels among those of texts.
+
+        Raises:
+            InputError: naming which text it is.
+        """
+        # a few rows of one class may all have its name as a text
+        several = len({label for label in self.labels if isinstance(label, str)}) > 1
+        if self.columns.pairs is None or not several:
+            return
+        for place, texts in (("first", self.columns.texts), ("second", self.columns.pairs)):
+            if all(map(_is_same_text, texts, self.labels)):
+                raise InputError(
+                    f"The {place} texts of {split} are its labels, so the answer would be in the input. Name "
+                    "the column of the texts by task={'text': NAME}, or take the labels out of the rows."
+                )
 
     def complete(self, what: str) -> LabelledRows:
         """Return the rows that have text and label, and log how many have not; a list of no labels is one."""
@@ -129,6 +161,7 @@ def fitting_task(task: Task, splits: Mapping[str, LabelledRows], problems: Probl
             problems.add(f"The rows of {split} have {given} texts each, but {whose} {width}.")
     changes: dict[str, Any] = {}
     if width == 2 and not task.text_pair:
+        _check_templates(task, problems)
         changes["text_pair"] = SECOND_TEXT
     if task.label_columns or task.label_delimiter:
         changes |= {
@@ -136,7 +169,26 @@ def fitting_task(task: Task, splits: Mapping[str, LabelledRows], problems: Probl
             "label_columns": None,
             "label_delimiter": None,
         }
-    return Task.model_validate({**task.model_dump(exclude_unset=True), **changes}) if changes else task
+    if problems.texts or not changes:
+        return task
+    try:
+        return Task.model_validate({**task.model_dump(exclude_unset=True), **changes})
+    except ValidationError as error:
+        for problem in problems_of(error):
+            problems.add(f"Task '{task.name}' does not fit the rows: {problem['msg']}.")
+        return task
+
+
+def _check_templates(task: Task, problems: Problems) -> None:
+    """Note the templates of a task that have no place for a second text."""
+    for field in ("template", "causal_template"):
+        template = getattr(task, field)
+        # one that follows from the other fields follows the rows too
+        if field in task.model_fields_set and "{text_pair}" not in template:
+            problems.add(
+                f"task.{field} is {template!r}, which reads one text, but the rows of train are pairs. Write "
+                "it with {text}, {text_pair} and {mask}, leave it out, or give one text a row."
+            )
 
 
 def text_columns(
@@ -193,19 +245,46 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
     columns = _columns(labels)
     if columns is not None and len(columns) == 1:
         (labels,) = columns.values()
-    if getattr(labels, "ndim", 1) == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
+    if getattr(labels, "ndim", 1) == 2:
+        labels = _single_column(labels, split)
     values = as_list(labels, f"The list of labels of {split}")
-    return _label_lists({task.label: values}, task, split) if task.label_delimiter else values
+    if task.label_delimiter:
+        return _label_lists({task.label: values}, task, split)
+    if task.multi_label:
+        # what is no list is refused with its row where rows are checked
+        return [value if (items := label_list(value)) is None else items for value in values]
+    return values
 
 
-def _label_lists(columns: Mapping[str, Sequence[Any]], task: Task, split: str) -> list[list[str]]:
-    """Return the labels of each row, where delimited cells or several columns say them."""
+def _single_column(labels: Any, split: str) -> Any:
+    """Return the column of an array [N, 1], and an array [N, M] of texts as it is: a list of labels a row.
+
+    Raises:
+        InputError: for 0 and 1 for each class, which would be read as labels called 0 and 1.
+    """
+    if labels.shape[1] == 1:
+        return labels[:, 0]
+    dtype = getattr(labels, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "OU":
+        return labels
+    raise InputError(
+        f"The labels of {split} are an array of numbers of the shape {tuple(labels.shape)}, but must be one "
+        "label a row, or, with task.multi_label, a list of its labels: of 0 and 1 for each class "
+        "MultiLabelBinarizer's inverse_transform makes such lists."
+    )
+
+
+def _label_lists(columns: Mapping[str, Sequence[Any]], task: Task, split: str) -> list[list[str] | None]:
+    """Return the labels of each row, where delimited cells or several columns say them, or None."""
     # loads datasets, for which other labels need not wait
+    from spt.data.incomplete import incomplete_rows  # noqa: PLC0415
     from spt.data.raw_table import RawTable  # noqa: PLC0415
     from spt.data.row_labels import row_labels  # noqa: PLC0415
 
-    return row_labels(task, split, RawTable(columns))
+    table = RawTable(columns)
+    missing = incomplete_rows(task, table)
+    labels = iter(row_labels(task, split, table.without(missing) if missing else table))
+    return [None if row in missing else next(labels) for row in range(len(table))]
 
 
 def _label_columns(rows: Any, task: Task, split: str) -> dict[str, list[Any]]:
@@ -243,7 +322,8 @@ def _named_columns(
 ) -> TextColumns:
     if not all(name in columns for name in names):
         others = [name for name in columns if name not in labels]
-        if not 1 <= len(others) <= 2:
+        # where one of two has its name, the other cannot be told by its place
+        if not 1 <= len(others) <= 2 or any(name in columns for name in names):
             missing = some(repr(name) for name in names if name not in columns)
             raise InputError(
                 f"The rows of {split} have no column {missing}, only {some(columns)}. Name the column of the "
@@ -251,6 +331,12 @@ def _named_columns(
             )
         names = others
     texts, *seconds = (as_list(columns[name], f"The column '{name}' of {split}") for name in names)
+    if seconds and len(seconds[0]) != len(texts):
+        first, second = names
+        raise InputError(
+            f"The columns of {split} must have as many rows each, but have: {first} {len(texts)}, {second} "
+            f"{len(seconds[0])}."
+        )
     return TextColumns(texts, seconds[0] if seconds else None, tuple(names))
 
 
@@ -272,3 +358,8 @@ def _unnamed_columns(rows: Any, split: str) -> TextColumns:
             f"{rows_shown(wrong)}."
         )
     return TextColumns([first for first, _ in values], [second for _, second in values])
+
+
+def _is_same_text(first: Any, second: Any) -> bool:
+    # arrays would not compare as one value
+    return isinstance(first, str) and isinstance(second, str) and first == second

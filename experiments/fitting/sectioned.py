@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from sklearn.base import BaseEstimator
 from typing_extensions import Self
 
-from experiments.fitting.parameters import SECTIONS, unknown_parameters
+from experiments.fitting.parameters import SECTIONS, plain, unknown_parameters
 
 
 class SectionedEstimator(BaseEstimator):  # type: ignore[misc]
@@ -43,7 +44,13 @@ class SectionedEstimator(BaseEstimator):  # type: ignore[misc]
             raise unknown_parameters(unknown, known)
         # a section that is given whole goes before its keys
         for name, (parameter, _, key) in sorted(split.items(), key=lambda item: bool(item[1][2])):
-            section = getattr(self, parameter)
-            value = {**(section or {}), key: params[name]} if key else params[name]
+            value = {**_keys_of(getattr(self, parameter)), key: params[name]} if key else params[name]
             setattr(self, parameter, value)
         return self
+
+
+def _keys_of(section: Any) -> dict[str, Any]:
+    """Return the keys of a section that is a mapping, None, or a task as an object or by its name."""
+    if isinstance(section, str):
+        return {"name": section}
+    return dict(plain(section) if isinstance(section, BaseModel) else section or {})

@@ -29,9 +29,14 @@ def read_splits(
     """
     problems = Problems("the rows")
     splits: dict[str, LabelledRows] = {}
+    names: tuple[str, ...] | None = None
     for split, (rows, labels, pairs) in given.items():
         with problems.collecting():
-            splits[split] = LabelledRows.read(rows, labels, pairs, config.task, split)
+            splits[split] = LabelledRows.read(rows, labels, pairs, config.task, split, names)
+            # columns of names of their own are in the order that train has them in
+            names = names or splits[split].columns.names
+    if config.data.test_size == 0 and "test" in given:
+        problems.add("data.test_size is 0, but rows of test are given, too. Leave one of them out.")
     task = fitting_task(config.task, splits, problems)
     if problems.texts:
         # what is wrong with texts and labels alone is told as the rows are loaded

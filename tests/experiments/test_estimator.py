@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from pickletools import genops
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from datasets import Dataset
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -25,8 +27,11 @@ from sklearn.preprocessing import FunctionTransformer
 import spt
 from experiments.config import RunConfig
 from experiments.estimator import SPTClassifier
+from experiments.fitting.class_values import ClassValues
 from experiments.fitting.parameters import OF_FILES, SECTIONS, SHORT_NAMES, run_config
 from experiments.fitting.rows import LabelledRows, text_columns
+from experiments.fitting.splits import read_splits
+from experiments.pipeline import Pipeline
 from experiments.run.results import RunMetrics
 from spt.data.config import DataConfig
 from spt.errors import InputError
@@ -210,6 +215,45 @@ def test_a_column_of_labels_is_never_a_text(y: list[str] | None) -> None:
     assert read.labels == ["good", "bad"]
 
 
+def test_labels_that_stand_in_a_second_column_under_any_name_are_refused() -> None:
+    table = pd.DataFrame({"review": ["fine", "dull"], "team": ["good", "bad"]})
+    with pytest.raises(
+        InputError, match="The second texts of train are its labels, so the answer would be in"
+    ):
+        LabelledRows.read(table, table["team"], None, get_task("custom"), "train")
+    with pytest.raises(InputError, match="The first texts of train are its labels"):
+        LabelledRows.read(table[["team", "review"]], table["team"], None, get_task("custom"), "train")
+
+
+def test_columns_of_other_names_stay_in_the_order_of_train() -> None:
+    table = pd.DataFrame({"premise": ["a", "b"], "hypothesis": ["x", "y"], "label": ["yes", "no"]})
+    swapped, config = (table[["label", "hypothesis", "premise"]], None, None), run_config({"task": "custom"})
+    splits, _ = read_splits(config, {"train": (table, None, None), "dev": swapped})
+    assert splits["dev"].columns == splits["train"].columns
+    # one of two names says nothing of the place of the other
+    other = table.rename(columns={"premise": "claim"})
+    with pytest.raises(
+        InputError, match="The rows of dev have no column 'premise', only claim, hypothesis, label"
+    ):
+        read_splits(config, {"train": (table, None, None), "dev": (other, None, None)})
+
+
+@pytest.mark.parametrize("field", ["template", "causal_template"])
+def test_pairs_under_a_template_of_one_text_are_refused(field: str, home: Path) -> None:
+    task = {"template": "{text} was {mask} .", "causal_template": "{text} was {mask}"}
+    with pytest.raises(
+        InputError, match=rf"^task.{field} is '{{text}} was .* but the rows of train are pairs"
+    ):
+        tiny_estimator(home, task={field: task[field]}).fit([("a", "x"), ("b", "y")], ["yes", "no"])
+    with pytest.raises(InputError, match="2 problems in the rows"):
+        tiny_estimator(home, task=task).fit([("a", "x"), ("b", "y")], ["yes", "no"])
+
+
+def test_pairs_whose_second_column_would_be_that_of_the_labels_are_refused(home: Path) -> None:
+    with pytest.raises(InputError, match="does not fit the rows: the column 'text_pair' has two meanings"):
+        tiny_estimator(home, task={"label": "text_pair"}).fit([("a", "x"), ("b", "y")], ["yes", "no"])
+
+
 def test_pairs_are_learned_and_answered(home: Path, data: tuple[list[str], list[str]]) -> None:
     texts, labels = data
     pairs = list(zip(texts, texts[1:] + texts[:1], strict=True))
@@ -220,6 +264,17 @@ def test_pairs_are_learned_and_answered(home: Path, data: tuple[list[str], list[
     assert np.array_equal(model.predict_proba(columns[0], columns[1]), model.predict_proba(pairs))
     with pytest.raises(InputError, match="X has 1 texts a row, but the estimator was fitted on 2"):
         model.predict(texts)
+    with pytest.raises(InputError, match="X has 1 texts a row, but the estimator was fitted on 2"):
+        model.predict(pd.DataFrame({"review": texts, "label": labels}))
+
+
+def test_a_column_of_labels_is_no_text_of_a_question(
+    fitted: SPTClassifier, data: tuple[list[str], list[str]]
+) -> None:
+    texts, labels = data
+    table = pd.DataFrame({"review": texts, "label": labels})
+    assert fitted.predict(table).tolist() == fitted.predict(texts).tolist()
+    assert fitted.score(table) == fitted.score(texts, labels)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +327,8 @@ def test_positions_of_a_tasks_classes_stay_positions(home: Path, data: tuple[lis
 
 SETS: dict[str, Callable[[list[str], list[list[str]]], tuple[Any, Any, dict[str, Any]]]] = {
     "lists": lambda texts, sets: (texts, sets, {}),
+    "JSON": lambda texts, sets: (texts, [json.dumps(each) for each in sets], {}),
+    "arrays": lambda texts, sets: (texts, [np.array(each, dtype=object) for each in sets], {}),
     "cells": lambda texts, sets: (texts, [";".join(each) for each in sets], {"label_delimiter": ";"}),
     "columns": lambda texts, sets: (
         pd.DataFrame({"text": texts, **{n: [int(n in each) for each in sets] for n in ("good", "short")}}),
@@ -300,6 +357,39 @@ def test_a_text_may_have_several_labels(kind: str, home: Path, data: tuple[list[
     if kind == "lists":
         with pytest.raises(InputError, match=r"label 'long' \(row 1\) is none of the classes"):
             model.score(texts[:1], [["good", "long"]])
+        with pytest.raises(InputError, match="labels of X holds no list of labels, but NoneType, in row 2"):
+            model.score(texts[:2], [["good"], None])
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_number_for_each_class_is_no_list_of_labels(multi_label: bool) -> None:
+    task = get_task("custom", multi_label=multi_label)
+    for array in (np.array([[0, 1], [1, 0]]), torch.tensor([[0, 1], [1, 0]])):
+        with pytest.raises(
+            InputError, match=r"labels of train are an array of numbers of the shape \(2, 2\)"
+        ):
+            LabelledRows.read(["a", "b"], array, None, task, "train")
+    read = LabelledRows.read(["a", "b"], np.array([["x", "y"], ["y", "z"]]), None, task, "train")
+    assert read.labels == [["x", "y"], ["y", "z"]]
+
+
+@pytest.mark.parametrize("kind", ["cells", "columns"])
+def test_rows_without_labels_are_left_out_of_sets_too(
+    kind: str, home: Path, data: tuple[list[str], list[str]]
+) -> None:
+    texts, names = data
+    rows, labels, fields = SETS[kind](texts, [[name] for name in names])
+    if kind == "cells":
+        labels[1] = None
+    else:
+        rows = rows.assign(good=[0.0, None, *rows["good"][2:]], short=1.0)
+    task, drop = {"multi_label": True, **fields}, {"incomplete": "drop"}
+    config = run_config({"task": {"name": "custom", **task}, "data": drop})
+    splits, _ = read_splits(config, {"train": (rows, labels, None)})
+    assert splits["train"].labels[1] is None
+    assert len(splits["train"].complete("train").labels) == len(texts) - 1
+    with pytest.raises(InputError, match=r"The label column '.*' of train is empty in row 2"):
+        tiny_estimator(home, task=task).fit(rows, labels)
 
 
 def test_a_text_that_is_none_of_the_classes_is_answered_by_none(
@@ -320,7 +410,7 @@ def test_rows_without_a_text_or_a_label_are_left_out_if_asked_for(
 ) -> None:
     texts, labels = data
     model = tiny_estimator(home, data={"incomplete": "drop"}).fit(
-        [None, "x", *texts], ["good", None, *labels]
+        [None, "x", *texts], ["a class of no whole row", None, *labels]
     )
     assert same(model, fitted)
     assert model.classes_.tolist() == ["bad", "good"]
@@ -368,6 +458,36 @@ def test_rows_have_a_training_that_suits_them_where_nobody_says_how_long() -> No
     assert of(5001) == of(96, training={"patience": 5}) == (0, own.epochs, own.batch_size)
     assert of(96, training={"contrastive_steps": 0}) == (0, own.epochs, own.batch_size)
     assert of(96, epochs=3)[:2] == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "data", "suiting"),
+    [
+        # of 405 rows to train on no stage of epochs is left out
+        (450, {}, {"batch_size": 16}),
+        (450, {"shots_per_class": 16}, {"contrastive_steps": 25}),
+        (450, {"shots_total": 300, "dev_size": 50}, {"epochs": 20, "patience": 20, "batch_size": 16}),
+    ],
+)
+def test_the_rows_that_are_trained_on_decide_what_suits_them(
+    rows: int, data: dict[str, int], suiting: dict[str, int], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AtTraining(Exception):
+        pass
+
+    def stop(pipeline: Pipeline) -> None:
+        assert pipeline.workbench.training == pipeline.config.training
+        raise AtTraining(pipeline.config.training)
+
+    monkeypatch.setattr(Pipeline, "train", stop)
+    texts = [f"{number} the film was {'good' if number % 2 else 'bad'}" for number in range(rows)]
+    labels = [text.split()[-1] for text in texts]
+    model = tiny_estimator(home, epochs=None, batch_size=None, learning_rate=None, data=data)
+    # rows that repeat are trained on once
+    for times in (1, 2):
+        with pytest.raises(AtTraining) as caught:
+            model.fit(texts * times, labels * times)
+        assert caught.value.args[0] == TrainingConfig().model_copy(update=suiting)
 
 
 def test_options_go_to_their_keys() -> None:
@@ -427,6 +547,12 @@ def test_a_misspelt_parameter_is_refused_with_the_closest(name: str, hint: str) 
         SPTClassifier().set_params(zzz=1)
     with pytest.raises(InputError, match="has no parameter 'k__epochs'"):
         SPTClassifier().set_params(k__epochs=1)
+
+
+@pytest.mark.parametrize("task", ["mr", get_task("mr"), {"name": "mr"}])
+def test_keys_of_a_task_are_set_whatever_names_it(task: Any) -> None:
+    config = run_config({"task": SPTClassifier(task=task).set_params(task__metric="f1").task})
+    assert (config.task.name, config.task.metric, config.task.labels) == ("mr", "f1", ("neg", "pos"))
 
 
 def test_keys_of_sections_are_set_without_touching_what_was_given() -> None:
@@ -503,6 +629,52 @@ def test_a_saved_estimator_comes_back_whole(fitted: SPTClassifier, tmp_path: Pat
     (tmp_path / "model" / "estimator.json").write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match=r"estimator.json' is damaged"):
         SPTClassifier.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"layers": np.array([1, 3])},
+        {"layers": pd.Series([1, 3])},
+        {"layers": torch.tensor([1, 3])},
+        {"layers": (1, 3)},
+        {"layers": range(1, 4, 2)},
+        {"layers": {np.int64(1): "generated", np.int64(3): "free"}},
+        {"seed": np.int64(2), "epochs": np.int32(3), "cache_gb": np.float32(0.5), "verbose": np.bool_(False)},
+        {
+            "max_length": torch.tensor(16),
+            "training": {"weight_decay": np.float64(0.5)},
+            "loggers": np.array([]),
+        },
+        {"task": {"labels": np.array(["bad", "good"])}, "search": {"strategy": "manual"}},
+    ],
+    ids=str,
+)
+def test_parameters_of_any_kind_are_saved(
+    parameters: dict[str, Any], fitted: SPTClassifier, tmp_path: Path
+) -> None:
+    model = copy(fitted).set_params(**parameters)
+    model.save_pretrained(tmp_path / "model")
+    restored = SPTClassifier.from_pretrained(tmp_path / "model")
+    assert run_config(restored._run_parameters()) == run_config(model._run_parameters())
+    assert restored.verbose == model.verbose
+
+
+def test_folders_may_be_in_the_home_folder(
+    home: Path, data: tuple[list[str], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = tiny_estimator(home, epochs=1, folder="~/run").fit(*data)
+    assert model.run_ == tmp_path / "run"
+    model.save_pretrained("~/saved")
+    assert same(SPTClassifier.from_pretrained("~/saved"), SPTClassifier.from_pretrained("~/run/model"))
+    model.classifier_.save_pretrained("~/prompt")
+    assert PromptClassifier.from_pretrained(Path("~/prompt")).labels == ("bad", "good")
+    assert not list((tmp_path / "here").iterdir())
+    with pytest.raises(InputError, match="'~nobody-of-that-name/run' is no path"):
+        tiny_estimator(home, folder="~nobody-of-that-name/run").fit(*data)
 
 
 def test_the_prompt_of_a_run_comes_back_too(
@@ -583,6 +755,7 @@ def test_all_that_is_wrong_with_the_rows_is_told_at_once(home: Path) -> None:
         (5, [1], "is of type int"),
         (pd.DataFrame({"a": ["x"], "b": ["y"], "c": ["z"]}), [0], "no column 'text', only a, b, c"),
         (pd.DataFrame({"text": ["x", "y"]}), None, "nor a column 'label' among text"),
+        ({"premise": ["x", "y"], "hypothesis": ["z"]}, [0, 1], "have: premise 2, hypothesis 1"),
     ],
     ids=str,
 )
@@ -591,6 +764,17 @@ def test_rows_that_cannot_be_learned_from_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         tiny_estimator(home).fit(rows, labels)
+
+
+def test_rows_of_a_test_that_data_leave_out_are_refused(home: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.test_size is 0, but rows of test are given"):
+        tiny_estimator(home, data={"test_size": 0}).fit(["a", "b"], ["x", "y"], test=(["c"], ["x"]))
+
+
+def test_classes_that_no_label_has_are_of_the_type_of_the_labels() -> None:
+    assert ClassValues.of([1, 0], ("0", "1", "2")).values == (0, 1, 2)
+    with pytest.raises(InputError, match="names classes that are no truth values"):
+        ClassValues.of([True, False], ("False", "True", "Maybe"))
 
 
 def test_questions_that_cannot_be_answered_are_refused_by_row(fitted: SPTClassifier) -> None:
