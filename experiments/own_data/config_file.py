@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ LENGTHS = (64, 128, 256, 512)
 # rows of a class below which its scores say little
 FEW_ROWS = 10
 SHOWN_CLASSES = 8
+# splits that are held out of train where they have no file
+HELD_OUT = ("dev", "test")
 NAMES = {",": "commas", ";": "semicolons", "tab": "tabs", "|": "bars"}
 
 
@@ -62,14 +64,27 @@ def write_config(
     override(tree, overrides)
     # whatever is wrong is said before anything is written
     config = checked(anchored(tree, output.absolute().parent), str(output))
-    given = [split for split in ("dev", "test") if getattr(config.data, split) is not None]
+    given = [split for split in HELD_OUT if getattr(config.data, split) is not None]
     classes = len(_column(found, roles.label).counts)
-    rows = rows_left_for_train(found.rows, classes, config.data, given)
+    whole = _whole_rows(found, config.task.columns)
+    # rows that repeat leave a file that is split
+    different = whole if len(given) == len(HELD_OUT) else set(whole)
+    rows = rows_left_for_train(len(different), classes, config.data, given)
     if options := options_by_rows(config.training, rows, config.head, config.task):
         tree["training"] = {**tree.get("training", {}), **options}
         comments[f"training.{next(iter(options))}"] = f"as suits {rows} rows to train on"
     write_text(output, "\n".join(_lines(found, tree, comments)) + "\n")
     return list(_seen(found, roles))
+
+
+def _whole_rows(found: Survey, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the rows that lack nothing in some columns, as text."""
+    columns = [column.values for column in found.columns if column.name in names]
+    rows = (
+        tuple("" if value is None else str(value).strip() for value in row)
+        for row in zip(*columns, strict=True)
+    )
+    return [row for row in rows if all(row)]
 
 
 def _check_columns(found: Survey, roles: Roles) -> None:
@@ -105,7 +120,7 @@ def _files(found: Survey, folder: Path, comments: dict[str, str]) -> dict[str, A
     if found.path.stem in SPLIT_NAMES["train"]:
         beside = folder_files(found.path.absolute().parent)
         files |= {split: path for split, path in beside.items() if split != "train"}
-    missing = [split for split in ("dev", "test") if split not in files]
+    missing = [split for split in HELD_OUT if split not in files]
     if missing:
         comments["data.train"] = (
             f"{' and '.join(missing)}: a tenth each of its rows, at most 500, is held out"

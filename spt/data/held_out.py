@@ -27,5 +27,5 @@ def rows_left_for_train(rows: int, classes: int, data: DataConfig, given: Collec
         return min(rows, shots)
     sizes = {"dev": data.dev_size, "test": data.test_size}
     held_out = [size for split, size in sizes.items() if split not in given]
-    left = rows - sum(default_size(rows) if size is None else size for size in held_out)
+    left = max(0, rows - sum(default_size(rows) if size is None else size for size in held_out))
     return min(left, data.train_size or left)

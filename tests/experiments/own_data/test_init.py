@@ -20,7 +20,7 @@ from experiments.own_data.survey import survey
 from experiments.run.data_report import report_data
 from spt.errors import InputError
 from tests.support.tickets import ROWS, make_tickets
-from tests.support.tiny import make_data, make_label_sets
+from tests.support.tiny import make_data
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
@@ -209,9 +209,13 @@ def test_an_unknown_column_or_key_is_refused_before_anything_is_written(tmp_path
 def test_rows_get_a_training_that_suits_them(
     tmp_path: Path, rows: int, multi_label: bool, training: dict[str, int] | None
 ) -> None:
-    make = make_label_sets if multi_label else make_data
-    file = make(tmp_path / ("few.jsonl" if multi_label else "few.csv"), rows)
-    write_config(file, tmp_path / "config.yml")
+    labels = [["a"], ["a", "b"]] if multi_label else ["a", "b"]
+    lines = [json.dumps({"text": f"text {number}", "label": labels[number % 2]}) for number in range(rows)]
+    # what repeats, or lacks a label, is not trained on
+    lines += lines[:300]
+    lines += [json.dumps({"text": f"other {number}", "label": None}) for number in range(300)]
+    (tmp_path / "few.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    write_config(tmp_path / "few.jsonl", tmp_path / "config.yml")
     tree = yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))
     assert tree.get("training") == training
 
