@@ -16,7 +16,6 @@ from experiments.run.baseline_scores import BaselineScores
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.estimates import prompt_tuning_flops
 from experiments.run.folder import RunFolder
-from experiments.run.inputs import RunInputs
 from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.simple_baselines import measure_baselines
 from spt.data.cuts import cut_shares
@@ -91,7 +90,7 @@ def run_metrics(
         test_mean_average_precision=test_scores.get("mean_average_precision"),
         test_label_ranking=test_scores.get("label_ranking"),
         test_interval=metric_interval(task, expected, test_answers[0], rule.thresholds),
-        baselines=_baselines(config, folder, workbench, classifier, test_answers[0], expected),
+        baselines=_baselines(config, workbench, classifier, test_answers[0], expected),
         gates=search.gates,
         scores=search.scores,
         evaluations=search.evaluations,
@@ -143,7 +142,6 @@ def joined(parts: Sequence[RowProbabilities]) -> RowProbabilities:
 
 def _baselines(
     config: RunConfig,
-    folder: RunFolder,
     workbench: Workbench,
     classifier: PromptClassifier,
     chances: NDArray[Any],
@@ -153,7 +151,7 @@ def _baselines(
     if not config.baselines:
         return None
     run_scores = jackknife_metric(classifier.spec.task, labels, chances, classifier.spec.answers.thresholds)
-    measured = measure_baselines(workbench, RunInputs.read(folder.inputs))
+    measured = measure_baselines(workbench)
     return {name: baseline.beside(run_scores) for name, baseline in measured.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn
 import torch
 from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
@@ -22,11 +24,10 @@ from sklearn.preprocessing import StandardScaler
 
 from experiments.run.baseline_scores import BaselineScore
 from experiments.run.frozen_features import level_features, token_texts
-from experiments.run.inputs import RunInputs
 from spt.assets import cache_folder
 from spt.data.examples import Examples
 from spt.decisions import dev_thresholds, score_dev
-from spt.digests import json_digest
+from spt.digests import SIZE, json_digest
 from spt.errors import InputError
 from spt.evaluation import pool_windows
 from spt.files import write_text
@@ -58,7 +59,7 @@ class MeasuredBaseline:
         )
 
 
-def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, MeasuredBaseline]:
+def measure_baselines(bench: Workbench) -> dict[str, MeasuredBaseline]:
     """Fit the baselines on train, choose their regularisation by dev, and score dev and test.
 
     - majority: the likeliest answer, whatever the text.
@@ -66,23 +67,19 @@ def measure_baselines(bench: Workbench, inputs: RunInputs) -> dict[str, Measured
     - linear_probe: logistic regression on the means of the tokens' states at up to 8 levels of the frozen
       backbone, in one forward pass without prompts.
 
-    The rows' digests name a file in the cache folder, where other runs over the same data find the scores;
+    A file in the cache folder keeps the scores for other runs that would have the same, and for no others;
     where the workbench caches nothing, there is none.
 
     Args:
         bench: data and backbone.
-        inputs: of the run.
 
     Source: ours. Operations are not charged to the run, as nothing that trains depends on them.
     """
-    key = json_digest(
-        [VERSION, inputs.model_dump(mode="json", exclude={"files", "backbone_files"}), bench.spec.task.metric]
-    )
-    path = cache_folder() / "baselines" / f"{key}.json"
+    examples = {split: part for split, part in fitted_and_scored(bench).items() if len(part)}
+    path = cache_folder() / "baselines" / f"{_key(bench, examples)}.json"
     cached = bench.cache.mode != "off"
     if cached and (known := _known(path)) is not None:
         return known
-    examples = {split: part for split, part in fitted_and_scored(bench).items() if len(part)}
     tokens = {split: token_texts(part) for split, part in examples.items()}
     states = {split: level_features(bench, part) for split, part in examples.items()}
     strengths = STRENGTHS if "dev" in examples else UNCHOSEN
@@ -132,6 +129,9 @@ def score_of(
 ) -> MeasuredBaseline:
     """Fit a model on train, and score it on dev, where there is one, and test."""
     task = bench.spec.task
+    if not task.multi_label and len(np.unique(examples["train"].labels)) == 1:
+        # regressions refuse a single class, which may be all that was drawn
+        model = DummyClassifier()
     fitted = OneVsRestClassifier(model) if task.multi_label else model
     with warnings.catch_warnings():
         # a few hundred steps are enough for a baseline, and a class may have no row
@@ -168,6 +168,37 @@ def row_answers(examples: Examples, chances: NDArray[Any]) -> tuple[NDArray[Any]
 def _bounded(interval: Interval) -> Interval | None:
     """Return an interval that has ends, which that of a single row has not."""
     return interval if all(map(math.isfinite, interval)) else None
+
+
+def _key(bench: Workbench, examples: Mapping[str, Examples]) -> str:
+    """Name scores by all they depend on: the rows that are fitted and scored, the task, and the backbone."""
+    task = bench.spec.task
+    return json_digest(
+        [
+            VERSION,
+            {split: _rows_digest(part) for split, part in examples.items()},
+            [bench.spec.classes, task.metric, task.multi_label],
+            bench.backbone_identity.as_json(),
+            # what may change the last bits of the states
+            [bench.spec.backbone.attention, bench.training.eval_batch_size, bench.backbone.device.type],
+            [sklearn.__version__, torch.__version__],
+        ]
+    )
+
+
+def _rows_digest(examples: Examples) -> str:
+    """Return the digest of rows in order: their tokens, labels, and which windows are of one row."""
+    digest = hashlib.blake2b(digest_size=SIZE)
+    for array in (
+        examples.input_ids,
+        examples.token_type_ids,
+        examples.lengths,
+        examples.labels,
+        examples.rows,
+    ):
+        if array is not None:
+            digest.update(f"{array.dtype} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def _known(path: Path) -> dict[str, MeasuredBaseline] | None:

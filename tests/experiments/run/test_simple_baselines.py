@@ -15,10 +15,11 @@ from experiments.pipeline import run
 from experiments.run import simple_baselines
 from experiments.run.baseline_scores import BaselineScore, baseline_lines
 from experiments.run.frozen_features import LEVELS, level_features, token_texts
-from experiments.run.inputs import RunInputs
 from experiments.run.results import RunMetrics
-from experiments.run.simple_baselines import fitted_and_scored, measure_baselines
+from experiments.run.simple_baselines import MeasuredBaseline, fitted_and_scored, measure_baselines
 from experiments.run.training import load_workbench
+from spt.prefix_cache import PrefixCache
+from spt.workbench import Workbench
 from tests.support.runs import tiny_config
 
 MANUAL = {"strategy": "manual", "manual_layers": [1]}
@@ -51,18 +52,65 @@ def test_they_are_measured_shown_and_found_again(config: RunConfig, tmp_path: Pa
     assert again.baselines["majority"].test_metric == 0.123
 
 
+def own_scores(bench: Workbench) -> dict[str, MeasuredBaseline]:
+    """Measure without what is kept."""
+    return measure_baselines(replace(bench, cache=PrefixCache("off")))
+
+
+def test_runs_with_and_without_folds_do_not_share_scores(config: RunConfig) -> None:
+    bench = load_workbench(config)
+    with_folds = replace(bench, folds=2)
+    assert measure_baselines(bench) == own_scores(bench) != own_scores(with_folds)
+    assert measure_baselines(with_folds) == own_scores(with_folds)
+
+
+def test_seeds_that_draw_other_rows_do_not_share_scores(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simple_baselines, "MOST", 5)
+    benches = [replace(load_workbench(config), seed=seed) for seed in range(3)]
+    own = [own_scores(bench) for bench in benches]
+    assert own[0] != own[1]
+    assert [measure_baselines(bench) for bench in benches] == own
+
+
+def test_rows_of_a_single_class_are_answered_by_it(config: RunConfig) -> None:
+    bench = load_workbench(config)
+    train = bench.examples["train"]
+    single = train.take(np.flatnonzero(train.labels == 1).tolist())
+    scores = own_scores(replace(bench, examples={**bench.examples, "train": single}))
+    share = (bench.examples["test"].labels == 1).mean()
+    assert [score.test.score for score in scores.values()] == pytest.approx([share] * 3)
+
+
+def test_rows_whose_windows_are_others_do_not_share_scores(config: RunConfig) -> None:
+    bench = load_workbench(config)
+    test = bench.examples["test"]
+    halves = [
+        replace(bench, examples={**bench.examples, "test": replace(test, rows=rows)})
+        for rows in (np.arange(len(test)) // 2, (np.arange(len(test)) + 1) // 2)
+    ]
+    assert [measure_baselines(each) for each in halves] == [own_scores(each) for each in halves]
+
+
+def test_seeds_with_the_same_rows_share_scores(config: RunConfig, tmp_path: Path) -> None:
+    bench = load_workbench(config)
+    measure_baselines(bench)
+    measure_baselines(replace(bench, seed=bench.seed + 1))
+    assert len(list((tmp_path / "cache" / "baselines").iterdir())) == 1
+
+
 def test_a_damaged_file_of_scores_is_made_again(config: RunConfig, tmp_path: Path) -> None:
     bench = load_workbench(config)
-    inputs = RunInputs.of(config, bench)
-    first = measure_baselines(bench, inputs)
+    first = measure_baselines(bench)
     (kept,) = (tmp_path / "cache" / "baselines").iterdir()
     kept.write_text("{")
-    assert measure_baselines(bench, inputs) == first
+    assert measure_baselines(bench) == first
 
 
 def test_nothing_is_kept_where_nothing_is_cached(config: RunConfig, tmp_path: Path) -> None:
     bench = load_workbench(config.model_copy(update={"cache": "off"}))
-    assert measure_baselines(bench, RunInputs.of(config, bench))
+    assert measure_baselines(bench)
     assert not (tmp_path / "cache" / "baselines").exists()
 
 
@@ -75,7 +123,7 @@ def test_the_majority_is_the_share_of_the_largest_class(config: RunConfig) -> No
     bench = load_workbench(config)
     labels = {split: part.labels for split, part in bench.examples.items()}
     largest = np.bincount(labels["train"]).argmax()
-    score = measure_baselines(bench, RunInputs.of(config, bench))["majority"]
+    score = measure_baselines(bench)["majority"]
     assert score.test.score == pytest.approx((labels["test"] == largest).mean())
 
 
@@ -113,7 +161,7 @@ def test_folds_leave_the_baselines_without_a_dev(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
     config = tiny_config(tmp_path, search=MANUAL, data={"folds": 2})
     bench = load_workbench(config)
-    scores = measure_baselines(bench, RunInputs.of(config, bench))
+    scores = measure_baselines(bench)
     assert {score.dev for score in scores.values()} == {None}
 
 
