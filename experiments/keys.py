@@ -276,7 +276,7 @@ def _field_lines(name: str, field: FieldInfo, indent: str) -> Iterator[str]:
         yield f"{indent}{name}:"
         yield from schema_lines(annotation, indent + "  ")
         return
-    default = field.get_default(call_default_factory=True)
+    default = field.get_default(call_default_factory=True, validated_data={})
     shown = default.name if isinstance(default, Task) else inline(default)
     yield f"{indent}{name}: {shown}  # {field.description} {_type_name(annotation)}".rstrip()
     if isinstance(default, Task):

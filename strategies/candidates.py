@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import nan
 from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import nni
@@ -136,6 +137,8 @@ class Candidates(Middleware):  # type: ignore[misc]
         self._models: list[ExecutableModelSpace] = []
         self._reported: dict[int, dict[str, Any]] = {}
         self._known = _read(record)
+        # an engine with workers tells of an end while another candidate is replayed
+        self._ending = Lock()
         super().__init__(engine)
 
     def set_engine(self, engine: ExecutionEngine) -> None:
@@ -198,23 +201,38 @@ class Candidates(Middleware):  # type: ignore[misc]
             result: dict[str, Any] = {"dev": report["default"]}
         else:
             result = {"failure": report.get("failure", "it ended without a result")}
-        candidate = Candidate(subset.layers, kinds=subset.kinds, **result, **spent)
-        self.tried.append(candidate)
+        with self._ending:
+            self._enter(Candidate(subset.layers, kinds=subset.kinds, **result, **spent))
+
+    def _enter(self, candidate: Candidate) -> None:
+        """Charge and record a candidate that has ended."""
         self.ledger.charge(f"candidate {candidate.name}", candidate.flops, candidate.steps)
-        if self.record is not None and (subset.layers, subset.kinds) not in self._known:
+        if self.record is not None and (candidate.layers, candidate.kinds) not in self._known:
             with self.record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(candidate.as_json()) + "\n")
+        self.tried.append(candidate)
 
     def budget_available(self) -> bool:
-        begun = len(self._models)
-        running = begun - len(self.tried)
-        # not the ledger's total, which after a kill holds candidates that are yet to be replayed
-        spent = sum(tried.flops for tried in self.tried) + (running + 1) * self.max_candidate_flops
-        paid = self.ledger.budget is None or spent + self.reserved_flops <= self.ledger.budget
-        return begun < self.evaluations and paid and bool(self.engine.budget_available())
+        """Say whether another candidate may be begun, now or once those that run have ended."""
+        return len(self._models) < self.evaluations and self._pays() and bool(self.engine.budget_available())
 
     def idle_worker_available(self) -> bool:
-        return bool(self.engine.idle_worker_available())
+        """Say whether a worker is free, and the budget surely pays for another candidate, or none runs.
+
+        So the number of candidates within a budget is that of one worker, however many there are.
+        """
+        if not self.engine.idle_worker_available():
+            return False
+        running = len(self._models) - len(self.tried)
+        return running == 0 or self._pays(running)
+
+    def _pays(self, running: int = 0) -> bool:
+        """Say whether the budget pays what has ended, so many of the dearest that run, and one more."""
+        if self.ledger.budget is None:
+            return True
+        # not the ledger's total, which after a kill holds candidates that are yet to be replayed
+        spent = sum(tried.flops for tried in self.tried) + (running + 1) * self.max_candidate_flops
+        return spent + self.reserved_flops <= self.ledger.budget
 
     def list_models(self, status: ModelStatus | None = None) -> list[ExecutableModelSpace]:
         return [model for model in self._models if status is None or model.status == status]

@@ -290,6 +290,11 @@ class RandomOptions(MultiTrialOptions):
     strategy: Literal["random"] = Field("random", description=CHOICE)
 
 
+def _default_concurrent(options: dict[str, Any]) -> int:
+    engine = options.get("engine")
+    return options.get("population", 1) if engine is not None and engine.kind == "ray" else 1
+
+
 class EvolutionOptions(MultiTrialOptions):
     """What evolution reads."""
 
@@ -297,6 +302,13 @@ class EvolutionOptions(MultiTrialOptions):
     population: int = Field(6, ge=2, le=10**6, description="Candidates that live at a time.")
     tournament: int = Field(3, ge=1, le=10**6, description="Of them, those that compete to be a parent.")
     crossover: bool = Field(False, description="Two parents in place of one.")
+    concurrent: int = Field(
+        default_factory=_default_concurrent,
+        ge=1,
+        le=10**6,
+        description="Candidates that may train at a time, each chosen without the results of the others; "
+        "default: 1, with engine.kind ray the population.",
+    )
 
     @model_validator(mode="after")
     def _within_population(self) -> EvolutionOptions:

@@ -27,7 +27,7 @@ LOCK = ".lock"
 # workers of a command that was killed take a moment to end
 GRACE_SECONDS = 3.0
 # keys that a run may go on with changed: its numbers do not depend on them, but for the last bits, which
-# threads and device may change
+# threads, device and engine may change
 CHANGEABLE = ("name", "threads", "device", "cache", "cache_gb", "baselines", "loggers", "search.engine")
 
 

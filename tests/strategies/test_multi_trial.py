@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.space import RawFormatModelSpace
+from nni.nas.execution.event import TrainingEndEvent
+from nni.nas.space import ModelStatus, RawFormatModelSpace
 
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
@@ -30,6 +33,7 @@ from strategies.ledger import Ledger
 from strategies.multi_trial import Exhaustive, Manual, RandomSearch
 from strategies.options import EvolutionOptions, ExhaustiveOptions, ManualOptions, RandomOptions
 from tests.support.families import HIDDEN, shared_backbone
+from tests.support.out_of_order import OutOfOrder
 
 COST = 100
 
@@ -46,6 +50,7 @@ MAKE: dict[str, Callable[[int], Any]] = {
     "random": lambda seed: RandomSearch(RandomOptions(), seed=seed),
     "evolution": lambda seed: evolution(seed, population=4, tournament=2),
     "crossover": lambda seed: evolution(seed, population=4, tournament=2, crossover=True),
+    "concurrent": lambda seed: evolution(seed, population=4, tournament=2, concurrent=3),
     "exhaustive": lambda seed: exhaustive(100_000, seed),
 }
 every = pytest.mark.parametrize("name", MAKE)
@@ -100,7 +105,13 @@ def test_evolution_climbs() -> None:
 
 
 def test_evolutions_options_change_what_it_tries() -> None:
-    options: list[dict[str, Any]] = [{}, {"population": 8}, {"tournament": 1}, {"crossover": True}]
+    options: list[dict[str, Any]] = [
+        {},
+        {"population": 8},
+        {"tournament": 1},
+        {"crossover": True},
+        {"concurrent": 2},
+    ]
     runs = [
         tried(explore(evolution(**{"population": 4, **option}), Budget(10, 4), score, 30))
         for option in options
@@ -159,6 +170,59 @@ def test_a_killed_search_goes_on_with_the_same_candidates(name: str, after: int,
     assert again.tried == expected.tried
     assert calls == tried(expected)
     assert record.read_text("utf-8") == whole.read_text("utf-8")
+
+
+def fails_at_times(layers: PromptLayers) -> TrainingResult:
+    if 5 in layers.layers:
+        raise TrialFailed("the loss is nan")
+    return score(layers)
+
+
+def out_of_order(
+    name: str, workers: int, monkeypatch: pytest.MonkeyPatch, scored: Any = fails_at_times, **options: Any
+) -> set[Candidate]:
+    """Explore with workers whose candidates end in another order with each number of them."""
+    engine = OutOfOrder(workers, seed=workers)
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", engine.end_one)
+        found = explore(MAKE[name](0), Budget(7, 2), scored, 16, engine=engine, **options)
+    assert not engine.waiting
+    return set(found.tried)
+
+
+@every
+@pytest.mark.parametrize("workers", [1, 2, 3, 9])
+@pytest.mark.parametrize("budget", [None, 7.5 * COST])
+def test_any_number_of_workers_tries_the_same(
+    name: str, workers: int, budget: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def account() -> dict[str, Any]:
+        return {"ledger": Ledger(budget=budget), "max_candidate_flops": COST, "reserved_flops": COST}
+
+    expected = explore(MAKE[name](0), Budget(7, 2), fails_at_times, 16, **account()).tried
+    assert out_of_order(name, workers, monkeypatch, **account()) == set(expected)
+    assert (len(expected) == 16) == (budget is None)
+
+
+@every
+def test_a_search_killed_among_workers_goes_on_with_the_same_candidates(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = explore(MAKE[name](0), Budget(7, 2), fails_at_times, 16).tried
+    calls: list[Layers] = []
+
+    def killed(layers: PromptLayers) -> TrainingResult:
+        calls.append(layers.layers)
+        if len(calls) == 6:
+            raise Killed
+        return fails_at_times(layers)
+
+    record = tmp_path / "record.jsonl"
+    with pytest.raises(Killed):
+        out_of_order(name, 3, monkeypatch, killed, record=record)
+    assert out_of_order(name, 2, monkeypatch, killed, record=record) == set(expected)
+    # the one that was killed is repeated, and no other
+    assert len(calls) == 17
 
 
 @every
@@ -227,6 +291,28 @@ def test_what_is_no_failure_of_a_training_ends_the_search_and_the_candidate_is_r
     assert len(record.read_text("utf-8").splitlines()) == 3
     assert explore(MAKE[name](0), Budget(6, 2), failing, 8, record=record).tried == expected.tried
     assert calls[3] == calls[4]
+
+
+class OneAtATime(Ledger):
+    """Refuses a charge while another is entered."""
+
+    entering = False
+
+    def charge(self, what: str, flops: int, steps: int = 0) -> None:
+        assert not self.entering
+        self.entering = True
+        time.sleep(0.05)
+        super().charge(what, flops, steps)
+        self.entering = False
+
+
+def test_ends_that_are_told_of_at_once_are_entered_one_after_the_other() -> None:
+    found = Candidates(SequentialExecutionEngine(), 9, OneAtATime())
+    models = list(LayerSubsets(Budget(3, 2), LayersEvaluator(score)).grid())
+    with ThreadPoolExecutor() as threads:
+        for model in models:
+            threads.submit(found.engine.dispatch_model_event, TrainingEndEvent(model, ModelStatus.Failed))
+    assert len(found.tried) == len(models) == 3
 
 
 def test_nothing_is_found_where_every_candidate_fails() -> None:

@@ -13,6 +13,7 @@ from strategies.consistency import DISTANCES
 from strategies.derivation import DERIVATIONS, DerivationOptions
 from strategies.options import (
     OPTIONS,
+    EvolutionOptions,
     GateOptions,
     GumbelDartsOptions,
     ManualOptions,
@@ -61,6 +62,20 @@ def test_derivations_have_the_defaults_of_the_options() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "concurrent"),
+    [
+        ({}, 1),
+        ({"population": 4}, 1),
+        ({"engine": {"kind": "ray"}}, 6),
+        ({"engine": {"kind": "ray"}, "population": 4}, 4),
+        ({"engine": {"kind": "ray"}, "concurrent": 2}, 2),
+    ],
+)
+def test_an_evolution_on_ray_trains_its_population_at_a_time(given: dict[str, Any], concurrent: int) -> None:
+    assert EvolutionOptions(**given).concurrent == concurrent
+
+
+@pytest.mark.parametrize(
     ("strategy", "option", "message"),
     [
         ("spt_darts", {"k": 0}, "k\n.*greater than or equal to 1"),
@@ -89,6 +104,7 @@ def test_derivations_have_the_defaults_of_the_options() -> None:
             {"population": 4, "tournament": 5},
             r"tournament is 5, but must be at most population \(4\)",
         ),
+        ("evolution", {"concurrent": 0}, "concurrent\n.*greater than or equal to 1"),
         ("exhaustive", {"engine": {"cpus": 0}}, "greater than or equal to 1"),
         ("manual", {"manual_layers": 3}, "manual_layers"),
         (

@@ -38,7 +38,11 @@ def cluster() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("strategy", "evaluations"),
-    [(partial(RandomSearch, RandomOptions(), seed=3), 5), (partial(Exhaustive, EVERY_SUBSET, seed=3), 15)],
+    [
+        (partial(RandomSearch, RandomOptions(), seed=3), 5),
+        (partial(Exhaustive, EVERY_SUBSET, seed=3), 15),
+        (partial(Evolution, EvolutionOptions(population=3, tournament=2, concurrent=2), seed=3), 9),
+    ],
 )
 def test_the_same_candidates_and_results_as_in_one_process(strategy: Any, evaluations: int) -> None:
     here = explore(strategy(), BUDGET, score, evaluations)
@@ -56,14 +60,6 @@ def test_a_candidate_computes_with_the_threads_of_its_cpus(cpus: int) -> None:
     search, engine = RandomSearch(RandomOptions(), seed=3), RayEngine(cpus=cpus)
     found = explore(search, BUDGET, threads_as_score, 1, engine=engine)
     assert [tried.dev for tried in found.tried] == [cpus]
-
-
-def test_nnis_evolution_runs_on_it() -> None:
-    found = explore(
-        Evolution(EvolutionOptions(population=3, tournament=2)), BUDGET, score, 15, engine=RayEngine()
-    )
-    assert len({tried.layers for tried in found.tried}) == 15
-    assert found.best().layers == (4, 5)
 
 
 def test_a_candidate_whose_worker_dies_is_retried_and_one_that_raises_is_not(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ FREE: list[dict[str, Any]] = [
     {"cache_gb": 1.5},
     {"search": {**RANDOM, "engine": {"kind": "ray", "cpus": 2}}},
 ]
+EVOLUTION = {"strategy": "evolution"}
 
 
 @pytest.mark.parametrize("change", FREE, ids=str)
@@ -50,6 +51,15 @@ def test_what_changes_the_numbers_is_refused_by_its_key(change: dict[str, Any], 
     key = f"{section}.{next(iter(inner))}" if isinstance(inner, dict) else section
     with pytest.raises(InputError, match=rf"another config \(different: {key}\)"), folder.claimed(now):
         pass
+
+
+def test_an_evolution_goes_on_elsewhere_with_as_many_candidates_at_a_time(tmp_path: Path) -> None:
+    folder, elsewhere = RunFolder(tmp_path / "run"), {**EVOLUTION, "engine": {"kind": "ray"}}
+    with folder.claimed(tiny_config(tmp_path, search=EVOLUTION)):
+        pass
+    with pytest.raises(InputError, match=r"another config \(different: search\.concurrent\)"):
+        folder.check(tiny_config(tmp_path, search=elsewhere))
+    folder.check(tiny_config(tmp_path, search={**elsewhere, "concurrent": 1}))
 
 
 def test_a_config_of_an_older_version_without_a_newer_key_goes_on(tmp_path: Path) -> None:
