@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +20,7 @@ from experiments.serving.options import ServingOptions
 from experiments.serving.problem_details import Refusal, documented, problem_response
 from experiments.serving.service import Service
 from spt.errors import InputError
+from spt.serving.predictions import NotFinite
 
 LABEL, TASKS, HEALTH, READY, METRICS = "/v1/label", "/v1/tasks", "/health", "/ready", "/metrics"
 BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.GATEWAY_TIMEOUT)
@@ -29,6 +31,8 @@ WRONG = (
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
+
+log = logging.getLogger(__name__)
 
 
 def make_app(engine: Engine, folders: PromptFolders, options: ServingOptions, token: str | None) -> FastAPI:
@@ -92,6 +96,12 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(InputError)
     async def refuse_input(_request: Request, error: InputError) -> Response:
         return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, error.problems or (str(error),))
+
+    @app.exception_handler(NotFinite)
+    async def fail_to_answer(_request: Request, error: NotFinite) -> Response:
+        log.error("A request has no answer. %s", error)
+        text = "The model gives no finite probabilities for these texts, and there is no answer without them."
+        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, [text])
 
     @app.exception_handler(HTTPStatus.NOT_FOUND)
     @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)

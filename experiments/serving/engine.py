@@ -17,7 +17,7 @@ from spt.digests import file_digest
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.serving.classifier import PromptClassifier
-from spt.serving.predictions import Answer, LabelSet, predictions
+from spt.serving.predictions import Answer, LabelSet, NotFinite, predictions
 from spt.serving.request import Request
 from spt.serving.saved_prompt import PROMPT_JSON
 from spt.serving.server import PromptServer
@@ -130,15 +130,15 @@ class Engine:
 
         Returns:
             In order, the content of a LabelResponse, or the problems of a job that cannot be answered, which
-            do not touch the others.
+            do not touch the others; `NotFinite` where those are the model's.
         """
         asked = [request for job in jobs for task in job.tasks for request in job.requests(task)]
         try:
             rows = iter(self._probabilities(asked))
-        except InputError:
+        except InputError as error:
             if len(jobs) > 1:
                 return [self.answer([job])[0] for job in jobs]
-            return [self._problems(jobs[0])]
+            return [error if isinstance(error, NotFinite) else self._problems(jobs[0])]
         return [
             self._content(job, {task: [next(rows) for _ in job.texts] for task in job.tasks}) for job in jobs
         ]

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from spt.data.examples import Examples
 from spt.data.label_sets import multi_hot
-from spt.data.values import as_list, clean_texts
+from spt.data.values import as_list, clean_texts, rows_shown
 from spt.data.windows import check_windows, cut_windows
 from spt.errors import InputError
 from spt.tasks import PROMPT, Task
@@ -63,6 +63,7 @@ def encode_texts(
     max_length: int,
     template: bool,
     windows: int | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> Examples:
     """Encode texts without labels as token ids.
 
@@ -76,6 +77,7 @@ def encode_texts(
         template: fill the task's template, of which nothing is cut; a causal model gets it without the mask,
             so that the label word comes next. Otherwise the texts alone.
         windows: tokens that neighbouring windows of a longer text share; None cuts such texts.
+        numbers: of the rows for the error about texts without a token, from 0; None: all, in order.
 
     Returns:
         One example a text, in order, with label -1; of a text in windows one each, with the text's row.
@@ -86,7 +88,7 @@ def encode_texts(
     """
     rows = text_rows(texts, pairs, task)
     chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
-    examples = _encode_chunks(chunks, tokenizer, task, max_length, template, windows)
+    examples = _encode_chunks(chunks, tokenizer, task, max_length, template, windows, numbers)
     if examples.cut_texts:
         log.warning(
             "%d of %d texts are longer than %d tokens and were cut", examples.cut_texts, len(rows), max_length
@@ -101,6 +103,7 @@ def _encode_chunks(
     max_length: int,
     template: bool,
     windows: int | None,
+    numbers: Sequence[int] | None = None,
 ) -> Examples:
     """Encode the texts of rows a chunk at a time, as `encode_texts`."""
     check_windows(task, windows)
@@ -115,7 +118,8 @@ def _encode_chunks(
     for chunk in chunks:
         rows = [tuple(_plain(text, tokenizer) for text in row) for row in chunk]
         encoded = _tokenize_all(tokenizer, [_fill(pattern, row) for row in rows])
-        _check_tokens(encoded, count)
+        rows_here = range(count, count + len(rows))
+        _check_tokens(encoded, rows_here if numbers is None else [numbers[row] for row in rows_here])
         is_long = np.array([len(tokens["input_ids"]) > max_length for tokens in encoded], dtype=bool)
         pieces = [[tokens] for tokens in encoded]
         for number in np.flatnonzero(is_long):
@@ -250,7 +254,8 @@ def _shortened(lengths: list[int], excess: int) -> list[int]:
     return lengths
 
 
-def _check_tokens(encoded: Sequence[Tokens], first_row: int) -> None:
-    for row, tokens in enumerate(encoded, start=first_row + 1):
-        if not tokens["input_ids"]:
-            raise InputError(f"The text of row {row} has no token that this backbone knows. Remove the row.")
+def _check_tokens(encoded: Sequence[Tokens], rows: Sequence[int]) -> None:
+    if empty := [row for tokens, row in zip(encoded, rows, strict=True) if not tokens["input_ids"]]:
+        raise InputError(
+            f"The text has no token that this backbone knows in {rows_shown(empty)}. Remove these rows."
+        )

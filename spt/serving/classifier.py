@@ -32,7 +32,7 @@ from spt.hub.upload import upload, warn_of_local_backbone
 from spt.model import PromptedModel, trained
 from spt.selective import answered
 from spt.serving.pipeline import BATCH_SIZE, NOT_GIVEN, TextClassificationPipeline, refuse_options
-from spt.serving.predictions import Answer, check_threshold, predictions
+from spt.serving.predictions import Answer, check_finite, check_threshold, predictions
 from spt.serving.saved_prompt import SavedPrompt
 from spt.spec import ModelSpec
 
@@ -97,7 +97,7 @@ class PromptClassifier:
             batch_size: texts that are read together.
 
         Raises:
-            InputError: as `predict`.
+            InputError: as `predict`, or where probabilities are not finite.
         """
         texts = as_list(texts, "The list of texts")
         if not texts:
@@ -113,7 +113,9 @@ class PromptClassifier:
         )
         loader = make_loader(examples, self.tokenizer, batch_size)
         chances, _ = probabilities(self.model, loader, self.spec.task)
-        return self.spec.answers.calibrated(chances)
+        calibrated = self.spec.answers.calibrated(chances)
+        check_finite(calibrated, range(len(texts)))
+        return calibrated
 
     def evaluate(
         self,

@@ -11,7 +11,6 @@ from spt.data.values import as_list
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import Answer, LabelSet, Prediction, check_threshold
-from spt.serving.request import Request
 from spt.serving.server import PromptServer
 
 MAJORITY = 0.5
@@ -78,15 +77,16 @@ class PromptEnsemble:
         texts = as_list(texts, "The list of texts")
         if not texts:
             return []
-        names = list(self.server.classifiers)
-        rows = text_rows(texts, pairs, self.classifiers[0].spec.task)
-        requests = [Request(name, *row) for row in rows for name in names]
+        task = self.classifiers[0].spec.task
+        firsts, *seconds = zip(*text_rows(texts, pairs, task), strict=True)
         # every prompt of one label a text votes, and those of several give what dev's thresholds let through
-        several = self.classifiers[0].spec.task.multi_label
-        votes = self.server.predict(requests, batch_size, threshold=None if several else 0)
-        return [
-            vote(votes[start : start + len(names)], threshold) for start in range(0, len(votes), len(names))
-        ]
+        votes = self.server.label(
+            firsts,
+            pairs=seconds[0] if seconds else None,
+            batch_size=batch_size,
+            threshold=None if task.multi_label else 0,
+        )
+        return [vote(list(each.values()), threshold) for each in votes]
 
 
 def vote(predictions: Sequence[Answer], threshold: float | None = None) -> Answer:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from spt.data.values import rows_shown
 from spt.decisions import decide
 from spt.errors import InputError
 from spt.spec import ModelSpec
@@ -72,6 +74,28 @@ def _likeliest(labels: tuple[str, ...], probabilities: NDArray[Any], least: floa
     for best, chance in zip(probabilities.argmax(-1), probabilities.max(-1).tolist(), strict=True):
         answers.append(Prediction(labels[best] if least is None or chance >= least else None, chance))
     return answers
+
+
+class NotFinite(InputError):
+    """Report probabilities that are no numbers, of which no label could be told from another."""
+
+
+def check_finite(probabilities: Iterable[NDArray[Any]], numbers: Sequence[int]) -> None:
+    """Refuse probabilities that are not finite, by which a text would get any label, or none of several.
+
+    Args:
+        probabilities: of the classes, [C] each.
+        numbers: of the caller's row that each comes of, from 0.
+
+    Raises:
+        NotFinite: naming the rows.
+    """
+    pairs = zip(probabilities, numbers, strict=True)
+    if wrong := list(dict.fromkeys(number for row, number in pairs if not np.isfinite(row).all())):
+        raise NotFinite(
+            f"The model gives probabilities that are not finite in {rows_shown(wrong)}, so there is no "
+            "answer. Check the weights of the backbone, or train the prompt again."
+        )
 
 
 def check_threshold(threshold: float | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spt.data.encoding import encode_texts, text_rows
+from spt.data.encoding import encode_texts
 from spt.data.examples import Examples
 from spt.data.values import as_list, clean_texts, rows_shown
 from spt.errors import InputError
@@ -75,7 +75,7 @@ def check_requests(requests: Any) -> list[Request]:
 
 
 def encode_requests(
-    requests: Sequence[Request], specs: Mapping[str, ModelSpec], tokenizer: Any
+    requests: Sequence[Request], specs: Mapping[str, ModelSpec], tokenizer: Any, numbers: Sequence[int]
 ) -> EncodedRequests:
     """Encode the texts of requests, each once for all tasks that encode it alike.
 
@@ -83,9 +83,10 @@ def encode_requests(
         requests: whose tasks are all among `specs`.
         specs: of the prompts, by the names of their tasks.
         tokenizer: of the backbone.
+        numbers: of the caller's row that each request comes of, for errors, from 0.
 
     Raises:
-        InputError: naming the rows, for what is no text; or if texts do not fit their task.
+        InputError: naming the rows, for what is no text, or texts that do not fit their task.
     """
     groups: defaultdict[_Encoding, list[int]] = defaultdict(list)
     for row, request in enumerate(requests):
@@ -95,10 +96,14 @@ def encode_requests(
     count = 0
     for rows in groups.values():
         spec = specs[requests[rows[0]].task]
-        texts = _texts(requests, rows, spec)
-        # from each distinct text to its place among them
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        examples = _encode(list(places), spec, tokenizer)
+        own = [numbers[row] for row in rows]
+        texts = _texts([requests[row] for row in rows], own, spec)
+        # from each distinct text to its place among them, and the row where it is first
+        first: dict[tuple[str, ...], int] = {}
+        for text, number in zip(texts, own, strict=True):
+            first.setdefault(text, number)
+        places = {text: place for place, text in enumerate(first)}
+        examples = _encode(first, spec, tokenizer)
         examples_of: defaultdict[int, list[int]] = defaultdict(list)
         for number, place in enumerate(examples.rows.tolist(), start=count):
             examples_of[place].append(number)
@@ -109,16 +114,25 @@ def encode_requests(
     return _distinct(Examples.concatenated(parts), inputs)
 
 
-def _texts(requests: Sequence[Request], rows: Sequence[int], spec: ModelSpec) -> list[tuple[str, ...]]:
-    """Return the text, or the two texts, of some requests that are encoded alike."""
-    texts = clean_texts([requests[row].text for row in rows], "The list of requests' texts", rows)
-    paired = [row for row in rows if requests[row].text_pair is not None]
-    seconds = [requests[row].text_pair for row in paired]
-    pairs = clean_texts(seconds, "The list of requests' second texts", paired)
-    return text_rows(texts, pairs or None, spec.task)
+def _texts(requests: Sequence[Request], numbers: Sequence[int], spec: ModelSpec) -> list[tuple[str, ...]]:
+    """Return the text, or the two texts, of some requests that are encoded alike, from rows of the caller."""
+    numbered = list(zip(requests, numbers, strict=True))
+    paired = spec.task.text_pair is not None
+    if other := [(each, row) for each, row in numbered if (each.text_pair is not None) != paired]:
+        needed, got = ("two texts", "one") if paired else ("one text", "two")
+        raise InputError(
+            f"Task '{other[0][0].task}' needs {needed} a row, but got {got} in "
+            f"{rows_shown([row for _, row in other])}."
+        )
+    columns = [clean_texts([each.text for each in requests], "The list of requests' texts", numbers)]
+    if paired:
+        seconds = [each.text_pair for each in requests]
+        columns.append(clean_texts(seconds, "The list of requests' second texts", numbers))
+    return list(zip(*columns, strict=True))
 
 
-def _encode(texts: Sequence[tuple[str, ...]], spec: ModelSpec, tokenizer: Any) -> Examples:
+def _encode(texts: Mapping[tuple[str, ...], int], spec: ModelSpec, tokenizer: Any) -> Examples:
+    """Encode texts, each of which has the number of its row for errors."""
     firsts, *seconds = zip(*texts, strict=True)
     return encode_texts(
         firsts,
@@ -128,6 +142,7 @@ def _encode(texts: Sequence[tuple[str, ...]], spec: ModelSpec, tokenizer: Any) -
         spec.max_length,
         spec.verbalizes,
         spec.windows,
+        list(texts.values()),
     )
 
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from spt.backbones.identity import BackboneIdentity
 from spt.data.batches import make_loader, to_device
-from spt.data.values import as_list
+from spt.data.values import as_list, clean_texts
 from spt.errors import InputError, unknown
 from spt.problems import Problems
 from spt.serving.branches import Branch, branch_order, run_branches
 from spt.serving.classifier import PromptClassifier
-from spt.serving.predictions import Answer, check_threshold, predictions
+from spt.serving.predictions import Answer, check_finite, check_threshold, predictions
 from spt.serving.request import EncodedRequests, Request, check_requests, encode_requests
 from spt.serving.served_task import ServedTask
 from spt.serving.trunk import Trunk, TrunkStates
@@ -58,7 +58,8 @@ class PromptServer:
     def __init__(self, classifiers: Mapping[str, PromptClassifier], cache_bytes: int = 0) -> None:
         if not classifiers:
             raise InputError("A prompt server needs at least one saved prompt.")
-        if cache_bytes < 0:
+        # so that NaN is none either
+        if not cache_bytes >= 0:
             raise InputError(f"cache_bytes is {cache_bytes}, but must be 0, which keeps nothing, or more.")
         first = next(iter(classifiers.values()))
         self.backbone, self.tokenizer = first.model.backbone, first.tokenizer
@@ -175,22 +176,28 @@ class PromptServer:
             For each text, in order, the answers by task, in the order of `tasks`.
 
         Raises:
-            InputError: as `predict`; naming the tasks, if some have pairs and others not.
+            InputError: as `predict`, naming the rows of the texts; naming the tasks, if some have pairs and
+                others not.
         """
         check_threshold(threshold)
         texts, served = as_list(texts, "The list of texts"), self.tasks
-        names = list(served) if tasks is None else list(dict.fromkeys(as_list(tasks, "The list of tasks")))
+        names = list(served) if tasks is None else as_list(tasks, "The list of tasks")
         self._check_pairs(names, served, paired=pairs is not None)
+        names = list(dict.fromkeys(names))
         seconds = [None] * len(texts) if pairs is None else as_list(pairs, "The list of second texts")
         if len(seconds) != len(texts):
             raise InputError(
                 f"Got {len(texts)} texts and {len(seconds)} second texts, but as many of both are needed."
             )
+        # here, where a row is a text and no request
+        texts = clean_texts(texts, "The list of texts")
+        if pairs is not None:
+            seconds = clean_texts(seconds, "The list of second texts")
         requests = [Request(name, *row) for row in zip(texts, seconds, strict=True) for name in names]
-        chances = iter(self.probabilities(requests, batch_size, served))
+        numbers = [row for row in range(len(texts)) for _ in names]
+        chances = iter(self._probabilities(requests, batch_size, served, numbers))
         return [{name: _answer(served[name], next(chances), threshold) for name in names} for _ in texts]
 
-    @torch.inference_mode()
     def probabilities(
         self, requests: Sequence[Request], batch_size: int = 128, tasks: Tasks | None = None
     ) -> list[NDArray[Any]]:
@@ -205,25 +212,34 @@ class PromptServer:
                 takes the tasks of now.
 
         Raises:
-            InputError: naming the rows, for what is no request or no text; or if a request names no task of
-                this server, or does not fit its task.
+            InputError: naming the rows, for what is no request or no text, does not fit its task, or has no
+                finite probabilities; or if a request names no task of this server.
         """
         requests, served = check_requests(requests), self.tasks if tasks is None else tasks
-        for name in dict.fromkeys(request.task for request in requests):
-            self._check_task(name, served)
+        for request in requests:
+            self._check_task(request.task, served)
+        return self._probabilities(requests, batch_size, served, range(len(requests)))
+
+    @torch.inference_mode()
+    def _probabilities(
+        self, requests: Sequence[Request], batch_size: int, tasks: Tasks, numbers: Sequence[int]
+    ) -> list[NDArray[Any]]:
+        """Return the calibrated class probabilities of requests, each from a row of the caller."""
         if not requests:
             return []
-        specs = {name: task.classifier.spec for name, task in served.items()}
+        specs = {name: task.classifier.spec for name, task in tasks.items()}
         with self._tokenizing:
-            encoded = encode_requests(requests, specs, self.tokenizer)
-        answers = self._answer_inputs(requests, encoded, served, batch_size)
-        return [
+            encoded = encode_requests(requests, specs, self.tokenizer, numbers)
+        answers = self._answer_inputs(requests, encoded, tasks, batch_size)
+        rows = [
             specs[request.task].answers.calibrated(
                 # of a text in windows, their mean
                 np.mean([answers[request.task, number] for number in inputs], 0)
             )
             for request, inputs in zip(requests, encoded.inputs, strict=True)
         ]
+        check_finite(rows, numbers)
+        return rows
 
     def _answer_inputs(
         self, requests: Sequence[Request], encoded: EncodedRequests, tasks: Tasks, batch_size: int
@@ -272,8 +288,9 @@ class PromptServer:
                 f"Different: {', '.join(changes)}. Serve prompts of one backbone together."
             )
 
-    def _check_task(self, name: str, tasks: Tasks) -> None:
-        if name not in tasks:
+    def _check_task(self, name: Any, tasks: Tasks) -> None:
+        # a list could not even be looked up
+        if not isinstance(name, str) or name not in tasks:
             raise unknown("task of the server", str(name), tasks)
 
     def _check_pairs(self, names: Sequence[str], tasks: Tasks, *, paired: bool) -> None:

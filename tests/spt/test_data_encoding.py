@@ -159,8 +159,9 @@ def test_a_text_without_any_token_is_refused():
     core.normalizer = normalizers.Strip()
     core.pre_tokenizer = pre_tokenizers.Split("\u200b", "removed")
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=64)
-    with pytest.raises(InputError, match="row 2 has no token"):
-        encode_texts(["a", "\u200b"], None, tokenizer, SINGLE, 32, False)
+    for numbers, rows in ((None, "2 rows: 2, 3"), ([0, 6, 8], "2 rows: 7, 9")):
+        with pytest.raises(InputError, match=f"has no token that this backbone knows in {rows}"):
+            encode_texts(["a", "\u200b", "\u200b"], None, tokenizer, SINGLE, 32, False, numbers=numbers)
 
 
 def test_texts_are_read_as_training_reads_them(gpt):

@@ -235,3 +235,18 @@ def test_a_real_answer_fits_the_schema(engine: Engine, shelf: Path) -> None:
         content = label(engine, shelf, {"texts": TEXTS, **more}).json()
         schema = {"$ref": "#/components/schemas/LabelResponse", "components": document["components"]}
         Draft202012Validator(schema).validate(content)
+
+
+def test_probabilities_that_are_no_numbers_are_a_failure_and_touch_no_other_task(
+    engine: Engine, shelf: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = next(engine.served["several"].classifier.model.head.parameters()).data
+    before = weights.clone()
+    weights.fill_(float("nan"))
+    try:
+        # not an answer without labels
+        (told,) = problems(label(engine, shelf, {"texts": TEXTS, "tasks": ["several"]}), 500)
+        assert "no finite probabilities" in told and "not finite in 3 rows: 1, 2, 3" in caplog.text
+        assert label(engine, shelf, {"texts": TEXTS, "tasks": ["late"]}).status_code == 200
+    finally:
+        weights.copy_(before)

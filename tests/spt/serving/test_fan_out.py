@@ -13,13 +13,16 @@ import pytest
 import torch
 
 from spt.answers import AnswerRule
+from spt.data import encoding
 from spt.errors import InputError
 from spt.flops import flops
 from spt.prompts.state import EMPTY
 from spt.serving.classifier import PromptClassifier
-from spt.serving.predictions import LabelSet
+from spt.serving.ensemble import PromptEnsemble
+from spt.serving.predictions import LabelSet, NotFinite
 from spt.serving.request import Request
 from spt.serving.server import PromptServer
+from spt.tasks import get_task
 from tests.support.classifiers import TEXTS, classifier, kinds_classifier
 from tests.support.tiny import LAYERS, make_label_sets
 
@@ -59,6 +62,12 @@ def kinds(home: Path) -> dict[str, PromptClassifier]:
     calibrated = made["long"]
     made["calibrated"] = replace(calibrated, spec=calibrated.spec.model_copy(update={"answers": rule}))
     return made
+
+
+def paired(single: PromptClassifier) -> PromptClassifier:
+    """The same prompt, whose task reads two texts."""
+    task = get_task("custom", labels=single.labels, text_pair="second")
+    return replace(single, spec=single.spec.model_copy(update={"task": task}))
 
 
 def assert_answers_are_their_own(
@@ -273,8 +282,84 @@ def test_what_does_not_fit_together_is_refused_at_once(kinds: dict[str, PromptCl
         server.label(TEXTS, ["early"], pairs=TEXTS)
     with pytest.raises(InputError, match="threshold is 2"):
         server.label(TEXTS, threshold=2)
-    with pytest.raises(InputError, match="cache_bytes is -1"):
-        PromptServer(kinds, cache_bytes=-1)
+    for value in (-1, float("nan")):
+        with pytest.raises(InputError, match=f"cache_bytes is {value}"):
+            PromptServer(kinds, cache_bytes=value)  # type: ignore[arg-type]
+
+
+def test_errors_of_label_name_the_rows_of_the_texts(kinds: dict[str, PromptClassifier]) -> None:
+    server = PromptServer(kinds)
+    with pytest.raises(InputError, match=r"^The list of texts is empty in 2 rows: 2, 4\. "):
+        server.label(["great", " ", "dull", None])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"holds a value of type int in row 3, "):
+        server.label(["great", "dull", 5], ["early", "cut"])  # type: ignore[list-item]
+
+
+def test_errors_about_second_texts_name_the_rows_of_the_texts(home: Path) -> None:
+    tasks = {name: paired(classifier(home, (1,), seed=seed)) for seed, name in enumerate(("a", "b", "c"))}
+    with pytest.raises(InputError, match=r"^The list of second texts is empty in row 2\. "):
+        PromptServer(tasks).label(["great", "dull"], pairs=["so", None])  # type: ignore[list-item]
+
+
+def test_texts_without_a_token_are_named_by_the_rows_of_the_texts(
+    kinds: dict[str, PromptClassifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = {name: kinds[name] for name in ("early", "sets", "long")}
+    real = encoding._tokenize_all
+
+    def without_tokens(tokenizer: Any, inputs: Any) -> Any:
+        found = real(tokenizer, inputs)
+        return [
+            {**each, "input_ids": []} if row == ("\u200b",) else each
+            for each, row in zip(found, inputs, strict=True)
+        ]
+
+    monkeypatch.setattr(encoding, "_tokenize_all", without_tokens)
+    texts = ["great", "great", "dull", "\u200b", "the plot"]
+    asked: list[Callable[[], object]] = [
+        lambda: PromptServer(tasks).label(texts),
+        lambda: PromptEnsemble(list(tasks.values())[::2]).predict(texts),
+        lambda: PromptServer(tasks).predict([Request("sets", text) for text in texts]),
+    ]
+    for ask in asked:
+        with pytest.raises(InputError, match=r"has no token that this backbone knows in row 4\."):
+            ask()
+
+
+def test_a_request_that_does_not_fit_its_task_is_named_by_its_row(home: Path) -> None:
+    server = PromptServer({"one": classifier(home, (1,)), "two": paired(classifier(home, (2,)))})
+    good = [Request("one", "great"), Request("two", "great", "dull")]
+    with pytest.raises(InputError, match=r"Task 'two' needs two texts a row, but got one in 2 rows: 3, 5\."):
+        server.predict([*good, Request("two", "dull"), *good[:1], Request("two", "dull")])
+    with pytest.raises(InputError, match=r"Task 'one' needs one text a row, but got two in row 3\."):
+        server.predict([*good, Request("one", "dull", "great")])
+    with pytest.raises(InputError, match=r"requests' second texts is empty in row 3\."):
+        server.predict([*good, Request("two", "dull", " ")])
+
+
+def test_a_name_of_a_task_that_is_no_text_is_unknown(kinds: dict[str, PromptClassifier]) -> None:
+    server = PromptServer(kinds)
+    with pytest.raises(InputError, match=r"Unknown task of the server '\['early'\]'"):
+        server.label(TEXTS, [["early"]])  # type: ignore[list-item]
+    with pytest.raises(InputError, match=r"Unknown task of the server '\['early'\]'"):
+        server.predict([Request(["early"], "great")])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["early", "sets"])
+def test_probabilities_that_are_no_numbers_are_no_answer(name: str, home: Path) -> None:
+    sets = str(make_label_sets(home / "sets.jsonl"))
+    several = {"task": {"multi_label": True, "label_words": None}, "data": {"train": sets}}
+    broken = classifier(home, (1,), seed=12, **(several if name == "sets" else {}))
+    next(broken.model.head.parameters()).data.fill_(float("nan"))
+    good = classifier(home, (2,), seed=13)
+    with pytest.raises(NotFinite, match="probabilities that are not finite in 2 rows: 1, 2, "):
+        broken.predict(["great", "dull"])
+    server = PromptServer({"good": good, "broken": broken})
+    with pytest.raises(NotFinite, match="probabilities that are not finite in 2 rows: 1, 2, "):
+        server.label(["great", "dull"])
+    with pytest.raises(NotFinite, match="not finite in row 2, "):
+        server.predict([Request("good", "great"), Request("broken", "great")])
+    assert server.label(["great"], ["good"])[0]["good"].label in good.labels
 
 
 KINDS: dict[str, dict[int, str]] = {

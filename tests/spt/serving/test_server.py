@@ -140,7 +140,7 @@ def test_what_is_no_request_or_no_text_is_refused_by_its_row(
     ]:
         with pytest.raises(InputError, match=message):
             server.predict([*good, Request("late", bad)])  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="second texts is empty in row 3"):
+    with pytest.raises(InputError, match="needs one text a row, but got two in row 3"):
         server.predict([*good, Request("late", "great", " ")])
     with pytest.raises(InputError, match="something else in 2 rows: 1, 2"):
         server.predict(["great", "dull"])  # type: ignore[list-item]
