@@ -23,6 +23,7 @@ from experiments.run.summary import summary
 from spt.architecture import layers_text
 from spt.cores import share_of_cores
 from spt.errors import InputError, TrialFailed
+from spt.files import expanded
 
 BY_HAND = "STANDALONE"
 
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record = receive_parameters()
         parameters = dict(record["parameters"])
         config = with_share_of_cores(load_config(options.config, flat(parameters)))
-        folder = trial_folder(options.runs, config.name)
+        folder = trial_folder(expanded(options.runs), config.name)
         try:
             run_trial(config, folder, TrialReporter(record["parameter_id"]))
         except TrialFailed as error:

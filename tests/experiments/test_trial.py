@@ -93,17 +93,18 @@ RESULT = {"default": 0.7, "test_metric": 0.8, "layers": "3 5", "total_flops": 3 
 
 
 def test_by_hand_it_runs_in_the_runs_folder_and_reports_the_curve_from_the_search_on(
-    config: Path, reports: Reports, capsys: pytest.CaptureFixture[str]
+    config: Path, reports: Reports, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert trial.main(["--config", str(config), "--runs", "there"]) == 0
-    assert reports.folder == Path("there/small")
+    monkeypatch.setenv("HOME", str(config.parent))
+    assert trial.main([f"--config=~/{config.name}", "--runs=~/there"]) == 0
+    assert reports.folder == config.parent / "there" / "small"
     assert reports.metrics == [
         ("PERIODICAL", None, "STANDALONE", 0, 0.1),
         ("PERIODICAL", None, "STANDALONE", 1, 0.2),
         ("PERIODICAL", None, "STANDALONE", 2, 0.3),
         ("FINAL", None, "STANDALONE", 0, RESULT),
     ]
-    assert capsys.readouterr().out == "layers: 3, 5 of 0 to 5\nfolder: there/small\n"
+    assert capsys.readouterr().out == f"layers: 3, 5 of 0 to 5\nfolder: {reports.folder}\n"
 
 
 @pytest.mark.usefixtures("in_nni")
