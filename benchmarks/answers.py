@@ -55,7 +55,7 @@ def measure_answers(
             for record in part(folder, seed):
                 say(str(record))
                 records.append(record)
-    command = command_of("answers", "--seeds", len(seeds))
+    command = command_of("answers", "--seeds", len(seeds), result=result)
     return write_result(result, command, records, summary=_summary(records))
 
 

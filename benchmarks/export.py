@@ -64,7 +64,7 @@ def measure_export(
         }
         say(str(record))
         records.append(record)
-    command = command_of("export", "--train-size", train_size)
+    command = command_of("export", "--train-size", train_size, result=result)
     about = {"backbone": BACKBONE, "task": TASK, "layers": LAYERS, "rows": len(texts), "batch_size": BATCH}
     return write_result(result, command, records, **about)
 

@@ -74,7 +74,7 @@ def measure_kinds(
     }
     outcomes = run_grid(configs, folder, workers, on_done)
     records = [_record(name, outcome, folder) for name, outcome in outcomes.items()]
-    command = command_of("kinds", "--seeds", len(seeds))
+    command = command_of("kinds", "--seeds", len(seeds), result=result)
     return write_result(result, command, records, rows=_class_counts(folder), summary=summary(records))
 
 

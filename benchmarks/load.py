@@ -53,7 +53,7 @@ def measure_load(rows: int, lines: Sequence[int], runs: int, result: str) -> Pat
     given: list[object] = ["--rows", rows, "--runs", runs]
     for number in lines:
         given += ["--lines", number]
-    return write_result(result, command_of("load", *given), records, backbone=BACKBONE)
+    return write_result(result, command_of("load", *given, result=result), records, backbone=BACKBONE)
 
 
 def write_rows(path: Path, rows: int) -> Path:

@@ -60,7 +60,7 @@ def measure_neighbours(
         records += [_record(start, before, after) for before, after in pairs]
         summary[start] = {**_summary(pairs), "test_accuracy": metrics.test_accuracy}
         say(f"{start}: {summary[start]}")
-    command = command_of("neighbours", path) + as_arguments(overrides)
+    command = command_of("neighbours", path, result=result) + as_arguments(overrides)
     return write_result(result, command, records, seed=config.seed, summary=summary)
 
 

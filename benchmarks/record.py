@@ -26,13 +26,20 @@ def made_with(command: str) -> dict[str, Any]:
     return Provenance.now(command).as_json()
 
 
-def command_of(bench: str, *arguments: object) -> str:
-    """Return the shell command of a bench, which names the checkout's own files from its root."""
+def command_of(bench: str, *arguments: object, result: str | None = None) -> str:
+    """Return the shell command of a bench, which names the checkout's own files from its root.
+
+    Args:
+        bench: as the command line has it.
+        arguments: words behind it.
+        result: name of the JSON; not noted where it is the bench's own, which is named as the bench is.
+    """
+    named = [] if result in (None, bench.replace("-", "_")) else ["--result", result]
     words = [
         argument.relative_to(CHECKOUT)
         if isinstance(argument, Path) and argument.is_relative_to(CHECKOUT)
         else argument
-        for argument in arguments
+        for argument in (*arguments, *named)
     ]
     return shlex.join(["python", "-m", "benchmarks", bench, *map(str, words)])
 

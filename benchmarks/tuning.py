@@ -112,7 +112,7 @@ def measure_tuning(
         for task in tasks
     }
     of_folder = [] if data_folder is None else ["--data-folder", data_folder]
-    command = command_of("tuning", "--seeds", len(seeds), "--trials", trials, *of_folder)
+    command = command_of("tuning", "--seeds", len(seeds), "--trials", trials, *of_folder, result=result)
     return write_result(
         result, command, records, shots=SHOTS, trials=trials, overhead=overhead, difference=differences
     )

@@ -152,5 +152,5 @@ def measure_search_cost(train_size: int, epochs: int, repeats: int, seed: int, r
     ratios = {"flops": search["ratio_flops"], "seconds": search["ratio_time"]}
     settings = parse_overrides(overrides)
     given = {"--train-size": train_size, "--epochs": epochs, "--repeats": repeats, "--seed": seed}
-    command = command_of("search-cost", *chain.from_iterable(given.items()))
+    command = command_of("search-cost", *chain.from_iterable(given.items()), result=result)
     return write_result(result, command, records, ratios=ratios, unit=UNIT, settings=settings)

@@ -75,7 +75,7 @@ def measure_speed(folder: Path, repeats: int, result: str, shape: Shape | None =
     grown = part(folder, "growth", lambda: growth(device, repeats))
     path = write_result(
         result,
-        command_of("speed", "--repeats", repeats),
+        command_of("speed", "--repeats", repeats, result=result),
         records,
         unit=UNIT,
         shape=shape.__dict__,

@@ -113,7 +113,7 @@ def measure_crash(
                     on_kill(kill)
     if result is not None:
         words = [config, *(f"--deed={name}" for name in deeds), f"--kills={kills}", f"--seed={seed}"]
-        command = command_of("crash", *words)
+        command = command_of("crash", *words, result=result)
         write_result(result, command, summary(done), losses=[asdict(kill) for kill in done if kill.lost])
     return done
 

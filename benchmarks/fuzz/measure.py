@@ -41,7 +41,7 @@ def measure_fuzz(cases: int, first_seed: int, result: str, say: Callable[[str], 
         say(", ".join(f"{name} {value}" for name, value in record.items() if name != "failures"))
         for failure in record["failures"]:
             say(f"  {failure}")
-    command = command_of("fuzz", "--cases", cases, "--seed", first_seed)
+    command = command_of("fuzz", "--cases", cases, "--seed", first_seed, result=result)
     say(str(write_result(result, command, table, seed=first_seed)))
     return sum(record["failed"] for record in table)
 

@@ -46,7 +46,7 @@ def measure_gpu(minutes: float, result: str) -> Path:
     if not torch.cuda.is_available():
         raise InputError("There is no GPU here that torch can use. Run this where `nvidia-smi` shows one.")
     deadline = time.monotonic() + 60 * minutes
-    command = command_of("gpu", "--minutes", f"{minutes:g}")
+    command = command_of("gpu", "--minutes", f"{minutes:g}", result=result)
     device = torch.device("cuda")
     memory = torch.cuda.get_device_properties(device).total_memory
     for content in measured(parts(device), deadline):

@@ -54,7 +54,7 @@ def measure_http(seconds: float, seed: int, result: str) -> Path:
             record(f"{BELOW:g} times as many, whoever is answered", sustained, **memory.record())
             above = load(url, bodies, seed + 2, lambda each: each.at_rate(ABOVE * rate, ABOVE_SECONDS))
             record(f"{ABOVE:g} times as many", above)
-    command = command_of("serving-http", "--seconds", f"{seconds:g}", "--seed", seed)
+    command = command_of("serving-http", "--seconds", f"{seconds:g}", "--seed", seed, result=result)
     return write_result(result, command, records, settings={**settings(seed), "queue": QUEUE})
 
 
@@ -68,7 +68,7 @@ def measure_replicas(seed: int, result: str) -> Path:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         killed = killed_replica(save_prompts(folder / "prompts"), folder, request_bodies(seed), seed)
-    command = command_of("serving-replicas", "--seed", seed)
+    command = command_of("serving-replicas", "--seed", seed, result=result)
     return write_result(result, command, [killed], settings=settings(seed))
 
 

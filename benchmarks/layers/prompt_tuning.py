@@ -62,7 +62,7 @@ def measure_prompt_tuning(
         for (task, seed), outcome in outcomes.items()
         if outcome.metrics is not None
     ]
-    command = command_of("prompt-tuning", *(f"--on={task}" for task in tables))
+    command = command_of("prompt-tuning", *(f"--on={task}" for task in tables), result=result)
     write_result(
         result,
         command + arguments_of(overrides),

@@ -19,6 +19,7 @@ from spt.errors import unknown
 from spt.json_files import checked
 
 BENCH = Path(__file__).with_name("recipe.yml")
+SEEDS = 3
 ADVICE = "benchmarks/layers/recipe.yml shows what the file holds."
 Keys = dict[str, Any]
 
@@ -101,10 +102,11 @@ def measure_recipe(
         for cell, config in configs.items()
     ]
     named: list[object] = [f"--on={condition}" for condition in only]
-    named += [] if bench == BENCH else ["--bench", bench, "--result", result]
+    named += [] if bench == BENCH else ["--bench", bench]
+    named += [] if len(seeds) == SEEDS else ["--seeds", len(seeds)]
     write_result(
         result,
-        command_of("recipe", *named) + arguments_of(overrides),
+        command_of("recipe", *named, result=result) + arguments_of(overrides),
         records,
         variants=read.variants,
         placements=read.placements,

@@ -28,7 +28,9 @@ from strategies.registry import new_strategy
 # of a variant: whether every derivation reads its hyper-networks
 EVERY_DERIVATION = "every_derivation"
 VARIANTS = Path(__file__).parent / "strategies.yml"
-RESULT = "strategies"
+SEEDS = 5
+# what search and retraining may take
+TRAININGS = 4.0
 Record = dict[str, Any]
 
 
@@ -36,11 +38,11 @@ def measure_strategies(
     folder: Path,
     path: Path = TREC,
     variants: Path = VARIANTS,
-    seeds: Sequence[int] = range(5),
-    trainings: float = 4.0,
+    seeds: Sequence[int] = range(SEEDS),
+    trainings: float = TRAININGS,
     workers: int = 0,
     on_done: OnDone | None = None,
-    result: str = RESULT,
+    result: str = "strategies",
     only: Sequence[str] = (),
 ) -> int:
     """Run every variant with every seed and write benchmarks/results/<result>.json.
@@ -91,10 +93,11 @@ def measure_strategies(
     ]
     named: list[object] = [f"--only={name}" for name in only]
     named += [] if variants == VARIANTS else ["--variants", variants]
-    named += [] if result == RESULT else ["--result", result]
+    named += [] if len(seeds) == SEEDS else ["--seeds", len(seeds)]
+    named += [] if trainings == TRAININGS else ["--trainings", f"{trainings:g}"]
     write_result(
         result,
-        command_of("strategies", *named),
+        command_of("strategies", *named, result=result),
         records,
         trainings=trainings,
         budget_flops=budget,

@@ -100,9 +100,10 @@ def measure_serving(
         versions.update(measured["adapters_versions"])
     arguments: list[object] = ["--texts", bench.texts, "--seconds", f"{bench.seconds:g}"]
     arguments += [word for tasks in bench.tasks for word in ("--tasks", tasks)]
+    arguments += ["--adapters-python", "PYTHON"] if adapters_python else []
     path = write_result(
         result,
-        command_of("serving", *arguments, *(["--adapters-python", "PYTHON"] if adapters_python else [])),
+        command_of("serving", *arguments, result=result),
         records,
         setup=asdict(bench.setup),
         batch=bench.batch,

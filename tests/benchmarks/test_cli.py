@@ -58,3 +58,9 @@ def test_a_command_names_the_checkout_s_files_from_its_root() -> None:
     shipped, other = CHECKOUT / "experiments" / "methods.yml", Path("my runs") / "run.yml"
     assert command_of("methods", shipped) == "python -m benchmarks methods experiments/methods.yml"
     assert command_of("neighbours", other) == "python -m benchmarks neighbours 'my runs/run.yml'"
+
+
+def test_a_command_names_its_result_where_that_is_not_the_benchs_own() -> None:
+    own = "python -m benchmarks prompt-tuning"
+    assert command_of("prompt-tuning", result="prompt_tuning") == command_of("prompt-tuning") == own
+    assert command_of("prompt-tuning", "--on=sst2", result="mine") == f"{own} --on=sst2 --result mine"

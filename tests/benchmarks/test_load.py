@@ -30,7 +30,7 @@ def test_the_parts_of_the_bench_measure_what_they_are_given(
     assert [few["lines"], more["lines"]] == [30, 60]
     assert all(part["lines_per_second"] > 0 and part["peak_megabytes"] > 100 for part in (few, more))
     assert comparison["runs"] == 10 and comparison["page_megabytes"] > 0
-    assert content["command"].endswith("load --rows 200 --runs 10 --lines 30 --lines 60")
+    assert content["command"].endswith("load --rows 200 --runs 10 --lines 30 --lines 60 --result tiny")
 
 
 def test_finished_runs_are_read_back_and_none_is_trained(

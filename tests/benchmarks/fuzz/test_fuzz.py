@@ -118,7 +118,7 @@ def test_the_command_writes_the_table(tmp_path: Path, monkeypatch: pytest.Monkey
     result = CliRunner().invoke(app, ["fuzz", "--cases", "20", "--seed", "5", "--result", "x"])
     assert result.exit_code == 1 and "cases failed" in result.output, result.output
     content = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
-    assert content["command"] == "python -m benchmarks fuzz --cases 20 --seed 5"
+    assert content["command"] == "python -m benchmarks fuzz --cases 20 --seed 5 --result x"
     good, bad = content["records"]
     assert (good["accepted"], good["failed"]) == (good["cases"], 0)
     assert (bad["accepted"], bad["failed"]) == (0, bad["cases"]) and bad["failures"][0]["seed"] == 5

@@ -80,8 +80,12 @@ def test_what_was_trained_is_written_and_what_was_not_is_counted(
     monkeypatch.setattr(prompt_tuning, "train_prompt_tuning", lambda *_: outcomes)
     monkeypatch.setattr(record, "RESULTS", tmp_path)
     overrides = {"tiny.data.train": "/far/data.csv"}
-    assert measure_prompt_tuning(tmp_path, overrides, {"tiny": write_truth(tmp_path, k=1)}) == 1
-    written = json.loads((tmp_path / "prompt_tuning.json").read_text("utf-8"))
+    tables = {"tiny": write_truth(tmp_path, k=1)}
+    assert measure_prompt_tuning(tmp_path, overrides, tables, result="mine") == 1
+    written = json.loads((tmp_path / "mine.json").read_text("utf-8"))
     assert written["records"] == [{"task": "tiny", "seed": 0, **dict.fromkeys(KEPT, 0.5)}]
-    assert written["command"] == "python -m benchmarks prompt-tuning --on=tiny tiny.data.train=data.csv"
+    assert (
+        written["command"]
+        == "python -m benchmarks prompt-tuning --on=tiny --result mine tiny.data.train=data.csv"
+    )
     assert (written["rates"], written["sweep_seed"]) == (list(RATES), SWEEP_SEED)

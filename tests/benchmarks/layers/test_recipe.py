@@ -34,10 +34,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_every_variant_is_trained_on_the_conditions_asked_for(bench: Path, tmp_path: Path) -> None:
-    failed = measure_recipe(bench, tmp_path / "runs", {"small.seed": 7}, [0, 1], 1, only=["small"])
+    overrides, options = {"small.seed": 7}, {"only": ["small"], "result": "mine"}
+    failed = measure_recipe(bench, tmp_path / "runs", overrides, [0, 1], 1, **options)
     assert failed == 0
-    content = json.loads((tmp_path / "results" / "recipe.json").read_text())
-    asked = f"--on=small --bench {bench} --result recipe small.seed=7"
+    content = json.loads((tmp_path / "results" / "mine.json").read_text())
+    asked = f"--on=small --bench {bench} --seeds 2 --result mine small.seed=7"
     assert content["command"] == f"python -m benchmarks recipe {asked}"
     records = content["records"]
     assert [(r["variant"], r["seed"]) for r in records] == [

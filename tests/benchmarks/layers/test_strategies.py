@@ -164,7 +164,7 @@ def test_some_variants_can_be_run_alone(truth: Path, tmp_path: Path, monkeypatch
     assert measure_strategies(tmp_path / "runs", truth, only=["random"], **arguments) == 0
     content = json.loads((tmp_path / "tiny.json").read_text("utf-8"))
     assert {found["variant"] for found in content["records"]} == {"random"}
-    assert content["command"].endswith("strategies --only=random --result tiny")
+    assert content["command"].endswith("strategies --only=random --seeds 1 --trainings 6 --result tiny")
     with pytest.raises(InputError, match=r"Unknown variant 'rndom'\. Did you mean 'random'"):
         measure_strategies(tmp_path / "runs", truth, only=["rndom"], **arguments)
 
