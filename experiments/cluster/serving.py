@@ -71,7 +71,7 @@ def replica_app(options: ReplicaOptions) -> FastAPI:
     """Make the application of a replica, which computes on the GPU, or part of one, that it was given."""
     use_device(AUTO if ray.get_gpu_ids() else "cpu")
     folders = PromptFolders.of(options.prompts)
-    engine = Engine(folders.current(), options.batch_size, options.cache_mb * 2**20)
+    engine = Engine(folders.current().prompts, options.batch_size, options.cache_mb * 2**20)
     return make_app(engine, folders, options, _token(options))
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.serving.folders import PromptFolder
+from experiments.serving.folders import PromptFolder, State
 from spt.devices import chosen_device
 from spt.digests import file_digest
 from spt.errors import InputError
@@ -62,10 +62,14 @@ class Served:
     Attributes:
         classifier: answers by it.
         version: SHA-256 of its prompt.json, in which the digest of its weights stands.
+        folder: that it was read from.
+        state: of the folder when that began.
     """
 
     classifier: PromptClassifier
     version: str
+    folder: PromptFolder
+    state: State
 
 
 # of a LabelResponse
@@ -76,7 +80,7 @@ class Engine:
     """Answer jobs by prompts over one backbone; one thread computes, and changes prompts between two batches.
 
     Args:
-        folders: of the prompts.
+        folders: of the prompts; of two of one name the first is served.
         batch_size: texts, or branches of texts, that run together.
         cache_bytes: of hidden states below prompts that are kept for texts that come again.
 
@@ -87,10 +91,11 @@ class Engine:
     def __init__(self, folders: Sequence[PromptFolder], batch_size: int, cache_bytes: int) -> None:
         self._batch_size = batch_size
         first, *others = folders
-        served = {first.name: load(first.path)}
+        served = {first.name: load(first)}
         backbone = served[first.name].classifier
         for folder in others:
-            served[folder.name] = load(folder.path, backbone)
+            if folder.name not in served:
+                served[folder.name] = load(folder, backbone)
         self._served: Mapping[str, Served] = served
         classifiers = {name: each.classifier for name, each in served.items()}
         self._server = PromptServer(classifiers, cache_bytes)
@@ -116,7 +121,7 @@ class Engine:
         Raises:
             InputError: as `PromptClassifier.from_pretrained`, and what was served stays.
         """
-        new = load(folder.path, next(iter(self._served.values())).classifier)
+        new = load(folder, next(iter(self._served.values())).classifier)
         self._server.add(folder.name, new.classifier)
         self._served = {**self._served, folder.name: new}
 
@@ -170,18 +175,18 @@ class Engine:
         return {"answers": answers, "versions": {task: self._served[task].version for task in job.tasks}}
 
 
-def load(folder: Path, over: PromptClassifier | None = None) -> Served:
+def load(folder: PromptFolder, over: PromptClassifier | None = None) -> Served:
     """Read a saved prompt, over the backbone of another one if there is one.
 
     Raises:
         InputError: as `PromptClassifier.from_pretrained`.
     """
     backbone, tokenizer = (over.model.backbone, over.tokenizer) if over else (None, None)
-    version = _version(folder)
-    classifier = PromptClassifier.from_pretrained(folder, backbone, tokenizer).to(chosen_device())
-    if _version(folder) != version:
-        raise InputError(f"The prompt in '{folder}' was replaced while it was read. Read it again.")
-    return Served(classifier, version)
+    state, version = folder.state(), _version(folder.path)
+    classifier = PromptClassifier.from_pretrained(folder.path, backbone, tokenizer).to(chosen_device())
+    if _version(folder.path) != version:
+        raise InputError(f"The prompt in '{folder.path}' was replaced while it was read. Read it again.")
+    return Served(classifier, version, folder, state)
 
 
 def _version(folder: Path) -> str:

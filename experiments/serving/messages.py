@@ -79,10 +79,21 @@ class TaskDescription(BaseModel):
     version: str = Field(description="SHA-256 of its prompt.json.")
 
 
+class RefusedDescription(BaseModel):
+    """Describe a folder that is not served as it is on the disk."""
+
+    name: str = Field(description="Of the task that it would be, or is in the version before.")
+    folder: str = Field(description="Its name, after that of the folder that holds it.")
+    reason: str = Field(description="Why.")
+
+
 class TaskList(BaseModel):
-    """List the tasks that are served."""
+    """List the tasks that are served, and what is not."""
 
     tasks: list[TaskDescription]
+    refused: list[RefusedDescription] = Field(
+        description="Folders that the last look found and left as they are."
+    )
 
 
 class State(BaseModel):

@@ -42,7 +42,7 @@ def serve(arguments: Sequence[str], host: str, port: int, options: ServingOption
         )
     folders = PromptFolders.of(arguments)
     with listening(host, port) as listener:
-        engine = Engine(folders.current(), options.batch_size, options.cache_mb * 2**20)
+        engine = Engine(folders.current().prompts, options.batch_size, options.cache_mb * 2**20)
         log_to_stderr()
         config = uvicorn.Config(
             make_app(engine, folders, options, token),

@@ -54,6 +54,8 @@ class Service:
         bytes_text = "Memory of the hidden states that are kept."
         self.metrics.gauge("trunk_bytes", bytes_text, partial(self._of_cache, "bytes"))
         self.metrics.gauge("tasks", "Tasks that are served.", lambda: len(engine.served))
+        refused_text = "Folders that are not served as they are, as GET /v1/tasks lists them."
+        self.metrics.gauge("refused_folders", refused_text, lambda: len(self._reloader.refused))
 
     def _of_cache(self, name: str) -> float:
         return float(getattr(self._engine.cache, name))
@@ -85,7 +87,7 @@ class Service:
         return JSONResponse(content)
 
     async def tasks(self) -> Response:
-        """List the tasks, with their labels and the version of their prompts."""
+        """List the tasks, with their labels and the version of their prompts, and what is not served."""
         tasks = []
         for name, served in self._engine.served.items():
             spec, task = served.classifier.spec, served.classifier.spec.task
@@ -101,7 +103,11 @@ class Service:
                     "version": served.version,
                 }
             )
-        return JSONResponse({"tasks": tasks})
+        refused = [
+            {"name": each.name, "folder": each.short_path, "reason": each.reason}
+            for each in self._reloader.refused
+        ]
+        return JSONResponse({"tasks": tasks, "refused": refused})
 
     def fault(self) -> str | None:
         """Say why the process should be started anew; None where it works."""

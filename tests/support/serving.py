@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 
 from experiments.cli import app
 from experiments.serving.api import make_app
@@ -40,7 +43,7 @@ def make_shelf(home: Path) -> Path:
 
 
 def make_engine(shelf: Path) -> Engine:
-    return Engine(PromptFolders.of([str(shelf)]).current(), batch_size=8, cache_bytes=2**20)
+    return Engine(PromptFolders.of([str(shelf)]).current().prompts, batch_size=8, cache_bytes=2**20)
 
 
 @asynccontextmanager
@@ -82,6 +85,23 @@ def label(engine: Engine, shelf: Path, content: Any, **options: Any) -> httpx.Re
         return await client.post("/v1/label", content=json.dumps(content), headers=JSON)
 
     return ask(engine, shelf, question, **options)
+
+
+def close(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody read what is in a folder, the administrator neither, whom no mode stops."""
+    stat, iterdir = Path.stat, Path.iterdir
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    def guarded_stat(path: Path, **options: bool) -> os.stat_result:
+        return refuse(path) if folder in path.parents else stat(path, **options)  # type: ignore[return-value]
+
+    def guarded_iterdir(path: Path) -> Iterator[Path]:
+        return refuse(path) if folder in (path, *path.parents) else iterdir(path)  # type: ignore[return-value]
+
+    monkeypatch.setattr(Path, "stat", guarded_stat)
+    monkeypatch.setattr(Path, "iterdir", guarded_iterdir)
 
 
 def serve_shelf(options: Sequence[str], _home: Path, inputs: Path) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from experiments.serving.folders import PromptFolders
+from experiments.serving.messages import TaskList
 from experiments.serving.metrics import Metrics
 from experiments.serving.reload import Reloader
+from spt.serving.classifier import PromptClassifier
 from tests.support.classifiers import classifier
-from tests.support.serving import TEXTS, asking, make_engine
+from tests.support.serving import TEXTS, asking, close, make_engine
 
 
 class Shelf:
@@ -106,6 +108,125 @@ def test_prompts_come_and_go_with_their_folders_but_not_the_last(
     for _ in range(3):
         shelf.reloader.look()
     assert shelf.layers() == {"b": (3,)} and "it is the last one and stays" in caplog.text
+
+
+@pytest.mark.parametrize("closed", ["b", "."])
+def test_a_closed_folder_is_told_once_and_ends_neither_the_looks_nor_what_is_served(
+    closed: str, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = shelf.layers()
+    with monkeypatch.context() as patch:
+        close(shelf.folder / closed, patch)
+        if closed == "b":
+            shelf.save("a", (1, 2))
+            before["a"] = (1, 2)
+        for _ in range(3):
+            shelf.reloader.look()
+        (refused,) = shelf.reloader.refused
+        assert (refused.path, refused.reason) == (
+            shelf.folder / closed,
+            "It cannot be read: Permission denied.",
+        )
+        (told,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+        assert str(shelf.folder / closed) in told.getMessage()
+        assert shelf.layers() == before
+    shelf.save("b", (1,))
+    shelf.reloader.look()
+    assert shelf.layers() == {**before, "b": (1,)} and shelf.reloader.refused == ()
+
+
+def test_of_two_folders_of_one_name_the_first_stays_and_the_other_is_told(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = shelf.home / "second"
+    classifier(shelf.home, (2,)).save_pretrained(second / "c")
+    reloader = Reloader(shelf.engine, PromptFolders.of([str(second), str(shelf.folder)]), shelf.metrics)
+    reloader.look()
+    # it comes first in the order of the shelves, but later than what is served
+    classifier(shelf.home, (1,)).save_pretrained(second / "a")
+    version = shelf.engine.served["a"].version
+    for _ in range(3):
+        reloader.look()
+    assert shelf.layers() == {"a": (0,), "b": (3,), "c": (2,)}
+    assert shelf.engine.served["a"].version == version
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert f"'{second / 'a'}' is not served" in told and f"'{shelf.folder / 'a'}'" in told
+    (refused,) = reloader.refused
+    assert (refused.name, refused.short_path) == ("a", "second/a") and "'shelf/a'" in refused.reason
+    assert 'spt_serve_reloads_total{result="refused",task="a"} 1.0' in shelf.reloads()
+    # the name is free once the folder that had it was missing twice
+    shutil.rmtree(shelf.folder / "a")
+    reloader.look()
+    assert shelf.layers()["a"] == (0,)
+    reloader.look()
+    assert shelf.layers() == {"a": (1,), "b": (3,), "c": (2,)} and reloader.refused == ()
+    # and whoever comes back finds it taken
+    shelf.save("a", (0,))
+    reloader.look()
+    assert shelf.layers()["a"] == (1,) and [each.path for each in reloader.refused] == [shelf.folder / "a"]
+
+
+def test_two_folders_of_a_free_name_are_served_by_their_order_and_by_one_at_a_time(shelf: Shelf) -> None:
+    shelves = [shelf.home / name for name in ("second", "third")]
+    for number, folder in enumerate(shelves):
+        classifier(shelf.home, (1,)).save_pretrained(folder / f"own{number}")
+    reloader = Reloader(
+        shelf.engine, PromptFolders.of([str(shelf.folder), *map(str, shelves)]), shelf.metrics
+    )
+    for layers, folder in zip(((1,), (2,)), shelves, strict=True):
+        classifier(shelf.home, layers).save_pretrained(folder / "a")
+    shutil.rmtree(shelf.folder / "a")
+    for _ in range(3):
+        reloader.look()
+    assert shelf.layers()["a"] == (1,) and [each.path for each in reloader.refused] == [shelves[1] / "a"]
+    lines = [line for line in shelf.reloads() if 'result="served",task="a"' in line]
+    assert lines == ['spt_serve_reloads_total{result="served",task="a"} 1.0']
+
+
+def test_a_version_saved_between_the_start_and_the_first_look_is_served(shelf: Shelf) -> None:
+    shelf.save("a", (1, 2))
+    reloader = Reloader(shelf.engine, PromptFolders.of([str(shelf.folder)]), shelf.metrics)
+    reloader.look()
+    assert shelf.layers() == {"a": (1, 2), "b": (3,)}
+
+
+def test_an_error_that_nobody_thought_of_ends_no_look(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("surprise")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PromptClassifier, "from_pretrained", fail)
+        shelf.save("a", (1, 2))
+        shelf.save("new", (1,))
+        shelf.reloader.look()
+    assert shelf.layers() == {"a": (0,), "b": (3,)}
+    assert {each.name for each in shelf.reloader.refused} == {"a", "new"}
+    assert "The prompt new is not served" in caplog.text and "Traceback" in caplog.text
+
+
+def test_what_is_refused_stands_beside_the_tasks_and_in_the_metrics(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def conversation() -> None:
+        async with asking(shelf.engine, shelf.folder, reload_seconds=0.01) as client:
+            assert (await client.get("/v1/tasks")).json()["refused"] == []
+            with monkeypatch.context() as patch:
+                close(shelf.folder / "b", patch)
+                (shelf.folder / "a" / "prompt.json").write_text("{", encoding="utf-8")
+                await asyncio.sleep(0.3)
+                content = TaskList.model_validate((await client.get("/v1/tasks")).json())
+                metrics = (await client.get("/metrics")).text
+                assert (await client.get("/health")).status_code == 200
+        reasons = {each.folder: each.reason for each in content.refused}
+        assert reasons.keys() == {"shelf/a", "shelf/b"}
+        assert "cannot be read: Permission denied" in reasons["shelf/b"]
+        # who asks is told no place on the disk
+        assert str(shelf.home) not in content.model_dump_json()
+        assert "spt_serve_refused_folders 2.0" in metrics and "spt_serve_tasks 2.0" in metrics
+
+    asyncio.run(conversation())
 
 
 def test_a_prompt_that_was_named_stays_without_its_folder(shelf: Shelf) -> None:
