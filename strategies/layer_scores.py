@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from math import isfinite
 from time import monotonic
 from typing import NamedTuple, cast
 
@@ -12,6 +13,7 @@ from nni.nas.strategy.base import Strategy
 from search_spaces.prompt_layers import PromptLayerSpace, to_sample
 from spt.architecture import Layers, PromptLayers
 from spt.build import ModelFactory
+from spt.errors import TrialFailed
 from spt.flops import FlopCounter
 from spt.tasks import Task
 from spt.training.config import TrainingConfig
@@ -48,11 +50,13 @@ def score_layers(
         config: of the training that is to follow.
 
     Raises:
-        TrialFailed: if the loss is not finite.
+        TrialFailed: if the loss or a score is not finite.
     """
     begun = monotonic()
     with FlopCounter() as counter:
         scores = dict(SCORERS[name](factory, layers, train, task, config))
+    if broken := {layer: score for layer, score in scores.items() if not isfinite(score)}:
+        raise TrialFailed(f"The scores by {name} are not all finite numbers: {broken}.")
     return LayerScores(scores, counter.total, monotonic() - begun)
 
 

@@ -19,6 +19,7 @@ from spt.errors import unknown
 from spt.json_files import checked
 
 BENCH = Path(__file__).with_name("recipe.yml")
+# of the command line, when it is given none
 SEEDS = 3
 ADVICE = "benchmarks/layers/recipe.yml shows what the file holds."
 Keys = dict[str, Any]

@@ -175,7 +175,8 @@ def _looked_up(cell: Cell, table: TruthTable, config: RunConfig) -> Record:
         layers = named_layers(search.manual_layers, table.total).layers
         return _record(cell, table, layers, 0, None)
     assert isinstance(search, MultiTrialOptions)
-    candidates = search_table(table, new_strategy(search, cell.seed), cell.seed, search.evaluations)
+    strategy = new_strategy(search, cell.seed)
+    candidates = search_table(table, strategy, cell.seed, search.evaluations, search.budget_flops)
     layers = candidates.best().layers
     search_flops = candidates.ledger.flops - table.entries[layers][cell.seed].flops
     return _record(cell, table, layers, search_flops, None)

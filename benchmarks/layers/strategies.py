@@ -28,8 +28,8 @@ from strategies.registry import new_strategy
 # of a variant: whether every derivation reads its hyper-networks
 EVERY_DERIVATION = "every_derivation"
 VARIANTS = Path(__file__).parent / "strategies.yml"
+# of the command line, when it is given none
 SEEDS = 5
-# what search and retraining may take
 TRAININGS = 4.0
 Record = dict[str, Any]
 

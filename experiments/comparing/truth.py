@@ -90,6 +90,12 @@ class TruthTable:
             raise InputError(f"'{path}' must hold the same two or more seeds for every subset.")
         if len({len(layers) for layers in entries}) != 1:
             raise InputError(f"'{path}' must hold subsets of one number of layers. {ADVICE}")
+        records = len(content["records"])
+        if not records == len(entries) == len(table.budget):
+            raise InputError(
+                f"'{path}' has {records} records of {len(entries)} subsets, but must hold each of "
+                f"{table.budget} once. {ADVICE}"
+            )
         return table
 
     @property

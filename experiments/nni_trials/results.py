@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from experiments.comparing.cell_names import Parameters
+from experiments.comparing.cell_names import Parameters, group_names
 from experiments.comparing.compare import COLUMNS, gate_histories, record_of
 from experiments.comparing.experiment_file import GridCell, check_metrics, compared_cells
 from experiments.comparing.grid import RunOutcome
@@ -155,16 +155,13 @@ def _write_comparison(folder: Path, title: str, trials: Sequence[EndedTrial], co
 
 def _cells(trials: Sequence[EndedTrial]) -> list[GridCell]:
     """Name what the trials compare; numbers are short where that leaves the trials different."""
-    configs = [trial.config for trial in trials]
     rows = [trial.note.parameters for trial in trials]
-    short = [_shortened(row) for row in rows]
-    cells = compared_cells(rows, configs)
-    if len(set(map(repr, short))) < len(set(map(repr, rows))):
+    cells = compared_cells(rows, [trial.config for trial in trials])
+    short = group_names([_shortened(row) for row in rows])
+    # whatever the seeds and tasks of those that would become one
+    if len(set(short)) < len({cell.group for cell in cells}):
         return cells
-    return [
-        replace(cell, group=named.group)
-        for cell, named in zip(cells, compared_cells(short, configs), strict=True)
-    ]
+    return [replace(cell, group=group or cell.group) for cell, group in zip(cells, short, strict=True)]
 
 
 def _shortened(value: Any) -> Any:

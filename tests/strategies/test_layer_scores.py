@@ -161,6 +161,12 @@ def test_a_loss_that_is_not_finite_fails(tmp_path: Path) -> None:
         scored(bench, "gradient")
 
 
+def test_scores_that_are_no_numbers_rank_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCORERS, "probe", lambda *_: {0: 0.5, 1: float("nan"), 2: float("inf")})
+    with pytest.raises(TrialFailed, match=r"by probe are not all finite numbers: \{1: nan, 2: inf\}"):
+        scored(tiny_workbench(tmp_path), "probe")
+
+
 def test_a_budget_holds_all_candidates_until_they_are_scored() -> None:
     options = ProbeOptions(k=2, candidates=(1, 2, 4, 5), candidates_by="gradient:3")
     budget = budget_before_scores(6, options)

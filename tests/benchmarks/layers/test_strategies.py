@@ -45,6 +45,28 @@ def test_a_budget_is_kept_and_one_that_pays_nothing_refused(truth: Path) -> None
         search_table(table, new_strategy(RandomOptions(), seed=0), seed=1, budget_flops=COST - 1)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("k", 1),
+        ("exactly", False),
+        ("candidates", (0, 1)),
+        ("candidates_by", "probe:2"),
+        ("most_operations", 0.5),
+        ("most_parameters", 9),
+        ("kinds", ("free",)),
+        ("lengths", (3,)),
+        ("cost_weight", 0.1),
+    ],
+)
+def test_an_option_that_a_table_cannot_heed_is_refused(option: str, value: Any, truth: Path) -> None:
+    strategy = new_strategy(RandomOptions(**{option: value}), seed=0)
+    with pytest.raises(
+        InputError, match=rf"^search\.{option} is .*, but candidates are looked up in a table"
+    ):
+        search_table(TruthTable.load(truth), strategy, seed=0)
+
+
 def test_the_shipped_variants_are_every_strategy_that_searches() -> None:
     text = VARIANTS.read_text(encoding="utf-8")
     assert all(f"\n{name}: {{search.strategy: {name}" in text for name in STRATEGIES if name != "manual")

@@ -115,6 +115,13 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
         table(tmp_path, records=records)
 
 
+@pytest.mark.parametrize("layers", [[0, 1], [0, 1, 1, 2]])
+def test_a_table_that_lacks_a_subset_or_has_one_twice_is_refused(layers: list[int], tmp_path: Path) -> None:
+    records = [content()["records"][layer] for layer in layers]
+    with pytest.raises(InputError, match=r"but must hold each of exactly 1 of \[0, 1, 2\] once"):
+        table(tmp_path, records=records)
+
+
 def test_reliability_is_the_rank_correlation_of_halves_of_the_seeds(tmp_path: Path) -> None:
     made = table(tmp_path)
     # of a half without the lucky seed, whose layers 0 and 2 are level, with one in which layers 1 and 2 are:

@@ -81,6 +81,14 @@ def test_numbers_that_short_would_be_alike_are_written_out(tmp_path: Path) -> No
     assert [record["group"] for record in results(tmp_path)["records"]] == ["0.12345001", "0.12345002"]
 
 
+def test_numbers_that_short_would_be_alike_are_written_out_whatever_the_seeds(tmp_path: Path) -> None:
+    for number, rate in enumerate((0.12345001, 0.12345002)):
+        config = checked({"seed": number}, "the test")
+        done(tmp_path, number, {"training.learning_rate": rate, "seed": number}, config=config)
+    write_experiment_results(tmp_path, "E", "")
+    assert [record["group"] for record in results(tmp_path)["records"]] == ["0.12345001", "0.12345002"]
+
+
 def test_what_a_tuner_tries_twice_counts_once_and_by_the_trial_that_is_done(tmp_path: Path) -> None:
     add(tmp_path, 0, {"search.k": 1})
     done(tmp_path, 1, {"search.k": 1}, dev_metric=0.5)
