@@ -103,7 +103,7 @@ class PrefixCache:
             with autocast(precision, model.backbone.device):
                 return _compute(examples, model, tokenizer, batch_size)
 
-        states, flops = self._read_or_compute(key(examples, model, precision), compute)
+        states, flops = self._read_or_compute(key(examples, model, batch_size, precision), compute)
         return StartedExamples(examples.starting(layer, states), flops)
 
     def check_room(self, examples: Examples, backbone: Backbone) -> None:
@@ -146,11 +146,16 @@ class PrefixCache:
         return states
 
 
-def key(examples: Examples, model: PromptedModel, precision: Precision = "32") -> str:
-    """Name states by all they depend on: tokens, layer, precision, the backbone's weights and settings."""
+def key(examples: Examples, model: PromptedModel, batch_size: int, precision: Precision = "32") -> str:
+    """Name states by all they depend on: tokens, layer, precision, the backbone's weights and settings.
+
+    Device, attention kernel and size of the batches are among it: they change last bits, and the padding
+    that is charged for.
+    """
     digest = hashlib.blake2b(digest_size=20)
     backbone = model.backbone
-    settings = backbone.model.config.to_json_string()
+    config = backbone.model.config
+    settings = f"{backbone.device.type} {config._attn_implementation} {batch_size} {config.to_json_string()}"
     digest.update(f"{model.first_prompt_layer} {precision} {backbone.fingerprint} {settings}".encode())
     types = examples.token_type_ids
     for start, end in pairwise(examples.offsets.tolist()):

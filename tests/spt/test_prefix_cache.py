@@ -104,22 +104,36 @@ def test_the_second_use_reads_the_file(run: Workbench, tmp_path: Path, counted: 
     assert counted == []
 
 
-def test_the_key_changes_with_layer_tokens_and_weights(run: Workbench, tmp_path: Path) -> None:
+def test_the_key_changes_with_all_that_states_depend_on(run: Workbench, tmp_path: Path) -> None:
     rows = examples(run)
     other = tiny_workbench(tmp_path, backbone={"attention": "eager"})
     with torch.no_grad():
         next(other.backbone.parameters()).mul_(1.01)
+    eager = load_backbone(run.spec)
+    eager.model.config._attn_implementation = "eager"
     keys = [
-        key(rows, model(run, 1)),
-        key(rows, model(run, 2)),
-        key(rows[1:], model(run, 1)),
-        key(rows[::-1], model(run, 1)),
-        key(rows, model(other, 1)),
+        key(rows, model(run, 1), 16),
+        key(rows, model(run, 2), 16),
+        key(rows[1:], model(run, 1), 16),
+        key(rows[::-1], model(run, 1), 16),
+        key(rows, model(run, 1), 8),
+        key(rows, model(run, 1), 16, "bf16"),
+        key(rows, model(replace(run, backbone=eager), 1), 16),
+        key(rows, model(other, 1), 16),
     ]
     assert len(set(keys)) == len(keys)
     again = replace(run, backbone=load_backbone(run.spec))
-    assert key(rows, model(again, 1)) == keys[0]
-    assert key(examples(run), model(run, 1, 3)) == keys[0]
+    assert key(rows, model(again, 1), 16) == keys[0]
+    assert key(examples(run), model(run, 1, 3), 16) == keys[0]
+
+
+def test_states_are_charged_by_their_own_batches_whatever_is_kept(run: Workbench, tmp_path: Path) -> None:
+    def charged(folder: str, batch_size: int) -> int:
+        cache = PrefixCache("disk", tmp_path / folder)
+        return cache.extend(examples(run), model(run, 2), run.tokenizer, batch_size).flops
+
+    small, large = charged("small", 2), charged("large", 16)
+    assert small != large == charged("small", 16) == charged("large", 16)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign"])
@@ -155,7 +169,7 @@ def test_the_files_unused_longest_go_when_the_limit_is_reached(run: Workbench, t
     cache.extend(rows, model(run, 1), run.tokenizer, 16)
     cache.extend(rows, model(run, 3), run.tokenizer, 16)
     kept = {path.name.removesuffix(".safetensors") for path in tmp_path.glob("*.safetensors")}
-    assert kept == {key(rows, model(run, 1)), key(rows, model(run, 3))}
+    assert kept == {key(rows, model(run, 1), 16), key(rows, model(run, 3), 16)}
 
 
 def test_several_writers_at_once_leave_one_whole_file(
@@ -207,7 +221,7 @@ def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_counts(
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
     (tmp_path / f".x.{files._HOST}.{os.getppid()}.partial").write_bytes(b"0" * size)
     cache.extend(rows, model(run, 2), run.tokenizer, 16)
-    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {key(rows, model(run, 2))}
+    assert {path.stem for path in tmp_path.glob("*.safetensors")} == {key(rows, model(run, 2), 16)}
 
 
 def test_bf16_passes_start_from_bf16_states(run: Workbench, tmp_path: Path) -> None:
