@@ -86,5 +86,7 @@ def log_to_stderr() -> None:
         logger.setLevel(level)
         logger.addHandler(handler)
         logger.propagate = False
+    # clients' texts are as long as they like, and each would be told of
+    logging.getLogger("spt.data.encoding").setLevel(logging.ERROR)
     # commands keep libraries' advertising out, of which nothing comes while serving
     logging.disable(logging.NOTSET)

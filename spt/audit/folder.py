@@ -11,7 +11,10 @@ from typing import Literal
 
 from spt.errors import InputError
 
+# of folders in it there may be as many
 MAX_FILES = 10_000
+MAX_LEVELS = 32
+ADVICE = "Give the folder of one prompt or backbone."
 # as many bytes as tell what a file is
 HEAD = 4096
 
@@ -55,16 +58,15 @@ def find_files(folder: Path) -> list[FoundFile]:
     """Describe the files of a folder and of folders in it, by name; no link to a folder is followed.
 
     Raises:
-        InputError: if it is no folder, cannot be read, or holds more than `MAX_FILES`.
+        InputError: if it is no folder, cannot be read, or holds more than `MAX_FILES` files or folders, or
+            folders in more than `MAX_LEVELS` levels.
     """
     if not folder.is_dir():
         raise InputError(f"'{folder}' is not a folder. Give the folder of a saved prompt or of a backbone.")
     found: list[FoundFile] = []
     for path in _paths(folder):
         if len(found) == MAX_FILES:
-            raise InputError(
-                f"'{folder}' holds more than {MAX_FILES:,} files. Give the folder of one prompt or backbone."
-            )
+            raise InputError(f"'{folder}' holds more than {MAX_FILES:,} files. {ADVICE}")
         found.append(_describe(path, folder))
     return sorted(found, key=lambda file: file.name)
 
@@ -73,7 +75,11 @@ def _paths(folder: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise InputError(f"'{error.filename}' cannot be read: {error.strerror}. Mend its mode.") from error
 
-    for parent, folders, files in os.walk(folder, onerror=refuse):
+    for number, (parent, folders, files) in enumerate(os.walk(folder, onerror=refuse)):
+        if number > MAX_FILES:
+            raise InputError(f"'{folder}' holds more than {MAX_FILES:,} folders. {ADVICE}")
+        if len(Path(parent).relative_to(folder).parts) > MAX_LEVELS:
+            raise InputError(f"'{folder}' holds folders in more than {MAX_LEVELS} levels. {ADVICE}")
         links = [name for name in folders if (Path(parent) / name).is_symlink()]
         yield from (Path(parent) / name for name in [*files, *links])
 

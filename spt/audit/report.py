@@ -185,10 +185,11 @@ def _check_export(result: Audit, names: set[str], readable: Mapping[str, Any]) -
     content = readable[EXPORT_JSON]
     digests = content.get("files") if isinstance(content, dict) else None
     graphs = content.get("graphs") if isinstance(content, dict) else None
-    if not isinstance(digests, dict) or not isinstance(graphs, list) or not _are_among(graphs, digests):
+    named = [TOKENIZER_JSON, *graphs] if isinstance(graphs, list) and graphs else None
+    if not isinstance(digests, dict) or named is None or not _are_among(named, digests):
         result.problems.append(f"{EXPORT_JSON} does not say which graphs and files there are")
         return
-    result.read.extend(_there([EXPORT_JSON, TOKENIZER_JSON, *graphs], names))
+    result.read.extend(_there([EXPORT_JSON, *named], names))
     files = {file.name: file for file in result.files}
     for name, written in digests.items():
         if name in files:

@@ -69,10 +69,13 @@ def read_prompts(
         seed: of the random vectors.
 
     Raises:
-        InputError: if there is nothing to read without a text, or the text does not fit the task.
+        InputError: if there is nothing to read without a text, the text does not fit the task, or the count
+            is below 1.
 
     Source: Prompt Tuning (arXiv 2104.08691, section 7) for the reading; the control is ours.
     """
+    if count < 1:
+        raise InputError(f"The count of words a vector is {count}, but must be 1 or more.")
     prompts = _free(classifier) if text is None else _for_text(classifier, text, pair)
     model = classifier.model
     if model.template_prompt is None and not any(isinstance(each, InsertPrompt) for each in model.choices):

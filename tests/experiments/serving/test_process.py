@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.cli import app
+from experiments.serving.process import log_to_stderr
 from spt import extras
 from tests.support.serving import make_shelf
 
@@ -32,6 +34,26 @@ def test_a_host_that_there_is_not_is_named(inputs: Path) -> None:
     words = ["serve", str(inputs / "shelf"), "--host", "none.invalid"]
     result = CliRunner().invoke(app, words, env={"SPT_SERVE_TOKEN": "0123456789abcdef"})
     assert result.exit_code == 2 and "Cannot listen at none.invalid:8000" in result.output
+
+
+def test_the_log_tells_of_the_server_and_not_of_clients_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("experiments.serving", "uvicorn", "spt.data.encoding")
+    loggers = [logging.getLogger(name) for name in names]
+    disabled = logging.root.manager.disable
+    before = [(each.level, each.handlers, each.propagate) for each in loggers]
+    for each in loggers:
+        each.handlers = []
+    try:
+        log_to_stderr()
+        tells_of_cut_texts = logging.getLogger("spt.data.encoding").isEnabledFor(logging.WARNING)
+        logging.getLogger("experiments.serving.reload").warning("a folder is refused")
+        told = capsys.readouterr().err
+    finally:
+        for each, (level, handlers, propagate) in zip(loggers, before, strict=True):
+            each.setLevel(level)
+            each.handlers, each.propagate = handlers, propagate
+        logging.disable(disabled)
+    assert "a folder is refused" in told and not tells_of_cut_texts
 
 
 def test_wrong_options_and_folders_end_with_2(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from spt.audit import report
-from spt.audit.folder import MAX_FILES
+from spt.audit.folder import MAX_FILES, MAX_LEVELS
 from spt.audit.json_content import MAX_BYTES
 from spt.audit.report import FORMATS, Audit, audit
 from spt.audit.tensor_header import MAX_HEADER, bounded_product, read_header
@@ -387,6 +387,8 @@ def test_a_file_that_cannot_be_read_to_its_end_is_told(export: Path, monkeypatch
         {"graphs": [None]},
         {"graphs": ["other.onnx"]},
         {"graphs": "model.onnx"},
+        {"graphs": []},
+        {"files": {"model.onnx": "0"}},
         {"files": ["model.onnx"]},
         {"files": None},
     ],
@@ -406,6 +408,20 @@ def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
     result = audit(tmp_path)
     assert result.content == "neither" and "holds neither" in only_problem(result)
+
+
+def test_folders_without_end_are_refused(tmp_path: Path) -> None:
+    tmp_path.joinpath(*["a"] * (MAX_LEVELS + 1)).mkdir(parents=True)
+    with pytest.raises(InputError, match="holds folders in more than 32 levels"):
+        audit(tmp_path)
+
+
+def test_too_many_folders_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spt.audit.folder.MAX_FILES", 2)
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="more than 2 folders"):
+        audit(tmp_path)
 
 
 def test_no_folder_and_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,12 @@ def test_a_prompt_that_starts_at_words_reads_as_those_words(tmp_path: Path) -> N
     assert words(other) != read
 
 
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_words_are_nothing_to_read(count: int, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"words a vector is {count}, but must be 1 or more"):
+        read_prompts(classifier(tmp_path, (0,), prompt=FREE), count=count)
+
+
 def test_a_prompt_that_starts_at_labels_reads_as_the_label_words_first(tmp_path: Path) -> None:
     made = classifier(tmp_path, (0,), prompt={**FREE, "init": "labels"})
     assert words(made)[:2] == ["terrible", "great"]
