@@ -6,7 +6,9 @@ import asyncio
 from http import HTTPStatus
 from typing import Any
 
-from experiments.serving.problem_details import problem_response
+from fastapi import Response
+
+from experiments.serving.problem_details import CLIENT_CLOSED_REQUEST, problem_response
 
 
 class BoundedBody:
@@ -29,7 +31,7 @@ class BoundedBody:
             await self.app(scope, receive, send)
             return
         try:
-            messages = [await asyncio.wait_for(self._read(scope, receive), self.seconds)]
+            message = await asyncio.wait_for(self._read(scope, receive), self.seconds)
         except asyncio.TimeoutError:
             text = f"The body did not arrive within {self.seconds:g} s. Send it again."
             await problem_response(HTTPStatus.REQUEST_TIMEOUT, [text])(scope, receive, send)
@@ -38,6 +40,12 @@ class BoundedBody:
             text = f"The body has more than {self.max_bytes:,} bytes. Send fewer or shorter texts a request."
             await problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, [text])(scope, receive, send)
             return
+
+        if message["type"] == "http.disconnect":
+            # nobody waits, and it is no failure of the app's
+            await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
+            return
+        messages = [message]
 
         async def replay() -> Any:
             return messages.pop() if messages else await receive()

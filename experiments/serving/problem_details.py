@@ -11,6 +11,8 @@ from fastapi import Response
 from pydantic import BaseModel, Field
 
 MEDIA_TYPE = "application/problem+json"
+# what a client would get that did not wait for its answer, as nginx logs it
+CLIENT_CLOSED_REQUEST = 499
 
 
 class Problem(BaseModel):

@@ -19,11 +19,9 @@ from experiments.serving.jobs import job_of, reads_pairs
 from experiments.serving.messages import read_request
 from experiments.serving.metrics import Metrics
 from experiments.serving.options import ServingOptions
-from experiments.serving.problem_details import Refusal
+from experiments.serving.problem_details import CLIENT_CLOSED_REQUEST, Refusal
 from experiments.serving.reload import Reloader
 
-# what a client would get that did not wait for its answer, as nginx logs it
-CLIENT_CLOSED_REQUEST = 499
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 log = logging.getLogger(__name__)

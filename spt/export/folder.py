@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from spt.backbones.identity import BackboneIdentity
+from spt.data.values import some
 from spt.digests import file_digest
 from spt.errors import InputError
 from spt.export.graphs import INPUTS, TRUNK, graphs_of, write_graph
@@ -18,6 +19,7 @@ from spt.export.runtime import REPORT, OnnxGraphs, largest_difference, random_ba
 from spt.export.text_rules import TextRules, write_tokenizer
 from spt.extras import need
 from spt.files import replacing_folder, write_text
+from spt.json_files import read_json
 from spt.provenance import versions
 from spt.serving.classifier import PromptClassifier
 from spt.templates import templates_of
@@ -48,12 +50,13 @@ def export_onnx(
 
     Raises:
         InputError: if packages of the extra `onnx` are missing, the trunk would reach into the prompts, the
-            folder holds something else, the tokenizer or the family cannot be exported, or the graphs do not
-            give the model's logits, or in 8 bits none that are finite.
+            folder holds something else, or more than an export, the tokenizer or the family cannot be
+            exported, or the graphs do not give the model's logits, or in 8 bits none that are finite.
     """
     need("onnx", "onnxscript", "onnxruntime")
     layers = trunk_layers(trunk, classifier.model.first_prompt_layer)
     rules = TextRules.of(classifier.spec, classifier.tokenizer)
+    _check_replaceable(folder)
     with replacing_folder(folder, EXPORT_JSON, "an export") as partial:
         write_tokenizer(classifier.tokenizer, rules, partial / TOKENIZER)
         graphs, difference = _write_graphs(classifier, layers, partial)
@@ -65,6 +68,21 @@ def export_onnx(
         content["files"] = {path.name: file_digest(path) for path in sorted(partial.iterdir())}
         write_text(partial / EXPORT_JSON, json.dumps(content, indent=2) + "\n")
     return content
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse a folder in the place of which an export would delete what no export has written."""
+    if not (folder / EXPORT_JSON).is_file():
+        # said by what replaces it
+        return
+    content = read_json(folder / EXPORT_JSON, "Choose another folder.")
+    written = content.get("files")
+    known = {EXPORT_JSON, *(written if isinstance(written, dict) else ())}
+    if others := sorted(path.name for path in folder.iterdir() if path.name not in known):
+        raise InputError(
+            f"'{folder}' holds {some(others)}, which {EXPORT_JSON} does not name, and an export there would "
+            "delete it. Move it away, or choose another folder."
+        )
 
 
 def trunk_layers(trunk: int | str | None, first_prompt: int) -> int | None:

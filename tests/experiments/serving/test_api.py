@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from experiments.serving.body import BoundedBody
 from experiments.serving.engine import Engine
 from experiments.serving.messages import REQUEST_EXAMPLES, RESPONSE_EXAMPLE, LabelResponse, TaskList
-from experiments.serving.problem_details import MEDIA_TYPE, Problem
+from experiments.serving.problem_details import CLIENT_CLOSED_REQUEST, MEDIA_TYPE, Problem
 from spt.digests import file_digest
 from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import LabelSet, Prediction
@@ -207,6 +208,23 @@ def test_health_readiness_and_metrics(engine: Engine, shelf: Path) -> None:
         f"spt_serve_trunk_bytes {engine.cache.bytes}.0",
     ):
         assert line in lines
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_failure_of_the_server() -> None:
+    messages = [{"type": "http.request", "body": b'{"texts"', "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def app(*_: Any) -> None:
+        raise AssertionError("nobody is there to be answered")
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(BoundedBody(app, 100, 5)({"type": "http", "headers": []}, receive, send))
+    assert sent[0]["status"] == CLIENT_CLOSED_REQUEST
 
 
 def test_the_examples_of_openapi_are_valid(engine: Engine, shelf: Path) -> None:
