@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +43,9 @@ BESIDE_TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json", "added_
 
 # of exports to ONNX: what says which graphs there are, and the digest of every other file
 EXPORT_JSON, TOKENIZER_JSON = "export.json", "tokenizer.json"
+
+# of one kind in one file that are told
+MOST_PROBLEMS = 20
 
 Content = Literal["saved prompt", "backbone", "export", "neither"]
 
@@ -107,7 +111,8 @@ def _look_into(file: FoundFile, result: Audit, readable: dict[str, Any]) -> None
             result.tensors[file.name] = read_header(file.path)
         elif file.kind == "json":
             readable[file.name] = read_json(file.path)
-            result.problems.extend(f"{file.name} {problem}" for problem in code_problems(readable[file.name]))
+            problems = _first_few(code_problems(readable[file.name]))
+            result.problems.extend(f"{file.name} {problem}" for problem in problems)
     except (InputError, OSError) as error:
         result.problems.append(f"{file.name} {error}")
 
@@ -119,18 +124,18 @@ def _check_prompt(result: Audit, names: set[str], readable: Mapping[str, Any]) -
     if PROMPT_JSON not in readable:
         return
     config = readable[PROMPT_JSON]
-    numbers = sum(tensor.numbers for tensor in result.tensors.get(PROMPT_WEIGHTS, []))
+    numbers = _numbers(result, [PROMPT_WEIGHTS])
     result.problems.extend(f"{PROMPT_JSON} {problem}" for problem in _prompt_problems(config, numbers))
     if PROMPT_WEIGHTS in result.tensors and _has_digests(config):
         weights = next(file for file in result.files if file.name == PROMPT_WEIGHTS)
         result.problems.extend(_digest_problems(weights, _weights_digest(config), PROMPT_JSON))
     if name := _backbone_name(config):
         where = "embedded" if name in BACKBONES else "of a folder or the hub; audit it too"
-        result.notes.append(f"It needs the backbone {name!r}, {where}.")
+        result.notes.append(f"It needs the backbone {name!r:.200}, {where}.")
 
 
-def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
-    """Say what is wrong with prompt.json, beside which weights of so many numbers are."""
+def _prompt_problems(config: Any, numbers: int | None) -> Iterator[str]:
+    """Say what is wrong with prompt.json, beside which weights of so many numbers are, or refused ones."""
     try:
         if type(config["format"]) is not int or config["format"] not in FORMATS:
             readable = f"{FORMATS[0]} to {FORMATS[-1]}"
@@ -146,7 +151,9 @@ def _prompt_problems(config: Any, numbers: int) -> Iterator[str]:
             yield f"is damaged: {'.'.join(map(str, each['loc']))}: {each['msg']}"
         return
     # a generator's PHM projection alone has more numbers
-    if spec.prompt.generator != "free" and spec.prompt.bottleneck > numbers * spec.prompt.phm_order:
+    if numbers is None or spec.prompt.generator == "free":
+        return
+    if spec.prompt.bottleneck > numbers * spec.prompt.phm_order:
         yield f"has bottleneck {spec.prompt.bottleneck:,}, but the weights are {numbers:,} in all"
 
 
@@ -212,8 +219,10 @@ def _check_backbone(result: Audit, names: set[str], readable: Mapping[str, Any])
         result.problems.append(f"There is no tokenizer: none of {', '.join(TOKENIZERS)}")
     if CONFIG_JSON in readable:
         config = readable[CONFIG_JSON]
-        numbers = sum(tensor.numbers for name in weights for tensor in result.tensors.get(name, []))
-        problems = list(size_problems(config)) or list(proportion_problems(config, numbers))
+        numbers = _numbers(result, [name for name in weights if name != INDEX])
+        problems = _first_few(size_problems(config))
+        if not problems and numbers is not None:
+            problems = list(proportion_problems(config, numbers))
         result.problems.extend(f"{CONFIG_JSON} {problem}" for problem in problems)
 
 
@@ -227,6 +236,18 @@ def _weight_files(result: Audit, names: set[str], readable: Mapping[str, Any]) -
         result.problems.append(f"{INDEX} does not say which file holds which tensor")
         return [INDEX]
     return [INDEX, *sorted(set(places.values()))]
+
+
+def _numbers(result: Audit, files: list[str]) -> int | None:
+    """Count the numbers of tensors in files; None where one is missing or refused, which is told of it."""
+    if any(name not in result.tensors for name in files):
+        return None
+    return sum(tensor.numbers for name in files for tensor in result.tensors[name])
+
+
+def _first_few(problems: Iterator[str]) -> list[str]:
+    """Return the first problems of a file, each once: a hostile one may have millions."""
+    return list(islice(dict.fromkeys(problems), MOST_PROBLEMS))
 
 
 def _there(wanted: tuple[str, ...] | list[str], names: set[str]) -> list[str]:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from spt.audit import report
 from spt.audit.folder import MAX_FILES, MAX_LEVELS
 from spt.audit.json_content import MAX_BYTES
-from spt.audit.report import FORMATS, Audit, audit
+from spt.audit.report import FORMATS, MOST_PROBLEMS, Audit, audit
 from spt.audit.tensor_header import MAX_HEADER, bounded_product, read_header
 from spt.digests import file_digest
 from spt.errors import InputError
@@ -147,6 +147,22 @@ def test_a_link_that_leads_outside_is_not_followed(backbone: Path, tmp_path: Pat
 def test_a_pipe_is_told_and_not_waited_for(prompt: Path) -> None:
     os.mkfifo(prompt / "prompt.pipe")
     assert "neither a file nor a folder" in only_problem(audit(prompt))
+
+
+@pytest.mark.parametrize("kind", ["prompt", "backbone"])
+def test_refused_weights_are_told_once_and_not_compared(kind: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(kind)
+    (weights,) = folder.glob("*.safetensors")
+    weights.unlink()
+    weights.symlink_to("/dev/zero")
+    assert f"{weights.name} is a link that leads outside" in only_problem(audit(folder))
+
+
+def test_of_many_like_problems_the_first_are_told(backbone: Path) -> None:
+    many = [{"auto_map": 1}] * 100 + [{"tokenizer_class": f"a b {number}"} for number in range(100)]
+    edited(backbone / "tokenizer_config.json", lambda config: config.update(many=many))
+    problems = audit(backbone).problems
+    assert len(problems) == MOST_PROBLEMS and len(set(problems)) == MOST_PROBLEMS
 
 
 @pytest.mark.parametrize("value", [10**12, -1, 0, 2.5, "many", True])
