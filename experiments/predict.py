@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -90,7 +90,8 @@ def predict_file(
     with _writer(file, output, task) as write:
         while chunk := list(islice(rows, CHUNK)):
             silent.note(chunk, count)
-            answers = [_named(columns, prefix) for columns in _answered(chunk, answer, nothing)]
+            with _placed(chunk, count, file):
+                answers = [_named(columns, prefix) for columns in _answered(chunk, answer, nothing)]
             write(answers if output is None else _joined(chunk, answers, file, count))
             count += len(chunk)
     silent.tell(file)
@@ -146,6 +147,20 @@ class _Silent:
         if self.number:
             rows = ", ".join(map(str, self.first)) + (" …" if self.number > len(self.first) else "")
             log.warning("%s: %d without a text, and so without an answer: row %s", file, self.number, rows)
+
+
+@contextmanager
+def _placed(chunk: Sequence[TextRecord], before: int, file: Path) -> Iterator[None]:
+    """Say of an error that counts the texts of a chunk from 1 where in the file they are."""
+    try:
+        yield
+    except InputError as error:
+        rows = [row for row, record in enumerate(chunk, start=before + 1) if record.texts is not None]
+        if rows == [*range(1, len(rows) + 1)]:
+            raise
+        raise InputError(
+            f"Counting from 1 the texts that the records {rows[0]:,} to {rows[-1]:,} of {file} have: {error}"
+        ) from error
 
 
 def _answered(chunk: Sequence[TextRecord], answer: AnswerTexts, nothing: Mapping[str, Any]) -> Answers:

@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from datasets import Dataset
 from typer.testing import CliRunner
 
 from experiments import predict
 from experiments.cli import app
+from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier, predictions
 from tests.support.classifiers import classifier
 
@@ -176,6 +178,34 @@ def test_a_record_without_a_text_is_kept_without_an_answer_and_counted(
         added = ("label", "probability", "probability_bad", "probability_good")
         assert [row[name] for name in added] == [nothing] * 4 and row["id"] == "0"
     assert [row["label"] for row in [*rows[:2], *rows[5:]]] == [row["label"] for row in read(whole)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (1, "holds no answer in row 2"),
+        (
+            3,
+            "Counting from 1 the texts that the records 4 to 4 of {file} have: it",
+        ),
+    ],
+)
+def test_an_error_of_a_text_is_placed_in_the_file(
+    bad: int, said: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: object, texts: list[str], *_: object) -> Any:
+        rows = [row for row, text in enumerate(texts, 1) if text == "bad"]
+        if rows:
+            raise InputError(f"it holds no answer in row {rows[0]}")
+        return np.full((len(texts), 2), 0.5)
+
+    monkeypatch.setattr(predict, "CHUNK", 2)
+    monkeypatch.setattr(PromptClassifier, "predict_proba", refuse)
+    texts = ["fine", "fine", "", "fine"]
+    texts[bad] = "bad"
+    file = written(tmp_path / "in.csv", [{"text": text, "id": "0"} for text in texts])
+    result = spt("predict", model, file)
+    assert result.exit_code == 2 and said.format(file=file) in result.output.replace("\n", " ")
 
 
 def test_a_line_without_a_text_has_a_line_without_an_answer(
