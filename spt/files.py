@@ -9,7 +9,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise InputError(f"'{path}' is a folder, but a file is written there. Move the folder away.")
     sweep(path.parent)
-    partial = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}{_ENDING}")
+    partial = _temporary(path)
     try:
         # made here, because some libraries make files that nobody else may read
         os.close(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))
@@ -54,15 +54,19 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(folder: Path, marker: str, kind: str) -> Iterator[Path]:
+def replacing_folder(
+    folder: Path, marker: str, kind: str, replaced: Collection[str] | None = None
+) -> Iterator[Path]:
     """Hand out a temporary neighbour of a folder to fill, and put it in its place at the block's end.
 
-    Where the block raises, the folder stays as it was.
+    Where the block raises, the folder stays as it was. What dead processes left beside it is swept.
 
     Args:
         folder: that is not there, is empty, or holds what is to be replaced.
         marker: name of the file by which what may be replaced is known.
         kind: what that is, for the error: "a saved prompt".
+        replaced: names in the folder that go with what it holds; all others, such as the .git of a clone, are
+            there afterwards too. None for all names.
 
     Raises:
         InputError: if there is something else.
@@ -73,13 +77,16 @@ def replacing_folder(folder: Path, marker: str, kind: str) -> Iterator[Path]:
             f"'{folder}' is neither {kind} nor an empty folder, and saving there would delete "
             f"what it holds. Choose another folder."
         )
-    partial = folder.with_name(f"{folder.name}{_ENDING}")
-    shutil.rmtree(partial, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep(folder.parent)
+    partial = _temporary(folder)
     try:
-        partial.mkdir(parents=True)
+        partial.mkdir()
         yield partial
         for path in partial.iterdir():
             _flush(path)
+        if replaced is not None:
+            _keep_others(folder, partial, replaced)
         _replace_folder(partial, folder)
         _flush_folder(folder.parent)
     finally:
@@ -146,15 +153,25 @@ def state_of(path: Path) -> tuple[int, ...] | None:
 
 
 def temporaries(folder: Path) -> Iterator[Path]:
-    """Yield the temporary files in a folder, those of living writers among them."""
+    """Yield the temporary files and folders in a folder, those of living writers among them."""
     yield from (path for path in folder.glob(f"*{_ENDING}") if _TEMPORARY.fullmatch(path.name))
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files whose writers are dead."""
+    """Remove the temporary files and folders whose writers are dead."""
     for path in temporaries(folder):
-        if _is_abandoned(path):
+        if not _is_abandoned(path):
+            continue
+        if not path.is_dir():
             path.unlink(missing_ok=True)
+        elif path.name.startswith("."):
+            # no folder of another name is one of ours
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    """Return this process's temporary neighbour of a file or folder, which is nobody else's."""
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}{_ENDING}")
 
 
 def _is_replaceable(folder: Path, marker: str) -> bool:
@@ -162,10 +179,30 @@ def _is_replaceable(folder: Path, marker: str) -> bool:
     return folder.is_dir() and ((folder / marker).is_file() or not any(folder.iterdir()))
 
 
+def _keep_others(folder: Path, new: Path, replaced: Collection[str]) -> None:
+    """Have in a new folder what another has under names that are not replaced, by links where there are."""
+    others = folder.iterdir() if folder.is_dir() else ()
+    for path in others:
+        if path.name in replaced or (new / path.name).exists():
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, new / path.name, symlinks=True, copy_function=_link)
+        else:
+            _link(path, new / path.name)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """Make a file another name of a file; a copy where the file system has one name a file."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
 def _replace_folder(new: Path, folder: Path) -> None:
     """Put a folder in another's place; what was there comes back if that fails."""
-    old = folder.with_name(f"{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    # of another name than temporaries: nothing sweeps it away where only the first of two renamings was done
+    old = folder.with_name(f".{folder.name}.{_HOST}.{os.getpid()}.old")
     if folder.exists():
         folder.replace(old)
     try:
@@ -180,7 +217,7 @@ def _replace_folder(new: Path, folder: Path) -> None:
 def _is_abandoned(path: Path) -> bool:
     writer = _TEMPORARY.fullmatch(path.name)
     try:
-        if writer is None or not path.is_file():
+        if writer is None or not (path.is_file() or path.is_dir()):
             return False
         if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
             return True

@@ -16,8 +16,6 @@ from spt.serving.saved_prompt import PROMPT_JSON, WEIGHTS
 NAME = re.compile(r"\w[\w.-]{0,99}")
 # of a run, whose name says more
 MODEL = "model"
-# what saving keeps beside a prompt for a moment
-TEMPORARY = (".partial", ".old")
 
 # of the files of a prompt; None for those that are not there
 State = tuple[tuple[int, ...] | None, ...]
@@ -161,7 +159,7 @@ def _shelf_listing(shelf: Path) -> FolderListing:
         return FolderListing(unreadable=[_unreadable(shelf.name, shelf, error)])
     for path in paths:
         # a folder of another name cannot be asked for
-        if path.suffix in TEMPORARY or not NAME.fullmatch(path.name):
+        if not NAME.fullmatch(path.name):
             continue
         try:
             if _stat_prompt(path):

@@ -225,7 +225,7 @@ class PromptClassifier:
     def save_pretrained(self, folder: str | Path) -> None:
         """Write prompt.safetensors, prompt.json and the card, if any; the backbone stays a reference.
 
-        They are there all or not at all.
+        They are there all or not at all, in the place of those of a prompt that is there; other files stay.
 
         Raises:
             InputError: if there is something else than a saved prompt or an empty folder.

@@ -20,7 +20,7 @@ from spt.backbones.identity import BackboneIdentity
 from spt.digests import file_digest
 from spt.errors import InputError
 from spt.files import read_bounded, replacing_folder, write_text
-from spt.hub.download import CARD
+from spt.hub.download import CARD, FILES
 from spt.json_files import described, read_json
 from spt.model import PromptedModel, trained
 from spt.prompts.generators import new_generator
@@ -64,12 +64,12 @@ class SavedPrompt:
     card: str | None = None
 
     def write(self, folder: Path) -> None:
-        """Take the folder's place, which must be empty or hold a saved prompt.
+        """Take the place of a saved prompt, or fill an empty folder; other files in it stay.
 
         Raises:
             InputError: if there is something else.
         """
-        with replacing_folder(folder, PROMPT_JSON, "a saved prompt") as partial:
+        with replacing_folder(folder, PROMPT_JSON, "a saved prompt", FILES) as partial:
             write_tensors(partial / WEIGHTS, self.weights)
             if self.card is not None:
                 write_text(partial / CARD, self.card)

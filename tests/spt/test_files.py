@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from spt import files
 from spt.errors import InputError
-from spt.files import replacing, sweep, temporaries, write_bytes, write_text
+from spt.files import replacing, replacing_folder, sweep, temporaries, write_bytes, write_text
 from spt.tensor_files import write_tensors
 
 
@@ -121,3 +121,47 @@ def test_a_writer_that_is_killed_leaves_a_temporary_that_the_next_one_sweeps(tmp
     assert len(list(temporaries(tmp_path))) == 1
     write_text(tmp_path / "a", "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_is_replaced_with_what_goes_with_it_and_nothing_else_there_or_beside_it_is_lost(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "model"
+    (folder / ".git" / "refs").mkdir(parents=True)
+    for name in ("prompt.json", "old.json", "notes.txt", ".git/HEAD", ".git/refs/main"):
+        (folder / name).write_text(f"old {name}")
+    (folder / "link").symlink_to("nowhere")
+    for name in ("model.old", "model.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("kept")
+    with replacing_folder(folder, "prompt.json", "a prompt", ("prompt.json", "old.json")) as partial:
+        write_text(partial / "prompt.json", "new")
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    assert there == {"prompt.json", "notes.txt", ".git/HEAD", ".git/refs/main", "link"}
+    assert (folder / "prompt.json").read_text() == "new"
+    assert (folder / ".git" / "HEAD").read_text() == "old .git/HEAD"
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "model.old", "model.partial"}
+    assert (tmp_path / "model.old" / "mine").read_text() == "kept"
+    with replacing_folder(folder, "prompt.json", "a prompt") as partial:
+        write_text(partial / "prompt.json", "newer")
+    assert [path.name for path in folder.iterdir()] == ["prompt.json"]
+
+
+def test_what_fails_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt), replacing_folder(folder, "a", "a prompt", ("a",)) as partial:
+        write_text(partial / "a", "half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_a_writer_that_was_killed_is_swept_and_one_of_the_user_is_not(tmp_path: Path) -> None:
+    left, mine = tmp_path / f".model.{files._HOST}.{dead_process()}.partial", tmp_path / "mine.12.partial"
+    yesterday = time.time() - 25 * 3600
+    for folder in (left, mine):
+        folder.mkdir()
+        (folder / "half").write_text("half")
+        os.utime(folder, (yesterday, yesterday))
+    with replacing_folder(tmp_path / "model", "a", "a prompt") as partial:
+        write_text(partial / "a", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"model", mine.name}
