@@ -16,7 +16,9 @@ from spt.errors import InputError
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
+def on_auto() -> Iterator[None]:
+    """Begin as a process does, whatever a run before chose in this one, and leave it so."""
+    use_device("auto")
     yield
     use_device("auto")
 
