@@ -254,7 +254,7 @@ def tables_of(tasks: Sequence[str], k: int = 1) -> dict[str, Path]:
     Raises:
         InputError: for a task without one, or where no task has one.
     """
-    known = {path.stem.split("_")[1]: path for path in sorted(TABLES.glob(f"truth_*_e5_k{k}.json"))}
+    known = _known_tables(k)
     missing = [task for task in tasks if task not in known]
     if missing or not known:
         raise InputError(
@@ -264,12 +264,15 @@ def tables_of(tasks: Sequence[str], k: int = 1) -> dict[str, Path]:
     return {task: known[task] for task in tasks or known}
 
 
+def _known_tables(k: int) -> dict[str, Path]:
+    return {path.stem.split("_")[1]: path for path in sorted(TABLES.glob(f"truth_*_e5_k{k}.json"))}
+
+
 def _command(deep: Mapping[str, Deep], variants: Path, result: str) -> str:
     """Return the command of a bench, with the options that are not its defaults."""
     k = next(iter(deep.values())).table.budget.k
-    every = TABLES.glob(f"truth_*_e5_k{k}.json")
     named: list[object] = [] if k == 1 else ["--k", k]
-    named += [] if len(deep) == len(list(every)) else [f"--on={task}" for task in deep]
+    named += [] if len(deep) == len(_known_tables(k)) else [f"--on={task}" for task in deep]
     named += [] if variants == variants_of(k) else ["--variants", variants]
     named += [] if result == name_of(k) else ["--result", result]
     return command_of("search-deep", *named)

@@ -22,7 +22,6 @@ Entry = Mapping[str, Any]
 def methods_deep() -> str:
     """Write what each method reaches within each budget."""
     result = load(RESULT)
-    commands = dict.fromkeys(markdown.command(made["command"]) for made in result["measurements"])
     sweep_seeds = {str(line["seed"]) for line in result["sweep"]}
     title = (
         "Every method trains as many whole epochs as a budget of operations holds, its search and dev "
@@ -30,7 +29,7 @@ def methods_deep() -> str:
         f"for each budget, with seed {', '.join(sweep_seeds)}, which is not reported; `default` is this "
         "project with nothing set and nothing tried, and SetFit trains one epoch of its pairs, or what "
         "of it the budget holds. [methods.md](methods.md#at-equal-operations) says how, and "
-        f"`benchmarks/equal_operations/bench.yml` what each name is ({'; '.join(commands)})."
+        f"`benchmarks/equal_operations/bench.yml` what each name is ({_commands(result)})."
     )
     over_tasks = _over_tasks(result["over_tasks"], result["reference"])
     return "\n\n".join([title, *over_tasks, *_pictures(result["summary"]), *_conditions(result)])
@@ -39,13 +38,17 @@ def methods_deep() -> str:
 def methods_official() -> str:
     """Write what methods reach within a budget on the test that TREC is published with."""
     result = load(OFFICIAL)
-    commands = dict.fromkeys(markdown.command(made["command"]) for made in result["measurements"])
     title = (
         "The same bench with the files that TREC is published with: rows to train on and dev are drawn from "
         "its 5,452 questions of train, and test is its own 500, in place of rows of the first "
-        f"({'; '.join(commands)})."
+        f"({_commands(result)})."
     )
     return "\n\n".join([title, *_conditions(result)])
+
+
+def _commands(result: Mapping[str, Any]) -> str:
+    """Write each command by which a bench was measured."""
+    return "; ".join(dict.fromkeys(markdown.command(made["command"]) for made in result["measurements"]))
 
 
 def _conditions(result: Mapping[str, Any]) -> list[str]:

@@ -88,9 +88,9 @@ def _row_of_pairs(
 
 def search_deep() -> str:
     """Show what finds a layer of twelve, judged by the truth tables, what it costs, and the defaults."""
-    beside = load("prompt_tuning")
-    found = _searches(load("search_deep"), beside, "One generated prompt on e5-small, its layer")
-    return "\n\n".join([found, *_defaults(load("search_deep")["tables"], beside["records"])])
+    result, beside = load("search_deep"), load("prompt_tuning")
+    found = _searches(result, beside, "One generated prompt on e5-small, its layer")
+    return "\n\n".join([found, *_defaults(result["tables"], beside["records"])])
 
 
 def search_deep_k2() -> str:

@@ -140,6 +140,20 @@ def test_manual_refuses_layers_outside_the_budget() -> None:
         explore(Manual(ManualOptions(manual_layers=(1,))), Budget(4, 2), score, 9)
 
 
+def raising_once(
+    scored: Callable[[PromptLayers], TrainingResult], number: int, error: BaseException, calls: list[Layers]
+) -> Callable[[PromptLayers], TrainingResult]:
+    """What scores candidates but for the one of a number, from 1, and notes them all."""
+
+    def score_or_raise(layers: PromptLayers) -> TrainingResult:
+        calls.append(layers.layers)
+        if len(calls) == number:
+            raise error
+        return scored(layers)
+
+    return score_or_raise
+
+
 class Killed(BaseException):
     """What a kill looks like from inside."""
 
@@ -210,13 +224,7 @@ def test_a_search_killed_among_workers_goes_on_with_the_same_candidates(
 ) -> None:
     expected = explore(MAKE[name](0), Budget(7, 2), fails_at_times, 16).tried
     calls: list[Layers] = []
-
-    def killed(layers: PromptLayers) -> TrainingResult:
-        calls.append(layers.layers)
-        if len(calls) == 6:
-            raise Killed
-        return fails_at_times(layers)
-
+    killed = raising_once(fails_at_times, 6, Killed(), calls)
     record = tmp_path / "record.jsonl"
     with pytest.raises(Killed):
         out_of_order(name, 3, monkeypatch, killed, record=record)
@@ -277,13 +285,7 @@ def test_what_is_no_failure_of_a_training_ends_the_search_and_the_candidate_is_r
 ) -> None:
     expected = explore(MAKE[name](0), Budget(6, 2), score, 8)
     calls: list[Layers] = []
-
-    def failing(layers: PromptLayers) -> TrainingResult:
-        calls.append(layers.layers)
-        if len(calls) == 4:
-            raise fault
-        return score(layers)
-
+    failing = raising_once(score, 4, fault, calls)
     record = tmp_path / "record.jsonl"
     with pytest.raises(type(fault)):
         explore(MAKE[name](0), Budget(6, 2), failing, 8, record=record)
