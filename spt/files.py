@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from spt.errors import InputError
 
 _ENDING = ".partial"
@@ -228,13 +230,13 @@ def _is_abandoned(path: Path) -> bool:
 
 def _lives(process: int) -> bool:
     try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
+        # one that has ended stays known until its parent asks, which some never do
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except (psutil.NoSuchProcess, OverflowError):
         return False
-    except OSError:
+    except psutil.Error:
         # it is another user's
         return True
-    return True
 
 
 def _flush(path: Path) -> None:

@@ -123,6 +123,19 @@ def test_a_writer_that_is_killed_leaves_a_temporary_that_the_next_one_sweeps(tmp
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_writer_that_has_ended_is_dead_before_its_parent_asks(tmp_path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)
+        os.kill(writer.pid, 0)
+        left = tmp_path / f".model.{files._HOST}.{writer.pid}.partial"
+        left.mkdir()
+        sweep(tmp_path)
+        assert not left.exists()
+    finally:
+        writer.wait()
+
+
 def test_a_folder_is_replaced_with_what_goes_with_it_and_nothing_else_there_or_beside_it_is_lost(
     tmp_path: Path,
 ) -> None:
