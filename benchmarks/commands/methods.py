@@ -25,6 +25,11 @@ NamedResult = Annotated[
 ]
 
 
+Add = Annotated[
+    bool, typer.Option("--add", help="Keep what the JSON has of the bench beside what this command reports.")
+]
+
+
 def methods(
     bench: Annotated[Path, typer.Argument(metavar="BENCH", help="YAML file, as experiments/methods.yml.")],
     overrides: Annotated[
@@ -37,10 +42,7 @@ def methods(
     on: OnConditions = None,
     finished: Finished = False,
     result: NamedResult = None,
-    add: Annotated[
-        bool,
-        typer.Option("--add", help="Keep what the JSON has of the bench's other methods and conditions."),
-    ] = False,
+    add: Add = False,
     workers: Workers = 0,
 ) -> None:
     """Compare methods over conditions and seeds, each at the learning rate that dev chose for it.
@@ -94,6 +96,7 @@ def methods_deep(
     ] = None,
     finished: Finished = False,
     result: NamedResult = None,
+    add: Add = False,
     workers: Workers = 0,
 ) -> None:
     """Compare methods at equal operations: what each reaches within 5, 10 and 20 * 10^12 of them.
@@ -119,6 +122,7 @@ def methods_deep(
             say_figures,
             finished,
             result,
+            add,
         )
     end(failed, "runs")
 

@@ -9,10 +9,10 @@ from typing import Any
 from benchmarks.equal_operations.bench import BudgetedBench, Cell, tera
 from benchmarks.equal_operations.cells import Cells, StoredCell
 from benchmarks.equal_operations.chart import charts
-from benchmarks.equal_operations.summary import summary_of
+from benchmarks.equal_operations.summary import SUMMARIES, summary_of
 from benchmarks.methods.bench import BenchRun
 from benchmarks.methods.measure import STEPS_BEYOND, best_rates, beyond
-from benchmarks.methods.results import Line, no_lines, write_lines
+from benchmarks.methods.results import Group, Line, Lines, added, no_lines, stored_lines, write_lines
 from benchmarks.record import arguments_of, command_of, made_with, path_of
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig
@@ -36,6 +36,7 @@ def measure_methods_deep(
     on_done: OnDone | None = None,
     only_finished: bool = False,
     result: str | None = None,
+    add: bool = False,
 ) -> int:
     """Choose rates, run what is missing, and write the JSON after each method on a condition.
 
@@ -52,22 +53,29 @@ def measure_methods_deep(
         only_finished: run nothing; report what has ended: a method on a condition within a budget, with all
             its seeds.
         result: name of the JSON in benchmarks/results; the bench's by default.
+        add: keep the JSON's lines of methods, conditions and budgets of the bench that are not reported now.
 
     Returns:
         How many reported runs failed; those for which a budget is too small have not.
 
     Raises:
-        InputError: for a bench or a configuration that is not right, or if nothing is finished, where only
-            that is asked for.
+        InputError: for a bench or a configuration that is not right, or a JSON to which methods cannot be
+            added, before anything runs; or if nothing is finished, where only that is asked for.
     """
     complete = BudgetedBench.load(path).changed(overrides)
     bench, within = complete.chosen(methods, conditions), complete.chosen_budgets(budgets)
     if setfit_python is None and not only_finished:
         bench = bench.without_setfit()
     cells = Cells(bench, path.parent, folder, workers or cores(), on_done, setfit_python, only_finished)
-    options = _options(methods, conditions, budgets, setfit_python is not None, only_finished, result)
+    options = _options(methods, conditions, budgets, setfit_python is not None, only_finished, result, add)
     now = made_with(_command(path, overrides, options))
-    lines, reference = no_lines(), next(iter(complete.methods))
+    lines, reference, name = no_lines(), next(iter(complete.methods)), result or complete.name
+    earlier = stored_lines(name, "methods-deep", SUMMARIES) if add else no_lines()
+    groups = _groups(complete)
+
+    def whole() -> Lines:
+        return added(earlier, lines, groups, _group_of)
+
     for method, condition in bench.groups():
         for budget in [each for each in bench.budgets_on(condition) if each in within]:
             sweep = _sweep(bench, cells, method, condition, budget)
@@ -77,11 +85,24 @@ def measure_methods_deep(
                 lines["records"] += [
                     _line(cell, cells.config(cell), each, now) for cell, each in done.items()
                 ]
-                write_lines(result or bench.name, lines, **summary_of(lines["records"], reference))
+                write_lines(name, whole(), **summary_of(whole()["records"], reference))
     if not lines["records"]:
         raise InputError(f"Nothing of {path} is finished in '{folder}'. Run it without --finished.")
-    _draw(result or bench.name, summary_of(lines["records"], reference)["summary"])
+    _draw(name, summary_of(whole()["records"], reference)["summary"])
     return sum("failure" in line for line in lines["records"])
+
+
+def _groups(bench: BudgetedBench) -> list[Group]:
+    """List method, condition and budget of all that is run, in the bench's order."""
+    return [
+        (method, condition, budget)
+        for method, condition in bench.groups()
+        for budget in bench.budgets_on(condition)
+    ]
+
+
+def _group_of(line: Mapping[str, Any]) -> Group:
+    return line["method"], line["condition"], line["budget_flops"]
 
 
 def _draw(name: str, summary: Sequence[Mapping[str, Any]]) -> None:
@@ -175,8 +196,9 @@ def _options(
     setfit: bool,
     only_finished: bool,
     result: str | None,
+    add: bool,
 ) -> list[str]:
     repeated = {"--only": methods, "--on": conditions, "--budget": list(map(tera, budgets))}
     named = [word for option, values in repeated.items() for value in values for word in (option, value)]
     named += ["--setfit-python", "PYTHON"] * setfit + ["--finished"] * only_finished
-    return [*named, *(["--result", result] if result else [])]
+    return [*named, *(["--result", result] if result else []), *["--add"] * add]

@@ -13,6 +13,8 @@ from experiments.comparing.statistics import spread
 Record = Mapping[str, Any]
 DEFAULT = "default"
 COSTS = ("tunable_parameters", "train_flops", "seconds")
+# what is told of all records together
+SUMMARIES = ("reference", "summary", "over_tasks")
 SETTING = ("condition", "backbone", "task", "shots", "budget_flops")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from spt.errors import InputError
 # a line's 'made' is its command, date, versions and machine; the file has each of these once
 Line = dict[str, Any]
 Lines = dict[str, list[Line]]
+Group = tuple[Hashable, ...]
 PARTS = ("sweep", "records")
 COLUMNS = (
     Column("dev_metric", "dev {metric}", percent),
@@ -35,7 +36,22 @@ def no_lines() -> Lines:
 
 
 def read_lines(name: str) -> Lines:
-    """Read the lines of benchmarks/results/<name>.json; none where there is no such file.
+    """Read the lines of benchmarks/results/<name>.json under today's names; none where there is no such file.
+
+    Raises:
+        InputError: for the result of another bench.
+    """
+    lines = stored_lines(name, "methods")
+    return {part: [_with_current_names(line) for line in lines[part]] for part in PARTS}
+
+
+def stored_lines(name: str, bench: str, summaries: Collection[str] = ()) -> Lines:
+    """Read the lines of benchmarks/results/<name>.json as they are; none where there is no such file.
+
+    Args:
+        name: of the JSON.
+        bench: as the command line has it.
+        summaries: keys of what its JSON tells of all lines together.
 
     Raises:
         InputError: for the result of another bench.
@@ -43,17 +59,22 @@ def read_lines(name: str) -> Lines:
     if not path_of(name).exists():
         return no_lines()
     content = load(name)
-    if "measurements" not in content:
+    if content.keys() != {"measurements", *summaries, *PARTS}:
         raise InputError(
-            f"'{path_of(name)}' is no result of `python -m benchmarks methods`. Choose another --result."
+            f"'{path_of(name)}' is no result of `python -m benchmarks {bench}`. Choose another --result."
         )
     return {part: [_with_made(line, content["measurements"]) for line in content[part]] for part in PARTS}
 
 
 def _with_made(line: Line, measurements: Sequence[Any]) -> Line:
     rest = {key: value for key, value in line.items() if key != "measurement"}
-    numbers = rest if "failure" in rest else with_current_names(rest)
-    return {**numbers, "made": measurements[line["measurement"]]}
+    return {**rest, "made": measurements[line["measurement"]]}
+
+
+def _with_current_names(line: Line) -> Line:
+    made = line["made"]
+    rest = {key: value for key, value in line.items() if key != "made"}
+    return line if "failure" in rest else {**with_current_names(rest), "made": made}
 
 
 def write_lines(name: str, lines: Lines, **summary: Any) -> Path:
@@ -70,16 +91,27 @@ def write_lines(name: str, lines: Lines, **summary: Any) -> Path:
     return save(name, {"measurements": measurements, **summary, **content})
 
 
-def added(earlier: Lines, lines: Lines, groups: Sequence[tuple[str, str]]) -> Lines:
-    """Return the lines with earlier ones of the other (method, condition) of `groups`, in their order."""
-    others = set(groups) - {group_of(line) for line in lines["records"]}
-    others_lines = {p: [line for line in earlier[p] if group_of(line) in others] for p in PARTS}
+def added(
+    earlier: Lines, lines: Lines, groups: Sequence[Group], group: Callable[[Line], Group] | None = None
+) -> Lines:
+    """Return the lines with earlier ones of the other groups, in the order of `groups`.
+
+    Args:
+        earlier: lines; those of no group of `groups` are left out.
+        lines: that take the place of earlier ones of their groups.
+        groups: of the bench.
+        group: of a line; method and condition by default.
+    """
+    group = group or group_of
+    others = set(groups) - {group(line) for line in lines["records"]}
+    kept = {part: [line for line in earlier[part] if group(line) in others] for part in PARTS}
     return {
-        p: sorted([*others_lines[p], *lines[p]], key=lambda line: groups.index(group_of(line))) for p in PARTS
+        part: sorted([*kept[part], *lines[part]], key=lambda line: groups.index(group(line)))
+        for part in PARTS
     }
 
 
-def group_of(line: Mapping[str, Any]) -> tuple[str, str]:
+def group_of(line: Mapping[str, Any]) -> Group:
     """Return method and condition."""
     return line["method"], line["condition"]
 

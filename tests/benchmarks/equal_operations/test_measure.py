@@ -220,6 +220,43 @@ def test_what_is_finished_is_reported_and_new_defaults_run_what_has_them(
 
 
 @pytest.mark.usefixtures("here")
+def test_what_another_folder_gave_is_kept_where_methods_are_added(tmp_path: Path, results: Path) -> None:
+    kept = {name: METHODS[name] for name in ("late", "tfidf", "linear_probe")}
+    path = bench(tmp_path, methods=kept)
+
+    def measured(folder: str, name: str, *budgets: float, add: bool = True) -> list[tuple[str, float]]:
+        measure_methods_deep(path, tmp_path / folder, {}, [name], budgets=budgets, workers=1, add=add)
+        return [(line["method"], line["budget_flops"]) for line in written(results)["records"]]
+
+    measured("first", "linear_probe", LARGE)
+    probe = ("linear_probe", LARGE)
+    before = written(results)
+    assert measured("second", "tfidf", SMALL) == [("tfidf", SMALL), probe]
+    # of other budgets too
+    assert measured("third", "tfidf", LARGE) == [("tfidf", SMALL), ("tfidf", LARGE), probe]
+    assert measured("fourth", "late", LARGE)[0] == ("late", LARGE)
+    found = written(results)
+    assert found["records"][-1] == {**before["records"][0], "measurement": 3}
+    assert found["measurements"][3] == before["measurements"][0]
+    assert found["measurements"][1]["command"].endswith("--only tfidf --budget 0.0004 --add")
+    # told of all of them together
+    (late,) = [entry for entry in found["summary"] if entry["method"] == "late"]
+    assert late["of"] == 3
+    assert {line["method"] for line in found["sweep"]} == {"late"}
+    # what is measured anew takes the place of what was, and without --add so does all
+    assert len(measured("fifth", "late", LARGE)) == 4
+    assert measured("fifth", "late", LARGE, add=False) == [("late", LARGE)]
+
+
+def test_methods_are_added_to_no_result_of_another_bench(tmp_path: Path, results: Path) -> None:
+    results.mkdir()
+    (results / "tiny.json").write_text('{"measurements": [], "sweep": [], "records": []}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"tiny.json' is no result of `python -m benchmarks methods-deep`"):
+        measure_methods_deep(bench(tmp_path), tmp_path / "runs", {}, workers=1, add=True)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("here")
 def test_a_training_that_fails_is_reported_as_failed(tmp_path: Path, results: Path) -> None:
     broken = {**METHODS["late"], "learning_rates": [1e30]}
     path = bench(tmp_path, methods={"broken": broken}, budgets=[LARGE])
