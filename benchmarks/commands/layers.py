@@ -29,13 +29,17 @@ def table(
         typer.Option(help="Where the trainings are kept; runs/NAME by default.", show_default=False),
     ] = None,
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of every subset.")] = 6,
+    add: Annotated[
+        bool, typer.Option("--add", help="Train only what the table, or what is begun of it, has not.")
+    ] = False,
     workers: Workers = 0,
 ) -> None:
     """Train every subset of K layers over seeds: the truth that judges a search.
 
-    Writes experiments/comparing/NAME.json, NAME being the configuration's file. By default every pair of
-    MiniLM-L6 on 2,000 TREC questions, half an hour of one core a seed. Resumable: the same command goes on
-    where it was stopped.
+    Writes experiments/comparing/NAME.json, NAME being the configuration's file, and what is trained of it
+    until then into NAME_begun.json beside it. By default every pair of MiniLM-L6 on 2,000 TREC questions,
+    half an hour of one core a seed. Resumable: the same command goes on where it was stopped, and another
+    machine with --add and the JSON.
     """
     with measuring():
         from benchmarks.layers.make_table import make_table
@@ -50,6 +54,7 @@ def table(
             config=config,
             overrides=parse_overrides(overrides or []),
             layers=layers,
+            add=add,
         )
     end(failed, "trainings")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import CHECKOUT
+from benchmarks.layers.table_file import TableFile
 from benchmarks.layers.trainings import run_trainings
 from benchmarks.record import arguments_of, command_of
 from experiments.comparing.grid import OnDone, RunOutcome
@@ -16,9 +16,6 @@ from experiments.config import RunConfig, load_config
 from search_spaces.budget import Budget
 from spt.architecture import Layers, layers_name
 from spt.errors import InputError
-from spt.files import write_text
-from spt.provenance import Provenance
-from spt.workbench import SPLITS
 from strategies.options import ManualOptions, SpaceOptions
 
 TABLE_CONFIG = CHECKOUT / "experiments" / "configs" / "truth_trec_l6_k2.yml"
@@ -45,11 +42,12 @@ def make_table(
     config: Path = TABLE_CONFIG,
     overrides: Mapping[str, Any] | None = None,
     layers: int = LAYERS,
+    add: bool = False,
 ) -> int:
     """Train what is missing below `folder` and write the table; returns how many trainings failed.
 
-    Seeds are done one after the other, so that a table of fewer seeds is finished early: it is written again
-    with each.
+    Seeds are done one after the other, so that a table of fewer seeds is finished early. Until its seeds are
+    whole, what was trained is beside the table, for another machine to add to.
 
     Args:
         folder: of the trainings.
@@ -60,77 +58,37 @@ def make_table(
         config: what every training is of; its search.k is the size of the subsets.
         overrides: dotted keys over the configuration.
         layers: L, of the configuration's backbone.
+        add: train only what neither the table nor what is begun of it has.
 
     Raises:
-        InputError: if the configuration has no search.k, or data and backbone do not fit.
+        InputError: if the configuration has no search.k, data and backbone do not fit, or the table to add to
+            is of another configuration.
     """
     base = load_config(config, overrides)
     if not isinstance(base.search, SpaceOptions):
         raise InputError(f"'{config}' has search.strategy=manual. Leave it out: its search.k is the table's.")
     budget = Budget(layers, base.search.k)
-    configs = {
-        name_of(subset, seed): fixed(base, subset, seed) for seed in seeds for subset in subsets_of(budget)
-    }
     command = command_of("table", config) + arguments_of(overrides or {})
-    command += f" --layers {layers} --seeds {len(seeds)}"
-    done: dict[str, RunOutcome] = {}
-
-    def write_finished(seed: int) -> None:
-        finished = [other for other in seeds if is_finished(budget, other, done)]
-        if seed in finished:
-            write_table(path, budget, finished, done, base, command)
+    command += f" --layers {layers} --seeds {len(seeds)}" + " --add" * add
+    file = TableFile(path, budget, base, command)
+    trained = file.read() if add else {}
+    missing = {
+        name_of(subset, seed): (subset, seed)
+        for seed in seeds
+        for subset in file.subsets
+        if (subset, seed) not in trained
+    }
+    failed = 0
 
     def record(name: str, outcome: RunOutcome) -> None:
-        done[name] = outcome
+        nonlocal failed
+        if outcome.metrics is None:
+            failed += 1
+        else:
+            trained[missing[name]] = dict(outcome.metrics)
+            file.write(trained)
         if on_done is not None:
             on_done(name, outcome)
-        write_finished(configs[name].seed)
 
-    run_trainings(configs, folder, workers, record)
-    return sum(outcome.failure is not None for outcome in done.values())
-
-
-def subsets_of(budget: Budget) -> list[Layers]:
-    """Return the layers of every subset of a budget."""
-    return [subset.layers for subset in budget]
-
-
-def is_finished(budget: Budget, seed: int, done: Mapping[str, RunOutcome]) -> bool:
-    """Say whether every subset has been trained with a seed."""
-    outcomes = [done.get(name_of(subset, seed)) for subset in subsets_of(budget)]
-    return all(outcome is not None and outcome.failure is None for outcome in outcomes)
-
-
-def write_table(
-    path: Path,
-    budget: Budget,
-    seeds: Sequence[int],
-    done: dict[str, RunOutcome],
-    config: RunConfig,
-    command: str,
-) -> None:
-    """Write one record a subset, its figures in the order of the seeds."""
-
-    def record(subset: Layers) -> dict[str, Any]:
-        runs = [done[name_of(subset, seed)].metrics or {} for seed in seeds]
-        keys = ("dev_metric", "test_metric", "train_flops", "train_seconds", "tunable_parameters")
-        return {
-            "layers": subset,
-            "seeds": list(seeds),
-            **{key: [run[key] for run in runs] for key in keys},
-        }
-
-    content = {
-        **Provenance.now(command).as_json(),
-        "layers_total": budget.total,
-        "run": without_folders(config),
-        "records": [record(subset) for subset in subsets_of(budget)],
-    }
-    write_text(path, json.dumps(content) + "\n")
-
-
-def without_folders(config: RunConfig) -> dict[str, Any]:
-    """Return a configuration as JSON has it, its data files by their names alone."""
-    tree = config.model_dump(mode="json")
-    files = {key: Path(value).name for key in SPLITS if isinstance(value := tree["data"].get(key), str)}
-    return {**tree, "data": {**tree["data"], **files}}
+    run_trainings({name: fixed(base, *key) for name, key in missing.items()}, folder, workers, record)
+    return failed
