@@ -150,6 +150,10 @@ def search_deep(
             help="Name of the JSON in benchmarks/results; search_deep by default, or _kK behind it."
         ),
     ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A variant of the file; repeat it.")] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep the JSON's searches by other variants and of other tasks.")
+    ] = False,
     workers: Workers = 0,
 ) -> None:
     """Judge what finds K layers of twelve by the truth tables of e5-small: regret, tau and operations.
@@ -169,6 +173,8 @@ def search_deep(
             workers,
             say_layers,
             result or name_of(k),
+            only or (),
+            add,
         )
     end(failed, "searches")
 

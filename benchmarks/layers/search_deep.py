@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from benchmarks import CHECKOUT
+from benchmarks.layers.searches import Record, Searches
 from benchmarks.layers.strategies import read_variants
-from benchmarks.record import arguments_of, command_of, mean_and_spread, write_result
+from benchmarks.record import arguments_of, command_of
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TruthTable
@@ -18,13 +18,12 @@ from experiments.config import RunConfig, checked
 from experiments.keys import override
 from search_spaces.named_layers import named_layers
 from spt.architecture import Layers
-from spt.errors import InputError
+from spt.errors import InputError, unknown
 from spt.json_files import read_json
 from strategies.options import ManualOptions, MultiTrialOptions
 from strategies.registry import new_strategy
 
 TABLES = CHECKOUT / "experiments" / "comparing"
-Record = dict[str, Any]
 
 
 class Deep(NamedTuple):
@@ -55,6 +54,8 @@ def measure_search_deep(
     workers: int = 0,
     on_done: OnDone | None = None,
     result: str = "search_deep",
+    only: Sequence[str] = (),
+    add: bool = False,
 ) -> int:
     """Search with every variant, task and seed of the tables, and write benchmarks/results/<result>.json.
 
@@ -70,38 +71,43 @@ def measure_search_deep(
         workers: searches at a time; 0 for one a core.
         on_done: told each search as it ends.
         result: name of the JSON.
+        only: variants to run; all by default.
+        add: keep the JSON's searches by other variants and of other tasks.
 
     Returns:
         How many searches failed.
 
     Raises:
-        InputError: for a bad table, file of variants, or key.
+        InputError: for a bad table, file of variants, name or key, or a JSON to which none can be added,
+            before anything runs.
     """
     deep, changes = load_tables(overrides, tables), read_variants(variants)
-    configs = configs_of(deep, changes, variants)
-    cells = list(configs)
+    chosen = {name: _variant(changes, name) for name in only or changes}
+    configs = configs_of(deep, chosen, variants)
+    searches = Searches(
+        result,
+        _command(deep, variants, result, only, add) + arguments_of(overrides),
+        changes,
+        {task: _table_facts(truth.table) for task, truth in deep.items()},
+    )
+    if add:
+        searches.keep()
     records = {
         cell: _looked_up(cell, deep[cell.task].table, config)
         for cell, config in configs.items()
         if isinstance(config.search, MultiTrialOptions | ManualOptions)
     }
-    searched = {cell.folder: cell for cell in cells if cell not in records}
-    command = _command(deep, variants, result) + arguments_of(overrides)
+    searched = {cell.folder: cell for cell in configs if cell not in records}
     failed = 0
 
     def write() -> None:
-        whole = [
-            records[cell]
-            for cell in cells
-            if all(Cell(cell.strategy, cell.task, seed) in records for seed in deep[cell.task].table.seeds)
-        ]
-        write_result(
-            result,
-            command,
-            whole,
-            variants={name: changes[name] for name in dict.fromkeys(cell["strategy"] for cell in whole)},
-            tables={task: _table_facts(truth.table) for task, truth in deep.items()},
-            summary=summary(whole),
+        seeds = {task: truth.table.seeds for task, truth in deep.items()}
+        searches.write(
+            [
+                record
+                for cell, record in records.items()
+                if all(Cell(cell.strategy, cell.task, seed) in records for seed in seeds[cell.task])
+            ]
         )
 
     def record(name: str, outcome: RunOutcome) -> None:
@@ -118,6 +124,12 @@ def measure_search_deep(
     write()
     run_grid({name: configs[cell] for name, cell in searched.items()}, folder, workers, record, True)
     return failed
+
+
+def _variant(changes: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    if name not in changes:
+        raise unknown("variant", name, changes)
+    return changes[name]
 
 
 def load_tables(overrides: Mapping[str, Any], tables: Mapping[str, Path]) -> dict[str, Deep]:
@@ -217,27 +229,6 @@ def _table_facts(table: TruthTable) -> dict[str, Any]:
     return {**table.setting, "seeds": len(table.seeds), "ceiling": table.reliability(), **table.spread()}
 
 
-def summary(records: Sequence[Record]) -> list[Record]:
-    """Summarise a strategy on a task over seeds: test metric, regret, tau, and operations."""
-    return list(_summaries(records))
-
-
-def _summaries(records: Sequence[Record]) -> Iterator[Record]:
-    for strategy, task in dict.fromkeys((record["strategy"], record["task"]) for record in records):
-        group = [record for record in records if (record["strategy"], record["task"]) == (strategy, task)]
-        taus = [record["kendall_tau"] for record in group if record["kendall_tau"] is not None]
-        yield {
-            "strategy": strategy,
-            "task": task,
-            "layers": [record["layers"] for record in group],
-            "test_metric": mean_and_spread([record["test_metric"] for record in group]),
-            "regret": mean_and_spread([record["regret"] for record in group]),
-            "kendall_tau": fmean(taus) if taus else None,
-            "total_flops": fmean(record["total_flops"] for record in group),
-            "cost": fmean(record["total_flops"] / record["prompt_tuning_flops"] for record in group),
-        }
-
-
 def name_of(k: int) -> str:
     """Name the bench of searches for K layers: its variants, the folder of its searches, and its JSON."""
     return "search_deep" if k == 1 else f"search_deep_k{k}"
@@ -268,11 +259,13 @@ def _known_tables(k: int) -> dict[str, Path]:
     return {path.stem.split("_")[1]: path for path in sorted(TABLES.glob(f"truth_*_e5_k{k}.json"))}
 
 
-def _command(deep: Mapping[str, Deep], variants: Path, result: str) -> str:
+def _command(deep: Mapping[str, Deep], variants: Path, result: str, only: Sequence[str], add: bool) -> str:
     """Return the command of a bench, with the options that are not its defaults."""
     k = next(iter(deep.values())).table.budget.k
     named: list[object] = [] if k == 1 else ["--k", k]
     named += [] if len(deep) == len(_known_tables(k)) else [f"--on={task}" for task in deep]
+    named += [f"--only={name}" for name in only]
     named += [] if variants == variants_of(k) else ["--variants", variants]
     named += [] if result == name_of(k) else ["--result", result]
+    named += ["--add"] * add
     return command_of("search-deep", *named)

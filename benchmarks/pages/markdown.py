@@ -24,6 +24,12 @@ def command(noted: str) -> str:
     return f"`{re.sub('^spt bench ', 'python -m benchmarks ', noted)}`"
 
 
+def commands(made: Mapping[str, Any]) -> str:
+    """Return all commands by which a result was measured, the last one first, as code."""
+    each = [made["command"], *(earlier["command"] for earlier in made.get("earlier", []))]
+    return "; ".join(dict.fromkeys(map(command, each)))
+
+
 def percent(score: Mapping[str, Any]) -> str:
     """Write '91.2 ± 1.0' for a mean and an sd, which a single run does not have."""
     return f"{100 * score['mean']:.1f} ± {100 * (score['sd'] or 0):.1f}"

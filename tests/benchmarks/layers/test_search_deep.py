@@ -29,7 +29,12 @@ QUICK = (
 
 
 def measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variants: str, fails: str = ""
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variants: str,
+    fails: str = "",
+    task: str = "tiny",
+    **options: Any,
 ) -> dict[str, Any]:
     """What the bench writes of the tiny backbone's single layers."""
 
@@ -46,9 +51,9 @@ def measured(
     monkeypatch.setattr(search_deep, "run_grid", in_this_process)
     path = tmp_path / "variants.yml"
     path.write_text(variants, encoding="utf-8")
-    tables = {"tiny": write_truth(tmp_path, k=1)}
+    tables = {task: write_truth(tmp_path, k=1)}
     failed = measure_search_deep(
-        tmp_path / "runs", {"tiny.training.batch_size": 16}, tables, path, 1, None, "deep"
+        tmp_path / "runs", {f"{task}.training.batch_size": 16}, tables, path, 1, None, "deep", **options
     )
     assert failed == (1 if fails else 0)
     content: dict[str, Any] = json.loads((tmp_path / "results" / "deep.json").read_text("utf-8"))
@@ -87,6 +92,57 @@ def test_a_strategy_without_all_of_its_seeds_is_left_out(
 ) -> None:
     content = measured(tmp_path, monkeypatch, QUICK, fails="seed1")
     assert {r["strategy"] for r in content["records"]} == {"random", "last"}
+
+
+def test_what_other_commands_measured_is_kept_where_searches_are_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def groups(content: dict[str, Any]) -> list[tuple[str, str]]:
+        assert len(content["records"]) == 2 * len(content["summary"])
+        return [(row["strategy"], row["task"]) for row in content["summary"]]
+
+    first = measured(tmp_path, monkeypatch, QUICK, only=["last"])
+    assert groups(first) == [("last", "tiny")] and "earlier" not in first
+    both = measured(tmp_path, monkeypatch, QUICK, only=["probe"], add=True)
+    assert groups(both) == [("probe", "tiny"), ("last", "tiny")]
+    assert both["records"][2:] == first["records"] and list(both["variants"]) == ["probe", "last"]
+    assert both["command"].split(" --")[2:] == [
+        "only=probe",
+        f"variants {tmp_path / 'variants.yml'}",
+        "result deep",
+        "add tiny.training.batch_size=16",
+    ]
+    assert [made["command"] for made in both["earlier"]] == [first["command"]]
+    # of another task too, and again in the place of what was
+    other = measured(tmp_path, monkeypatch, QUICK, task="other", only=["last"], add=True)
+    assert groups(other) == [("probe", "tiny"), ("last", "other"), ("last", "tiny")]
+    assert other["tables"].keys() == {"tiny", "other"} and len(other["earlier"]) == 2
+    again = measured(tmp_path, monkeypatch, QUICK, task="other", only=["last"], add=True)
+    assert {**again, "date": None} == {**other, "date": None}
+    # what fails takes nobody's place
+    failed = measured(tmp_path, monkeypatch, QUICK, fails="probe/seed1", only=["probe"], add=True)
+    assert groups(failed) == groups(other)
+    assert groups(measured(tmp_path, monkeypatch, QUICK, only=["last"])) == [("last", "tiny")]
+
+
+def test_searches_are_not_added_to_what_they_cannot_be_compared_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(tmp_path, monkeypatch, QUICK, only=["last"])
+    path = tmp_path / "results" / "deep.json"
+    before = path.read_text("utf-8")
+    with pytest.raises(InputError, match=r"deep.json' has searches by what is another now: last\. Leave out"):
+        measured(tmp_path, monkeypatch, QUICK.replace("[3]", "[2]"), only=["last"], add=True)
+    path.write_text(before.replace('"best": 0.3', '"best": 0.4'), "utf-8")
+    assert path.read_text("utf-8") != before
+    with pytest.raises(InputError, match="what is another now: the table of tiny"):
+        measured(tmp_path, monkeypatch, QUICK, add=True)
+    path.write_text('{"records": []}', "utf-8")
+    with pytest.raises(InputError, match="is no result of `python -m benchmarks search-deep`"):
+        measured(tmp_path, monkeypatch, QUICK, add=True)
+    assert path.read_text("utf-8") == '{"records": []}'
+    with pytest.raises(InputError, match="Unknown variant 'lost'"):
+        measured(tmp_path, monkeypatch, QUICK, only=["lost"])
 
 
 @pytest.mark.parametrize("key", ["mr.data.train", "seed", "training.epochs"])
