@@ -59,7 +59,7 @@ FRAMEWORKS = {
     ],
     "pytorch_lightning": ["spt.training", "strategies"],
     "gguf": ["spt.converters"],
-    "psutil": ["experiments.nni_trials", "benchmarks.crash", "benchmarks.http_load"],
+    "psutil": ["spt.files", "experiments.nni_trials", "benchmarks.crash", "benchmarks.http_load"],
     "pebble": ["experiments.comparing"],
     "tensorboardX": ["experiments.tracking.tensorboard"],
     "mlflow": ["experiments.tracking.mlflow"],
