@@ -65,7 +65,13 @@ def measure_export(
         say(str(record))
         records.append(record)
     command = command_of("export", "--train-size", train_size, result=result)
-    about = {"backbone": BACKBONE, "task": TASK, "layers": LAYERS, "rows": len(texts), "batch_size": BATCH}
+    about: dict[str, Any] = {
+        "backbone": BACKBONE,
+        "task": TASK,
+        "layers": LAYERS,
+        "rows": len(texts),
+        "batch_size": BATCH,
+    }
     return write_result(result, command, records, **about)
 
 

@@ -13,7 +13,7 @@ from experiments.comparing.statistics import spread
 from experiments.keys import as_arguments
 from spt.files import write_text
 from spt.json_files import read_json
-from spt.provenance import Provenance
+from spt.provenance import PROVENANCE, Provenance
 from spt.workbench import SPLITS
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
@@ -24,6 +24,18 @@ FILES = tuple(f"data.{split}" for split in SPLITS)
 def made_with(command: str) -> dict[str, Any]:
     """Return a command, today's date, and the versions and machine kind of this process, as JSON has them."""
     return Provenance.now(command).as_json()
+
+
+def made_before(content: Mapping[str, Any], command: str) -> list[dict[str, Any]]:
+    """List what a result was made with before a command that adds to it, the last first.
+
+    Args:
+        content: of the JSON; its `earlier` is what was listed when it was added to.
+        command: that adds; what it made today, with the same versions and machine, is not listed.
+    """
+    made = [{key: content[key] for key in PROVENANCE}, *content.get("earlier", [])]
+    now = made_with(command)
+    return [each for each in made if each != now]
 
 
 def command_of(bench: str, *arguments: object, result: str | None = None) -> str:
@@ -53,9 +65,24 @@ def arguments_of(overrides: Mapping[str, Any]) -> str:
     return as_arguments({**overrides, **files})
 
 
-def write_result(name: str, command: str, records: Sequence[dict[str, Any]], **summary: Any) -> Path:
-    """Write benchmarks/results/<name>.json with the command that made it, versions and machine kind."""
-    return save(name, {**made_with(command), **summary, "records": list(records)})
+def write_result(
+    name: str,
+    command: str,
+    records: Sequence[dict[str, Any]],
+    earlier: Sequence[dict[str, Any]] = (),
+    **summary: Any,
+) -> Path:
+    """Write benchmarks/results/<name>.json with the command that made it, versions and machine kind.
+
+    Args:
+        name: of the JSON.
+        command: that made it.
+        records: of what was measured.
+        earlier: what records of other commands were made with.
+        summary: of all records.
+    """
+    before = {"earlier": list(earlier)} if earlier else {}
+    return save(name, {**made_with(command), **before, **summary, "records": list(records)})
 
 
 def save(name: str, content: Mapping[str, Any]) -> Path:

@@ -66,9 +66,13 @@ def recipe(
         typer.Option(help="YAML file of what is varied.", show_default="benchmarks/layers/recipe.yml"),
     ] = CHECKOUT / "benchmarks" / "layers" / "recipe.yml",
     on: OnConditions = None,
+    only: Annotated[list[str] | None, typer.Option(help="A variant of the bench; repeat it.")] = None,
     folder: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = Path("runs/recipe"),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of every training.")] = 3,
     result: Result = "recipe",
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep the JSON's trainings by other conditions and variants.")
+    ] = False,
     workers: Workers = 0,
 ) -> None:
     """Measure on dev what each part of a training's recipe is worth, at given layers, over seeds.
@@ -87,7 +91,9 @@ def recipe(
             workers,
             say_dev,
             on or (),
+            only or (),
             result,
+            add,
         )
     end(failed, "trainings")
 

@@ -11,17 +11,27 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.layers.trainings import run_trainings
-from benchmarks.record import arguments_of, command_of, mean_and_spread, write_result
+from benchmarks.record import (
+    arguments_of,
+    command_of,
+    load,
+    made_before,
+    mean_and_spread,
+    path_of,
+    write_result,
+)
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig, load_config
 from experiments.keys import read_tree
-from spt.errors import unknown
+from spt.errors import InputError, unknown
 from spt.json_files import checked
+from spt.provenance import PROVENANCE
 
 BENCH = Path(__file__).with_name("recipe.yml")
 # of the command line, when it is given none
 SEEDS = 3
 ADVICE = "benchmarks/layers/recipe.yml shows what the file holds."
+ANEW = "Leave out --add to measure all anew, or choose another --result."
 Keys = dict[str, Any]
 
 
@@ -35,24 +45,65 @@ class RecipeBench(BaseModel):
     placements: dict[str, tuple[int, ...]]
     variants: dict[str, Keys]
 
-    def changed(self, overrides: Mapping[str, Any], only: Sequence[str] = ()) -> RecipeBench:
-        """Return the bench with keys CONDITION.KEY put over, and with some of the conditions only.
+    def changed(
+        self, overrides: Mapping[str, Any], conditions: Sequence[str] = (), variants: Sequence[str] = ()
+    ) -> RecipeBench:
+        """Return the bench with keys CONDITION.KEY put over, and with some conditions and variants only.
 
         Raises:
-            InputError: for a condition that the bench does not have.
+            InputError: for a condition or variant that the bench does not have.
         """
-        conditions = {name: dict(keys) for name, keys in self.conditions.items()}
+        changed = {name: dict(keys) for name, keys in self.conditions.items()}
         for dotted, value in overrides.items():
             name, _, key = dotted.partition(".")
-            self._condition(conditions, name)[key] = value
-        chosen = {name: self._condition(conditions, name) for name in only or conditions}
-        return self.model_copy(update={"conditions": chosen})
+            _named("condition", name, changed)[key] = value
+        return self.model_copy(
+            update={
+                "conditions": {name: _named("condition", name, changed) for name in conditions or changed},
+                "variants": {
+                    name: _named("variant", name, self.variants) for name in variants or self.variants
+                },
+            }
+        )
 
-    @staticmethod
-    def _condition(conditions: dict[str, Keys], name: str) -> Keys:
-        if name not in conditions:
-            raise unknown("condition", name, conditions)
-        return conditions[name]
+    def ordered(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return records in the order of the bench, a seed after the other."""
+        places = {
+            key: list(named)
+            for key, named in (
+                ("condition", self.conditions),
+                ("placement", self.placements),
+                ("variant", self.variants),
+            )
+        }
+        return sorted(
+            records,
+            key=lambda record: (record["seed"], *(names.index(record[key]) for key, names in places.items())),
+        )
+
+    def check_same(self, content: Mapping[str, Any], path: Path) -> None:
+        """Refuse a result of conditions, placements or variants that are others now, or of another bench.
+
+        Raises:
+            InputError: for such a result.
+        """
+        parts = self.model_dump(mode="json", include={"conditions", "placements", "variants"})
+        if not {"placements", "variants", "records", *PROVENANCE} <= content.keys():
+            raise InputError(f"'{path}' is no result of `python -m benchmarks recipe`. {ANEW}")
+        changed = [
+            f"{part[:-1]} {name}"
+            for part, named in parts.items()
+            for name, keys in content.get(part, {}).items()
+            if named.get(name) != keys
+        ]
+        if changed:
+            raise InputError(f"'{path}' has trainings by what is another now: {', '.join(changed)}. {ANEW}")
+
+
+def _named(what: str, name: str, named: Mapping[str, Keys]) -> Keys:
+    if name not in named:
+        raise unknown(what, name, named)
+    return named[name]
 
 
 @dataclass(frozen=True)
@@ -77,8 +128,10 @@ def measure_recipe(
     seeds: Sequence[int],
     workers: int = 0,
     on_done: OnDone | None = None,
-    only: Sequence[str] = (),
+    conditions: Sequence[str] = (),
+    variants: Sequence[str] = (),
     result: str = "recipe",
+    add: bool = False,
 ) -> int:
     """Train every cell and write benchmarks/results/<result>.json; returns how many trainings failed.
 
@@ -89,31 +142,62 @@ def measure_recipe(
         seeds: of every cell.
         workers: trainings at a time; 0 for one a core.
         on_done: told each training as it ends.
-        only: conditions of the bench; all by default.
+        conditions: of the bench; all by default.
+        variants: likewise.
         result: name of the JSON.
+        add: keep the JSON's trainings by other conditions and variants of the bench.
 
     Raises:
-        InputError: for a bad file, or data and backbone that do not fit.
+        InputError: for a bad file, data and backbone that do not fit, or a JSON to which none can be added.
     """
-    read = read_recipe_bench(bench).changed(overrides, only)
+    complete = read_recipe_bench(bench)
+    read = complete.changed(overrides, conditions, variants)
+    words: list[object] = [f"--on={condition}" for condition in conditions]
+    words += [f"--only={variant}" for variant in variants]
+    words += [] if bench == BENCH else ["--bench", bench]
+    words += [] if len(seeds) == SEEDS else ["--seeds", len(seeds)]
+    command = command_of("recipe", *words, *["--add"] * add, result=result) + arguments_of(overrides)
+    kept, earlier = _kept(complete, result, command, read) if add else ([], [])
     configs = {cell: config_of(read, bench.parent, cell) for seed in seeds for cell in cells(read, seed)}
     done = run_trainings({cell.name: config for cell, config in configs.items()}, folder, workers, on_done)
     records = [
         record_of(cell, config.search.model_dump()["manual_layers"], done[cell.name])
         for cell, config in configs.items()
     ]
-    named: list[object] = [f"--on={condition}" for condition in only]
-    named += [] if bench == BENCH else ["--bench", bench]
-    named += [] if len(seeds) == SEEDS else ["--seeds", len(seeds)]
+    whole = complete.ordered([*kept, *records])
     write_result(
         result,
-        command_of("recipe", *named, result=result) + arguments_of(overrides),
-        records,
-        variants=read.variants,
-        placements=read.placements,
-        summary=summary(records),
+        command,
+        whole,
+        earlier,
+        conditions=_used(complete.conditions, whole, "condition"),
+        variants=_used(complete.variants, whole, "variant"),
+        placements=complete.placements,
+        summary=summary(whole),
     )
     return sum(outcome.failure is not None for outcome in done.values())
+
+
+def _kept(
+    bench: RecipeBench, result: str, command: str, measured: RecipeBench
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what a JSON has beside what is measured now, and what it was made with."""
+    path = path_of(result)
+    if not path.exists():
+        return [], []
+    content = load(result)
+    bench.check_same(content, path)
+    kept = [
+        record
+        for record in content["records"]
+        if record["condition"] not in measured.conditions or record["variant"] not in measured.variants
+    ]
+    return kept, made_before(content, command)
+
+
+def _used(named: Mapping[str, Keys], records: Sequence[Mapping[str, Any]], key: str) -> dict[str, Keys]:
+    used = {record[key] for record in records}
+    return {name: keys for name, keys in named.items() if name in used}
 
 
 def read_recipe_bench(path: Path) -> RecipeBench:

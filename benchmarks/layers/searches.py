@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from benchmarks.record import load, made_with, mean_and_spread, path_of, write_result
+from benchmarks.record import load, made_before, mean_and_spread, path_of, write_result
 from spt.errors import InputError
 from spt.provenance import PROVENANCE
 
@@ -57,9 +57,7 @@ class Searches:
         if changed:
             raise InputError(f"'{path}' has searches by what is another now: {', '.join(changed)}. {ADVICE}")
         self.kept, self.tables = content["records"], {**content["tables"], **self.tables}
-        now = made_with(self.command)
-        made = [{key: content[key] for key in PROVENANCE}, *content.get("earlier", [])]
-        self.earlier = [each for each in made if each != now]
+        self.earlier = made_before(content, self.command)
 
     def write(self, records: Sequence[Record]) -> None:
         """Write records of now in the place of kept ones of the same variant and task."""
@@ -72,7 +70,7 @@ class Searches:
             self.name,
             self.command,
             whole,
-            **({"earlier": self.earlier} if self.earlier else {}),
+            self.earlier,
             variants={name: self.variants[name] for name in used},
             tables=self.tables,
             summary=summary(whole),
