@@ -29,36 +29,56 @@ def placements() -> str:
     result = load("placements")
     title = (
         f"The default training on e5-small with 2,000 rows of `trec` at other layers, five epochs "
-        f"({markdown.command(result['command'])}); differences to the layers that the default search finds "
+        f"({markdown.commands(result)}); differences to the layers that the default search finds "
         "most often are of the same seed, with their 95 % interval:"
     )
-    found = next(iter(result["placements"]))
+    names = {name: markdown.layers(layers) for name, layers in result["placements"].items()}
+    return "\n".join([title, *_on_test(result, "placement", names, ("layers", "found"))])
+
+
+def epochs() -> str:
+    """Show what more epochs of the default training are worth on SST-2, and of others beside it."""
+    result = load("epochs")
+    (layers,) = result["placements"].values()
+    title = (
+        f"Trainings on e5-small with 2,000 rows of `sst2` at layers {markdown.layers(layers)}, which the "
+        f"default search finds there ({markdown.commands(result)}; `benchmarks/layers/epochs.yml` says what "
+        "each name is). `five_epochs` is the default, as long as 20 * 10^12 operations let it be; "
+        "differences to it are of the same seed, with their 95 % interval:"
+    )
+    names = {name: f"`{name}`" for name in result["variants"]}
+    return "\n".join([title, *_on_test(result, "variant", names, ("variant", "`five_epochs`"))])
+
+
+def _on_test(
+    result: Mapping[str, Any], key: str, names: Mapping[str, str], head: tuple[str, str]
+) -> list[str]:
+    """Write a table of dev and test, with differences on test to the first of the names."""
+
+    def scores(name: str, split: str) -> dict[int, float]:
+        return by_seed((record for record in result["records"] if record[key] == name), f"{split}_metric")
+
+    first = next(iter(names))
     rows = []
     for entry in result["summary"]:
-        scores = [_by_placement(result, entry["placement"], key) for key in ("dev_metric", "test_metric")]
-        gain = difference(scores[1], _by_placement(result, found, "test_metric"))
+        name = entry[key]
+        gain = difference(scores(name, "test"), scores(first, "test"))
         rows.append(
             [
-                markdown.layers(result["placements"][entry["placement"]]),
-                *(markdown.percent(asdict(spread(list(of_split.values())))) for of_split in scores),
-                markdown.interval(asdict(gain)) if gain and entry["placement"] != found else "",
+                names[name],
+                *(markdown.percent(asdict(spread(list(scores(name, s).values())))) for s in ("dev", "test")),
+                markdown.interval(asdict(gain)) if gain and name != first else "",
                 f"{entry['train_flops'] / 1e12:.1f}",
             ]
         )
-    return "\n".join(
-        [title, *markdown.table(["layers", "dev %", "test %", "on test, to found", "10^12 FLOPs"], rows)]
-    )
-
-
-def _by_placement(result: Mapping[str, Any], placement: str, key: str) -> dict[int, float]:
-    return by_seed((r for r in result["records"] if r["placement"] == placement), key)
+    return markdown.table([head[0], "dev %", "test %", f"on test, to {head[1]}", "10^12 FLOPs"], rows)
 
 
 def _tables(name: str, reference: str, about: str) -> str:
     """Write a table a condition and placement, with differences to the reference by seed."""
     result = load(name)
     title = (
-        f"Trainings at given layers of {about} ({markdown.command(result['command'])}; "
+        f"Trainings at given layers of {about} ({markdown.commands(result)}; "
         f"`benchmarks/layers/{name}.yml` says what each name is). `{reference}` is the default; differences "
         "to it are of the same seed, with their 95 % interval:"
     )

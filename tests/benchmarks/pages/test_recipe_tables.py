@@ -11,7 +11,7 @@ import pytest
 from benchmarks import CHECKOUT
 from benchmarks import record as recording
 from benchmarks.layers.recipe import read_recipe_bench
-from benchmarks.pages.recipe_tables import few_rows, placements, recipe
+from benchmarks.pages.recipe_tables import epochs, few_rows, placements, recipe
 from tests.support.markdown_tables import table, tables
 
 
@@ -49,20 +49,27 @@ def test_few_rows_have_a_default_of_their_own(tmp_path: Path, monkeypatch: pytes
     assert "`contrastive_25` is the default" in few_rows()
 
 
+def compared(key: str, first: str, second: str) -> dict[str, Any]:
+    """A result of two seeds whose records differ in a key."""
+    scored = [(first, 0, 0.90), (first, 1, 0.92), (second, 1, 0.93), (second, 0, 0.92)]
+    return {
+        "command": "python -m benchmarks recipe --add",
+        "earlier": [{"command": "python -m benchmarks recipe"}],
+        "placements": {"found": [8, 9]},
+        "variants": {},
+        "summary": [{key: name, "train_flops": 4e12} for name in (first, second)],
+        "records": [
+            {key: name, "seed": seed, "dev_metric": 0.9, "test_metric": test} for name, seed, test in scored
+        ],
+    }
+
+
 def test_other_layers_stand_beside_those_found_by_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "RESULTS", tmp_path)
-    scored = [("found", 0, 0.90), ("found", 1, 0.92), ("lower", 1, 0.93), ("lower", 0, 0.92)]
-    content = {
-        "command": "python -m benchmarks recipe",
-        "placements": {"found": [8, 9], "lower": [4, 8]},
-        "summary": [{"placement": name, "train_flops": 4e12} for name in ("found", "lower")],
-        "records": [
-            {"placement": name, "seed": seed, "dev_metric": 0.9, "test_metric": test}
-            for name, seed, test in scored
-        ],
-    }
+    content = compared("placement", "found", "lower")
+    content["placements"]["lower"] = [4, 8]
     (tmp_path / "placements.json").write_text(json.dumps(content))
     found, lower = table(placements())
     assert (found["layers"], found["test %"], found["on test, to found"]) == ("8+9", "91.0 ± 1.4", "")
@@ -70,6 +77,26 @@ def test_other_layers_stand_beside_those_found_by_seed(
     assert lower["on test, to found"] == "+1.5 (-4.9 to +7.9)"
 
 
-@pytest.mark.parametrize(("name", "reference"), [("recipe", "token_offset"), ("few_rows", "contrastive_25")])
+def test_trainings_of_fewer_epochs_stand_beside_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "RESULTS", tmp_path)
+    content = compared("variant", "five_epochs", "two_epochs")
+    content["variants"] = {"five_epochs": {}, "two_epochs": {"training.epochs": 2}}
+    (tmp_path / "epochs.json").write_text(json.dumps(content))
+    text = epochs()
+    assert "at layers 8+9" in text
+    # of all commands that measured it
+    assert "(`python -m benchmarks recipe --add`; `python -m benchmarks recipe`;" in text
+    five, two = table(text)
+    assert (five["variant"], five["on test, to `five_epochs`"]) == ("`five_epochs`", "")
+    assert (two["variant"], two["dev %"], two["test %"]) == ("`two_epochs`", "90.0 ± 0.0", "92.5 ± 0.7")
+    assert two["on test, to `five_epochs`"] == "+1.5 (-4.9 to +7.9)"
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [("recipe", "token_offset"), ("few_rows", "contrastive_25"), ("epochs", "five_epochs")],
+)
 def test_the_default_is_among_the_shipped_variants(name: str, reference: str) -> None:
     assert reference in read_recipe_bench(CHECKOUT / "benchmarks" / "layers" / f"{name}.yml").variants
