@@ -37,9 +37,9 @@ def table(
     """Train every subset of K layers over seeds: the truth that judges a search.
 
     Writes experiments/comparing/NAME.json, NAME being the configuration's file, and what is trained of it
-    until then into NAME_begun.json beside it. By default every pair of MiniLM-L6 on 2,000 TREC questions,
-    half an hour of one core a seed. Resumable: the same command goes on where it was stopped, and another
-    machine with --add and the JSON.
+    until then into benchmarks/results/NAME_begun.json. By default every pair of MiniLM-L6 on 2,000 TREC
+    questions, half an hour of one core a seed. Resumable: the same command goes on where it was stopped, and
+    another machine with --add and the JSON.
     """
     with measuring():
         from benchmarks.layers.make_table import make_table

@@ -47,7 +47,7 @@ def make_table(
     """Train what is missing below `folder` and write the table; returns how many trainings failed.
 
     Seeds are done one after the other, so that a table of fewer seeds is finished early. Until its seeds are
-    whole, what was trained is beside the table, for another machine to add to.
+    whole, what was trained is among the results, for another machine to add to.
 
     Args:
         folder: of the trainings.

@@ -1,4 +1,4 @@
-"""The JSON of a truth table, and the one beside it of a table that is begun: `truth_NAME_begun.json`."""
+"""The JSON of a truth table, and that of one that is begun, which no package holds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import path_of
 from experiments.config import RunConfig
 from experiments.keys import leaves
 from experiments.run.folder import CHANGEABLE
@@ -77,7 +78,7 @@ class Content:
 
 
 class TableFile:
-    """Where a table is written: whole seeds in its own file, and all that was trained beside it until then.
+    """Where a table is written: whole seeds in its file, all that was trained among the results until then.
 
     Args:
         path: of the table.
@@ -88,7 +89,7 @@ class TableFile:
 
     def __init__(self, path: Path, budget: Budget, config: RunConfig, command: str) -> None:
         self.path = path
-        self.begun = path.with_name(f"{path.stem}_begun.json")
+        self.begun = path_of(f"{path.stem}_begun")
         self.subsets = [subset.layers for subset in budget]
         self.total = budget.total
         self.run = without_folders(config)
@@ -111,7 +112,7 @@ class TableFile:
         return trained
 
     def write(self, trained: Mapping[Key, Mapping[str, Any]]) -> None:
-        """Write the table of the seeds that are whole, and beside it all trainings where some are not."""
+        """Write the table of the seeds that are whole, and all trainings where some are not."""
         seeds = sorted({seed for _, seed in trained})
         whole = [seed for seed in seeds if all((subset, seed) in trained for subset in self.subsets)]
         if len(whole) >= FEWEST_SEEDS:
@@ -136,6 +137,7 @@ class TableFile:
             "run": self.run,
             "records": [asdict(row(subset)) for subset in self.subsets],
         }
+        path.parent.mkdir(exist_ok=True)
         write_text(path, json.dumps(content) + "\n")
 
     def _check(self, path: Path, content: Content) -> None:

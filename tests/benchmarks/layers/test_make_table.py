@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import record
 from benchmarks.layers import fixed_training
 from benchmarks.layers import make_table as make_table_module
 from benchmarks.layers.make_table import fixed, make_table, name_of
@@ -78,10 +79,13 @@ def test_a_killed_training_of_another_configuration_is_not_gone_on_with(tmp_path
 
 
 @pytest.mark.slow
-def test_a_table_names_data_by_its_file_alone_and_can_be_read(tmp_path: Path) -> None:
+def test_a_table_names_data_by_its_file_alone_and_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny_config(tmp_path, search={"k": 1})
     path = tmp_path / "config.yml"
     path.write_text(json.dumps(config.model_dump(mode="json", exclude_unset=True)))
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     table = tmp_path / "table.json"
     done = []
     failed = make_table(
@@ -124,8 +128,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def measure(tmp_path: Path) -> Measure:
+def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     """Make a table of the tiny backbone's single layers, with so many trainings in a folder."""
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     tree = tiny_config(tmp_path, search={"k": 1}).model_dump(mode="json", exclude_unset=True)
     (tmp_path / "config.yml").write_text(json.dumps(tree), encoding="utf-8")
 
@@ -139,7 +144,7 @@ def measure(tmp_path: Path) -> Measure:
 def test_another_machine_goes_on_with_a_table_that_is_begun(
     tmp_path: Path, trained: list[str], measure: Measure
 ) -> None:
-    table, begun = tmp_path / "truth.json", tmp_path / "truth_begun.json"
+    table, begun = tmp_path / "truth.json", tmp_path / "results" / "truth_begun.json"
     assert measure("a/3") == 0
     assert begun.exists() and not table.exists()
     with pytest.raises(InputError, match="must hold the same two or more seeds"):
@@ -171,14 +176,14 @@ def test_another_machine_goes_on_with_a_table_that_is_begun(
 @pytest.mark.usefixtures("trained")
 def test_a_table_of_other_trainings_is_not_added_to(tmp_path: Path, measure: Measure) -> None:
     measure("a/3")
-    before = (tmp_path / "truth_begun.json").read_bytes()
+    before = (tmp_path / "results" / "truth_begun.json").read_bytes()
     with pytest.raises(
         InputError, match=r"truth_begun.json' is of other .*training.epochs \(2 there, 3 now\)"
     ):
         measure("b/9", add=True, overrides={"training.epochs": 3})
     with pytest.raises(InputError, match="is of other trainings: not of every 2 of 4 layers"):
         measure("b/9", add=True, overrides={"search.k": 2})
-    assert (tmp_path / "truth_begun.json").read_bytes() == before
+    assert (tmp_path / "results" / "truth_begun.json").read_bytes() == before
     # what changes no number does not matter
     assert measure("b/9", add=True, overrides={"name": "other", "threads": 2, "cache": "off"}) == 0
 
@@ -187,7 +192,7 @@ def test_a_table_of_other_trainings_is_not_added_to(tmp_path: Path, measure: Mea
 @pytest.mark.parametrize("damage", ['"records": []', '"records": [{"layers": [0], "seeds": [0]}]', '"x": 1'])
 def test_what_is_no_table_is_not_added_to(damage: str, tmp_path: Path, measure: Measure) -> None:
     measure("a/3")
-    begun = tmp_path / "truth_begun.json"
+    begun = tmp_path / "results" / "truth_begun.json"
     begun.write_text(begun.read_text("utf-8").split('"records"')[0] + damage + "}", encoding="utf-8")
     with pytest.raises(InputError, match=r"truth_begun\.json'"):
         measure("b/9", add=True)
@@ -196,7 +201,7 @@ def test_what_is_no_table_is_not_added_to(damage: str, tmp_path: Path, measure: 
 @pytest.mark.usefixtures("trained")
 def test_a_subset_whose_figures_are_not_one_a_seed_is_refused(tmp_path: Path, measure: Measure) -> None:
     measure("a/3")
-    begun = tmp_path / "truth_begun.json"
+    begun = tmp_path / "results" / "truth_begun.json"
     content = json.loads(begun.read_text("utf-8"))
     content["records"][1]["train_flops"] = []
     begun.write_text(json.dumps(content), encoding="utf-8")
