@@ -12,6 +12,8 @@ from benchmarks.record import load
 from experiments.comparing.statistics import spread
 
 Entry = Mapping[str, Any]
+# what a training is of, but for its seed
+CELL = ("condition", "placement", "variant")
 
 
 def recipe() -> str:
@@ -32,46 +34,47 @@ def placements() -> str:
         f"({markdown.commands(result)}); differences to the layers that the default search finds "
         "most often are of the same seed, with their 95 % interval:"
     )
-    names = {name: markdown.layers(layers) for name, layers in result["placements"].items()}
-    return "\n".join([title, *_on_test(result, "placement", names, ("layers", "found"))])
+    return "\n".join([title, *_on_test(result, result["summary"])])
 
 
-def epochs() -> str:
-    """Show what more epochs of the default training are worth on SST-2, and of others beside it."""
-    result = load("epochs")
-    (layers,) = result["placements"].values()
+def depth() -> str:
+    """Show the default training at two layers and at all of the upper half, wide and narrow."""
+    result = load("depth")
     title = (
-        f"Trainings on e5-small with 2,000 rows of `sst2` at layers {markdown.layers(layers)}, which the "
-        f"default search finds there ({markdown.commands(result)}; `benchmarks/layers/epochs.yml` says what "
-        "each name is). `five_epochs` is the default, as long as 20 * 10^12 operations let it be; "
-        "differences to it are of the same seed, with their 95 % interval:"
+        "The default training on e5-small with 2,000 rows, five epochs, at two layers as the default search "
+        "finds them and at all of the upper half, and both with narrower generators "
+        f"({markdown.commands(result)}; `benchmarks/layers/depth.yml` says what each name is); differences "
+        "to the first line are of the same seed, with their 95 % interval:"
     )
-    names = {name: f"`{name}`" for name in result["variants"]}
-    return "\n".join([title, *_on_test(result, "variant", names, ("variant", "`five_epochs`"))])
+    parts = [title]
+    for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):
+        entries = [entry for entry in result["summary"] if entry["condition"] == condition]
+        parts.append("\n".join([f"`{condition}`:", *_on_test(result, entries)]))
+    return "\n\n".join(parts)
 
 
-def _on_test(
-    result: Mapping[str, Any], key: str, names: Mapping[str, str], head: tuple[str, str]
-) -> list[str]:
-    """Write a table of dev and test, with differences on test to the first of the names."""
+def _on_test(result: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]:
+    """Write a table of dev and test, with differences on test to the first entry."""
 
-    def scores(name: str, split: str) -> dict[int, float]:
-        return by_seed((record for record in result["records"] if record[key] == name), f"{split}_metric")
+    def scores(entry: Entry, split: str) -> dict[int, float]:
+        same = (record for record in result["records"] if all(record[key] == entry[key] for key in CELL))
+        return by_seed(same, f"{split}_metric")
 
-    first = next(iter(names))
     rows = []
-    for entry in result["summary"]:
-        name = entry[key]
-        gain = difference(scores(name, "test"), scores(first, "test"))
+    for entry in entries:
+        gain = difference(scores(entry, "test"), scores(entries[0], "test"))
         rows.append(
             [
-                names[name],
-                *(markdown.percent(asdict(spread(list(scores(name, s).values())))) for s in ("dev", "test")),
-                markdown.interval(asdict(gain)) if gain and name != first else "",
+                markdown.layers(result["placements"][entry["placement"]]),
+                f"`{entry['variant']}`",
+                *(markdown.percent(asdict(spread(list(scores(entry, s).values())))) for s in ("dev", "test")),
+                markdown.interval(asdict(gain)) if gain and entry is not entries[0] else "",
+                f"{entry['tunable_parameters']:,}",
                 f"{entry['train_flops'] / 1e12:.1f}",
             ]
         )
-    return markdown.table([head[0], "dev %", "test %", f"on test, to {head[1]}", "10^12 FLOPs"], rows)
+    head = ["layers", "variant", "dev %", "test %", "on test, to the first", "parameters", "10^12 FLOPs"]
+    return markdown.table(head, rows)
 
 
 def _tables(name: str, reference: str, about: str) -> str:

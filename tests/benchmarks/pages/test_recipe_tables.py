@@ -11,7 +11,7 @@ import pytest
 from benchmarks import CHECKOUT
 from benchmarks import record as recording
 from benchmarks.layers.recipe import read_recipe_bench
-from benchmarks.pages.recipe_tables import epochs, few_rows, placements, recipe
+from benchmarks.pages.recipe_tables import depth, few_rows, placements, recipe
 from tests.support.markdown_tables import table, tables
 
 
@@ -49,17 +49,18 @@ def test_few_rows_have_a_default_of_their_own(tmp_path: Path, monkeypatch: pytes
     assert "`contrastive_25` is the default" in few_rows()
 
 
-def compared(key: str, first: str, second: str) -> dict[str, Any]:
-    """A result of two seeds whose records differ in a key."""
-    scored = [(first, 0, 0.90), (first, 1, 0.92), (second, 1, 0.93), (second, 0, 0.92)]
+def compared(*cells: tuple[str, str, str]) -> dict[str, Any]:
+    """A result of two seeds, of condition, placement and variant; each cell is above the one before."""
+    named = [dict(zip(("condition", "placement", "variant"), cell, strict=True)) for cell in cells]
     return {
         "command": "python -m benchmarks recipe --add",
         "earlier": [{"command": "python -m benchmarks recipe"}],
-        "placements": {"found": [8, 9]},
-        "variants": {},
-        "summary": [{key: name, "train_flops": 4e12} for name in (first, second)],
+        "placements": {"two": [8, 9], "six": [4, 8]},
+        "summary": [{**names, "train_flops": 4e12, "tunable_parameters": 6150} for names in named],
         "records": [
-            {key: name, "seed": seed, "dev_metric": 0.9, "test_metric": test} for name, seed, test in scored
+            {**names, "seed": seed, "dev_metric": 0.9, "test_metric": 0.9 + (number + 1) * (1 + seed) / 50}
+            for number, names in enumerate(named)
+            for seed in (1, 0)
         ],
     }
 
@@ -68,35 +69,38 @@ def test_other_layers_stand_beside_those_found_by_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "RESULTS", tmp_path)
-    content = compared("placement", "found", "lower")
-    content["placements"]["lower"] = [4, 8]
+    content = compared(("trec", "two", "default"), ("trec", "six", "default"))
     (tmp_path / "placements.json").write_text(json.dumps(content))
-    found, lower = table(placements())
-    assert (found["layers"], found["test %"], found["on test, to found"]) == ("8+9", "91.0 ± 1.4", "")
-    assert (lower["layers"], lower["test %"]) == ("4+8", "92.5 ± 0.7")
-    assert lower["on test, to found"] == "+1.5 (-4.9 to +7.9)"
+    text = placements()
+    # all commands that measured it
+    assert "(`python -m benchmarks recipe --add`; `python -m benchmarks recipe`)" in text
+    found, lower = table(text)
+    assert (found["layers"], found["test %"], found["on test, to the first"]) == ("8+9", "93.0 ± 1.4", "")
+    assert (lower["layers"], lower["test %"], lower["dev %"]) == ("4+8", "96.0 ± 2.8", "90.0 ± 0.0")
+    assert lower["on test, to the first"] == "+3.0 (-9.7 to +15.7)"
+    assert (lower["parameters"], lower["10^12 FLOPs"]) == ("6,150", "4.0")
 
 
-def test_trainings_of_fewer_epochs_stand_beside_the_default(
+def test_more_layers_stand_beside_two_of_the_same_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "RESULTS", tmp_path)
-    content = compared("variant", "five_epochs", "two_epochs")
-    content["variants"] = {"five_epochs": {}, "two_epochs": {"training.epochs": 2}}
-    (tmp_path / "epochs.json").write_text(json.dumps(content))
-    text = epochs()
-    assert "at layers 8+9" in text
-    # of all commands that measured it
-    assert "(`python -m benchmarks recipe --add`; `python -m benchmarks recipe`;" in text
-    five, two = table(text)
-    assert (five["variant"], five["on test, to `five_epochs`"]) == ("`five_epochs`", "")
-    assert (two["variant"], two["dev %"], two["test %"]) == ("`two_epochs`", "90.0 ± 0.0", "92.5 ± 0.7")
-    assert two["on test, to `five_epochs`"] == "+1.5 (-4.9 to +7.9)"
+    sst2 = [("sst2", "two", "default"), ("sst2", "six", "narrow")]
+    trec = [("trec", "two", "default"), ("trec", "two", "narrow")]
+    (tmp_path / "depth.json").write_text(json.dumps(compared(*sst2, *trec)))
+    text = depth()
+    first, second = tables(text)
+    assert text.index("`sst2`:") < text.index("`trec`:")
+    assert [row["variant"] for row in (*first, *second)] == ["`default`", "`narrow`"] * 2
+    assert [row["layers"] for row in (*first, *second)] == ["8+9", "4+8", "8+9", "8+9"]
+    # each beside the first of its own
+    assert first[0]["on test, to the first"] == second[0]["on test, to the first"] == ""
+    assert first[1]["on test, to the first"] == second[1]["on test, to the first"] == "+3.0 (-9.7 to +15.7)"
 
 
 @pytest.mark.parametrize(
     ("name", "reference"),
-    [("recipe", "token_offset"), ("few_rows", "contrastive_25"), ("epochs", "five_epochs")],
+    [("recipe", "token_offset"), ("few_rows", "contrastive_25"), ("depth", "default")],
 )
 def test_the_default_is_among_the_shipped_variants(name: str, reference: str) -> None:
     assert reference in read_recipe_bench(CHECKOUT / "benchmarks" / "layers" / f"{name}.yml").variants
