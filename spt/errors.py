@@ -29,9 +29,11 @@ class TrialFailed(RuntimeError):
 
     Attributes:
         flops: what the training took until then.
+        may_pass: whether the same training may end well another time, as on a device that others have left.
     """
 
     flops = 0
+    may_pass = False
 
 
 class MachineFault(RuntimeError):

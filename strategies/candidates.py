@@ -53,13 +53,14 @@ class LayersEvaluator(Evaluator):  # type: ignore[misc]
     def evaluate(self, layers: PromptLayers) -> float:
         """Train layers, and return their dev score.
 
-        A training's own failure is reported to NNI as an intermediate result, not a number with its reason,
-        and raised; anything else that is raised says nothing of the candidate.
+        A training's own failure is reported to NNI as an intermediate result, not a number with its reason
+        and whether it may pass, and raised; anything else that is raised says nothing of the candidate.
         """
         try:
             fit = self.score(layers)
         except TrialFailed as error:
-            nni.report_intermediate_result({"default": nan, "failure": str(error), "flops": error.flops})
+            report = {"default": nan, "failure": str(error), "flops": error.flops}
+            nni.report_intermediate_result({**report, "may_pass": error.may_pass})
             raise
         except BaseException:
             # a kill, bad input or a full disk ends the search, and the candidate is trained again
@@ -107,7 +108,7 @@ class Candidates(Middleware):  # type: ignore[misc]
     """Stands between a strategy and an engine: counts, charges, records and replays candidates.
 
     A strategy that repeats its choices from the same seed goes on after a kill where it was: what the record
-    holds is answered from it, and not run again.
+    holds is answered from it, and not run again. A failure that may pass is not in it: that one is run again.
 
     Args:
         engine: runs the candidates.
@@ -116,7 +117,7 @@ class Candidates(Middleware):  # type: ignore[misc]
         max_candidate_flops: operations of the most expensive candidate that there may be. No candidate is
             begun which the ledger's budget might not pay.
         reserved_flops: operations of what follows the search, which no candidate may take.
-        record: JSON lines, one a finished candidate; None for none.
+        record: JSON lines, one a candidate that ended for good; None for none.
     """
 
     def __init__(
@@ -202,12 +203,13 @@ class Candidates(Middleware):  # type: ignore[misc]
         else:
             result = {"failure": report.get("failure", "it ended without a result")}
         with self._ending:
-            self._enter(Candidate(subset.layers, kinds=subset.kinds, **result, **spent))
+            candidate = Candidate(subset.layers, kinds=subset.kinds, **result, **spent)
+            self._enter(candidate, recorded=not report.get("may_pass"))
 
-    def _enter(self, candidate: Candidate) -> None:
-        """Charge and record a candidate that has ended."""
+    def _enter(self, candidate: Candidate, *, recorded: bool) -> None:
+        """Charge a candidate that has ended, and record it where it would end so again."""
         self.ledger.charge(f"candidate {candidate.name}", candidate.flops, candidate.steps)
-        if self.record is not None and (candidate.layers, candidate.kinds) not in self._known:
+        if recorded and self.record is not None and (candidate.layers, candidate.kinds) not in self._known:
             with self.record.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(candidate.as_json()) + "\n")
         self.tried.append(candidate)

@@ -277,6 +277,23 @@ def test_a_failing_candidate_is_reported_and_survived(name: str, tmp_path: Path)
 
 
 @every
+def test_a_failure_that_may_pass_is_survived_and_tried_again_where_the_search_goes_on(
+    name: str, tmp_path: Path
+) -> None:
+    error = TrialFailed("the device is out of memory")
+    error.may_pass = True
+    expected = explore(MAKE[name](0), Budget(6, 2), score, 8)
+    calls: list[Layers] = []
+    failing = raising_once(score, 4, error, calls)
+    record = tmp_path / "record.jsonl"
+    found = explore(MAKE[name](0), Budget(6, 2), failing, 8, record=record)
+    assert [c.failure for c in found.tried if c.dev is None] == ["the device is out of memory"]
+    assert len(record.read_text("utf-8").splitlines()) == len(found.tried) - 1
+    assert explore(MAKE[name](0), Budget(6, 2), failing, 8, record=record).tried == expected.tried
+    assert calls[3] in calls[len(found.tried) :]
+
+
+@every
 @pytest.mark.parametrize(
     "fault", [OSError(errno.ENOSPC, "No space left on device"), MemoryError(), ZeroDivisionError(), Killed()]
 )

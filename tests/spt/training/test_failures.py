@@ -24,6 +24,16 @@ def test_only_the_devices_memory_is_the_trainings_own_failure() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried\nmore")
     with pytest.raises(MemoryError), device_memory():
         raise MemoryError
+    with pytest.raises(MemoryError, match="you tried to allocate"), device_memory():
+        torch.empty(10**15)
+    with pytest.raises(RuntimeError, match="no allocator"), device_memory():
+        raise RuntimeError("no allocator's")
+
+
+def test_a_device_without_memory_may_pass() -> None:
+    with pytest.raises(TrialFailed) as failed, device_memory():
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+    assert failed.value.may_pass and not TrialFailed("the loss is nan").may_pass
 
 
 def test_a_training_whose_loss_depends_on_nothing_that_trains_has_failed(tmp_path: Path) -> None:
