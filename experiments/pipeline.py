@@ -35,7 +35,7 @@ from spt.data.sources import hub_data_set
 from spt.devices import use_device, use_threads
 from spt.error_analysis import ErrorAnalysis
 from spt.errors import InputError
-from spt.evaluation import probabilities
+from spt.evaluation import finite_probabilities
 from spt.files import expanded, write_text
 from spt.hub.model_card import write_model_card
 from spt.model import PromptedModel
@@ -209,7 +209,7 @@ class Pipeline:
     def _probabilities(self, split: str, model: PromptedModel) -> RowProbabilities:
         """Return the class probabilities, at temperature 1, and the labels of a split."""
         loader = self.workbench.batches(split, model, precision="32").loader
-        return probabilities(model, loader, self.workbench.spec.task)
+        return finite_probabilities(model, loader, self.workbench.spec.task)
 
     def _dev_answers(self, layers: PromptLayers, model: PromptedModel) -> list[RowProbabilities]:
         """Return the answers to dev; with folds those to each fold, by the model that never saw it."""

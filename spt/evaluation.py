@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from spt.data.batches import to_device
 from spt.decisions import class_probabilities, score_answers, score_dev
+from spt.errors import TrialFailed
 from spt.model import PromptedModel
 from spt.tasks import Task
 
@@ -51,6 +52,32 @@ def probabilities(
     return np.asarray(answers.probabilities), np.asarray(answers.labels)
 
 
+def finite_probabilities(
+    model: PromptedModel, loader: DataLoader[Any], task: Task
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return `probabilities` that can be scored.
+
+    Raises:
+        TrialFailed: if they are not finite.
+    """
+    chances, labels = probabilities(model, loader, task)
+    check_scorable(chances)
+    return chances, labels
+
+
+def check_scorable(chances: NDArray[Any]) -> None:
+    """Refuse probabilities [N, C] that are not finite: each such row would count as one of the first class.
+
+    Raises:
+        TrialFailed: with the number of rows.
+    """
+    if wrong := int((~np.isfinite(chances)).any(-1).sum()):
+        raise TrialFailed(
+            f"The class probabilities of {wrong} of {len(chances)} rows are not finite. Lower the learning "
+            "rate, or set training.precision to 32."
+        )
+
+
 class RowAnswers(NamedTuple):
     """Hold the class probabilities [N, C] and the labels [N] or [N, C] of rows, in their order."""
 
@@ -86,8 +113,11 @@ def evaluate(
         task: says what is a label, and the metric.
         thresholds: of each class, where a row may have several labels; None chooses them on these rows, as is
             right for dev and for no other split.
+
+    Raises:
+        TrialFailed: if the probabilities are not finite.
     """
-    chances, labels = probabilities(model, loader, task)
+    chances, labels = finite_probabilities(model, loader, task)
     if thresholds is None:
         return score_dev(task, labels, chances)
     return score_answers(task, labels, chances, thresholds)

@@ -15,7 +15,7 @@ from experiments.run.training import load_workbench
 from spt.decisions import dev_thresholds
 from spt.devices import use_threads
 from spt.errors import InputError
-from spt.evaluation import evaluate, probabilities
+from spt.evaluation import evaluate, finite_probabilities
 from spt.files import write_text
 from spt.json_files import read_json
 from spt.model import trained
@@ -71,7 +71,7 @@ def run_baseline(config: RunConfig, method: str, folder: Path, size: int | None 
         result = fit(model, train, loaders["dev"], task, config.training, seed, place.train)
         weights = {name: p.detach().cpu().contiguous() for name, p in trained(model)}
         write_tensors(folder / WEIGHTS, weights)
-        chances, labels = probabilities(model, loaders["dev"], task)
+        chances, labels = finite_probabilities(model, loaders["dev"], task)
         thresholds = dev_thresholds(task, labels, chances)
         dev, test = (evaluate(model, loaders[split], task, thresholds) for split in ("dev", "test"))
         metrics = {

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from experiments.run.training import OnStageEpoch, candidate_folder, epochs_of, train_layers
 from spt.architecture import PromptLayers
 from spt.errors import TrialFailed
-from spt.evaluation import probabilities
+from spt.evaluation import finite_probabilities
 from spt.json_files import checked
 from spt.tensor_files import read_tensors, write_tensors
 from spt.training.callbacks import OnEpoch
@@ -103,7 +103,7 @@ def _fold(workbench: Workbench, layers: PromptLayers, folder: Path) -> FoldAnswe
     if not path.exists():
         model, result = train_layers(workbench, layers, folder)
         batches = workbench.batches("dev", model, precision="32")
-        chances, labels = probabilities(model, batches.loader, workbench.spec.task)
+        chances, labels = finite_probabilities(model, batches.loader, workbench.spec.task)
         tensors = {"probabilities": torch.from_numpy(chances), "labels": torch.from_numpy(labels)}
         write_tensors(path, tensors, {"result": json.dumps(asdict(result))})
         (folder / "best.ckpt").unlink(missing_ok=True)

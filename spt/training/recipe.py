@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spt.data.batches import Batch
 from spt.decisions import class_probabilities, score_dev
 from spt.errors import TrialFailed
-from spt.evaluation import pool_windows
+from spt.evaluation import check_scorable, pool_windows
 from spt.model import PromptedModel, trained
 from spt.tasks import Task
 from spt.training.callbacks import DEV
@@ -80,9 +80,16 @@ class TrainingRecipe(pl.LightningModule):
         self._answers.append((batch["rows"], chances, batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
+        """Score dev.
+
+        Raises:
+            TrialFailed: if the probabilities are not finite.
+        """
         answers = pool_windows(*(torch.cat(part).cpu() for part in zip(*self._answers, strict=True)))
         self._answers.clear()
-        scores = score_dev(self.task, answers.labels.numpy(), answers.probabilities.numpy())
+        chances = answers.probabilities.numpy()
+        check_scorable(chances)
+        scores = score_dev(self.task, answers.labels.numpy(), chances)
         self.log(DEV, scores["metric"], prog_bar=True)
 
     def configure_optimizers(self) -> Any:

@@ -232,7 +232,7 @@ def test_a_finished_run_is_read_back(whole: Whole, home: Path, monkeypatch: pyte
         raise AssertionError("a finished stage was repeated")
 
     monkeypatch.setattr(training, "fit", never)
-    monkeypatch.setattr(pipeline, "probabilities", never)
+    monkeypatch.setattr(pipeline, "finite_probabilities", never)
     monkeypatch.setattr(searching, "search", never)
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*") if path.name != ".lock"}
     assert run(config(home), whole[0]) == whole[1]
@@ -261,7 +261,7 @@ MOMENTS: dict[str, tuple[Any, str]] = {
     "after the search, before it is written": (Ledger, "charge"),
     "after search.json": (pipeline.PromptLayers, "of"),
     "after the search": (training, "fit"),
-    "after the training, before it is calibrated": (pipeline, "probabilities"),
+    "after the training, before it is calibrated": (pipeline, "finite_probabilities"),
     "after the training, before it is saved": (PromptClassifier, "save_pretrained"),
     "after the training": (measures, "dev_signs"),
 }

@@ -9,7 +9,8 @@ from sklearn.metrics import f1_score
 
 from spt.data.batches import make_loader
 from spt.data.examples import Example
-from spt.evaluation import evaluate, probabilities
+from spt.errors import TrialFailed
+from spt.evaluation import evaluate, finite_probabilities, probabilities
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel
 from spt.prompts.choices import InsertPrompt, Propagate
@@ -109,6 +110,23 @@ def test_evaluate_scores_by_the_tasks_metric(
     found = evaluate(model, batches, get_task("custom", metric=metric))
     assert found["accuracy"] == pytest.approx(np.mean(labels == predictions))
     assert found["metric"] == pytest.approx(score(labels, predictions))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_probabilities_that_are_not_finite_are_never_a_score(
+    model: PromptedModel, examples: list[Example], several: bool
+) -> None:
+    task = get_task("custom", labels=["a", "b"], multi_label=several)
+    batches = loader(examples, 3)
+    with torch.no_grad():
+        before = model.head.linear.bias.clone()
+        model.head.linear.bias[1] = float("nan")
+    try:
+        for scored in (finite_probabilities, evaluate):
+            with pytest.raises(TrialFailed, match=r"probabilities of 7 of 7 rows are not finite\. Lower"):
+                scored(model, batches, task)
+    finally:
+        model.head.linear.bias.data = before
 
 
 @pytest.mark.gpu

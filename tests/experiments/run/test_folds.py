@@ -139,7 +139,7 @@ def test_killed_it_ends_with_the_same_metrics(
         return called
 
     owner, name, number = {
-        "in a fold": (folds, "probabilities", 2),
+        "in a fold": (folds, "finite_probabilities", 2),
         "between folds": (folds, "train_layers", 3),
         "before the retraining": (pipeline, "train_layers", 1),
         "after it": (pipeline.PromptClassifier, "save_pretrained", 1),

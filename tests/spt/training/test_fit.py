@@ -223,6 +223,16 @@ def test_an_overflow_in_bf16_says_that_the_precision_may_be_raised(tiny: Tiny, t
         tiny.fit(tmp_path, learning_rate=1e30, precision="bf16")
 
 
+def test_probabilities_that_are_not_finite_are_no_dev_score(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as where only the last step of an epoch breaks the weights
+    monkeypatch.setattr(recipe, "class_probabilities", lambda logits, _: torch.full_like(logits, torch.nan))
+    with pytest.raises(TrialFailed, match=r"(\d+) of \1 rows are not finite\. Lower the learning rate"):
+        tiny.fit(tmp_path, epochs=1)
+    assert not checkpoint_path(tmp_path).exists()
+
+
 def test_a_loss_that_no_step_looked_at_is_noticed_when_the_epoch_ends(tmp_path: Path) -> None:
     epochs = RecordEpochs(History(tmp_path / "history.jsonl"))
     groups = [{"lr": 0.1}], [{"lr": 0.02, "initial_lr": 0.04}]
