@@ -92,6 +92,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
     _classifier: PromptClassifier | None
     _files: dict[str, bytes]
     _classes: ClassValues
+    # those of the run: others may be set since
+    _fitted_parameters: dict[str, Any]
 
     def __init__(
         self,
@@ -230,7 +232,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
     def score(self, X: Any, y: Any = None, pairs: Any = None) -> float:
         """Return the task's metric of the answers: accuracy, unless `task` names another.
 
-        Rows without text or label are left out, as those of `fit`, where `data` says so by incomplete: drop.
+        Rows without text or label are left out, as those of `fit`, where `data` said so by incomplete: drop.
+        Parameters that were set since `fit` change nothing.
 
         Args:
             X: as of `predict`, or a table with the labels too.
@@ -240,8 +243,9 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         Raises:
             InputError: as `predict`; or for labels that are no classes, with their rows.
         """
-        config = run_config(self._run_parameters())
-        rows = LabelledRows(self._text_columns(X, pairs), label_column(y, X, config.task, "X"))
+        columns = self._text_columns(X, pairs)
+        config = run_config(self._fitted_parameters)
+        rows = LabelledRows(columns, label_column(y, X, config.task, "X"))
         if config.data.incomplete == "drop" and len(rows.labels) == len(rows.columns.texts):
             rows = rows.complete("X")
         several = self.classifier_.spec.task.multi_label
@@ -385,6 +389,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         layers = classifier.architecture
         self._classifier, self._files = classifier, {}
         self._classes = classes
+        self._fitted_parameters = plain(self._run_parameters())
         self.classes_ = classes.sorted
         self.layers_ = layers.layers
         self.kinds_ = layers.kinds

@@ -420,6 +420,19 @@ def test_rows_without_a_text_or_a_label_are_left_out_if_asked_for(
         fitted.score(["x", None, *texts], ["good", "good", *labels])
 
 
+def test_parameters_that_are_set_after_a_fit_are_of_the_next_one(
+    home: Path, data: tuple[list[str], list[str]]
+) -> None:
+    texts, labels = data
+    table = pd.DataFrame({"text": ["x", *texts], "mood": [None, *labels]})
+    model = tiny_estimator(home, task={"label": "mood"}, data={"incomplete": "drop"}).fit(table)
+    expected = model.score(table)
+    model.set_params(task__label="other", data__incomplete="refuse")
+    assert model.score(table) == pickle.loads(pickle.dumps(model)).score(table) == expected
+    with pytest.raises(InputError, match="nor a column 'other'"):
+        model.fit(table)
+
+
 # --- parameters
 
 
