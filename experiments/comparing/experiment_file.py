@@ -141,12 +141,14 @@ class Experiment:
 def grid(space: Mapping[str, Any]) -> Iterator[Parameters]:
     """Yield all parameters of a search space of choices, as NNI's GridSearch hands them out.
 
+    A number that a key is given twice, as 5 and 5.0, is one choice.
+
     Raises:
         InputError: for another type than choice, at any depth, or no values.
     """
     _check(space)
     tuner = GridSearchTuner()
-    tuner.update_search_space(dict(space))
+    tuner.update_search_space(_distinct(space))
     while True:
         try:
             yield tuner.generate_parameters()
@@ -215,6 +217,28 @@ def _check(space: Mapping[str, Any]) -> None:
             raise InputError(f"'{key}' in the search space: either all choices have a _name, or none has.")
         for option in nested:
             _check(option)
+
+
+def _distinct(space: Mapping[str, Any]) -> Parameters:
+    """Return a checked space without the numbers that an earlier choice of their key equals."""
+    return {
+        key: spec if key == "_name" else _choice(_distinct_choices(spec["_value"]))
+        for key, spec in space.items()
+    }
+
+
+def _distinct_choices(options: Iterable[Any]) -> list[Any]:
+    distinct: list[Any] = []
+    for option in options:
+        if has_name(option):
+            distinct.append(_distinct(option))
+        elif not _is_number(option) or option not in filter(_is_number, distinct):
+            distinct.append(option)
+    return distinct
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_metrics(cells: Sequence[GridCell]) -> None:

@@ -169,6 +169,18 @@ def test_folder_names_stay_apart_where_values_look_alike(tmp_path: Path) -> None
     assert {cell.config.name for cell in cells} == {cell.config.name for cell in again}
 
 
+def test_a_number_that_is_written_in_two_ways_is_one_choice(tmp_path: Path) -> None:
+    space = {"search.k": choice(2, 2.0, 1), "seed": choice(0, 1)}
+    cells = experiment(tmp_path, space).cells()
+    assert [(cell.group, cell.config.seed) for cell in cells] == [("2", 0), ("2", 1), ("1", 0), ("1", 1)]
+    given = experiment(tmp_path, {"seed": choice(0)}).cells({"training.learning_rate": [1.0, 1, 1e-3]})
+    assert [cell.group for cell in given] == ["1.0", "0.001"]
+    inner = choice({"_name": "exhaustive", "search.evaluations": choice(4.0, 4)}, {"_name": "spt_darts"})
+    assert len(experiment(tmp_path, {"search.strategy": inner}).cells()) == 2
+    # a truth value is no number
+    assert list(grid({"any": choice(1, True, 0, False)})) == [{"any": each} for each in (1, True, 0, False)]
+
+
 def test_overrides_change_the_base_and_narrow_what_varies(tmp_path: Path) -> None:
     space = {"search.strategy": STRATEGIES, "seed": choice(0, 1)}
     found = experiment(tmp_path, space).cells(
