@@ -109,8 +109,9 @@ class Cells:
 
 def with_defaults(config: RunConfig) -> RunConfig:
     """Return a configuration that trains as `spt init` and the estimator do with as many rows."""
-    shots, labels, size = config.data.shots_per_class, config.task.labels, config.data.train_size
-    rows = shots * len(labels) if shots and labels else size
+    data, labels = config.data, config.task.labels
+    shots = data.shots_per_class * len(labels) if data.shots_per_class and labels else None
+    rows = shots or data.shots_total or data.train_size
     if rows is None:
         return config
     training = suited_to_rows(config.training, rows, config.head, config.task)

@@ -110,6 +110,7 @@ def test_what_no_loop_trains_takes_no_rates() -> None:
         ({"data.shots_per_class": 16}, {"contrastive_steps": 25}),
         ({"data.shots_per_class": 50}, {"epochs": 20, "patience": 20, "batch_size": 16}),
         ({"data.shots_per_class": 16, "training.epochs": 3}, {"epochs": 3}),
+        ({"data.shots_total": 96}, {"contrastive_steps": 25}),
         ({"data.train_size": 2000}, {"batch_size": 16}),
         ({}, {}),
     ],
