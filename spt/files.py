@@ -56,9 +56,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(
-    folder: Path, marker: str, kind: str, replaced: Collection[str] | None = None
-) -> Iterator[Path]:
+def replacing_folder(folder: Path, marker: str, kind: str, replaced: Collection[str]) -> Iterator[Path]:
     """Hand out a temporary neighbour of a folder to fill, and put it in its place at the block's end.
 
     Where the block raises, the folder stays as it was. What dead processes left beside it is swept.
@@ -68,10 +66,10 @@ def replacing_folder(
         marker: name of the file by which what may be replaced is known.
         kind: what that is, for the error: "a saved prompt".
         replaced: names in the folder that go with what it holds; all others, such as the .git of a clone, are
-            there afterwards too. None for all names.
+            there afterwards too.
 
     Raises:
-        InputError: if there is something else.
+        InputError: if there is something else, or one of the others has the name of a new file.
     """
     folder = folder.resolve()
     if folder.exists() and not _is_replaceable(folder, marker):
@@ -87,8 +85,7 @@ def replacing_folder(
         yield partial
         for path in partial.iterdir():
             _flush(path)
-        if replaced is not None:
-            _keep_others(folder, partial, replaced)
+        _keep_others(folder, partial, replaced)
         _replace_folder(partial, folder)
         _flush_folder(folder.parent)
     finally:
@@ -183,10 +180,13 @@ def _is_replaceable(folder: Path, marker: str) -> bool:
 
 def _keep_others(folder: Path, new: Path, replaced: Collection[str]) -> None:
     """Have in a new folder what another has under names that are not replaced, by links where there are."""
-    others = folder.iterdir() if folder.is_dir() else ()
+    others = [path for path in folder.iterdir() if path.name not in replaced] if folder.is_dir() else []
+    if taken := sorted(path.name for path in others if (new / path.name).exists()):
+        raise InputError(
+            f"'{folder}' holds {', '.join(taken)}, which is of something else, and saving there would delete "
+            "it. Move it away, or choose another folder."
+        )
     for path in others:
-        if path.name in replaced or (new / path.name).exists():
-            continue
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, new / path.name, symlinks=True, copy_function=_link)
         else:

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from spt.backbones.identity import BackboneIdentity
-from spt.data.values import some
 from spt.digests import file_digest
 from spt.errors import InputError
 from spt.export.graphs import INPUTS, TRUNK, graphs_of, write_graph
@@ -40,7 +39,7 @@ def export_onnx(
 
     Args:
         classifier: that is exported.
-        folder: that is not there, is empty, or holds an export, which is replaced.
+        folder: that is not there, is empty, or holds an export, which is replaced; other files in it stay.
         trunk: layers of a graph of their own, which exports of other tasks over the same backbone share;
             "all" for those below the first prompt, None for one graph of everything.
         int8: keep the weights of matrix products in 8 bits, which makes files small and answers differ.
@@ -50,14 +49,14 @@ def export_onnx(
 
     Raises:
         InputError: if packages of the extra `onnx` are missing, the trunk would reach into the prompts, the
-            folder holds something else, or more than an export, the tokenizer or the family cannot be
-            exported, or the graphs do not give the model's logits, or in 8 bits none that are finite.
+            folder holds something else, or another file of a new one's name, the tokenizer or the family
+            cannot be exported, or the graphs do not give the model's logits, or in 8 bits none that are
+            finite.
     """
     need("onnx", "onnxscript", "onnxruntime")
     layers = trunk_layers(trunk, classifier.model.first_prompt_layer)
     rules = TextRules.of(classifier.spec, classifier.tokenizer)
-    _check_replaceable(folder)
-    with replacing_folder(folder, EXPORT_JSON, "an export") as partial:
+    with replacing_folder(folder, EXPORT_JSON, "an export", _written_before(folder)) as partial:
         write_tokenizer(classifier.tokenizer, rules, partial / TOKENIZER)
         graphs, difference = _write_graphs(classifier, layers, partial)
         if int8:
@@ -70,19 +69,11 @@ def export_onnx(
     return content
 
 
-def _check_replaceable(folder: Path) -> None:
-    """Refuse a folder in the place of which an export would delete what no export has written."""
-    if not (folder / EXPORT_JSON).is_file():
-        # said by what replaces it
-        return
-    content = read_json(folder / EXPORT_JSON, "Choose another folder.")
-    written = content.get("files")
-    known = {EXPORT_JSON, *(written if isinstance(written, dict) else ())}
-    if others := sorted(path.name for path in folder.iterdir() if path.name not in known):
-        raise InputError(
-            f"'{folder}' holds {some(others)}, which {EXPORT_JSON} does not name, and an export there would "
-            "delete it. Move it away, or choose another folder."
-        )
+def _written_before(folder: Path) -> set[str]:
+    """Return the names of the files that the export in a folder has written, where there is one."""
+    path = folder / EXPORT_JSON
+    files = read_json(path, "Choose another folder.").get("files") if path.is_file() else None
+    return {EXPORT_JSON, *(files if isinstance(files, dict) else ())}
 
 
 def trunk_layers(trunk: int | str | None, first_prompt: int) -> int | None:

@@ -155,9 +155,14 @@ def test_a_folder_is_replaced_with_what_goes_with_it_and_nothing_else_there_or_b
     assert (folder / ".git" / "HEAD").read_text() == "old .git/HEAD"
     assert {path.name for path in tmp_path.iterdir()} == {"model", "model.old", "model.partial"}
     assert (tmp_path / "model.old" / "mine").read_text() == "kept"
-    with replacing_folder(folder, "prompt.json", "a prompt") as partial:
-        write_text(partial / "prompt.json", "newer")
-    assert [path.name for path in folder.iterdir()] == ["prompt.json"]
+    with (
+        pytest.raises(InputError, match=r"holds notes\.txt, which is of something else, .* would delete it"),
+        replacing_folder(folder, "prompt.json", "a prompt", ("prompt.json",)) as partial,
+    ):
+        for name in ("prompt.json", "notes.txt"):
+            write_text(partial / name, "newer")
+    assert (folder / "prompt.json").read_text() == "new"
+    assert (folder / "notes.txt").read_text() == "old notes.txt"
 
 
 def test_what_fails_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
@@ -175,6 +180,6 @@ def test_a_folder_of_a_writer_that_was_killed_is_swept_and_one_of_the_user_is_no
         folder.mkdir()
         (folder / "half").write_text("half")
         os.utime(folder, (yesterday, yesterday))
-    with replacing_folder(tmp_path / "model", "a", "a prompt") as partial:
+    with replacing_folder(tmp_path / "model", "a", "a prompt", ("a",)) as partial:
         write_text(partial / "a", "whole")
     assert {path.name for path in tmp_path.iterdir()} == {"model", mine.name}

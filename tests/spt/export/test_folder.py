@@ -300,19 +300,24 @@ def test_a_missing_package_is_named_with_its_extra(
         export_onnx(prompt, tmp_path / "out")
 
 
-@pytest.mark.parametrize(
-    ("content", "mine"), [("{}", "model.onnx"), ('{"files": {"model.onnx": "0"}}', "notes")]
-)
 def test_what_no_export_has_written_is_not_deleted_with_an_export(
-    content: str, mine: str, prompt: PromptClassifier, tmp_path: Path
+    prompt: PromptClassifier, tmp_path: Path
 ) -> None:
-    (tmp_path / "export.json").write_text(content, encoding="utf-8")
-    (tmp_path / mine).write_text("keep", encoding="utf-8")
+    (tmp_path / "export.json").write_text('{"files": {"trunk.onnx": "0"}}', encoding="utf-8")
+    for name in ("trunk.onnx", "notes", "model.onnx"):
+        (tmp_path / name).write_text("keep", encoding="utf-8")
     with pytest.raises(
-        InputError, match=f"holds {mine}, which export.json does not name, .* would delete it"
+        InputError, match=r"holds model\.onnx, which is of something else, .* would delete it"
     ):
         export_onnx(prompt, tmp_path)
-    assert (tmp_path / mine).read_text(encoding="utf-8") == "keep"
+    assert (tmp_path / "model.onnx").read_text(encoding="utf-8") == "keep"
+    (tmp_path / "model.onnx").unlink()
+    export_onnx(prompt, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("README.md", "export.json", "model.onnx", "tokenizer.json"),
+        "notes",
+    }
+    assert (tmp_path / "notes").read_text(encoding="utf-8") == "keep"
 
 
 def test_nothing_else_is_overwritten(prompt: PromptClassifier, tmp_path: Path) -> None:
