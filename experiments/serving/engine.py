@@ -19,7 +19,7 @@ from spt.problems import Problems
 from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import Answer, LabelSet, NotFinite, predictions
 from spt.serving.request import Request
-from spt.serving.saved_prompt import PROMPT_JSON
+from spt.serving.saved_prompt import PROMPT_JSON, SavedPrompt
 from spt.serving.server import PromptServer
 from spt.serving.trunk_cache import CacheStatistics
 
@@ -56,20 +56,61 @@ class Job:
 
 
 @dataclass(frozen=True)
+class PromptFiles:
+    """Hold what was read of a prompt's folder, and is not served yet.
+
+    Attributes:
+        saved: what its files hold.
+        version: SHA-256 of its prompt.json, in which the digest of its weights stands.
+        folder: that it was read from.
+        state: of the folder when that began.
+    """
+
+    saved: SavedPrompt
+    version: str
+    folder: PromptFolder
+    state: State
+
+    @classmethod
+    def read(cls, folder: PromptFolder) -> PromptFiles:
+        """Read and check the files of a folder, which may be large, in any thread.
+
+        Raises:
+            InputError: as `SavedPrompt.read`, or if the files were replaced meanwhile.
+        """
+        state, version = folder.state(), _version(folder.path)
+        saved = SavedPrompt.read(folder.path)
+        if _version(folder.path) != version:
+            raise InputError(f"The prompt in '{folder.path}' was replaced while it was read. Read it again.")
+        return cls(saved, version, folder, state)
+
+
+@dataclass(frozen=True)
 class Served:
     """Hold a prompt that is served.
 
     Attributes:
         classifier: answers by it.
-        version: SHA-256 of its prompt.json, in which the digest of its weights stands.
-        folder: that it was read from.
-        state: of the folder when that began.
+        version: as of the files that it was made of, and the next two.
+        folder: likewise.
+        state: likewise.
     """
 
     classifier: PromptClassifier
     version: str
     folder: PromptFolder
     state: State
+
+    @classmethod
+    def of(cls, files: PromptFiles, over: PromptClassifier | None = None) -> Served:
+        """Make a prompt of its files, over the backbone of another one if there is one.
+
+        Raises:
+            InputError: as `PromptClassifier.of`.
+        """
+        backbone, tokenizer = (over.model.backbone, over.tokenizer) if over else (None, None)
+        classifier = PromptClassifier.of(files.saved, files.folder.path, backbone, tokenizer)
+        return cls(classifier.to(chosen_device()), files.version, files.folder, files.state)
 
 
 # of a LabelResponse
@@ -91,11 +132,11 @@ class Engine:
     def __init__(self, folders: Sequence[PromptFolder], batch_size: int, cache_bytes: int) -> None:
         self._batch_size = batch_size
         first, *others = folders
-        served = {first.name: load(first)}
+        served = {first.name: Served.of(PromptFiles.read(first))}
         backbone = served[first.name].classifier
         for folder in others:
             if folder.name not in served:
-                served[folder.name] = load(folder, backbone)
+                served[folder.name] = Served.of(PromptFiles.read(folder), backbone)
         self._served: Mapping[str, Served] = served
         classifiers = {name: each.classifier for name, each in served.items()}
         self._server = PromptServer(classifiers, cache_bytes)
@@ -115,15 +156,15 @@ class Engine:
         """Call a function in the model's thread, after what that has to do already."""
         return self._thread.submit(function, *arguments)
 
-    def put(self, folder: PromptFolder) -> None:
+    def put(self, files: PromptFiles) -> None:
         """Add a prompt or replace that of the name; in the model's thread alone, for it uses the tokenizer.
 
         Raises:
-            InputError: as `PromptClassifier.from_pretrained`, and what was served stays.
+            InputError: as `PromptClassifier.of`, and what was served stays.
         """
-        new = load(folder, next(iter(self._served.values())).classifier)
-        self._server.add(folder.name, new.classifier)
-        self._served = {**self._served, folder.name: new}
+        name, new = files.folder.name, Served.of(files, next(iter(self._served.values())).classifier)
+        self._server.add(name, new.classifier)
+        self._served = {**self._served, name: new}
 
     def remove(self, name: str) -> None:
         """Take a prompt out, which may not be the last one; in the model's thread alone."""
@@ -173,20 +214,6 @@ class Engine:
                 classes = dict(zip(spec.task.labels or (), map(float, chances[row]), strict=True))
                 answers[row][task] = _answer(answer, classes, job.every_class)
         return {"answers": answers, "versions": {task: self._served[task].version for task in job.tasks}}
-
-
-def load(folder: PromptFolder, over: PromptClassifier | None = None) -> Served:
-    """Read a saved prompt, over the backbone of another one if there is one.
-
-    Raises:
-        InputError: as `PromptClassifier.from_pretrained`.
-    """
-    backbone, tokenizer = (over.model.backbone, over.tokenizer) if over else (None, None)
-    state, version = folder.state(), _version(folder.path)
-    classifier = PromptClassifier.from_pretrained(folder.path, backbone, tokenizer).to(chosen_device())
-    if _version(folder.path) != version:
-        raise InputError(f"The prompt in '{folder.path}' was replaced while it was read. Read it again.")
-    return Served(classifier, version, folder, state)
 
 
 def _version(folder: Path) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.serving.engine import Engine
+from experiments.serving.engine import Engine, PromptFiles
 from experiments.serving.folders import FolderListing, PromptFolder, PromptFolders, State, UnreadableFolder
 from experiments.serving.metrics import Metrics
 from spt.errors import InputError
@@ -155,7 +155,9 @@ class Reloader:
     def _reload(self, folder: PromptFolder) -> RefusedFolder | None:
         """Read a prompt and serve it, or return why it is refused."""
         try:
-            self._engine.submit(self._engine.put, folder).result()
+            # here, so that no answer waits for large files
+            files = PromptFiles.read(folder)
+            self._engine.submit(self._engine.put, files).result()
         except Exception as error:  # whatever is wrong with one folder, the others are looked at again
             refused = RefusedFolder.damaged(folder, error, stays=folder.name in self._engine.served)
             # faults of the machine pass, and the next version may be whole

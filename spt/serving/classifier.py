@@ -288,7 +288,23 @@ class PromptClassifier:
                 prompt was trained on: of other weights, with another config or another tokenizer.
         """
         folder = prompt_folder(folder, revision)
-        saved = SavedPrompt.read(folder)
+        return cls.of(SavedPrompt.read(folder), folder, backbone, tokenizer)
+
+    @classmethod
+    def of(
+        cls, saved: SavedPrompt, folder: Path, backbone: Backbone | None = None, tokenizer: Any | None = None
+    ) -> PromptClassifier:
+        """Return the classifier of a saved prompt that was read from a folder.
+
+        Args:
+            saved: what was read.
+            folder: that errors name.
+            backbone: as of `from_pretrained`.
+            tokenizer: likewise.
+
+        Raises:
+            InputError: if the backbone is not to be had or not the one that the prompt was trained on.
+        """
         try:
             tokenizer = tokenizer or load_tokenizer(saved.spec)
             backbone = backbone or load_backbone(saved.spec)

@@ -11,11 +11,12 @@ import httpx
 import numpy as np
 import pytest
 
+from experiments.serving.engine import Job
 from experiments.serving.folders import PromptFolders
 from experiments.serving.messages import TaskList
 from experiments.serving.metrics import Metrics
 from experiments.serving.reload import Reloader
-from spt.serving.classifier import PromptClassifier
+from spt.serving.saved_prompt import SavedPrompt
 from tests.support.classifiers import classifier
 from tests.support.serving import TEXTS, asking, close, make_engine
 
@@ -197,13 +198,31 @@ def test_an_error_that_nobody_thought_of_ends_no_look(
         raise KeyError("surprise")
 
     with monkeypatch.context() as patch:
-        patch.setattr(PromptClassifier, "from_pretrained", fail)
+        patch.setattr(SavedPrompt, "read", fail)
         shelf.save("a", (1, 2))
         shelf.save("new", (1,))
         shelf.reloader.look()
     assert shelf.layers() == {"a": (0,), "b": (3,)}
     assert {each.name for each in shelf.reloader.refused} == {"a", "new"}
     assert "The prompt new is not served" in caplog.text and "Traceback" in caplog.text
+
+
+def test_answers_do_not_wait_for_the_files_of_a_new_version(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = SavedPrompt.read
+
+    def answered_meanwhile(folder: Path) -> SavedPrompt:
+        job = Job(tuple(TEXTS), None, ("a",))
+        (content,) = shelf.engine.submit(shelf.engine.answer, [job]).result(timeout=10)
+        answered.append(content)
+        return read(folder)
+
+    answered: list[object] = []
+    monkeypatch.setattr(SavedPrompt, "read", answered_meanwhile)
+    shelf.save("a", (1, 2))
+    shelf.reloader.look()
+    assert len(answered) == 1 and shelf.layers()["a"] == (1, 2)
 
 
 def test_what_is_refused_stands_beside_the_tasks_and_in_the_metrics(
