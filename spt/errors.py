@@ -5,7 +5,7 @@ command. What is none of them is a bug, and nothing here catches it.
 """
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 # no space, no quota, a disk that fails or may not be written, no more open files, no memory
@@ -46,14 +46,20 @@ def machine_fault(error: BaseException) -> Exception | None:
     Returns:
         The fault, or None where neither the error nor one of its causes is the machine's.
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, MemoryError | MachineFault):
             return cause
         if isinstance(cause, OSError) and cause.errno in _MACHINE:
             return cause
-        cause = cause.__cause__ or cause.__context__
     return None
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what it comes of, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def unknown(what: str, value: str, allowed: Iterable[str], advice: str = "") -> InputError:

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from experiments.serving.engine import Engine, PromptFiles
 from experiments.serving.folders import FolderListing, PromptFolder, PromptFolders, State, UnreadableFolder
 from experiments.serving.metrics import Metrics
-from spt.errors import InputError
+from spt.errors import InputError, causes
+
+# what is none of the files' own: a mode, a disk, or memory that others have filled
+PASSING = (OSError, MemoryError, torch.OutOfMemoryError)
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +31,14 @@ class RefusedFolder:
         name: of the task that it would be, or is in the version before.
         reason: for who asks the server: a sentence that tells no place on the disk.
         log_text: for who looks after it: what goes on instead, and the places.
+        may_pass: whether the same files may be read well another time.
     """
 
     path: Path
     name: str
     reason: str
     log_text: str
+    may_pass: bool = False
 
     @property
     def short_path(self) -> str:
@@ -71,6 +78,7 @@ class RefusedFolder:
             folder.name,
             "Its version on the disk is refused. The log of the server says why.",
             f"The prompt {folder.name} {consequence}. {error}",
+            may_pass=any(isinstance(cause, PASSING) for cause in causes(error)),
         )
 
     @classmethod
@@ -90,11 +98,16 @@ class _Tried(NamedTuple):
     state: State
     refused: RefusedFolder | None
 
+    def is_final(self, state: State) -> bool:
+        """Say whether there is nothing more to learn of a folder in a state."""
+        return self.state == state and (self.refused is None or not self.refused.may_pass)
+
 
 class Reloader:
     """Bring the prompts of an engine up to what their folders hold.
 
-    A version that cannot be read is refused, and the one before it goes on. Of two folders of one name that
+    A version that cannot be read is refused, and the one before it goes on; it is read again once its files
+    have changed, or at every look where the fault may pass. Of two folders of one name that
     stays which was served first. A prompt of a shelf whose folder was missing twice is removed; one that was
     named when the server began stays, and so does one whose folder is there and cannot be read.
 
@@ -149,17 +162,20 @@ class Reloader:
     def _read_if_changed(self, folder: PromptFolder) -> None:
         state, tried = folder.state(), self._tried.get(folder)
         # a copy whose weights are not there yet may be on its way
-        if None not in state and (tried is None or tried.state != state):
-            self._tried[folder] = _Tried(state, self._reload(folder))
+        if None not in state and (tried is None or not tried.is_final(state)):
+            before = tried.refused if tried is not None and tried.state == state else None
+            self._tried[folder] = _Tried(state, self._reload(folder, before))
 
-    def _reload(self, folder: PromptFolder) -> RefusedFolder | None:
-        """Read a prompt and serve it, or return why it is refused."""
+    def _reload(self, folder: PromptFolder, before: RefusedFolder | None) -> RefusedFolder | None:
+        """Read a prompt and serve it, or return why it is refused; what is told is news since before."""
         try:
             # here, so that no answer waits for large files
             files = PromptFiles.read(folder)
             self._engine.submit(self._engine.put, files).result()
         except Exception as error:  # whatever is wrong with one folder, the others are looked at again
             refused = RefusedFolder.damaged(folder, error, stays=folder.name in self._engine.served)
+            if refused == before:
+                return refused
             # faults of the machine pass, and the next version may be whole
             is_known = isinstance(error, InputError | OSError | MemoryError | RuntimeError)
             log.warning(refused.log_text, exc_info=None if is_known else error)

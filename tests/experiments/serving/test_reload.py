@@ -10,12 +10,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import torch
 
 from experiments.serving.engine import Job
 from experiments.serving.folders import PromptFolders
 from experiments.serving.messages import TaskList
 from experiments.serving.metrics import Metrics
 from experiments.serving.reload import Reloader
+from spt.errors import InputError
 from spt.serving.saved_prompt import SavedPrompt
 from tests.support.classifiers import classifier
 from tests.support.serving import TEXTS, asking, close, make_engine
@@ -205,6 +207,41 @@ def test_an_error_that_nobody_thought_of_ends_no_look(
     assert shelf.layers() == {"a": (0,), "b": (3,)}
     assert {each.name for each in shelf.reloader.refused} == {"a", "new"}
     assert "The prompt new is not served" in caplog.text and "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "fault", [PermissionError(13, "Permission denied"), MemoryError(), torch.OutOfMemoryError("CUDA")]
+)
+def test_a_fault_that_may_pass_is_told_once_and_the_same_files_are_read_again(
+    fault: Exception, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Path) -> None:
+        raise InputError("is not a saved prompt") from fault
+
+    shelf.save("a", (1, 2))
+    with monkeypatch.context() as patch:
+        patch.setattr(SavedPrompt, "read", fail)
+        for _ in range(3):
+            shelf.reloader.look()
+    assert shelf.layers()["a"] == (0,) and [each.name for each in shelf.reloader.refused] == ["a"]
+    assert shelf.reloads() == {'spt_serve_reloads_total{result="refused",task="a"} 1.0'}
+    assert caplog.text.count("its new version is refused") == 1
+    shelf.reloader.look()
+    assert shelf.layers()["a"] == (1, 2) and shelf.reloader.refused == ()
+
+
+def test_files_that_are_wrong_themselves_are_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def fail(folder: Path) -> None:
+        read.append(folder)
+        raise InputError("is damaged")
+
+    monkeypatch.setattr(SavedPrompt, "read", fail)
+    shelf.save("a", (1, 2))
+    for _ in range(3):
+        shelf.reloader.look()
+    assert read == [shelf.folder / "a"]
 
 
 def test_answers_do_not_wait_for_the_files_of_a_new_version(
