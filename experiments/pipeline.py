@@ -42,6 +42,7 @@ from spt.model import PromptedModel
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
 from spt.training.callbacks import OnEpoch
+from spt.training.failures import device_memory
 from spt.training.unfinished import delete_unfinished
 from spt.workbench import Workbench
 from strategies.ledger import Ledger
@@ -292,6 +293,7 @@ def claimed(
     Raises:
         InputError: if they do not, or the folder is in use or holds a run of another configuration or of
             other data or another backbone.
+        TrialFailed: if the device is out of memory, in the scores of layers and the evaluation too.
     """
     folder.check(config)
     folder.check_complete(config)
@@ -301,7 +303,7 @@ def claimed(
     use_device(config.device)
     workbench = workbench or load_workbench(config)
     searching.check(workbench, config)
-    with folder.claimed(config):
+    with folder.claimed(config), device_memory():
         check_inputs(folder, RunInputs.of(config, workbench))
         with run_log(config, folder) as log:
             yield Pipeline(config, folder, workbench, log.following(on_epoch), log)

@@ -394,6 +394,19 @@ def test_a_loss_that_is_not_a_number_fails_the_run(home: Path, tmp_path: Path) -
     assert not (tmp_path / "run" / "model").exists()
 
 
+def test_a_device_without_memory_fails_the_run_outside_of_its_training_too(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(pipeline, "finite_probabilities", full)
+    manual = {"strategy": "manual", "manual_layers": [1]}
+    with pytest.raises(TrialFailed, match="The device is out of memory"):
+        run(config(home, search=manual, training={"epochs": 1}), tmp_path / "run")
+    assert "The device is out of memory" in (tmp_path / "run" / "failure.txt").read_text(encoding="utf-8")
+
+
 def test_a_search_that_has_tried_every_layer_ends_without_a_word_of_nnis(home: Path, tmp_path: Path) -> None:
     said: list[str] = []
     listener = logging.Handler()
