@@ -76,11 +76,11 @@ def numbers(result: TrainingResult) -> tuple[float, int, int]:
     return result.dev, result.epochs, result.steps
 
 
-@pytest.mark.slow
 def one_rate(rate: float) -> dict[str, Any]:
     return {"learning_rate": rate, "prompt_rate": None, "generator_rate": None}
 
 
+@pytest.mark.slow
 def test_it_learns_the_tiny_data(tiny: Tiny, tmp_path: Path) -> None:
     scores: list[float] = []
     model = tiny.model()
