@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from experiments import pipeline
 from experiments.baselines import baseline
+from experiments.keys import leaves
 from experiments.pipeline import run, search
 from experiments.run import measures, searching, training
 from experiments.run.folder import RunFolder
@@ -500,7 +501,12 @@ def test_the_cache_changes_nothing_but_what_it_costs(
     flops = [metrics.pop("train_flops") for metrics in found]
     assert flops == [metrics.pop("total_flops") for metrics in found]
     assert flops[0] > flops[1] == flops[2] > 0
-    assert found[0] == found[1] == found[2]
+    assert found[1] == found[2]
+    # states are cached in other batches than a training has, which changes the last bits on some machines
+    assert leaves(found[0]) == {
+        key: pytest.approx(value, rel=1e-5) if isinstance(value, float) else value
+        for key, value in leaves(found[1]).items()
+    }
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3
 
 
