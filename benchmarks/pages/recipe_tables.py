@@ -37,14 +37,13 @@ def placements() -> str:
     return "\n".join([title, *_on_test(result, result["summary"])])
 
 
-def depth() -> str:
-    """Show the default training at two layers and at all of the upper half, wide and narrow."""
-    result = load("depth")
+def width() -> str:
+    """Show the default training with generators as wide as by default, and narrower."""
+    result = load("width")
     title = (
-        "The default training on e5-small with 2,000 rows, five epochs, at two layers as the default search "
-        "finds them and at all of the upper half, and both with narrower generators "
-        f"({markdown.commands(result)}; `benchmarks/layers/depth.yml` says what each name is); differences "
-        "to the first line are of the same seed, with their 95 % interval:"
+        "The default training on e5-small with 2,000 rows, five epochs, with generators as wide as by "
+        f"default and narrower ({markdown.commands(result)}; `benchmarks/layers/width.yml` says what each "
+        "name is); differences to the first line are of the same seed, with their 95 % interval:"
     )
     parts = [title]
     for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):

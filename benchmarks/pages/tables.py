@@ -23,7 +23,7 @@ from benchmarks.pages.layer_tables import (
     single_layers,
 )
 from benchmarks.pages.method_tables import methods, short_summary
-from benchmarks.pages.recipe_tables import depth, few_rows, placements, recipe
+from benchmarks.pages.recipe_tables import few_rows, placements, recipe, width
 from benchmarks.pages.serving_tables import serving, sharing_worth
 from benchmarks.record import load, path_of
 from experiments.comparing.statistics import spread
@@ -229,7 +229,7 @@ PARTS = {
     recipe: "What each part of a training is worth",
     few_rows: "A training of few rows",
     placements: "Lower layers than those found",
-    depth: "More layers than two",
+    width: "Narrower generators",
     strategies: "Search strategies, judged by the truth",
     comparison: "Search strategies, run whole",
     tuning: "Tuned regularisation",

@@ -55,7 +55,7 @@ def test_every_variant_is_trained_on_the_conditions_asked_for(bench: Path, tmp_p
     assert [line["variant"] for line in content["summary"]] == ["default", "free"]
 
 
-@pytest.mark.parametrize("name", ["recipe.yml", "few_rows.yml", "placements.yml", "depth.yml"])
+@pytest.mark.parametrize("name", ["recipe.yml", "few_rows.yml", "placements.yml", "width.yml"])
 def test_each_cell_of_a_shipped_bench_is_a_configuration_of_its_own(name: str) -> None:
     bench = CHECKOUT / "benchmarks" / "layers" / name
     read = read_recipe_bench(bench)
