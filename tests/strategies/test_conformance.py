@@ -284,7 +284,10 @@ def test_a_failing_candidate_is_reported_and_survived(
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_training_without_numbers_fails_the_run(name: str, home: Path, tmp_path: Path) -> None:
     broken = config(home, name, training={"learning_rate": 1e30})
-    with pytest.raises(TrialFailed, match=r"loss is (nan|inf)"):
+    # a last step may break the weights after its loss
+    with pytest.raises(
+        TrialFailed, match=r"loss is (nan|inf)|probabilities of \d+ of \d+ rows are not finite"
+    ):
         pipeline.run(broken, tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.json").exists()
     if name in TRIALS:

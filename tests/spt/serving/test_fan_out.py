@@ -226,7 +226,8 @@ def test_a_batch_in_flight_ends_with_the_tasks_it_began_with(
 ) -> None:
     names = SIXTEEN[:3]
     server = PromptServer({name: late[name] for name in names})
-    expected = server.label(TEXTS)
+    # other batches have other last bits on some processors
+    expected = server.label(TEXTS, batch_size=2)
     embed = server.backbone.embed
 
     def change(batch: Any) -> Any:
