@@ -70,10 +70,15 @@ class RecordEpochs(Callback):
         self._loss = self._loss + outputs["loss"]
         self._steps += 1
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # before dev, whose answers are not finite either then
+        if not math.isfinite(loss := self.mean_loss):
+            raise TrialFailed(
+                f"The mean loss of epoch {trainer.current_epoch} is {loss}. Lower training.learning_rate."
+            )
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch, loss = trainer.current_epoch, self.mean_loss
-        if not math.isfinite(loss):
-            raise TrialFailed(f"The mean loss of epoch {epoch} is {loss}. Lower training.learning_rate.")
         self.history.begin_epoch(epoch)
         share = math.fsum(self._shares) / max(1, len(self._shares))
         dev = float(trainer.callback_metrics[DEV])

@@ -246,9 +246,10 @@ def test_a_loss_that_no_step_looked_at_is_noticed_when_the_epoch_ends(tmp_path: 
             epochs.on_train_batch_start(trainer, None, None, step)
             epochs.on_train_batch_end(trainer, None, {"loss": torch.tensor(loss)}, None, step)
         if losses[1] == 0.5:
+            epochs.on_validation_start(trainer, None)
             epochs.on_validation_end(trainer, None)
     with pytest.raises(TrialFailed, match=r"loss of epoch 3 is nan\. Lower training\.learning_rate"):
-        epochs.on_validation_end(trainer, None)
+        epochs.on_validation_start(trainer, None)
     (line,) = epochs.history.path.read_text(encoding="utf-8").splitlines()
     assert json.loads(line) == {"epoch": 3, "dev": 0.5, "loss": 0.75, "rate_share": 0.5}
 
