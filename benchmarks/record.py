@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import CHECKOUT
 from experiments.comparing.statistics import spread
 from experiments.keys import as_arguments
+from spt.errors import InputError
 from spt.files import write_text
 from spt.json_files import read_json
 from spt.provenance import PROVENANCE, Provenance
 from spt.workbench import SPLITS
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
+ANEW = "Leave out --add to measure all anew, or choose another --result."
 # keys whose values are written by the files' names alone
 FILES = tuple(f"data.{split}" for split in SPLITS)
 
@@ -33,9 +35,49 @@ def made_before(content: Mapping[str, Any], command: str) -> list[dict[str, Any]
         content: of the JSON; its `earlier` is what was listed when it was added to.
         command: that adds; what it made today, with the same versions and machine, is not listed.
     """
-    made = [{key: content[key] for key in PROVENANCE}, *content.get("earlier", [])]
     now = made_with(command)
-    return [each for each in made if each != now]
+    return [each for each in made_of(content) if each != now]
+
+
+def made_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List what a result and those before it were made with, the last first."""
+    last = {key: content[key] for key in PROVENANCE if key in content}
+    return [last, *content.get("earlier", [])]
+
+
+def load_to_add(name: str, bench: str, parts: Collection[str]) -> dict[str, Any] | None:
+    """Read a result to which a command adds; None where there is no such file.
+
+    Args:
+        name: of the JSON.
+        bench: as the command line has it.
+        parts: keys of its JSON, beside the records and what they were made with.
+
+    Raises:
+        InputError: for the result of another bench.
+    """
+    if not path_of(name).exists():
+        return None
+    content = load(name)
+    if not {*parts, "records", *PROVENANCE} <= content.keys():
+        raise InputError(f"'{path_of(name)}' is no result of `python -m benchmarks {bench}`. {ANEW}")
+    return content
+
+
+def refuse_changed(name: str, records: str, changed: Sequence[str]) -> None:
+    """Refuse to add to a result what cannot be compared with it.
+
+    Args:
+        name: of the JSON.
+        records: what it has, for the error: "trainings".
+        changed: what those were made by, and is another now.
+
+    Raises:
+        InputError: if there is any.
+    """
+    if changed:
+        what = f"'{path_of(name)}' has {records} by what is another now: {', '.join(changed)}."
+        raise InputError(f"{what} {ANEW}")
 
 
 def command_of(bench: str, *arguments: object, result: str | None = None) -> str:

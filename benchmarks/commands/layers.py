@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks import CHECKOUT
-from benchmarks.commands.options import OfATask, OnConditions, Result, end, measuring, say_dev
+from benchmarks.commands.options import (
+    Add,
+    OfATask,
+    OnConditions,
+    OnlyVariants,
+    Result,
+    end,
+    measuring,
+    say_dev,
+)
 from experiments.commands.options import Overrides, Workers, keys_over
 
 if TYPE_CHECKING:
@@ -66,13 +75,11 @@ def recipe(
         typer.Option(help="YAML file of what is varied.", show_default="benchmarks/layers/recipe.yml"),
     ] = CHECKOUT / "benchmarks" / "layers" / "recipe.yml",
     on: OnConditions = None,
-    only: Annotated[list[str] | None, typer.Option(help="A variant of the bench; repeat it.")] = None,
+    only: OnlyVariants = None,
     folder: Annotated[Path, typer.Option(help="Where the trainings are kept.")] = Path("runs/recipe"),
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of every training.")] = 3,
     result: Result = "recipe",
-    add: Annotated[
-        bool, typer.Option("--add", help="Keep the JSON's trainings by other conditions and variants.")
-    ] = False,
+    add: Add = False,
     workers: Workers = 0,
 ) -> None:
     """Measure on dev what each part of a training's recipe is worth, at given layers, over seeds.
@@ -111,7 +118,7 @@ def strategies(
     trainings: Annotated[
         float, typer.Option(min=1, help="What search and retraining may take, in trainings of the table.")
     ] = 4.0,
-    only: Annotated[list[str] | None, typer.Option(help="A variant of the file; repeat it.")] = None,
+    only: OnlyVariants = None,
     result: Result = "strategies",
     workers: Workers = 0,
 ) -> None:
@@ -156,10 +163,8 @@ def search_deep(
             help="Name of the JSON in benchmarks/results; search_deep by default, or _kK behind it."
         ),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="A variant of the file; repeat it.")] = None,
-    add: Annotated[
-        bool, typer.Option("--add", help="Keep the JSON's searches by other variants and of other tasks.")
-    ] = False,
+    only: OnlyVariants = None,
+    add: Add = False,
     workers: Workers = 0,
 ) -> None:
     """Judge what finds K layers of twelve by the truth tables of e5-small: regret, tau and operations.

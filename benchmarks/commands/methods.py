@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks import CHECKOUT
-from benchmarks.commands.options import OnConditions, Result, end, measuring, say_dev
+from benchmarks.commands.options import Add, OnConditions, Result, end, measuring, say_dev
 from experiments.commands.options import Overrides, Workers, keys_over
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ NamedResult = Annotated[
         help="Name of the JSON that is written into benchmarks/results; the bench's by default.",
         show_default=False,
     ),
-]
-
-
-Add = Annotated[
-    bool, typer.Option("--add", help="Keep what the JSON has of the bench beside what this command reports.")
 ]
 
 

@@ -18,6 +18,12 @@ Result = Annotated[str, typer.Option(help="Name of the JSON that is written into
 OnConditions = Annotated[
     list[str] | None, typer.Option("--on", help="A condition of the bench; repeat it.", show_default=False)
 ]
+OnlyVariants = Annotated[
+    list[str] | None, typer.Option("--only", help="A variant of the file; repeat it.", show_default=False)
+]
+Add = Annotated[
+    bool, typer.Option("--add", help="Keep what the JSON has of the bench beside what this command reports.")
+]
 OfATask = Annotated[list[str] | None, keys_over("those of a task's trainings: sst2.data.train=FILE")]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.choices import chosen
 from benchmarks.crash import hook
 from benchmarks.crash.deeds import DEEDS, Deed, write_inputs
 from benchmarks.crash.ends import End, differences
@@ -23,7 +24,7 @@ from benchmarks.crash.processes import Attempt, Place
 from benchmarks.record import command_of, write_result
 from experiments.config import load_config
 from spt.assets import ASSETS, fetch
-from spt.errors import InputError, MachineFault, unknown
+from spt.errors import InputError, MachineFault
 from spt.json_files import read_json_lines
 
 # one kill in so many is at a moment, the others are at a change of the disk
@@ -96,17 +97,14 @@ def measure_crash(
         InputError: for an unknown deed, or a folder whose kills were others.
         MachineFault: if a command does not end well even undisturbed.
     """
-    for name in deeds:
-        if name not in DEEDS:
-            raise unknown("deed", name, DEEDS)
-    chosen = {name: DEEDS[name] for name in deeds or DEEDS}
+    asked = chosen("deed", deeds, DEEDS)
     inputs = folder.resolve() / "inputs"
     run = load_config(config)
     write_inputs(run.model_dump(mode="json", exclude_unset=True), inputs)
     done: list[Kill] = []
     with commands_environment(inputs, [run.backbone.name, run.task.name]) as environment:
-        for name, number in shares(chosen, kills).items():
-            suite = Suite(name, chosen[name], folder.resolve() / name.replace(" ", "-"), environment, seed)
+        for name, number in shares(asked, kills).items():
+            suite = Suite(name, asked[name], folder.resolve() / name.replace(" ", "-"), environment, seed)
             for kill in suite.kills(number):
                 done.append(kill)
                 if on_kill is not None:

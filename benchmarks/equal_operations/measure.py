@@ -12,8 +12,8 @@ from benchmarks.equal_operations.chart import charts
 from benchmarks.equal_operations.summary import SUMMARIES, summary_of
 from benchmarks.methods.bench import BenchRun
 from benchmarks.methods.measure import STEPS_BEYOND, best_rates, beyond
-from benchmarks.methods.results import Group, Line, Lines, added, no_lines, stored_lines, write_lines
-from benchmarks.record import arguments_of, command_of, made_with, path_of
+from benchmarks.methods.results import Group, Line, added, no_lines, stored_lines, write_lines
+from benchmarks.record import arguments_of, command_of, load, made_with, path_of
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig
 from spt.cores import cores
@@ -73,8 +73,9 @@ def measure_methods_deep(
     earlier = stored_lines(name, "methods-deep", SUMMARIES) if add else no_lines()
     groups = _groups(complete)
 
-    def whole() -> Lines:
-        return added(earlier, lines, groups, _group_of)
+    def write() -> None:
+        whole = added(earlier, lines, groups, _group_of)
+        write_lines(name, whole, **summary_of(whole["records"], reference))
 
     for method, condition in bench.groups():
         for budget in [each for each in bench.budgets_on(condition) if each in within]:
@@ -85,10 +86,10 @@ def measure_methods_deep(
                 lines["records"] += [
                     _line(cell, cells.config(cell), each, now) for cell, each in done.items()
                 ]
-                write_lines(name, whole(), **summary_of(whole()["records"], reference))
+                write()
     if not lines["records"]:
         raise InputError(f"Nothing of {path} is finished in '{folder}'. Run it without --finished.")
-    _draw(name, summary_of(whole()["records"], reference)["summary"])
+    _draw(name, load(name)["summary"])
     return sum("failure" in line for line in lines["records"])
 
 

@@ -10,28 +10,26 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from benchmarks.choices import chosen
 from benchmarks.layers.trainings import run_trainings
 from benchmarks.record import (
     arguments_of,
     command_of,
-    load,
+    load_to_add,
     made_before,
     mean_and_spread,
-    path_of,
+    refuse_changed,
     write_result,
 )
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig, load_config
 from experiments.keys import read_tree
-from spt.errors import InputError, unknown
 from spt.json_files import checked
-from spt.provenance import PROVENANCE
 
 BENCH = Path(__file__).with_name("recipe.yml")
 # of the command line, when it is given none
 SEEDS = 3
 ADVICE = "benchmarks/layers/recipe.yml shows what the file holds."
-ANEW = "Leave out --add to measure all anew, or choose another --result."
 Keys = dict[str, Any]
 
 
@@ -56,54 +54,36 @@ class RecipeBench(BaseModel):
         changed = {name: dict(keys) for name, keys in self.conditions.items()}
         for dotted, value in overrides.items():
             name, _, key = dotted.partition(".")
-            _named("condition", name, changed)[key] = value
+            chosen("condition", [name], changed)[name][key] = value
         return self.model_copy(
             update={
-                "conditions": {name: _named("condition", name, changed) for name in conditions or changed},
-                "variants": {
-                    name: _named("variant", name, self.variants) for name in variants or self.variants
-                },
+                "conditions": chosen("condition", conditions, changed),
+                "variants": chosen("variant", variants, self.variants),
             }
         )
 
     def ordered(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return records in the order of the bench, a seed after the other."""
-        places = {
-            key: list(named)
-            for key, named in (
-                ("condition", self.conditions),
-                ("placement", self.placements),
-                ("variant", self.variants),
-            )
-        }
+        conditions, placements, variants = list(self.conditions), list(self.placements), list(self.variants)
         return sorted(
             records,
-            key=lambda record: (record["seed"], *(names.index(record[key]) for key, names in places.items())),
+            key=lambda record: (
+                record["seed"],
+                conditions.index(record["condition"]),
+                placements.index(record["placement"]),
+                variants.index(record["variant"]),
+            ),
         )
 
-    def check_same(self, content: Mapping[str, Any], path: Path) -> None:
-        """Refuse a result of conditions, placements or variants that are others now, or of another bench.
-
-        Raises:
-            InputError: for such a result.
-        """
+    def changed_since(self, content: Mapping[str, Any]) -> list[str]:
+        """Name the conditions, placements and variants of a result that are others now."""
         parts = self.model_dump(mode="json", include={"conditions", "placements", "variants"})
-        if not {"placements", "variants", "records", *PROVENANCE} <= content.keys():
-            raise InputError(f"'{path}' is no result of `python -m benchmarks recipe`. {ANEW}")
-        changed = [
+        return [
             f"{part[:-1]} {name}"
             for part, named in parts.items()
             for name, keys in content.get(part, {}).items()
             if named.get(name) != keys
         ]
-        if changed:
-            raise InputError(f"'{path}' has trainings by what is another now: {', '.join(changed)}. {ANEW}")
-
-
-def _named(what: str, name: str, named: Mapping[str, Keys]) -> Keys:
-    if name not in named:
-        raise unknown(what, name, named)
-    return named[name]
 
 
 @dataclass(frozen=True)
@@ -182,11 +162,10 @@ def _kept(
     bench: RecipeBench, result: str, command: str, measured: RecipeBench
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return what a JSON has beside what is measured now, and what it was made with."""
-    path = path_of(result)
-    if not path.exists():
+    content = load_to_add(result, "recipe", ("placements", "variants"))
+    if content is None:
         return [], []
-    content = load(result)
-    bench.check_same(content, path)
+    refuse_changed(result, "trainings", bench.changed_since(content))
     kept = [
         record
         for record in content["records"]

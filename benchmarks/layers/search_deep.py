@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import CHECKOUT
+from benchmarks.choices import chosen
 from benchmarks.layers.searches import Record, Searches
 from benchmarks.layers.strategies import read_variants
 from benchmarks.record import arguments_of, command_of
@@ -18,7 +19,7 @@ from experiments.config import RunConfig, checked
 from experiments.keys import override
 from search_spaces.named_layers import named_layers
 from spt.architecture import Layers
-from spt.errors import InputError, unknown
+from spt.errors import InputError
 from spt.json_files import read_json
 from strategies.options import ManualOptions, MultiTrialOptions
 from strategies.registry import new_strategy
@@ -82,8 +83,7 @@ def measure_search_deep(
             before anything runs.
     """
     deep, changes = load_tables(overrides, tables), read_variants(variants)
-    chosen = {name: _variant(changes, name) for name in only or changes}
-    configs = configs_of(deep, chosen, variants)
+    configs = configs_of(deep, chosen("variant", only, changes), variants)
     searches = Searches(
         result,
         _command(deep, variants, result, only, add) + arguments_of(overrides),
@@ -124,12 +124,6 @@ def measure_search_deep(
     write()
     run_grid({name: configs[cell] for name, cell in searched.items()}, folder, workers, record, True)
     return failed
-
-
-def _variant(changes: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
-    if name not in changes:
-        raise unknown("variant", name, changes)
-    return changes[name]
 
 
 def load_tables(overrides: Mapping[str, Any], tables: Mapping[str, Path]) -> dict[str, Deep]:

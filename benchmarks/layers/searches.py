@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from benchmarks.record import load, made_before, mean_and_spread, path_of, write_result
-from spt.errors import InputError
-from spt.provenance import PROVENANCE
+from benchmarks.record import load_to_add, made_before, mean_and_spread, refuse_changed, write_result
 
 Record = dict[str, Any]
-ADVICE = "Leave out --add to measure all anew, or choose another --result."
 
 
 @dataclass
@@ -42,20 +39,16 @@ class Searches:
             InputError: if it is of another bench, of variants that have other keys now, or judged by tables
                 that are others now.
         """
-        path = path_of(self.name)
-        if not path.exists():
+        content = load_to_add(self.name, "search-deep", ("variants", "tables"))
+        if content is None:
             return
-        content = load(self.name)
-        if not {"variants", "tables", "records", *PROVENANCE} <= content.keys():
-            raise InputError(f"'{path}' is no result of `python -m benchmarks search-deep`. {ADVICE}")
         changed = [name for name, keys in content["variants"].items() if self.variants.get(name) != keys]
         changed += [
             f"the table of {task}"
             for task, facts in content["tables"].items()
             if _rounded(self.tables.get(task, facts)) != _rounded(facts)
         ]
-        if changed:
-            raise InputError(f"'{path}' has searches by what is another now: {', '.join(changed)}. {ADVICE}")
+        refuse_changed(self.name, "searches", changed)
         self.kept, self.tables = content["records"], {**content["tables"], **self.tables}
         self.earlier = made_before(content, self.command)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks.choices import chosen
 from benchmarks.layers.derivations import every_derivation
 from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid, run_jobs
@@ -19,7 +20,7 @@ from experiments.config import RunConfig, checked
 from experiments.keys import override
 from spt.architecture import Layers
 from spt.cores import cores
-from spt.errors import InputError, TrialFailed, unknown
+from spt.errors import InputError, TrialFailed
 from spt.json_files import read_json
 from spt.yaml_files import read_yaml
 from strategies.options import ManualOptions, MultiTrialOptions
@@ -73,11 +74,7 @@ def measure_strategies(
     if missing:
         raise InputError(f"The table has no seeds {missing}, only {list(table.seeds)}.")
     budget = trainings * fmean(e.flops for by_seed in table.entries.values() for e in by_seed.values())
-    every = read_variants(variants)
-    for name in only:
-        if name not in every:
-            raise unknown("variant", name, every)
-    changes = {name: every[name] for name in only or every}
+    changes = chosen("variant", only, read_variants(variants))
     configs = _configs(path, variants, changes, seeds, budget, table.budget.k)
     searched = {
         name: config

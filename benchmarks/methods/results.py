@@ -91,8 +91,13 @@ def write_lines(name: str, lines: Lines, **summary: Any) -> Path:
     return save(name, {"measurements": measurements, **summary, **content})
 
 
+def group_of(line: Mapping[str, Any]) -> Group:
+    """Return method and condition."""
+    return line["method"], line["condition"]
+
+
 def added(
-    earlier: Lines, lines: Lines, groups: Sequence[Group], group: Callable[[Line], Group] | None = None
+    earlier: Lines, lines: Lines, groups: Sequence[Group], group: Callable[[Line], Group] = group_of
 ) -> Lines:
     """Return the lines with earlier ones of the other groups, in the order of `groups`.
 
@@ -102,18 +107,12 @@ def added(
         groups: of the bench.
         group: of a line; method and condition by default.
     """
-    group = group or group_of
     others = set(groups) - {group(line) for line in lines["records"]}
     kept = {part: [line for line in earlier[part] if group(line) in others] for part in PARTS}
     return {
         part: sorted([*kept[part], *lines[part]], key=lambda line: groups.index(group(line)))
         for part in PARTS
     }
-
-
-def group_of(line: Mapping[str, Any]) -> Group:
-    """Return method and condition."""
-    return line["method"], line["condition"]
 
 
 def record_of(line: Mapping[str, Any]) -> RunRecord:

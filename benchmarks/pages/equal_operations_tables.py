@@ -29,7 +29,8 @@ def methods_deep() -> str:
         f"for each budget, with seed {', '.join(sweep_seeds)}, which is not reported; `default` is this "
         "project with nothing set and nothing tried, and SetFit trains one epoch of its pairs, or what "
         "of it the budget holds. [methods.md](methods.md#at-equal-operations) says how, and "
-        f"`benchmarks/equal_operations/bench.yml` what each name is ({_commands(result)})."
+        "`benchmarks/equal_operations/bench.yml` what each name is "
+        f"({markdown.commands(result['measurements'])})."
     )
     over_tasks = _over_tasks(result["over_tasks"], result["reference"])
     return "\n\n".join([title, *over_tasks, *_pictures(result["summary"]), *_conditions(result)])
@@ -41,14 +42,9 @@ def methods_official() -> str:
     title = (
         "The same bench with the files that TREC is published with: rows to train on and dev are drawn from "
         "its 5,452 questions of train, and test is its own 500, in place of rows of the first "
-        f"({_commands(result)})."
+        f"({markdown.commands(result['measurements'])})."
     )
     return "\n\n".join([title, *_conditions(result)])
-
-
-def _commands(result: Mapping[str, Any]) -> str:
-    """Write each command by which a bench was measured."""
-    return "; ".join(dict.fromkeys(markdown.command(made["command"]) for made in result["measurements"]))
 
 
 def _conditions(result: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from benchmarks.equal_operations.bench import tera
 from benchmarks.equal_operations.summary import DEFAULT
 from benchmarks.layers.search_deep import variants_of
 from benchmarks.pages import markdown
-from benchmarks.record import load
+from benchmarks.record import load, made_of
 from experiments.comparing.statistics import spread
 from experiments.comparing.truth import ADVICE, TruthTable
 from spt.architecture import Layers
@@ -35,7 +35,7 @@ def single_layer_table(path: Path) -> str:
     title = (
         f"One generated prompt at each layer of {run['backbone']['name']}, {run['data']['train_size']:,} "
         f"rows of {run['task']['name']}, {run['training']['epochs']} epochs, {len(records[0]['seeds'])} "
-        f"seeds, on {device(content['machine'])} ({markdown.commands(content)}); operations are "
+        f"seeds, on {device(content['machine'])} ({markdown.commands(made_of(content))}); operations are "
         "of a training with the states below the prompt cached:"
     )
     rows = [
@@ -66,7 +66,7 @@ def layer_pair_table(path: Path) -> str:
         f"Test scores in % of two generated prompts at every pair of layers of {truth.setting['backbone']}, "
         f"{truth.setting['train_size']:,} rows of {truth.setting['task']}, "
         f"{content['run']['training']['epochs']} epochs, {len(truth.seeds)} seeds, on "
-        f"{device(content['machine'])} ({markdown.commands(content)}): the best pair is "
+        f"{device(content['machine'])} ({markdown.commands(made_of(content))}): the best pair is "
         f"{markdown.layers(best)}, the worst {markdown.layers(worst)}. The layers alone account for a "
         f"standard deviation of {100 * spread['choice']:.2f} points, the seed of a single training for "
         f"{100 * spread['seed']:.2f}, and halves of the seeds {agreed}. Operations are of a training "
@@ -107,7 +107,7 @@ def _searches(result: dict[str, Any], beside: dict[str, Any], whose: str) -> str
     variants = variants_of(k).relative_to(CHECKOUT)
     title = (
         f"{whose} found by each search and judged by the tables above, "
-        f"{seeds} seeds ({markdown.commands(result)}; `{variants}` says "
+        f"{seeds} seeds ({markdown.commands(made_of(result))}; `{variants}` says "
         f"what each name is). Regret is in points of test accuracy against the best layer{'s' * (k > 1)}, "
         "chosen on other seeds than score it, so that it can be negative; Kendall's tau is that of the "
         f"search's scores of layers with the table, whose halves agree with each other by {ceilings}; cost "

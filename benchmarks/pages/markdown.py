@@ -24,10 +24,9 @@ def command(noted: str) -> str:
     return f"`{re.sub('^spt bench ', 'python -m benchmarks ', noted)}`"
 
 
-def commands(made: Mapping[str, Any]) -> str:
-    """Return all commands by which a result was measured, the last one first, as code."""
-    each = [made["command"], *(earlier["command"] for earlier in made.get("earlier", []))]
-    return "; ".join(dict.fromkeys(map(command, each)))
+def commands(made: Iterable[Mapping[str, Any]]) -> str:
+    """Return each command of what results were made with once, as code."""
+    return "; ".join(dict.fromkeys(command(each["command"]) for each in made))
 
 
 def percent(score: Mapping[str, Any]) -> str:

@@ -20,12 +20,12 @@ COSTS_ON = "sst2"
 def methods() -> str:
     """Write a table for each condition."""
     lines = read_lines(RESULT)
-    commands = dict.fromkeys(markdown.command(line["made"]["command"]) for line in lines["records"])
+    commands = markdown.commands(line["made"] for line in lines["records"])
     title = (
         "Methods side by side on MiniLM-L6, each at the learning rate that dev chose with seed "
         f"{lines['sweep'][0]['seed']} (`experiments/methods.yml`). Seconds and FLOPs are of search and "
         "training together; seconds compare only within a `measurement`, which each run in the JSON has. The "
-        f"rank is the mean over seeds ({'; '.join(commands)})."
+        f"rank is the mean over seeds ({commands})."
     )
     conditions: dict[str, list[Line]] = {}
     for line in lines["records"]:

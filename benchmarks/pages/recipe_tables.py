@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.by_seed import by_seed, difference
 from benchmarks.pages import markdown
-from benchmarks.record import load
+from benchmarks.record import load, made_of
 from experiments.comparing.statistics import spread
 
 Entry = Mapping[str, Any]
@@ -31,7 +31,7 @@ def placements() -> str:
     result = load("placements")
     title = (
         f"The default training on e5-small with 2,000 rows of `trec` at other layers, five epochs "
-        f"({markdown.commands(result)}); differences to the layers that the default search finds "
+        f"({markdown.commands(made_of(result))}); differences to the layers that the default search finds "
         "most often are of the same seed, with their 95 % interval:"
     )
     return "\n".join([title, *_on_test(result, result["summary"])])
@@ -42,8 +42,8 @@ def width() -> str:
     result = load("width")
     title = (
         "The default training on e5-small with 2,000 rows, five epochs, with generators as wide as by "
-        f"default and narrower ({markdown.commands(result)}; `benchmarks/layers/width.yml` says what each "
-        "name is); differences to the first line are of the same seed, with their 95 % interval:"
+        f"default and narrower ({markdown.commands(made_of(result))}; `benchmarks/layers/width.yml` says "
+        "what each name is); differences to the first line are of the same seed, with their 95 % interval:"
     )
     parts = [title]
     for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):
@@ -80,7 +80,7 @@ def _tables(name: str, reference: str, about: str) -> str:
     """Write a table a condition and placement, with differences to the reference by seed."""
     result = load(name)
     title = (
-        f"Trainings at given layers of {about} ({markdown.commands(result)}; "
+        f"Trainings at given layers of {about} ({markdown.commands(made_of(result))}; "
         f"`benchmarks/layers/{name}.yml` says what each name is). `{reference}` is the default; differences "
         "to it are of the same seed, with their 95 % interval:"
     )

@@ -55,7 +55,7 @@ def strategies() -> str:
     """Show each strategy's and derivation's choice of layers, judged by the truth table."""
     result = load("strategies")
     parts = [result, *([load(OF_SCORES)] if path_of(OF_SCORES).exists() else [])]
-    command = "; ".join(markdown.command(part["command"]) for part in parts)
+    command = markdown.commands(parts)
     spread = result["spread"]
     by_variant = [with_current_names(row) for part in parts for row in part["summary"]]
     training = result["budget_flops"] / result["trainings"]
