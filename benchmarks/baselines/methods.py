@@ -59,7 +59,18 @@ def bitfit(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
 
 def lora(factory: ModelFactory, size: int) -> PromptedModel:
     """Add LoRA (arXiv 2106.09685) of rank `size` to peft's choice of projections: queries and values."""
-    inject_adapter_in_model(LoraConfig(r=size, lora_alpha=2 * size), factory.backbone.model)
+    return _with_lora(factory, size, range(factory.backbone.num_layers))
+
+
+def lora_upper(factory: ModelFactory, size: int) -> PromptedModel:
+    """Add LoRA to the upper half of the layers alone, where found prompts mostly are (ours)."""
+    layers = factory.backbone.num_layers
+    return _with_lora(factory, size, range(layers // 2, layers))
+
+
+def _with_lora(factory: ModelFactory, size: int, layers: range) -> PromptedModel:
+    config = LoraConfig(r=size, lora_alpha=2 * size, layers_to_transform=list(layers))
+    inject_adapter_in_model(config, factory.backbone.model)
     return TunedBackbone(factory.backbone, factory.head())
 
 
@@ -142,6 +153,7 @@ BASELINES = {
     "full": Baseline(full),
     "bitfit": Baseline(bitfit),
     "lora": Baseline(lora, 8),
+    "lora_upper": Baseline(lora_upper, 8),
     "ia3": Baseline(ia3),
     "adapters": Baseline(adapters, 64),
     "prefix_tuning": Baseline(prefix_tuning, 10),
