@@ -6,8 +6,12 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.estimator import SPTClassifier
 from tests.support.tiny import make_backbone, make_data
+
+QUERIES = ["the film was lovely", "dull", "it was very poor and the plot was awful", "great film"]
 
 
 def tiny_texts(home: Path, rows: int = 120) -> tuple[list[str], list[str]]:
@@ -36,3 +40,8 @@ def tiny_estimator(home: Path, **parameters: Any) -> SPTClassifier:
         "cache": "off",
     }
     return SPTClassifier(**{**own, **parameters})
+
+
+def same(first: SPTClassifier, second: SPTClassifier) -> bool:
+    """Say whether two estimators answer with the same bits."""
+    return bool(np.array_equal(first.predict_proba(QUERIES), second.predict_proba(QUERIES)))

@@ -1,0 +1,219 @@
+"""Answers of a fitted `SPTClassifier`, and the score of them, in what the user calls the classes."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from experiments.estimator import SPTClassifier
+from experiments.fitting.parameters import run_config
+from experiments.fitting.splits import read_splits
+from spt.errors import InputError
+from tests.support.estimators import QUERIES, same, tiny_estimator
+
+
+def test_columns_of_other_names_are_named_by_the_task(
+    home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier
+) -> None:
+    texts, labels = data
+    table = pd.DataFrame({"id": range(len(texts)), "message": texts, "team": labels})
+    model = tiny_estimator(home, task={"text": "message", "label": "team"}).fit(table)
+    assert same(model, fitted)
+    assert model.feature_names_in_.tolist() == ["message"]
+    assert model.score(table) == fitted.score(texts, labels)
+    # the column that was fitted, in whatever table it stands
+    assert model.predict(table[["team", "message"]]).tolist() == fitted.predict(texts).tolist()
+
+
+def test_pairs_are_learned_and_answered(home: Path, data: tuple[list[str], list[str]]) -> None:
+    texts, labels = data
+    pairs = list(zip(texts, texts[1:] + texts[:1], strict=True))
+    model = tiny_estimator(home, epochs=1).fit(pairs, labels)
+    assert model.n_features_in_ == 2
+    assert model.score(pairs, labels) == np.mean(model.predict(pairs) == labels)
+    columns = [list(column) for column in zip(*pairs, strict=True)]
+    assert np.array_equal(model.predict_proba(columns[0], columns[1]), model.predict_proba(pairs))
+    with pytest.raises(InputError, match="X has 1 texts a row, but the estimator was fitted on 2"):
+        model.predict(texts)
+    with pytest.raises(InputError, match="X has 1 texts a row, but the estimator was fitted on 2"):
+        model.predict(pd.DataFrame({"review": texts, "label": labels}))
+
+
+def test_a_column_of_labels_is_no_text_of_a_question(
+    fitted: SPTClassifier, data: tuple[list[str], list[str]]
+) -> None:
+    texts, labels = data
+    table = pd.DataFrame({"review": texts, "label": labels})
+    assert fitted.predict(table).tolist() == fitted.predict(texts).tolist()
+    assert fitted.score(table) == fitted.score(texts, labels)
+
+
+@pytest.mark.parametrize(
+    ("classes", "dtype"),
+    [
+        (([10, 9]), "int64"),
+        ((np.array([3, -1], dtype=np.int8)), "int8"),
+        (([True, False]), "bool"),
+        ((np.array([2.0, 1.0])), "float64"),
+        ((["10", "9"]), "<U2"),
+        ((["good ", "bad"]), "<U4"),
+    ],
+    ids=str,
+)
+def test_labels_stay_what_they_were(
+    classes: Any, dtype: str, home: Path, data: tuple[list[str], list[str]], tmp_path: Path
+) -> None:
+    texts, names = data
+    first, second = classes
+    labels: Any = [first if name == "good" else second for name in names]
+    if isinstance(classes, np.ndarray):
+        labels = np.array(labels, dtype=classes.dtype)
+    model = tiny_estimator(home).fit(texts, labels)
+    clean = [value.strip() if isinstance(value, str) else value for value in (first, second)]
+    assert model.classes_.tolist() == sorted(clean)
+    assert model.classes_.dtype == model.predict(texts).dtype == np.dtype(dtype)
+    right = [answer == clean[name == "bad"] for answer, name in zip(model.predict(texts), names, strict=True)]
+    assert model.score(texts, labels) == np.mean(right) > 0.8
+    chances = model.predict_proba(texts)
+    assert model.classes_[chances.argmax(1)].tolist() == model.predict(texts).tolist()
+    model.save_pretrained(tmp_path / "model")
+    restored = SPTClassifier.from_pretrained(tmp_path / "model")
+    assert restored.classes_.tolist() == model.classes_.tolist()
+    assert restored.predict(texts).dtype == np.dtype(dtype)
+
+
+def test_positions_of_a_tasks_classes_stay_positions(home: Path, data: tuple[list[str], list[str]]) -> None:
+    texts, names = data
+    positions = [int(name == "good") for name in names]
+    model = tiny_estimator(home, task="mr").fit(texts, positions)
+    assert model.classifier_.labels == ("neg", "pos")
+    assert model.classes_.tolist() == [0, 1]
+    assert model.score(texts, positions) > 0.8
+    # their order is the task's, not that of the alphabet
+    named = tiny_estimator(home, task={"labels": ["good", "bad"]}).fit(texts, names)
+    assert named.classifier_.labels == ("good", "bad")
+    assert named.classes_.tolist() == ["bad", "good"]
+    assert named.classes_[named.predict_proba(texts).argmax(1)].tolist() == named.predict(texts).tolist()
+
+
+SETS: dict[str, Callable[[list[str], list[list[str]]], tuple[Any, Any, dict[str, Any]]]] = {
+    "lists": lambda texts, sets: (texts, sets, {}),
+    "JSON": lambda texts, sets: (texts, [json.dumps(each) for each in sets], {}),
+    "arrays": lambda texts, sets: (texts, [np.array(each, dtype=object) for each in sets], {}),
+    "cells": lambda texts, sets: (texts, [";".join(each) for each in sets], {"label_delimiter": ";"}),
+    "columns": lambda texts, sets: (
+        pd.DataFrame({"text": texts, **{n: [int(n in each) for each in sets] for n in ("good", "short")}}),
+        None,
+        {"label_columns": ["good", "short"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_a_text_may_have_several_labels(kind: str, home: Path, data: tuple[list[str], list[str]]) -> None:
+    texts, names = data
+    sets = [
+        (["good"] if name == "good" else []) + (["short"] if len(text.split()) < 7 else [])
+        for text, name in zip(texts, names, strict=True)
+    ]
+    rows, labels, fields = SETS[kind](texts, sets)
+    model = tiny_estimator(home, task={"multi_label": True, **fields}).fit(rows, labels)
+    assert model.classes_.tolist() == ["good", "short"]
+    answers = model.predict(rows)
+    assert answers.shape == (len(texts),)
+    assert {label for answer in answers for label in answer} <= {"good", "short"}
+    assert model.predict_proba(rows).shape == (len(texts), 2)
+    score = model.score(rows, labels)
+    assert score == model.classifier_.evaluate(texts, sets)["test_macro_f1"] > 0.6
+    if kind == "lists":
+        with pytest.raises(InputError, match=r"label 'long' \(row 1\) is none of the classes"):
+            model.score(texts[:1], [["good", "long"]])
+        with pytest.raises(InputError, match="labels of X holds no list of labels, but NoneType, in row 2"):
+            model.score(texts[:2], [["good"], None])
+
+
+@pytest.mark.parametrize("kind", ["cells", "columns"])
+def test_rows_without_labels_are_left_out_of_sets_too(
+    kind: str, home: Path, data: tuple[list[str], list[str]]
+) -> None:
+    texts, names = data
+    rows, labels, fields = SETS[kind](texts, [[name] for name in names])
+    if kind == "cells":
+        labels[1] = None
+    else:
+        rows = rows.assign(good=[0.0, None, *rows["good"][2:]], short=1.0)
+    task, drop = {"multi_label": True, **fields}, {"incomplete": "drop"}
+    config = run_config({"task": {"name": "custom", **task}, "data": drop})
+    splits, _ = read_splits(config, {"train": (rows, labels, None)})
+    assert splits["train"].labels[1] is None
+    assert len(splits["train"].complete("train").labels) == len(texts) - 1
+    with pytest.raises(InputError, match=r"The label column '.*' of train is empty in row 2"):
+        tiny_estimator(home, task=task).fit(rows, labels)
+
+
+def test_a_text_that_is_none_of_the_classes_is_answered_by_none(
+    home: Path, data: tuple[list[str], list[str]]
+) -> None:
+    texts, names = data
+    labels = [int(name == "good") for name in names]
+    model = tiny_estimator(home, answers={"coverage": 0.5}).fit(texts, labels)
+    answers = model.predict(texts).tolist()
+    assert set(answers) == {0, 1, None}
+    assert model.score(texts, labels) == np.mean(
+        model.classes_[model.predict_proba(texts).argmax(1)] == labels
+    )
+
+
+def test_rows_without_a_text_or_a_label_are_left_out_if_asked_for(
+    home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier
+) -> None:
+    texts, labels = data
+    model = tiny_estimator(home, data={"incomplete": "drop"}).fit(
+        [None, "x", *texts], ["a class of no whole row", None, *labels]
+    )
+    assert same(model, fitted)
+    assert model.classes_.tolist() == ["bad", "good"]
+    rows = ["x", float("nan"), *texts], [None, "good", *labels]
+    assert model.score(*rows) == fitted.score(texts, labels)
+    with pytest.raises(InputError, match="is empty in row 2"):
+        fitted.score(["x", None, *texts], ["good", "good", *labels])
+
+
+def test_parameters_that_are_set_after_a_fit_are_of_the_next_one(
+    home: Path, data: tuple[list[str], list[str]]
+) -> None:
+    texts, labels = data
+    table = pd.DataFrame({"text": ["x", *texts], "mood": [None, *labels]})
+    model = tiny_estimator(home, task={"label": "mood"}, data={"incomplete": "drop"}).fit(table)
+    expected = model.score(table)
+    model.set_params(task__label="other", data__incomplete="refuse")
+    assert model.score(table) == pickle.loads(pickle.dumps(model)).score(table) == expected
+    with pytest.raises(InputError, match="nor a column 'other'"):
+        model.fit(table)
+
+
+def test_questions_that_cannot_be_answered_are_refused_by_row(fitted: SPTClassifier) -> None:
+    with pytest.raises(InputError, match="empty in 2 rows: 2, 3"):
+        fitted.predict(["great", None, float("nan")])
+    with pytest.raises(InputError, match="X has 2 texts a row, but the estimator was fitted on 1"):
+        fitted.predict([("great", "film")])
+    with pytest.raises(InputError, match=r"label 'fine', 1 \(2 rows: 2, 3\) is none of the classes"):
+        fitted.score(QUERIES[:3], ["good", "fine", 1])
+
+
+def test_an_estimator_that_is_not_fitted_says_so(home: Path, tmp_path: Path) -> None:
+    for call in (
+        lambda model: model.predict(QUERIES),
+        lambda model: model.score(QUERIES, QUERIES),
+        lambda model: model.save_pretrained(tmp_path / "model"),
+    ):
+        with pytest.raises(NotFittedError):
+            call(tiny_estimator(home))

@@ -1,0 +1,175 @@
+"""Rows and labels of every form that `SPTClassifier` takes are read the same, and what is wrong is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from datasets import Dataset
+
+from experiments.fitting.class_values import ClassValues
+from experiments.fitting.parameters import run_config
+from experiments.fitting.rows import LabelledRows, text_columns
+from experiments.fitting.splits import read_splits
+from spt.errors import InputError
+from spt.tasks import get_task
+from tests.support.estimators import tiny_estimator
+
+
+def frame(texts: list[str], labels: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"id": range(len(texts)), "text": texts, "label": labels})
+
+
+ROWS: dict[str, Callable[[list[str], list[str]], tuple[Any, Any]]] = {
+    "tuples": lambda texts, labels: (tuple(texts), tuple(labels)),
+    "series": lambda texts, labels: (pd.Series(texts, index=range(9, 9 + len(texts))), pd.Series(labels)),
+    "categories": lambda texts, labels: (pd.Series(texts), pd.Series(labels, dtype="category")),
+    "arrays": lambda texts, labels: (np.array(texts), np.array(labels, dtype=object)),
+    "a column": lambda texts, labels: (np.array(texts).reshape(-1, 1), np.array(labels).reshape(-1, 1)),
+    "a frame of one column": lambda texts, labels: (pd.DataFrame({"message": texts}), labels),
+    "a frame": lambda texts, labels: (frame(texts, labels), None),
+    "a frame and labels": lambda texts, labels: (frame(texts, labels), labels),
+    "columns": lambda texts, labels: ({"text": texts, "label": labels}, None),
+    "a dataset": lambda texts, labels: (Dataset.from_dict({"text": texts, "label": labels}), None),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_rows_of_any_kind_are_read_the_same(kind: str, data: tuple[list[str], list[str]]) -> None:
+    rows, labels = ROWS[kind](*data)
+    read = LabelledRows.read(rows, labels, None, get_task("custom"), "train")
+    assert (read.columns.texts, read.columns.pairs, read.labels) == (data[0], None, data[1])
+
+
+PAIRS: dict[str, Callable[[list[str], list[str]], tuple[Any, Any]]] = {
+    "tuples": lambda texts, seconds: (list(zip(texts, seconds, strict=True)), None),
+    "two lists": lambda texts, seconds: (texts, seconds),
+    "two columns": lambda texts, seconds: (np.array([texts, seconds]).T, None),
+    "a frame": lambda texts, seconds: (pd.DataFrame({"premise": texts, "hypothesis": seconds}), None),
+}
+
+
+@pytest.mark.parametrize("form", PAIRS)
+def test_pairs_of_any_form_are_read_the_same(form: str) -> None:
+    rows, pairs = PAIRS[form](["a", "b", "c"], ["x", "y", "z"])
+    columns = text_columns(rows, pairs, ("text",), "train")
+    assert (columns.texts, columns.pairs, columns.width) == (["a", "b", "c"], ["x", "y", "z"], 2)
+
+
+@pytest.mark.parametrize("y", [None, ["good", "bad"]])
+def test_a_column_of_labels_is_never_a_text(y: list[str] | None) -> None:
+    table = pd.DataFrame({"review": ["fine", "dull"], "label": ["good", "bad"]})
+    read = LabelledRows.read(table, y, None, get_task("custom"), "train")
+    assert (read.columns.texts, read.columns.width, read.columns.names) == (["fine", "dull"], 1, ("review",))
+    assert read.labels == ["good", "bad"]
+
+
+def test_labels_that_stand_in_a_second_column_under_any_name_are_refused() -> None:
+    table = pd.DataFrame({"review": ["fine", "dull"], "team": ["good", "bad"]})
+    with pytest.raises(
+        InputError, match="The second texts of train are its labels, so the answer would be in"
+    ):
+        LabelledRows.read(table, table["team"], None, get_task("custom"), "train")
+    with pytest.raises(InputError, match="The first texts of train are its labels"):
+        LabelledRows.read(table[["team", "review"]], table["team"], None, get_task("custom"), "train")
+
+
+def test_columns_of_other_names_stay_in_the_order_of_train() -> None:
+    table = pd.DataFrame({"premise": ["a", "b"], "hypothesis": ["x", "y"], "label": ["yes", "no"]})
+    swapped, config = (table[["label", "hypothesis", "premise"]], None, None), run_config({"task": "custom"})
+    splits, _ = read_splits(config, {"train": (table, None, None), "dev": swapped})
+    assert splits["dev"].columns == splits["train"].columns
+    # one of two names says nothing of the place of the other
+    other = table.rename(columns={"premise": "claim"})
+    with pytest.raises(
+        InputError, match="The rows of dev have no column 'premise', only claim, hypothesis, label"
+    ):
+        read_splits(config, {"train": (table, None, None), "dev": (other, None, None)})
+
+
+@pytest.mark.parametrize("field", ["template", "causal_template"])
+def test_pairs_under_a_template_of_one_text_are_refused(field: str, home: Path) -> None:
+    task = {"template": "{text} was {mask} .", "causal_template": "{text} was {mask}"}
+    with pytest.raises(
+        InputError, match=rf"^task.{field} is '{{text}} was .* but the rows of train are pairs"
+    ):
+        tiny_estimator(home, task={field: task[field]}).fit([("a", "x"), ("b", "y")], ["yes", "no"])
+    with pytest.raises(InputError, match="2 problems in the rows"):
+        tiny_estimator(home, task=task).fit([("a", "x"), ("b", "y")], ["yes", "no"])
+
+
+def test_pairs_whose_second_column_would_be_that_of_the_labels_are_refused(home: Path) -> None:
+    with pytest.raises(InputError, match="does not fit the rows: the column 'text_pair' has two meanings"):
+        tiny_estimator(home, task={"label": "text_pair"}).fit([("a", "x"), ("b", "y")], ["yes", "no"])
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_number_for_each_class_is_no_list_of_labels(multi_label: bool) -> None:
+    task = get_task("custom", multi_label=multi_label)
+    for array in (np.array([[0, 1], [1, 0]]), torch.tensor([[0, 1], [1, 0]])):
+        with pytest.raises(
+            InputError, match=r"labels of train are an array of numbers of the shape \(2, 2\)"
+        ):
+            LabelledRows.read(["a", "b"], array, None, task, "train")
+    read = LabelledRows.read(["a", "b"], np.array([["x", "y"], ["y", "z"]]), None, task, "train")
+    assert read.labels == [["x", "y"], ["y", "z"]]
+
+
+def test_all_that_is_wrong_with_the_rows_is_told_at_once(home: Path) -> None:
+    with pytest.raises(InputError, match="6 problems in the rows") as caught:
+        tiny_estimator(home).fit(
+            ["good", None, "bad", 3],
+            ["a", "a", "a", "a"],
+            dev=(["good", "bad"], ["a"]),
+            test=(["good", " "], ["a", float("nan")]),
+        )
+    for part in (
+        "2 texts of dev, but 1 labels",
+        "texts of train is empty in row 2",
+        "train holds a value of type int in row 4",
+        "All rows of train have the label 'a'",
+        "texts of test is empty in row 2",
+        "labels of test is empty in row 2",
+    ):
+        caught.match(part)
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "message"),
+    [
+        (["a", "b"], None, "no labels of train"),
+        ([], [], "no rows of train"),
+        ([["a", "b"], ["c"]], [0, 1], "type list in 2 rows: 1, 2"),
+        ([("a", "b"), "c", ("d",)], [0, 1, 0], r"must all be pairs .* 2 rows: 2, 3"),
+        (np.eye(3), [0, 1, 0], r"array of the shape \(3, 3\)"),
+        (["a", "b"], [1, "1"], r"several types: .*int \(row 1\).*str \(row 2\)|several types: .*str.*int"),
+        (["a", "b", "c"], [0.5, 1.0, 0.2], "Unknown label type: continuous.* 2 rows: 1, 3"),
+        ("great", "good", "one class only"),
+        (5, [1], "is of type int"),
+        (pd.DataFrame({"a": ["x"], "b": ["y"], "c": ["z"]}), [0], "no column 'text', only a, b, c"),
+        (pd.DataFrame({"text": ["x", "y"]}), None, "nor a column 'label' among text"),
+        ({"premise": ["x", "y"], "hypothesis": ["z"]}, [0, 1], "have: premise 2, hypothesis 1"),
+    ],
+    ids=str,
+)
+def test_rows_that_cannot_be_learned_from_are_refused(
+    rows: Any, labels: Any, message: str, home: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        tiny_estimator(home).fit(rows, labels)
+
+
+def test_rows_of_a_test_that_data_leave_out_are_refused(home: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.test_size is 0, but rows of test are given"):
+        tiny_estimator(home, data={"test_size": 0}).fit(["a", "b"], ["x", "y"], test=(["c"], ["x"]))
+
+
+def test_classes_that_no_label_has_are_of_the_type_of_the_labels() -> None:
+    assert ClassValues.of([1, 0], ("0", "1", "2")).values == (0, 1, 2)
+    with pytest.raises(InputError, match="names classes that are no truth values"):
+        ClassValues.of([True, False], ("False", "True", "Maybe"))

@@ -1,0 +1,109 @@
+"""A fitted `SPTClassifier` comes back from a folder, the home folder among them, and from a pickle."""
+
+from __future__ import annotations
+
+import pickle
+from copy import copy
+from pathlib import Path
+from pickletools import genops
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from experiments.estimator import SPTClassifier
+from experiments.fitting.parameters import run_config
+from spt.errors import InputError
+from spt.serving.classifier import PromptClassifier
+from tests.support.estimators import QUERIES, same, tiny_estimator
+
+
+def test_a_pickle_holds_the_files_of_a_saved_prompt(
+    home: Path, fitted: SPTClassifier, data: tuple[list[str], list[str]]
+) -> None:
+    content = pickle.dumps(fitted)
+    modules = {argument for _, argument, _ in genops(content) if isinstance(argument, str)}
+    assert not {name.split(".")[0] for name in modules} & {"torch", "transformers", "tokenizers"}
+    assert b"prompt.safetensors" in content
+    restored = pickle.loads(content)
+    assert same(restored, fitted)
+    assert restored.classes_.tolist() == fitted.classes_.tolist()
+    again = pickle.loads(pickle.dumps(restored))
+    assert same(again, fitted)
+    unfitted = pickle.loads(pickle.dumps(tiny_estimator(home)))
+    assert same(unfitted.fit(*data), fitted)
+
+
+def test_a_saved_estimator_comes_back_whole(fitted: SPTClassifier, tmp_path: Path) -> None:
+    fitted.save_pretrained(tmp_path / "model")
+    names = {path.name for path in (tmp_path / "model").iterdir()}
+    assert names == {"prompt.safetensors", "prompt.json", "estimator.json"}
+    restored = SPTClassifier.from_pretrained(tmp_path / "model")
+    assert same(restored, fitted)
+    assert restored.get_params() == fitted.get_params()
+    assert restored.layers_ == fitted.layers_
+    assert restored.metrics_ == fitted.metrics_
+    plain = PromptClassifier.from_pretrained(tmp_path / "model")
+    assert [answer.label for answer in plain.predict(QUERIES)] == fitted.predict(QUERIES).tolist()
+    (tmp_path / "model" / "estimator.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=r"estimator.json' is damaged"):
+        SPTClassifier.from_pretrained(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"layers": np.array([1, 3])},
+        {"layers": pd.Series([1, 3])},
+        {"layers": torch.tensor([1, 3])},
+        {"layers": (1, 3)},
+        {"layers": range(1, 4, 2)},
+        {"layers": {np.int64(1): "generated", np.int64(3): "free"}},
+        {"seed": np.int64(2), "epochs": np.int32(3), "cache_gb": np.float32(0.5), "verbose": np.bool_(False)},
+        {
+            "max_length": torch.tensor(16),
+            "training": {"weight_decay": np.float64(0.5)},
+            "loggers": np.array([]),
+        },
+        {"task": {"labels": np.array(["bad", "good"])}, "search": {"strategy": "manual"}},
+    ],
+    ids=str,
+)
+def test_parameters_of_any_kind_are_saved(
+    parameters: dict[str, Any], fitted: SPTClassifier, tmp_path: Path
+) -> None:
+    model = copy(fitted).set_params(**parameters)
+    model.save_pretrained(tmp_path / "model")
+    restored = SPTClassifier.from_pretrained(tmp_path / "model")
+    assert run_config(restored._run_parameters()) == run_config(model._run_parameters())
+    assert restored.verbose == model.verbose
+
+
+def test_folders_may_be_in_the_home_folder(
+    home: Path, data: tuple[list[str], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = tiny_estimator(home, epochs=1, folder="~/run").fit(*data)
+    assert model.run_ == tmp_path / "run"
+    model.save_pretrained("~/saved")
+    assert same(SPTClassifier.from_pretrained("~/saved"), SPTClassifier.from_pretrained("~/run/model"))
+    model.classifier_.save_pretrained("~/prompt")
+    assert PromptClassifier.from_pretrained(Path("~/prompt")).labels == ("bad", "good")
+    assert not list((tmp_path / "here").iterdir())
+    with pytest.raises(InputError, match="'~nobody-of-that-name/run' is no path"):
+        tiny_estimator(home, folder="~nobody-of-that-name/run").fit(*data)
+
+
+def test_the_prompt_of_a_run_comes_back_too(
+    home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier
+) -> None:
+    folder = home / "kept"
+    model = tiny_estimator(home, folder=folder).fit(*data)
+    restored = SPTClassifier.from_pretrained(folder / "model")
+    assert same(restored, model)
+    assert same(model, fitted)
+    assert restored.classes_.tolist() == ["bad", "good"]
