@@ -273,16 +273,17 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the saved prompt, which `spt predict` reads too, and estimator.json beside it.
 
+        Its parameters are those that were fitted; those that were set since are of the next fit.
+
         Raises:
             InputError: if there is something else than a saved prompt or an empty folder.
             NotFittedError: if the estimator is not fitted.
         """
         folder = expanded(folder)
         self.classifier_.save_pretrained(folder)
-        # arrays would not compare as one value
-        defaults, parameters = (plain(each.get_params(deep=False)) for each in (SPTClassifier(), self))
+        defaults = plain(SPTClassifier().get_params(deep=False))
+        parameters = {"verbose": plain(self.verbose), **self._fitted_parameters}
         changed = {name: value for name, value in parameters.items() if value != defaults[name]}
-        changed.pop("folder", None)
         names = getattr(self, "feature_names_in_", None)
         SavedEstimator(
             parameters=changed,

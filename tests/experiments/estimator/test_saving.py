@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 
 from experiments.estimator import SPTClassifier
 from experiments.fitting.parameters import run_config
+from experiments.fitting.session import FittedRun
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from tests.support.estimators import QUERIES, same, tiny_estimator
@@ -72,13 +74,30 @@ def test_a_saved_estimator_comes_back_whole(fitted: SPTClassifier, tmp_path: Pat
     ids=str,
 )
 def test_parameters_of_any_kind_are_saved(
-    parameters: dict[str, Any], fitted: SPTClassifier, tmp_path: Path
+    parameters: dict[str, Any],
+    data: tuple[list[str], list[str]],
+    fitted: SPTClassifier,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = copy(fitted).set_params(**parameters)
+    run = FittedRun(fitted.classifier_, fitted.metrics_)
+    monkeypatch.setattr("experiments.fitting.session.fit_rows", lambda *_: run)
+    model = clone(fitted).set_params(**parameters).fit(*data)
     model.save_pretrained(tmp_path / "model")
     restored = SPTClassifier.from_pretrained(tmp_path / "model")
     assert run_config(restored._run_parameters()) == run_config(model._run_parameters())
     assert restored.verbose == model.verbose
+
+
+def test_parameters_that_are_set_after_a_fit_are_not_saved(
+    data: tuple[list[str], list[str]], fitted: SPTClassifier, tmp_path: Path
+) -> None:
+    model = copy(fitted).set_params(data={"incomplete": "drop"}, task__label="other", seed=7)
+    model.save_pretrained(tmp_path / "model")
+    restored = SPTClassifier.from_pretrained(tmp_path / "model")
+    assert restored.get_params() == fitted.get_params()
+    table = pd.DataFrame(dict(zip(("text", "label"), data, strict=True)))
+    assert restored.score(table) == model.score(table) == fitted.score(*data)
 
 
 def test_folders_may_be_in_the_home_folder(
