@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmarks.choices import chosen
+from benchmarks.layers.common_config import differences, without_folders
 from benchmarks.layers.trainings import run_trainings
 from benchmarks.record import (
     arguments_of,
@@ -128,7 +129,8 @@ def measure_recipe(
         add: keep the JSON's trainings by other conditions and variants of the bench.
 
     Raises:
-        InputError: for a bad file, data and backbone that do not fit, or a JSON to which none can be added.
+        InputError: for a bad file, data and backbone that do not fit, or a JSON to which none can be added:
+            of another bench, or of a configuration, condition, placement or variant that is another now.
     """
     complete = read_recipe_bench(bench)
     read = complete.changed(overrides, conditions, variants)
@@ -137,7 +139,8 @@ def measure_recipe(
     words += [] if bench == BENCH else ["--bench", bench]
     words += [] if len(seeds) == SEEDS else ["--seeds", len(seeds)]
     command = command_of("recipe", *words, *["--add"] * add, result=result) + arguments_of(overrides)
-    kept, earlier = _kept(complete, result, command, read) if add else ([], [])
+    run = without_folders(load_config(bench.parent / complete.config))
+    kept, earlier = _kept(complete, run, result, command, read) if add else ([], [])
     configs = {cell: config_of(read, bench.parent, cell) for seed in seeds for cell in cells(read, seed)}
     done = run_trainings({cell.name: config for cell, config in configs.items()}, folder, workers, on_done)
     records = [
@@ -150,6 +153,7 @@ def measure_recipe(
         command,
         whole,
         earlier,
+        run=run,
         conditions=_used(complete.conditions, whole, "condition"),
         variants=_used(complete.variants, whole, "variant"),
         placements=complete.placements,
@@ -159,13 +163,13 @@ def measure_recipe(
 
 
 def _kept(
-    bench: RecipeBench, result: str, command: str, measured: RecipeBench
+    bench: RecipeBench, run: Mapping[str, Any], result: str, command: str, measured: RecipeBench
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return what a JSON has beside what is measured now, and what it was made with."""
-    content = load_to_add(result, "recipe", ("placements", "variants"))
+    content = load_to_add(result, "recipe", ("run", "placements", "variants"))
     if content is None:
         return [], []
-    refuse_changed(result, "trainings", bench.changed_since(content))
+    refuse_changed(result, "trainings", [*differences(content["run"], run), *bench.changed_since(content)])
     kept = [
         record
         for record in content["records"]

@@ -8,17 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.layers.common_config import differences, without_folders
 from benchmarks.record import path_of
 from experiments.config import RunConfig
-from experiments.keys import leaves
-from experiments.run.folder import CHANGEABLE
 from search_spaces.budget import Budget
 from spt.architecture import Layers
 from spt.errors import InputError
 from spt.files import write_text
 from spt.json_files import checked, read_json
 from spt.provenance import Provenance
-from spt.workbench import SPLITS
 
 # without so many, a table cannot tell the layers from noise
 FEWEST_SEEDS = 2
@@ -141,25 +139,7 @@ class TableFile:
         write_text(path, json.dumps(content) + "\n")
 
     def _check(self, path: Path, content: Content) -> None:
-        there, now = _numbers(content.run), _numbers(self.run)
-        other = [key for key in sorted(there.keys() | now.keys()) if there.get(key) != now.get(key)]
+        other = differences(content.run, self.run)
         if other or {row.layers for row in content.records} != set(self.subsets):
-            differences = [f"{key} ({there.get(key)!r} there, {now.get(key)!r} now)" for key in other]
-            what = ", ".join(differences) or f"not of every {len(self.subsets[0])} of {self.total} layers"
+            what = ", ".join(other) or f"not of every {len(self.subsets[0])} of {self.total} layers"
             raise InputError(f"'{path}' is of other trainings: {what}. {ADVICE}")
-
-
-def without_folders(config: RunConfig) -> dict[str, Any]:
-    """Return a configuration as JSON has it, its data files by their names alone."""
-    tree = config.model_dump(mode="json")
-    files = {key: Path(value).name for key in SPLITS if isinstance(value := tree["data"].get(key), str)}
-    return {**tree, "data": {**tree["data"], **files}}
-
-
-def _numbers(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dotted keys on which the numbers of a table's trainings depend.
-
-    They have their own layers and seeds, and no search.
-    """
-    given = {key: value for key, value in run.items() if key not in (*CHANGEABLE, "seed", "search")}
-    return leaves(given)

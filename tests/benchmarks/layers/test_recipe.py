@@ -11,8 +11,10 @@ import yaml
 
 from benchmarks import CHECKOUT, record
 from benchmarks.layers import recipe
+from benchmarks.layers.common_config import without_folders
 from benchmarks.layers.recipe import cells, config_of, measure_recipe, read_recipe_bench, summary
 from experiments.comparing.grid import RunOutcome
+from experiments.config import load_config
 from spt.errors import InputError
 from tests.support.tiny import tiny_tree
 
@@ -108,12 +110,16 @@ def test_what_other_commands_measured_is_kept_where_trainings_are_added(
         ({}, "is no result of `python -m benchmarks recipe`"),
         ({"variants": {"free": {"prompt.generator": "scaling"}}}, "is another now: variant free. Leave out"),
         ({"conditions": {"small": {}}, "placements": {"low": [0]}}, "now: condition small, placement low"),
+        # what all of them share
+        ({"run": {"training": {"epochs": 9}}}, r"now: .*training\.epochs \(9 there, 2 now\)"),
     ],
 )
 def test_trainings_are_not_added_to_what_they_cannot_be_compared_with(
     content: dict[str, Any], message: str, bench: Path, tmp_path: Path
 ) -> None:
-    whole = {"placements": {}, "variants": {}, "records": [], **record.made_with("recipe"), **content}
+    run = without_folders(load_config(tmp_path / "config.yml"))
+    whole = {"run": run, "placements": {}, "variants": {}, "records": [], **record.made_with("recipe")}
+    whole |= content
     record.save("recipe", whole if content else {"records": []})
     with pytest.raises(InputError, match=message):
         measure_recipe(bench, tmp_path / "runs", {}, [0], add=True)

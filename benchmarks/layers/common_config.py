@@ -1,0 +1,43 @@
+"""The configuration that the trainings of a result share: as its JSON has it, and what is another now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.config import RunConfig
+from experiments.keys import leaves
+from experiments.run.folder import CHANGEABLE
+from spt.workbench import SPLITS
+
+
+def without_folders(config: RunConfig) -> dict[str, Any]:
+    """Return a configuration as JSON has it, its data files by their names alone."""
+    tree = config.model_dump(mode="json")
+    files = {key: Path(value).name for key in SPLITS if isinstance(value := tree["data"].get(key), str)}
+    return {**tree, "data": {**tree["data"], **files}}
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name the keys in which two configurations give other numbers, with both values.
+
+    Args:
+        there: of a JSON, as `without_folders` returned it.
+        now: likewise, of what is to be added.
+    """
+    before, after = _numbers(there), _numbers(now)
+    return [
+        f"{key} ({before.get(key)!r} there, {after.get(key)!r} now)"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _numbers(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dotted keys on which the numbers of trainings depend.
+
+    They have their own layers and seeds, and no search.
+    """
+    given = {key: value for key, value in run.items() if key not in (*CHANGEABLE, "seed", "search")}
+    return leaves(given)
