@@ -100,9 +100,12 @@ class Experiment:
             overrides: dotted keys over those of the configuration. A varied key takes these values, a list
                 or a single one, in place of the file's; a list for a key that takes none varies it.
 
+        A value that a key is given in several ways, as 5, 5.0 and "5", is one choice.
+
         Raises:
             InputError: for a space that is not of choices, too many runs, values that do not make a
-                configuration, or runs that are ranked together but have different metrics.
+                configuration, other keys that make the same one, or runs that are ranked together but have
+                different metrics.
         """
         _check(self.space)
         changes = dict(overrides or {})
@@ -126,7 +129,8 @@ class Experiment:
         replaced = (overrides or {}).keys()
         configs = [load_config(self.config, changes, self._values(row, replaced)) for row in rows]
         _check_read(changes, configs)
-        cells = compared_cells(rows, configs)
+        cells = compared_cells(*_distinct_runs(rows, configs))
+        _check_different(cells)
         check_metrics(cells)
         return _named(cells)
 
@@ -141,14 +145,12 @@ class Experiment:
 def grid(space: Mapping[str, Any]) -> Iterator[Parameters]:
     """Yield all parameters of a search space of choices, as NNI's GridSearch hands them out.
 
-    A number that a key is given twice, as 5 and 5.0, is one choice.
-
     Raises:
         InputError: for another type than choice, at any depth, or no values.
     """
     _check(space)
     tuner = GridSearchTuner()
-    tuner.update_search_space(_distinct(space))
+    tuner.update_search_space(space)
     while True:
         try:
             yield tuner.generate_parameters()
@@ -179,6 +181,33 @@ def compared_cells(rows: Sequence[Parameters], configs: Sequence[RunConfig]) -> 
     ]
     _check_apart(cells)
     return cells
+
+
+def _distinct_runs(
+    rows: Sequence[Parameters], configs: Sequence[RunConfig]
+) -> tuple[list[Parameters], list[RunConfig]]:
+    """Return the runs but those that give an earlier one's keys the same values, written in another way."""
+    first: dict[tuple[frozenset[str], str], tuple[Parameters, RunConfig]] = {}
+    for row, config in zip(rows, configs, strict=True):
+        first.setdefault((frozenset(flat(row)), _without_name(config)), (row, config))
+    return [row for row, _ in first.values()], [config for _, config in first.values()]
+
+
+def _check_different(cells: Iterable[GridCell]) -> None:
+    """Refuse a run that is another one again: its group would be compared with itself."""
+    first: dict[str, GridCell] = {}
+    for cell in cells:
+        before = first.setdefault(_without_name(cell.config), cell)
+        if before is not cell:
+            raise InputError(
+                f"'{before.group}' on '{before.condition}' and '{cell.group}' on '{cell.condition}' are the "
+                f"same configuration with seed {cell.config.seed}, so the comparison would tell nothing of "
+                "them. Leave one of them out, or change what it is given."
+            )
+
+
+def _without_name(config: RunConfig) -> str:
+    return config.model_dump_json(exclude={"name"})
 
 
 def _check_apart(cells: Iterable[GridCell]) -> None:
@@ -217,28 +246,6 @@ def _check(space: Mapping[str, Any]) -> None:
             raise InputError(f"'{key}' in the search space: either all choices have a _name, or none has.")
         for option in nested:
             _check(option)
-
-
-def _distinct(space: Mapping[str, Any]) -> Parameters:
-    """Return a checked space without the numbers that an earlier choice of their key equals."""
-    return {
-        key: spec if key == "_name" else _choice(_distinct_choices(spec["_value"]))
-        for key, spec in space.items()
-    }
-
-
-def _distinct_choices(options: Iterable[Any]) -> list[Any]:
-    distinct: list[Any] = []
-    for option in options:
-        if has_name(option):
-            distinct.append(_distinct(option))
-        elif not _is_number(option) or option not in filter(_is_number, distinct):
-            distinct.append(option)
-    return distinct
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_metrics(cells: Sequence[GridCell]) -> None:

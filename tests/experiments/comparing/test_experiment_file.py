@@ -169,16 +169,32 @@ def test_folder_names_stay_apart_where_values_look_alike(tmp_path: Path) -> None
     assert {cell.config.name for cell in cells} == {cell.config.name for cell in again}
 
 
-def test_a_number_that_is_written_in_two_ways_is_one_choice(tmp_path: Path) -> None:
+def test_a_value_that_is_written_in_several_ways_is_one_choice(tmp_path: Path) -> None:
     space = {"search.k": choice(2, 2.0, 1), "seed": choice(0, 1)}
     cells = experiment(tmp_path, space).cells()
     assert [(cell.group, cell.config.seed) for cell in cells] == [("2", 0), ("2", 1), ("1", 0), ("1", 1)]
     given = experiment(tmp_path, {"seed": choice(0)}).cells({"training.learning_rate": [1.0, 1, 1e-3]})
     assert [cell.group for cell in given] == ["1.0", "0.001"]
+    # YAML takes 1e-3 for text
+    texts = {"training.learning_rate": choice("1e-3", 0.001, 0.01), "seed": choice(0, "0")}
+    cells = experiment(tmp_path, texts).cells()
+    assert [(cell.group, cell.config.training.learning_rate) for cell in cells] == [
+        ("1e-3", 0.001),
+        ("0.01", 0.01),
+    ]
+    (cell,) = experiment(tmp_path, {"task": choice("trec", {"name": "trec"})}).cells()
+    assert cell.condition == "trec"
     inner = choice({"_name": "exhaustive", "search.evaluations": choice(4.0, 4)}, {"_name": "spt_darts"})
     assert len(experiment(tmp_path, {"search.strategy": inner}).cells()) == 2
-    # a truth value is no number
+    # a truth value may be another configuration than its number
     assert list(grid({"any": choice(1, True, 0, False)})) == [{"any": each} for each in (1, True, 0, False)]
+
+
+def test_groups_that_are_one_configuration_are_refused_by_both_names(tmp_path: Path) -> None:
+    strategies = choice({"_name": "darts"}, {"_name": "darts", "search.k": choice(2, 3)})
+    twice = r"'darts' on 'trec' and 'darts \(k=2\)' on 'trec' are the same configuration with seed 4, .*Leave"
+    with pytest.raises(InputError, match=twice):
+        experiment(tmp_path, {"search.strategy": strategies, "seed": choice(4)}).cells()
 
 
 def test_overrides_change_the_base_and_narrow_what_varies(tmp_path: Path) -> None:
