@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -19,6 +19,7 @@ from spt.audit.json_content import (
     read_json,
     size_problems,
 )
+from spt.audit.onnx_references import external_files
 from spt.audit.tensor_header import TensorEntry, read_header
 from spt.digests import file_digest
 from spt.errors import InputError
@@ -198,11 +199,31 @@ def _check_export(result: Audit, names: set[str], readable: Mapping[str, Any]) -
         return
     result.read.extend(_there([EXPORT_JSON, *named], names))
     files = {file.name: file for file in result.files}
+    for graph in _there(named[1:], names):
+        result.problems.extend(_first_few(_reference_problems(files[graph], digests)))
     for name, written in digests.items():
         if name in files:
             result.problems.extend(_digest_problems(files[name], written, EXPORT_JSON))
         else:
             result.problems.append(f"{name} is missing")
+
+
+def _reference_problems(graph: FoundFile, digests: Mapping[str, Any]) -> Iterator[str]:
+    """Say which weights of a graph lie elsewhere than in files that the export has digests of."""
+    if graph.problem is not None:
+        return
+    try:
+        locations = external_files(graph.path)
+    except (InputError, OSError) as error:
+        yield f"{graph.name} {error}"
+        return
+    for location in locations:
+        # it parts paths as Linux does and as Windows does, and knows the roots of both
+        place = PureWindowsPath(location)
+        if place.anchor or ".." in place.parts:
+            yield f"{graph.name} has weights outside of the folder, in {location!r:.200}"
+        elif (PurePosixPath(graph.name).parent / place.as_posix()).as_posix() not in digests:
+            yield f"{graph.name} has weights in {location!r:.200}, of which {EXPORT_JSON} has no digest"
 
 
 def _are_among(values: list[Any], names: Mapping[str, Any]) -> bool:

@@ -328,24 +328,36 @@ def test_a_product_ends_where_it_is_too_large_so_that_many_dimensions_take_no_sq
     assert len(list(factors)) == 10_000 - 64
 
 
-def test_a_header_is_read_up_to_the_size_that_safetensors_reads() -> None:
-    assert MAX_HEADER == 100_000_000
-
-
-def test_a_huge_header_is_not_read(prompt: Path) -> None:
+def test_a_header_is_read_up_to_a_size_that_takes_little_memory(prompt: Path) -> None:
+    assert MAX_HEADER == 10_000_000
     with (prompt / "more.safetensors").open("wb") as file:
         file.write(struct.pack("<Q", MAX_HEADER + 1))
         file.truncate(MAX_HEADER + 100)
-    assert f"at most {MAX_HEADER:,} are read" in only_problem(audit(prompt))
+    assert f"a header of {MAX_HEADER + 1:,} bytes, but at most {MAX_HEADER:,} are" in only_problem(
+        audit(prompt)
+    )
+
+
+def message(number: int, content: bytes) -> bytes:
+    """Return a field of protobuf that holds a message or text of fewer than 128 bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def graph_bytes(*locations: str) -> bytes:
+    """Return a model of ONNX whose tensors lie in files."""
+    entries = [message(1, b"location") + message(2, location.encode()) for location in locations]
+    tensors = b"".join(message(5, message(13, entry)) for entry in entries)
+    # its version, and its graph
+    return b"\x08\x0a" + message(7, tensors)
 
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
-    """An export whose graphs no audit reads."""
+    """An export of a graph without tensors."""
     folder = tmp_path / "export"
     folder.mkdir()
-    for name in ("model.onnx", "tokenizer.json"):
-        (folder / name).write_text("{}", encoding="utf-8")
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    (folder / "model.onnx").write_bytes(graph_bytes())
     files = {name: file_digest(folder / name) for name in ("model.onnx", "tokenizer.json")}
     content = {"graphs": ["model.onnx"], "files": files}
     (folder / "export.json").write_text(json.dumps(content), encoding="utf-8")
@@ -356,6 +368,39 @@ def test_a_good_export_has_no_problem(export: Path) -> None:
     result = audit(export)
     assert (result.content, result.problems) == ("export", [])
     assert result.read == ["export.json", "tokenizer.json", "model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("/etc/passwd", "has weights outside of the folder, in '/etc/passwd'"),
+        ("../other/weights", "has weights outside of the folder, in '../other/weights'"),
+        ("in/../../weights", "outside of the folder"),
+        ("..\\weights", "outside of the folder"),
+        ("C:weights", "outside of the folder"),
+        ("weights", "has weights in 'weights', of which export.json has no digest"),
+    ],
+)
+def test_weights_of_a_graph_lie_in_files_that_the_export_has_digests_of(
+    location: str, said: str, export: Path
+) -> None:
+    def rewrite(*locations: str) -> None:
+        (export / "model.onnx").write_bytes(graph_bytes(*locations))
+        digest = file_digest(export / "model.onnx")
+        edited(export / "export.json", lambda content: content["files"].update({"model.onnx": digest}))
+
+    rewrite("./tokenizer.json")
+    assert audit(export).problems == []
+    rewrite("tokenizer.json", location)
+    problem = only_problem(audit(export))
+    assert problem.startswith("model.onnx ") and said in problem
+
+
+def test_a_graph_that_is_none_is_told(export: Path) -> None:
+    (export / "model.onnx").write_text("{}", encoding="utf-8")
+    problem, digest = audit(export).problems
+    assert problem == "model.onnx is no graph of ONNX: byte 0 begins no field"
+    assert "SHA-256" in digest
 
 
 def _pipe(path: Path) -> None:
