@@ -25,6 +25,7 @@ from spt.data.row_labels import row_labels
 from spt.decisions import decide
 from spt.devices import chosen_device
 from spt.errors import InputError, unknown
+from spt.files import restore_folder
 from spt.metrics import TITLES
 from spt.problems import Problems
 from spt.score_intervals import Interval, accuracy_interval, metric_interval
@@ -172,6 +173,7 @@ def _section(overrides: Mapping[str, Any], section: str) -> dict[str, Any]:
 def _prompt_folder(model: Path) -> Path:
     """Return the folder of the saved prompt, which may be in that of a run."""
     place = RunFolder(model)
+    restore_folder(place.model)
     return place.model if not (model / PROMPT_JSON).exists() and place.model.is_dir() else model
 
 

@@ -18,8 +18,10 @@ import psutil
 from spt.errors import InputError
 
 _ENDING = ".partial"
+# of a folder whose place another is taking
+_REPLACED = ".old"
 _HOST = re.sub(r"\W", "-", socket.gethostname())
-_TEMPORARY = re.compile(r".*?(?:\.(?P<host>[\w-]+))?\.(?P<pid>\d+)\.partial")
+_TEMPORARY = re.compile(r".*?(?:\.(?P<host>[\w-]+))?\.(?P<pid>\d+)\.(?:partial|old)")
 # a writer on another machine, or one whose id another process has by now, is dead after this long
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -59,7 +61,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(folder: Path, marker: str, kind: str, replaced: Collection[str]) -> Iterator[Path]:
     """Hand out a temporary neighbour of a folder to fill, and put it in its place at the block's end.
 
-    Where the block raises, the folder stays as it was. What dead processes left beside it is swept.
+    Where the block raises, the folder stays as it was; a kill leaves it so too, or for `restore_folder`. What
+    dead processes left beside it is swept.
 
     Args:
         folder: that is not there, is empty, or holds what is to be replaced.
@@ -72,6 +75,7 @@ def replacing_folder(folder: Path, marker: str, kind: str, replaced: Collection[
         InputError: if there is something else, or one of the others has the name of a new file.
     """
     folder = folder.resolve()
+    restore_folder(folder)
     if folder.exists() and not _is_replaceable(folder, marker):
         raise InputError(
             f"'{folder}' is neither {kind} nor an empty folder, and saving there would delete "
@@ -90,6 +94,29 @@ def replacing_folder(folder: Path, marker: str, kind: str, replaced: Collection[
         _flush_folder(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def restore_folder(folder: Path) -> None:
+    """Put a folder back that was being replaced when its writer was killed, if nothing is in its place.
+
+    Between the two renamings of `replacing_folder` what the folder held has another name.
+
+    Raises:
+        InputError: if it cannot be put back.
+    """
+    folder = folder.resolve()
+    replaced = [] if folder.exists() else _abandoned_replaced(folder)
+    if not replaced:
+        return
+    try:
+        max(replaced, key=lambda path: path.stat().st_mtime).replace(folder)
+    except OSError as error:
+        # another process may have put it back
+        if not folder.exists():
+            raise InputError(
+                f"'{folder}' was being replaced when its writer was killed, and what it held is in "
+                f"'{replaced[0]}', which cannot be put back: {error.strerror}. Rename it."
+            ) from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -204,8 +231,10 @@ def _link(source: str | Path, target: str | Path) -> None:
 def _replace_folder(new: Path, folder: Path) -> None:
     """Put a folder in another's place; what was there comes back if that fails."""
     # of another name than temporaries: nothing sweeps it away where only the first of two renamings was done
-    old = folder.with_name(f".{folder.name}.{_HOST}.{os.getpid()}.old")
+    old = folder.with_name(f".{folder.name}.{_HOST}.{os.getpid()}{_REPLACED}")
     if folder.exists():
+        # a writer elsewhere is taken for dead by the age of what it left
+        os.utime(folder)
         folder.replace(old)
     try:
         new.replace(folder)
@@ -213,7 +242,15 @@ def _replace_folder(new: Path, folder: Path) -> None:
         if old.exists():
             old.replace(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    for path in (old, *_abandoned_replaced(folder)):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _abandoned_replaced(folder: Path) -> list[Path]:
+    """List what dead writers left of a folder that they were replacing."""
+    name = re.compile(rf"\.{re.escape(folder.name)}\.[\w-]+\.\d+{re.escape(_REPLACED)}")
+    beside = folder.parent.glob(f".*{_REPLACED}")
+    return [path for path in beside if name.fullmatch(path.name) and _is_abandoned(path)]
 
 
 def _is_abandoned(path: Path) -> bool:

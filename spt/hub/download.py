@@ -7,7 +7,7 @@ from pathlib import Path
 from spt.assets import is_local_path
 from spt.backbones.foreign import foreign_files
 from spt.errors import InputError
-from spt.files import expanded
+from spt.files import expanded, restore_folder
 
 PROMPT_JSON, CARD = "prompt.json", "README.md"
 # what a saved prompt is made of: whatever else a repository holds, no pickle and no code, stays there
@@ -17,6 +17,8 @@ FILES = (PROMPT_JSON, "prompt.safetensors", "estimator.json", CARD)
 def prompt_folder(name: str | Path, revision: str | None = None) -> Path:
     """Return the folder of a saved prompt; one of the hub is downloaded, as far as it is not in the cache.
 
+    One that was being replaced when its writer was killed is put back.
+
     Args:
         name: a folder, which wins, or owner/name of the hub as text.
         revision: commit, tag or branch of the hub; None for its main branch.
@@ -25,6 +27,7 @@ def prompt_folder(name: str | Path, revision: str | None = None) -> Path:
         InputError: for a revision of a folder, or a name that the hub does not know, does not hand out, or
             cannot be asked about.
     """
+    restore_folder(expanded(name))
     if not is_hub_name(name):
         if revision is not None:
             raise InputError(

@@ -18,6 +18,7 @@ from experiments.cli import app
 from experiments.pipeline import run
 from spt.serving.classifier import PromptClassifier
 from tests.support.classifiers import classifier
+from tests.support.killed import dead_process, replaced_name
 from tests.support.runs import tiny_config
 
 TEXTS = ["it was superb", "the plot was dull", "fine", "awful film", "great", "poor plot", "lovely", "it was"]
@@ -39,6 +40,13 @@ def written(path: Path, header: str = "text,label", labels: list[str] = LABELS, 
     lines = [f"{text},{label}" for text, label in zip(TEXTS, labels, strict=True)]
     path.write_text("\n".join([header, *lines]).replace(",", delimiter) + "\n", encoding="utf-8")
     return path
+
+
+def test_the_prompt_of_a_run_whose_writer_was_killed_is_put_back(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "run" / replaced_name("model", dead_process()))
+    result = spt("evaluate", tmp_path / "run", "--on", written(tmp_path / "labelled.csv"), "--json")
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["model"]
 
 
 def test_all_is_told_as_json_by_the_names_of_metrics(model: Path, tmp_path: Path) -> None:

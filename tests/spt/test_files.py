@@ -15,15 +15,17 @@ from safetensors.torch import load_file
 
 from spt import files
 from spt.errors import InputError
-from spt.files import replacing, replacing_folder, sweep, temporaries, write_bytes, write_text
+from spt.files import (
+    replacing,
+    replacing_folder,
+    restore_folder,
+    sweep,
+    temporaries,
+    write_bytes,
+    write_text,
+)
 from spt.tensor_files import write_tensors
-
-
-def dead_process() -> int:
-    """Return the id of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+from tests.support.killed import dead_process, replaced_name
 
 
 def test_a_file_is_flushed_then_put_in_place_then_its_folder_is_flushed(
@@ -183,3 +185,78 @@ def test_a_folder_of_a_writer_that_was_killed_is_swept_and_one_of_the_user_is_no
     with replacing_folder(tmp_path / "model", "a", "a prompt", ("a",)) as partial:
         write_text(partial / "a", "whole")
     assert {path.name for path in tmp_path.iterdir()} == {"model", mine.name}
+
+
+KILLED = """
+import os, pathlib
+from spt.files import replacing_folder, write_text
+rename = pathlib.Path.replace
+def killed(path, target):
+    # the second of two renamings puts the new folder in place
+    if path.name.endswith(".partial") and pathlib.Path(target).name == "model":
+        os.kill(os.getpid(), 9)
+    return rename(path, target)
+pathlib.Path.replace = killed
+with replacing_folder(pathlib.Path("model"), "a", "a prompt", ("a",)) as partial:
+    partial.joinpath("a").write_text("new")
+"""
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """Return where a folder was that a process was killed in replacing, between the two renamings."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "a").write_text("old")
+    # a writer elsewhere is dead after a day, whatever the age of what it replaces
+    os.utime(folder, (time.time() - 25 * 3600,) * 2)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == -9 and not folder.exists()
+    return folder
+
+
+def test_a_folder_that_was_being_replaced_at_a_kill_comes_back(killed: Path) -> None:
+    (old,) = killed.parent.glob(".model.*.old")
+    assert time.time() - old.stat().st_mtime < 3600
+    other = killed.parent / ".model.of.another.12.old"
+    other.mkdir()
+    restore_folder(killed)
+    assert (killed / "a").read_text() == "old"
+    assert not old.exists() and other.exists()
+
+
+def test_the_next_writer_begins_with_what_a_killed_one_was_replacing(killed: Path) -> None:
+    with (
+        pytest.raises(InputError, match="is neither a log nor an empty folder"),
+        replacing_folder(killed, "b", "a log", ("b",)),
+    ):
+        pass
+    assert (killed / "a").read_text() == "old"
+    # and what a writer was killed in removing goes
+    left = killed.with_name(replaced_name("model", dead_process()))
+    left.mkdir()
+    with replacing_folder(killed, "a", "a prompt", ("a",)) as partial:
+        write_text(partial / "a", "newer")
+    assert (killed / "a").read_text() == "newer"
+    assert [path.name for path in killed.parent.iterdir()] == ["model"]
+
+
+def test_what_a_living_writer_replaces_is_its_own(tmp_path: Path) -> None:
+    living = tmp_path / replaced_name("model", os.getppid())
+    living.mkdir()
+    restore_folder(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == [living.name]
+
+
+def test_a_folder_that_cannot_be_put_back_is_named(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(InputError, match=r"held is in '.*\.old', which cannot be put back: Permission"):
+        restore_folder(killed)

@@ -32,6 +32,7 @@ from spt.serving import saved_prompt as module
 from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import FORMAT, PROMPT_JSON, WEIGHTS
 from spt.tasks import get_task
+from tests.support.killed import dead_process, replaced_name
 from tests.support.tiny import make_backbone, tiny_workbench
 
 ROOT = Path(__file__).parents[3]
@@ -83,6 +84,19 @@ def test_a_saved_prompt_gives_the_same_logits_bit_for_bit(made: PromptClassifier
     assert torch.equal(logits(loaded), logits(made))
     assert (loaded.spec, loaded.architecture) == (made.spec, made.architecture)
     assert not loaded.model.training
+
+
+@pytest.mark.parametrize("name", ["model", "here/model"])
+def test_a_saved_prompt_whose_writer_was_killed_is_put_back(
+    name: str, made: PromptClassifier, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / name
+    folder.parent.mkdir(exist_ok=True)
+    saved.rename(folder.with_name(replaced_name("model", dead_process())))
+    monkeypatch.chdir(tmp_path)
+    # a name that one of the hub would have too
+    assert torch.equal(logits(PromptClassifier.from_pretrained(name)), logits(made))
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".model")] == []
 
 
 ELSEWHERE = """
