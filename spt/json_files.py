@@ -33,7 +33,7 @@ def read_json(path: Path, advice: str) -> dict[str, Any]:
     Raises:
         InputError: if the file cannot be read, is too large or too deep, or holds something else.
     """
-    return _object(_read(path, advice), f"'{path}'", advice)
+    return json_object(_read(path, advice), f"'{path}'", advice)
 
 
 def read_json_lines(path: Path, advice: str) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def read_json_lines(path: Path, advice: str) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = _read(path, advice).split(b"\n")[:-1]
-    return [_object(line, f"Line {number} of '{path}'", advice) for number, line in enumerate(lines, 1)]
+    return [json_object(line, f"Line {number} of '{path}'", advice) for number, line in enumerate(lines, 1)]
 
 
 def checked(kind: type[Kind], content: Mapping[str, Any], what: str, advice: str) -> Kind:
@@ -89,7 +89,17 @@ def _read(path: Path, advice: str) -> bytes:
         raise InputError(f"'{path}' cannot be read: {error.strerror}. {advice}") from error
 
 
-def _object(text: bytes, what: str, advice: str) -> dict[str, Any]:
+def json_object(text: bytes, what: str, advice: str) -> dict[str, Any]:
+    """Return the one JSON object that a text is.
+
+    Args:
+        text: as UTF-8.
+        what: the place of the text, to begin an error with.
+        advice: what to do where the text is damaged, as a sentence.
+
+    Raises:
+        InputError: if the text is too deep, or something else.
+    """
     try:
         content = json.loads(text.decode("utf-8"), object_pairs_hook=unique_keys)
         if not isinstance(content, dict):

@@ -19,7 +19,7 @@ from spt.data.source_files import SPLIT_NAMES, source_files
 from spt.digests import SIZE, file_digest, short
 from spt.errors import InputError
 from spt.files import state_of, write_text
-from spt.json_files import checked, read_json
+from spt.json_files import checked, json_object, read_json
 
 if TYPE_CHECKING:
     # takes seconds to load, for which a comparison that is done need not wait
@@ -105,6 +105,19 @@ class RunInputs(BaseModel):
         """
         return checked(cls, read_json(path, DAMAGED), f"'{path}'", DAMAGED)
 
+    @classmethod
+    def parse(cls, text: bytes, path: str) -> RunInputs:
+        """Read the content of an inputs.json that lies in another storage.
+
+        Args:
+            text: all of the file.
+            path: of the file there, for errors.
+
+        Raises:
+            InputError: if it is damaged.
+        """
+        return checked(cls, json_object(text, f"'{path}'", DAMAGED), f"'{path}'", DAMAGED)
+
     def write(self, path: Path) -> None:
         """Write inputs.json."""
         write_text(path, self.model_dump_json(indent=2) + "\n")
@@ -138,23 +151,23 @@ def check_files(config: RunConfig, folder: RunFolder) -> None:
     """
     # an older version wrote none
     if folder.inputs.exists():
-        _refuse_other_files(config, folder, RunInputs.read(folder.inputs))
+        _refuse_other_files(config, _named(folder), RunInputs.read(folder.inputs))
 
 
-def _refuse_other_files(config: RunConfig, folder: RunFolder, began_with: RunInputs) -> None:
+def _refuse_other_files(config: RunConfig, owner: str, began_with: RunInputs) -> None:
     for name, path in _files(config).items():
         before = began_with.files.get(name)
         if not path.is_file() or (began_with.format == 1 and name not in SPLIT_NAMES):
             continue
         if before is None:
             raise InputError(
-                f"The data file '{path}' was not there when the run in '{folder.path}' began. Move it "
+                f"The data file '{path}' was not there when the {owner} began. Move it "
                 "away, or choose another folder."
             )
         now = data_file(path)
         if (now.bytes, now.sha256) != (before.bytes, before.sha256):
             raise InputError(
-                f"The data file '{path}' has changed since the run in '{folder.path}' began (SHA-256 "
+                f"The data file '{path}' has changed since the {owner} began (SHA-256 "
                 f"{short(before.sha256)} then, {short(now.sha256)} now). {RESTORE}"
             )
 
@@ -162,19 +175,31 @@ def _refuse_other_files(config: RunConfig, folder: RunFolder, began_with: RunInp
 def check_finished(config: RunConfig, folder: RunFolder) -> None:
     """Refuse to read back a finished run whose data files or local backbone are others now.
 
+    Raises:
+        InputError: naming what differs, with both values.
+    """
+    if folder.inputs.exists():
+        check_unchanged(config, RunInputs.read(folder.inputs), _named(folder))
+
+
+def check_unchanged(config: RunConfig, began_with: RunInputs, owner: str) -> None:
+    """Refuse data files or a local backbone that are not those that a result was made of.
+
     A backbone is loaded only where its files are not those that were noted; files may be saved anew.
+
+    Args:
+        config: of the run that gave the result.
+        began_with: what it was run on.
+        owner: of the result, for errors: `run in 'runs/a'`.
 
     Raises:
         InputError: naming what differs, with both values.
     """
-    if not folder.inputs.exists():
-        return
-    began_with = RunInputs.read(folder.inputs)
-    _refuse_other_files(config, folder, began_with)
+    _refuse_other_files(config, owner, began_with)
     now = backbone_files(config)
     if not now or _contents(began_with.backbone_files) == _contents(now):
         return
-    _refuse_changes(folder, began_with, began_with.model_copy(update={"backbone": _backbone_now(config)}))
+    _refuse_changes(owner, began_with, began_with.model_copy(update={"backbone": _backbone_now(config)}))
 
 
 def check_inputs(folder: RunFolder, now: RunInputs) -> None:
@@ -186,15 +211,19 @@ def check_inputs(folder: RunFolder, now: RunInputs) -> None:
     if not folder.inputs.exists():
         now.write(folder.inputs)
     else:
-        _refuse_changes(folder, RunInputs.read(folder.inputs), now)
+        _refuse_changes(_named(folder), RunInputs.read(folder.inputs), now)
 
 
-def _refuse_changes(folder: RunFolder, began_with: RunInputs, now: RunInputs) -> None:
+def _refuse_changes(owner: str, began_with: RunInputs, now: RunInputs) -> None:
     if changes := began_with.changes(now):
         raise InputError(
-            f"The run in '{folder.path}' began with other data or another backbone. Different: "
+            f"The {owner} began with other data or another backbone. Different: "
             f"{'; '.join(changes)}. {RESTORE}"
         )
+
+
+def _named(folder: RunFolder) -> str:
+    return f"run in '{folder.path}'"
 
 
 def data_file(path: Path) -> DataFile:

@@ -36,6 +36,7 @@ from experiments.tuning.searcher import CHECKPOINT, SESSIONS, SafeOptunaSearch, 
 from experiments.tuning.space import short
 from experiments.tuning.study import check_compatible, open_study
 from experiments.tuning.trial import METRICS, Runner, run_trial, trial
+from experiments.tuning.trial_inputs import check_trial_inputs
 from spt.errors import InputError, MachineFault, TrialFailed
 from spt.files import write_text
 from spt.metrics import TITLES
@@ -78,8 +79,8 @@ def tune(
         The study; its journal can be opened with Optuna's own tools.
 
     Raises:
-        InputError: for bad input, an unusable cluster, or a folder that is in use, holds another study, or
-            whose journal is damaged.
+        InputError: for bad input, an unusable cluster, a folder that is in use, holds another study, or
+            whose journal is damaged, or data or backbones that are not those of the trials before.
         MachineFault: the machine failed a trial more often than max_failures; the study goes on with it.
         TrialFailed: no trial was completed.
         KeyboardInterrupt: the study was stopped before its end.
@@ -176,6 +177,7 @@ def _open(config: TuneConfig, folder: Path) -> optuna.Study:
         warnings.simplefilter("ignore")
         study.set_metric_names(list(config.objectives))
     check_compatible(study, config.distributions)
+    check_trial_inputs(config, study, folder)
     write_text(folder / "tune.yml", yaml.safe_dump(config.as_tree(), sort_keys=False, allow_unicode=True))
     return study
 

@@ -298,6 +298,22 @@ def test_whole_runs_share_one_backbone_and_leave_all_results(tmp_path: Path, add
     assert (folder / "figures" / "pareto.png").is_file()
 
 
+def test_a_study_goes_on_with_its_own_data_alone(tmp_path: Path, address: str) -> None:
+    run = tiny_tree(tmp_path, training={"epochs": 1}, search={"strategy": "manual", "manual_layers": [1]})
+    space = {"prompt.length": {"_type": "randint", "_value": [1, 5]}}
+    folder, data = tmp_path / "study", tmp_path / "data.csv"
+    tune(study("data", trials=1, run=run, searchSpace=space), folder, address=address)
+    before, stored = data.read_bytes(), (folder / "tune.yml").read_bytes()
+    data.write_bytes(before.replace(b"film", b"plot", 1))
+    for trials in (1, 2):
+        more = study("data", trials=trials, run=run, searchSpace=space)
+        with pytest.raises(InputError, match=rf"'{data}' has changed since the study in '{folder}' began"):
+            tune(more, folder, address=address, resume=True)
+    assert (folder / "tune.yml").read_bytes() == stored
+    data.write_bytes(before)
+    assert states(tune(more, folder, address=address, resume=True)) == ["COMPLETE"] * 2
+
+
 def test_gpus_and_threads_follow_the_resources(tmp_path: Path, address: str) -> None:
     config = study("threads", trials=1, resources={"cpus": 2})
     found = tune(config, tmp_path / "study", address=address, run=report_threads)
