@@ -195,7 +195,7 @@ class Pipeline:
             self.config, self.folder, self.workbench, classifier, dev, test, self.ledger.flops
         )
         tested = {TITLES[name]: score.test_metric for name, score in (metrics.baselines or {}).items()}
-        data_set = hub_data_set(self.config.task, self.config.data)
+        data_set = hub_data_set(self.config.task, self.config.data.with_seed(self.config.seed))
         write_model_card(self.folder.model, metrics.as_json(), tested, data_set)
         task, rule = classifier.spec.task, classifier.spec.answers
         analysis = ErrorAnalysis.of("test", task, rule, *test, self.workbench.texts_of_test)

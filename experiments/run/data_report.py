@@ -57,7 +57,7 @@ class DataReport:
 
 def report_data(config: RunConfig) -> DataReport:
     """Read and split the data of a run as it would, and look at them, without anything of torch."""
-    task, data, seed = config.task, config.data, config.seed
+    task, data, seed = config.task, config.data.with_seed(config.seed), config.seed
     problems = Problems("the data")
     with _warnings() as notes:
         tables: Mapping[str, RawTable] = {}
@@ -103,9 +103,8 @@ def distinct_data(configs: Sequence[RunConfig]) -> list[RunConfig]:
     """Return the first of the runs that read the same data, whatever samples their seeds draw."""
     first: dict[Any, RunConfig] = {}
     for config in configs:
-        seed = config.seed if "{seed}" in (config.data.source or config.task.source or "") else None
-        weights = repr(config.training.class_weights)
-        key = (config.task.model_dump_json(), config.data.model_dump_json(), seed, weights)
+        data, weights = config.data.with_seed(config.seed), repr(config.training.class_weights)
+        key = (config.task.model_dump_json(), data.model_dump_json(), weights)
         first.setdefault(key, config)
     return list(first.values())
 

@@ -129,6 +129,12 @@ class DataConfig(ConfigSection):
             )
         return self
 
+    def with_seed(self, seed: int) -> "DataConfig":
+        """Return the options with a run's seed in the place of `{seed}` in the source."""
+        if self.source is None:
+            return self
+        return self.model_copy(update={"source": self.source.replace("{seed}", str(seed))})
+
 
 def _encodes_text(encoding: str) -> bool:
     """Say whether a codec makes bytes of text, which rot13 or base64 do not."""

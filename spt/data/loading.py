@@ -71,8 +71,7 @@ def load_splits(
         InputError: the source, columns, texts or labels are wrong, with all that is wrong in any split; or a
             size is.
     """
-    if data.source is not None:
-        data = data.model_copy(update={"source": data.source.replace("{seed}", str(seed))})
+    data = data.with_seed(seed)
     problems = Problems("the data")
     tables = tables or read_tables(task, data, problems)
     complete = complete_tables(task, tables, data.incomplete, problems)

@@ -32,7 +32,7 @@ def source_files(task: Task, data: DataConfig, seed: int) -> dict[str, Path]:
     """
     if data.train is not None:
         return given_files(data)
-    source = task.source if data.source is None else data.source.replace("{seed}", str(seed))
+    source = data.with_seed(seed).source or task.source
     if source is None or source in DATA_SETS:
         return {}
     folder = expanded(source)

@@ -439,6 +439,15 @@ def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path)
     }
 
 
+def test_ready_splits_of_a_seed_are_no_data_set_of_the_hub(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "few-3").mkdir()
+    shutil.copy(home / "data.csv", tmp_path / "few-3" / "train.csv")
+    manual = {"strategy": "manual", "manual_layers": [1]}
+    data = {"train": None, "source": str(tmp_path / "few-{seed}")}
+    run(config(home, search=manual, data=data, seed=3), tmp_path / "run")
+    assert "few-{seed}" not in (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
+
+
 def test_baselines_are_the_head_alone_and_a_free_prompt_at_the_input(home: Path, tmp_path: Path) -> None:
     head = baseline(config(home), "head", tmp_path / "head")
     # what only generated prompts have is left out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from experiments.checking.check import Check, check_file
 from experiments.cli import app
 from experiments.comparing.grid import run_grid
-from experiments.run.data_report import report_data
+from experiments.run.data_report import check_data, report_data
 from spt.errors import InputError
 from tests.support.runs import tiny_config
 from tests.support.tiny import tiny_tree
@@ -249,6 +250,17 @@ def test_a_comparison_refuses_all_bad_data_before_its_first_run(home: Path, tmp_
     with pytest.raises(InputError, match=r"(?s)first\.csv.*second\.csv"):
         run_grid(configs, tmp_path / "runs", workers=1)
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_seed_of_a_run_stands_in_its_source(home: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        (tmp_path / f"few-{seed}").mkdir()
+        shutil.copy(home / "data.csv", tmp_path / f"few-{seed}" / "train.csv")
+    data = {"train": None, "source": str(tmp_path / "few-{seed}")}
+    check_data([tiny_config(home, data=data, seed=seed) for seed in (1, 2)])
+    assert check_file(config(tmp_path, home, data=data, seed=2), {}).problems == ()
+    with pytest.raises(InputError, match=r"few-3' does not exist"):
+        check_data([tiny_config(home, data=data, seed=seed) for seed in (1, 3)])
 
 
 def test_the_warnings_of_reading_are_kept_from_the_terminal(
