@@ -4,13 +4,13 @@ A label is a class index or, where the task has several labels a row, the list o
 """
 
 import logging
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, List, Value
 
+from spt.data.class_numbers import class_numbers
 from spt.data.raw_table import RawTable
 from spt.data.row_labels import row_labels
 from spt.data.values import clean_texts, rows_shown, some
@@ -18,8 +18,6 @@ from spt.errors import InputError, unknown
 from spt.problems import Problems
 from spt.tasks import Task, check_metric
 
-# of a position among the classes
-MAX_DIGITS = 9
 COLUMN_FIELDS = ("text", "text_pair", "label")
 
 log = logging.getLogger(__name__)
@@ -118,9 +116,7 @@ def _folded(label: str) -> str:
 def _class_indices(
     task: Task, split: str, table: RawTable, labels: list[list[str]], names: tuple[str, ...]
 ) -> list[list[int]]:
-    index = {name: position for position, name in enumerate(names)}
-    if task.labels is not None and not any(map(_has_own_number, names, range(len(names)))):
-        index = {str(position): position for position in range(len(names))} | index
+    index = class_numbers(names, positions=task.labels is not None)
     foreign = {label: None for row in labels for label in row if label not in index}
     if foreign:
         rows = [
@@ -135,21 +131,6 @@ def _class_indices(
             f"Classes: {', '.join(names)}. Mend the rows, or set task.labels or task.label."
         )
     return [sorted(index[label] for label in row) for row in labels]
-
-
-def _has_own_number(name: str, position: int) -> bool:
-    """Say whether a number may mean this class by its name, which is not that of its position."""
-    return _is_number(name) or any(
-        len(number) > MAX_DIGITS or int(number) != position for number in re.findall(r"\d+", name)
-    )
-
-
-def _is_number(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return any(map(str.isnumeric, name)) and not any(map(str.isalpha, name))
-    return True
 
 
 def _check_seen(

@@ -18,6 +18,7 @@ from spt.backbones.identity import BackboneIdentity
 from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.calibration import expected_calibration_error
 from spt.data.batches import make_loader
+from spt.data.class_numbers import class_numbers
 from spt.data.encoding import encode_texts
 from spt.data.label_lists import clean_label_lists
 from spt.data.label_sets import multi_hot
@@ -130,7 +131,8 @@ class PromptClassifier:
         Args:
             texts: as `predict` takes them.
             labels: the name of each text's class, or a list of names where the task has several labels a
-                text; whole numbers are read as names.
+                text. Whole numbers are read as names or, where no name has a number of its own, as positions
+                in `labels`, as a run reads them.
             pairs: the second texts, where the task has pairs.
             batch_size: texts that are read together.
             threshold: as of `predict`.
@@ -188,7 +190,7 @@ class PromptClassifier:
             raise InputError(
                 f"Got {rows} texts and {len(names)} labels, but as many of both are needed, at least one."
             )
-        index = {name: position for position, name in enumerate(self.labels)}
+        index = class_numbers(self.labels)
         if unknown := [row for row, each in enumerate(names) if any(name not in index for name in each)]:
             foreign = some(
                 dict.fromkeys(repr(name) for row in unknown for name in names[row] if name not in index)
@@ -198,7 +200,7 @@ class PromptClassifier:
                 f"Its labels: {', '.join(self.labels)}. Mend or remove these rows."
             )
         classes = [[index[name] for name in each] for each in names]
-        return multi_hot(classes, len(index)) if several else np.array(classes, dtype=np.int64)[:, 0]
+        return multi_hot(classes, len(self.labels)) if several else np.array(classes, dtype=np.int64)[:, 0]
 
     def pipeline(
         self, *, top_k: int | None = NOT_GIVEN, batch_size: int = BATCH_SIZE, **others: Any

@@ -155,6 +155,22 @@ def test_what_cannot_be_scored_is_refused(
     assert said in result.stderr
 
 
+def test_positions_are_read_as_the_run_reads_them(tmp_path: Path) -> None:
+    numbers = [str(("bad", "good").index(label)) for label in LABELS]
+    test = written(tmp_path / "test.csv", labels=numbers)
+    config = tiny_config(
+        tmp_path,
+        task={"labels": ["bad", "good"]},
+        data={"test": str(test), "test_size": None},
+        search={"strategy": "manual", "manual_layers": [1]},
+        training={"epochs": 1},
+    )
+    metrics = run(config, tmp_path / "run")
+    result = spt("evaluate", tmp_path / "run", "--on", test, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["test_metric"] == pytest.approx(metrics.test_metric)
+
+
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     file = written(tmp_path / "labelled.csv")
     result = spt("evaluate", tmp_path, "--on", file)

@@ -435,6 +435,15 @@ def test_labelled_texts_are_scored_by_the_names_of_the_metrics(made: PromptClass
     }
     half = made.evaluate(pd.Series(TEXTS), np.array([*right[:2], *wrong[2:]]))
     assert half["test_metric"] == 0.5
+    assert made.evaluate(TEXTS, [made.labels.index(label) for label in right])["test_metric"] == 1.0
+
+
+def test_a_number_is_no_position_where_a_class_has_another(made: PromptClassifier) -> None:
+    task = made.spec.task.model_copy(update={"labels": ("1 star", "2 stars")})
+    stars = replace(made, spec=made.spec.model_copy(update={"task": task}))
+    assert stars.classes(["2 stars", "1 star"], 2).tolist() == [1, 0]
+    with pytest.raises(InputError, match="not trained on the label '1', '0'"):
+        stars.classes([1, 0], 2)
 
 
 @pytest.mark.parametrize(
@@ -443,7 +452,7 @@ def test_labelled_texts_are_scored_by_the_names_of_the_metrics(made: PromptClass
         (["good"], "4 texts and 1 labels, but as many"),
         (["good", None, "bad", float("nan")], "list of labels is empty in 2 rows: 2, 4"),
         (["good", "fair", "bad", "poor"], r"not trained on the label 'fair', 'poor' \(2 rows: 2, 4\)"),
-        ([0, 1, 0, 1], "not trained on the label '0', '1'"),
+        ([0, 1, 2, 1], "not trained on the label '2'"),
     ],
     ids=str,
 )
