@@ -66,12 +66,14 @@ class FileScores:
     def tables(self) -> list[Table]:
         """Return what people read: the scores, and a line a class."""
         title = TITLES[self.scores["metric"]]
-        lines = {title: self._with_interval("test_metric"), "accuracy": self._with_interval("test_accuracy")}
-        lines |= {
+        judged = {title: self._with_interval("test_metric"), "accuracy": self._with_interval("test_accuracy")}
+        beside = {
             "macro F1": percent(self.scores["test_macro_f1"]),
             "weighted F1": percent(self.scores["test_weighted_f1"]),
-            "rows": f"{self.scores['test_size']:,}",
         }
+        # the task's metric may be one of the two
+        lines = {**judged, **{name: share for name, share in beside.items() if name not in judged}}
+        lines["rows"] = f"{self.scores['test_size']:,}"
         if "test_coverage" in self.scores:
             lines["answered"] = percent(self.scores["test_coverage"])
         summary = Table(show_header=False)

@@ -78,6 +78,15 @@ def test_people_get_tables(model: Path, tmp_path: Path) -> None:
     assert spt("evaluate", model, "--on", tmp_path / "labelled.csv", "--quiet").stdout == ""
 
 
+def test_the_metric_of_the_task_has_its_interval_whatever_it_is(tmp_path: Path) -> None:
+    file = written(tmp_path / "labelled.csv")
+    for name, metric in (("macro F1", "macro_f1"), ("weighted F1", "weighted_f1")):
+        classifier(tmp_path, (1,), task={"metric": metric}).save_pretrained(tmp_path / metric)
+        lines = spt("evaluate", tmp_path / metric, "--on", file).stdout.splitlines()
+        (line,) = (line for line in lines if name in line)
+        assert "95 % interval" in line
+
+
 def test_a_run_folder_stands_for_its_model(tmp_path: Path) -> None:
     config = tiny_config(
         tmp_path, search={"strategy": "manual", "manual_layers": [1]}, training={"epochs": 1}
