@@ -161,10 +161,11 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
                 an array of two columns; or a DataFrame, a `datasets.Dataset` or a mapping with the task's
                 columns, or with one or two of any name.
             y: a label for each row: texts, whole numbers or truth values; a list of them where the task has
-                several labels a text; None reads the task's column of X.
+                several labels a text; None reads the task's column of X, of a `datasets.ClassLabel` by the
+                names of its classes.
             pairs: the second text of each row, where X has the first.
-            dev: rows that choose layers and epoch, as (X, y) or a table with both; drawn from the training
-                rows by default.
+            dev: rows that choose layers and epoch, as (X, y), (X, y, pairs) or a table with all; drawn from
+                the training rows by default.
             test: rows that are scored once, in `metrics_`, likewise; none by default.
 
         Raises:

@@ -229,7 +229,8 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
     """Read the labels of some rows.
 
     Args:
-        labels: as many as rows, as a list, an array or a Series; None for the task's column of `rows`.
+        labels: as many as rows, as a list, an array or a Series; None for the task's column of `rows`, where
+            classes of a `datasets.ClassLabel` have their names, unless the task has others.
         rows: as of `text_columns`.
         task: names the column.
         split: names the rows in errors.
@@ -304,7 +305,25 @@ def _label_columns(rows: Any, task: Task, split: str) -> dict[str, list[Any]]:
             f"There are no labels of {split}, nor a column {some(map(repr, missing))} among {some(columns)}. "
             "Give labels, or name their column by task={'label': NAME}."
         )
-    return {name: as_list(columns[name], f"The column '{name}' of {split}") for name in task.label_fields}
+    values = {name: as_list(columns[name], f"The column '{name}' of {split}") for name in task.label_fields}
+    return _with_class_names(values, rows, task)
+
+
+def _with_class_names(values: dict[str, list[Any]], rows: Any, task: Task) -> dict[str, list[Any]]:
+    """Return columns of labels, with names for indices of named classes, unless the task has others."""
+    if not isinstance(getattr(rows, "features", None), Mapping):
+        return values
+    # loads datasets, which rows of one have loaded before
+    from spt.data.raw_table import RawTable  # noqa: PLC0415
+    from spt.data.row_labels import with_names  # noqa: PLC0415
+
+    classes = RawTable.of(rows).classes
+    fitting = {
+        name: names
+        for name, names in classes.items()
+        if name in values and (task.labels is None or set(names) <= set(task.labels))
+    }
+    return {**values, **{name: with_names(values[name], names) for name, names in fitting.items()}}
 
 
 def _columns(rows: Any) -> dict[str, Any] | None:

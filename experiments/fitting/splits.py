@@ -11,12 +11,17 @@ from spt.problems import Problems
 
 
 def held_out(**splits: Any) -> dict[str, tuple[Any, Any, Any]]:
-    """Return rows, labels and second texts of the splits that are given."""
+    """Return rows, labels and second texts of the splits that are given, as a table or a tuple of these."""
     return {
-        split: (*rows, None) if isinstance(rows, tuple) and len(rows) == 2 else (rows, None, None)
+        split: _parts(rows) if isinstance(rows, tuple) and len(rows) in (2, 3) else (rows, None, None)
         for split, rows in splits.items()
         if rows is not None
     }
+
+
+def _parts(given: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    rows, labels, *pairs = given
+    return rows, labels, pairs[0] if pairs else None
 
 
 def read_splits(

@@ -29,7 +29,7 @@ def row_labels(task: Task, split: str, table: RawTable) -> list[list[str]]:
         return _of_columns(task, task.label_columns, split, table)
     values: Sequence[Any] = table.columns[task.label][:]
     if names := table.classes.get(task.label):
-        values = [_named(value, names) for value in values]
+        values = [with_names(value, names) for value in values]
     where = table.where(f"The label column '{task.label}'", split)
     if task.multi_label:
         return clean_label_lists(values, where, table.rows, task.label_delimiter)
@@ -51,10 +51,10 @@ def row_labels(task: Task, split: str, table: RawTable) -> list[list[str]]:
     return [[label] for label in labels]
 
 
-def _named(value: Any, names: Sequence[str]) -> Any:
-    """Return the class names for indices; what is none is left for the checks."""
+def with_names(value: Any, names: Sequence[str]) -> Any:
+    """Return the class names for indices, one or a list; what is none is left for the checks."""
     if isinstance(value, list):
-        return [_named(item, names) for item in value]
+        return [with_names(item, names) for item in value]
     return names[int(value)] if isinstance(value, Integral) and 0 <= int(value) < len(names) else value
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 from sklearn.exceptions import NotFittedError
 
 from experiments.estimator import SPTClassifier
@@ -88,6 +89,19 @@ def test_labels_stay_what_they_were(
     restored = SPTClassifier.from_pretrained(tmp_path / "model")
     assert restored.classes_.tolist() == model.classes_.tolist()
     assert restored.predict(texts).dtype == np.dtype(dtype)
+
+
+def test_classes_of_a_data_set_are_answered_by_their_names(
+    home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier
+) -> None:
+    texts, labels = data
+    features = Features(text=Value("string"), label=ClassLabel(names=["good", "bad"]))
+    rows = Dataset.from_dict({"text": texts, "label": labels}, features=features)
+    model = tiny_estimator(home).fit(rows)
+    assert model.classes_.tolist() == ["bad", "good"]
+    assert same(model, fitted)
+    assert model.predict(rows).tolist() == fitted.predict(texts).tolist()
+    assert model.score(rows) == fitted.score(texts, labels)
 
 
 def test_positions_of_a_tasks_classes_stay_positions(home: Path, data: tuple[list[str], list[str]]) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, Features, List, Value
 
 from experiments.fitting.class_values import ClassValues
 from experiments.fitting.parameters import run_config
 from experiments.fitting.rows import LabelledRows, text_columns
-from experiments.fitting.splits import read_splits
+from experiments.fitting.splits import held_out, read_splits
 from spt.errors import InputError
 from spt.tasks import get_task
 from tests.support.estimators import tiny_estimator
@@ -61,6 +61,18 @@ def test_pairs_of_any_form_are_read_the_same(form: str) -> None:
     assert (columns.texts, columns.pairs, columns.width) == (["a", "b", "c"], ["x", "y", "z"], 2)
 
 
+@pytest.mark.parametrize("form", PAIRS)
+def test_pairs_of_dev_are_of_any_form_too(form: str) -> None:
+    firsts, seconds, labels = ["a", "b", "c"], ["x", "y", "z"], ["yes", "no", "yes"]
+    rows, pairs = PAIRS[form](firsts, seconds)
+    parts = (rows, labels) if pairs is None else (rows, labels, pairs)
+    given = {"train": (firsts, labels, seconds), **held_out(dev=parts, test=(firsts, labels, seconds))}
+    splits, _ = read_splits(run_config({"task": "custom"}), given)
+    assert splits["dev"].columns.texts == splits["test"].columns.texts == firsts
+    assert splits["dev"].columns.pairs == splits["test"].columns.pairs == seconds
+    assert splits["dev"].labels == splits["test"].labels == labels
+
+
 @pytest.mark.parametrize("y", [None, ["good", "bad"]])
 def test_a_column_of_labels_is_never_a_text(y: list[str] | None) -> None:
     table = pd.DataFrame({"review": ["fine", "dull"], "label": ["good", "bad"]})
@@ -77,6 +89,34 @@ def test_labels_that_stand_in_a_second_column_under_any_name_are_refused() -> No
         LabelledRows.read(table, table["team"], None, get_task("custom"), "train")
     with pytest.raises(InputError, match="The first texts of train are its labels"):
         LabelledRows.read(table[["team", "review"]], table["team"], None, get_task("custom"), "train")
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "expected"),
+    [
+        (["bad", "good"], {}, ["good", "bad", None]),
+        # which indices would be taken for
+        (["1", "0"], {}, ["0", "1", None]),
+        # of another order
+        (["bad", "good"], {"labels": ["good", "bad"]}, ["good", "bad", None]),
+        (["neg", "pos"], {"labels": ["bad", "good"]}, [1, 0, None]),
+    ],
+)
+def test_classes_of_a_data_set_have_their_names(
+    names: list[str], task: dict[str, Any], expected: list[Any]
+) -> None:
+    features = Features(text=Value("string"), label=ClassLabel(names=names))
+    data = Dataset.from_dict({"text": ["fine", "dull", "so"], "label": [1, 0, None]}, features=features)
+    assert LabelledRows.read(data, None, None, get_task("custom", **task), "train").labels == expected
+    # labels that are given stay what they were
+    assert LabelledRows.read(data, data["label"], None, get_task("custom"), "train").labels == [1, 0, None]
+
+
+def test_several_classes_of_a_row_of_a_data_set_have_their_names() -> None:
+    features = Features(text=Value("string"), label=List(ClassLabel(names=["bad", "good"])))
+    data = Dataset.from_dict({"text": ["so", "fine"], "label": [[0, 1], []]}, features=features)
+    read = LabelledRows.read(data, None, None, get_task("custom", multi_label=True), "train")
+    assert read.labels == [["bad", "good"], []]
 
 
 def test_columns_of_other_names_stay_in_the_order_of_train() -> None:
