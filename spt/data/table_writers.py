@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from spt.data.csv_rows import csv_options
-from spt.data.values import is_utf8
+from spt.data.values import is_missing, is_utf8
 from spt.errors import InputError
 from spt.files import replacing
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Records = Sequence[Mapping[str, Any]]
 WriteRecords = Callable[[Records], None]
+# characters of a value in an error
+SHOWN_VALUE = 80
 
 
 @contextmanager
@@ -154,7 +156,9 @@ def _parquet_writer(target: _Target) -> WriteRecords:
             if writer is None:
                 writer = ParquetWriter(target.partial, _schema(rows, target))
                 target.stack.callback(writer.close)
-            writer.write_table(pa.Table.from_pylist(rows, schema=writer.schema))
+            table = pa.Table.from_pylist(rows, schema=writer.schema)
+            _check_kept(rows, table, target)
+            writer.write_table(table)
         except (pa.ArrowException, UnicodeEncodeError) as error:
             raise InputError(
                 f"A row from {target.rows - len(rows) + 1} to {target.rows} cannot be written to "
@@ -177,6 +181,34 @@ def _schema(rows: Records, target: _Target) -> pa.Schema:
         # a column that is empty so far may hold text later
         fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) else kind))
     return pa.schema(fields)
+
+
+def _check_kept(rows: Records, table: pa.Table, target: _Target) -> None:
+    """Refuse a value that its column's type changed: arrow cuts fractions and keys that it has no place for.
+
+    Raises:
+        InputError: naming the first row with such a value.
+    """
+    first = target.rows - len(rows) + 1
+    for number, (row, stored) in enumerate(zip(rows, table.to_pylist(), strict=True), start=first):
+        if lost := [name for name, value in row.items() if not _is_same(value, stored[name])]:
+            kind = table.schema.field(lost[0]).type
+            raise InputError(
+                f"Row {number} cannot be written to '{target.path}': its '{lost[0]}' is "
+                f"{str(row[lost[0]])[:SHOWN_VALUE]}, but the column's type is {kind}, by what the first rows "
+                "hold. Write .jsonl instead, whose columns may hold anything."
+            )
+
+
+def _is_same(value: Any, stored: Any) -> bool:
+    """Say whether a value is what was stored of it, where keys without a value may have been added."""
+    if isinstance(value, Mapping) and isinstance(stored, Mapping):
+        return all(_is_same(inner, stored.get(key)) for key, inner in value.items())
+    if isinstance(value, list | tuple) and isinstance(stored, list | tuple):
+        return len(value) == len(stored) and all(map(_is_same, value, stored))
+    # true is equal to 1
+    same_kind = isinstance(value, bool) == isinstance(stored, bool)
+    return (is_missing(value) and is_missing(stored)) or (same_kind and bool(value == stored))
 
 
 FORMATS: Mapping[str, Callable[[_Target], WriteRecords]] = MappingProxyType(

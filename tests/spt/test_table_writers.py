@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import math
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,30 @@ def test_a_column_that_ends_early_is_empty(tmp_path: Path) -> None:
 def test_values_of_another_type_than_the_first_are_refused_in_parquet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"A row from 3 to 3 cannot be written .* Write .jsonl instead"):
         write(tmp_path / "a.parquet", PLAIN, [{"id": "four", "text": "d"}])
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "said"),
+    [
+        (1, 1.99, "is 1.99, but the column's type is int64"),
+        (1.5, True, "is True, but the column's type is double"),
+        ({"a": 1}, {"a": 1, "b": "lost"}, r"is {'a': 1, 'b': 'lost'}, but .* struct<a: int64>"),
+        ([{"a": 1}], [{"a": 1}, {"b": 2}], r"is \[{'a': 1}, {'b': 2}\]"),
+    ],
+)
+def test_a_value_that_the_first_rows_type_would_change_is_refused_in_parquet(
+    tmp_path: Path, first: Any, later: Any, said: str
+) -> None:
+    with pytest.raises(InputError, match=rf"Row 3 cannot be written .*{said}.*Write .jsonl instead"):
+        write(tmp_path / "a.parquet", [{"value": first}] * 2, [{"value": later}, {"value": first}])
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_that_parquet_writes_in_another_way_are_kept(tmp_path: Path) -> None:
+    rows = [{"n": 1.5, "meta": {"a": 1, "b": [2]}}, {"n": 2, "meta": {"a": 3}}, {"n": math.nan, "meta": None}]
+    table = parquet.read_table(write(tmp_path / "a.parquet", rows[:1], rows[1:])).to_pylist()
+    assert table[:2] == [rows[0], {"n": 2.0, "meta": {"a": 3, "b": None}}]
+    assert math.isnan(table[2]["n"]) and table[2]["meta"] is None
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
