@@ -84,7 +84,8 @@ def encode_texts(
 
     Raises:
         InputError: texts and pairs are no texts or do not fit the task, max_length is over the tokenizer's
-            limit, the template alone is longer than max_length, or windows are asked for pairs.
+            limit, special tokens or the template alone are as long as max_length, or windows are asked for
+            pairs.
     """
     rows = text_rows(texts, pairs, task)
     chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
@@ -112,6 +113,7 @@ def _encode_chunks(
             f"data.max_length is {max_length}, but this backbone reads at most {tokenizer.model_max_length} "
             f"tokens. Set data.max_length to {tokenizer.model_max_length} or less."
         )
+    _check_room(tokenizer, task, max_length)
     pattern = template_pattern(task, tokenizer) if template else None
     parts: list[Examples] = []
     count = 0
@@ -133,6 +135,16 @@ def _encode_chunks(
         parts.append(replace(examples, rows=row_numbers, cut=cut[row_numbers - count]))
         count += len(rows)
     return Examples.concatenated(parts)
+
+
+def _check_room(tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> None:
+    """Refuse a length that special tokens fill alone, so that no text would be read."""
+    special = tokenizer.num_special_tokens_to_add(pair=task.text_pair is not None)
+    if max_length <= special:
+        raise InputError(
+            f"data.max_length is {max_length}, but this backbone adds {special} special tokens to a text, so "
+            f"that nothing of it would be read. Set data.max_length to {special + 1} or more."
+        )
 
 
 def text_rows(texts: Sequence[str], pairs: Sequence[str] | None, task: Task) -> list[tuple[str, ...]]:

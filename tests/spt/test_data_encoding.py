@@ -145,6 +145,18 @@ def test_no_room_for_a_text_is_refused(bert):
         one(bert, SINGLE, "a b", max_length=7)
 
 
+def test_a_length_that_special_tokens_fill_is_refused(bert, gpt):
+    for task, texts, special in ((SINGLE, ("a b",), 2), (PAIR, ("a b", "b a"), 3)):
+        for length in range(1, special + 1):
+            with pytest.raises(
+                InputError, match=rf"is {length}, but .* {special} special.* to {special + 1} or"
+            ):
+                one(bert, task, *texts, max_length=length, template=False)
+        tokens = read(bert, one(bert, task, *texts, max_length=special + 1, template=False))
+        assert "a" in tokens
+    assert len(one(gpt, SINGLE, "a b", max_length=1, template=False)["input_ids"]) == 1
+
+
 def test_texts_must_fit_the_task(bert):
     with pytest.raises(InputError, match="Task 'rte' needs two texts a row, but got 1 texts and 0 second"):
         one(bert, PAIR, "a")
