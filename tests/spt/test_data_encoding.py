@@ -153,7 +153,7 @@ def test_a_length_that_special_tokens_fill_is_refused(bert, gpt):
             ):
                 one(bert, task, *texts, max_length=length, template=False)
         tokens = read(bert, one(bert, task, *texts, max_length=special + 1, template=False))
-        assert "a" in tokens
+        assert tokens.replace("[CLS]", "").replace("[SEP]", "").strip() in ("a", "b")
     assert len(one(gpt, SINGLE, "a b", max_length=1, template=False)["input_ids"]) == 1
 
 
