@@ -88,7 +88,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_table_names_checks_that_there_are_and_the_page_names_them_too() -> None:
     names = {check_name(check) for _, check in estimator_checks_generator(SpelledNumbers())}
     assert names >= NOT_FOR_TEXTS.keys()
-    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "python.md").read_text(encoding="utf-8")
     assert set(re.findall(r"`(check_\w+)`", page)) - {"check_estimator"} == NOT_FOR_TEXTS.keys()
     tags = SPTClassifier().__sklearn_tags__().input_tags
     assert (tags.string, tags.one_d_array, tags.two_d_array) == (True, True, False)
