@@ -13,7 +13,15 @@ from statistics import quantiles
 from typing import Any
 
 from spt.data.config import ENDINGS, Delimiter, Format
-from spt.data.csv_rows import DELIMITERS, column_names, csv_options, is_blank, is_quoted, text_encoding
+from spt.data.csv_rows import (
+    DELIMITERS,
+    check_distinct,
+    column_names,
+    csv_options,
+    is_blank,
+    is_quoted,
+    text_encoding,
+)
 from spt.data.json_objects import json_objects
 from spt.data.label_lists import label_list
 from spt.errors import InputError
@@ -194,7 +202,7 @@ def _csv_columns(
         )
     # a name that is also a value of its column is a value
     has_header = not any(name and name in {row[column] for row in rest} for column, name in enumerate(first))
-    names = column_names(first if has_header else [""] * len(first))
+    names = column_names(first if has_header else [""] * len(first), path)
     rows = rest if has_header else [first, *rest]
     return has_header, tuple(Column(name, [row[column] for row in rows]) for column, name in enumerate(names))
 
@@ -209,9 +217,10 @@ def _json_columns(path: Path, encoding: str) -> tuple[Column, ...]:
 def _parquet_columns(path: Path) -> tuple[Column, ...]:
     # takes a while to load, and few files are of this kind
     import pyarrow as pa  # noqa: PLC0415
-    from pyarrow.parquet import read_table  # noqa: PLC0415
+    from pyarrow.parquet import read_schema, read_table  # noqa: PLC0415
 
     try:
+        check_distinct(read_schema(path).names, path)
         table = read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"Cannot read '{path}' as parquet: {error}.") from error

@@ -5,12 +5,15 @@ from __future__ import annotations
 import codecs
 import csv
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from spt.data.config import Delimiter, Format
+from spt.data.values import some
+from spt.errors import InputError
 
 # by their names in a configuration; where several fit a header, the first is taken
 DELIMITERS: Mapping[Delimiter, str] = MappingProxyType({",": ",", ";": ";", "tab": "\t", "|": "|"})
@@ -84,9 +87,28 @@ def _first_fields(path: Path, encoding: str, quoted: bool) -> dict[str, list[str
     }
 
 
-def column_names(header: Sequence[str]) -> list[str]:
-    """Return the header with a name for each column: a saved index often has none."""
-    return [name or f"column {number}" for number, name in enumerate(header, start=1)]
+def column_names(header: Sequence[str], path: Path) -> list[str]:
+    """Return the header with a name for each column: a saved index often has none.
+
+    Raises:
+        InputError: if two columns have one name, naming it and the file.
+    """
+    names = [name or f"column {number}" for number, name in enumerate(header, start=1)]
+    check_distinct(names, path)
+    return names
+
+
+def check_distinct(names: Sequence[str], path: Path) -> None:
+    """Refuse columns of one name, of which all but one would be lost.
+
+    Raises:
+        InputError: naming them and the file.
+    """
+    if repeated := [name for name, number in Counter(names).items() if number > 1]:
+        raise InputError(
+            f"{path} has several columns of the name {some(map(repr, repeated))}: {', '.join(names)[:200]}. "
+            "Rename or remove all but one of them."
+        )
 
 
 def is_blank(row: Sequence[str]) -> bool:

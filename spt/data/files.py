@@ -12,10 +12,12 @@ from typing import Any
 
 import datasets
 from datasets import Dataset
+from pyarrow.parquet import read_schema
 
 from spt.data.config import ENDINGS, DataConfig, Format
 from spt.data.csv_rows import (
     DELIMITERS,
+    check_distinct,
     column_names,
     csv_options,
     find_delimiter,
@@ -125,6 +127,7 @@ def _check_encoding(path: Path, encoding: str) -> None:
 
 
 def _read_parquet(path: Path) -> RawTable:
+    check_distinct(read_schema(path).names, path)
     with _in_memory() as options:
         rows = Dataset.from_parquet(str(path), **options)
     # text that is no UTF-8 would only be noticed where it is used
@@ -137,7 +140,7 @@ def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTabl
     encoding = text_encoding(data.encoding)
     with path.open(encoding=encoding, newline="") as stream:
         rows = (row for row in csv.reader(stream, **options) if not is_blank(row))
-        columns = list(data.columns or column_names(next(rows, [])))
+        columns = column_names(data.columns or next(rows, []), path)
         first = next(rows, None)
     if first is None:
         raise InputError(

@@ -10,6 +10,7 @@ from typing import Any
 
 from spt.data.config import ENDINGS, Format
 from spt.data.csv_rows import (
+    check_distinct,
     column_names,
     csv_options,
     find_delimiter,
@@ -89,7 +90,7 @@ def _rows(path: Path, kind: Format, task: Task, all_columns: bool) -> Iterator[M
 
 
 def _csv_rows(path: Path, kind: Format, task: Task) -> Iterator[dict[str, str]]:
-    """Yield each row under the names of the header; one that is too short lacks its last columns."""
+    """Yield each row under the names of the header."""
     row = long_rows = 0
     first_long_rows: list[int] = []
     with path.open(encoding=text_encoding("utf-8"), newline="") as stream:
@@ -97,7 +98,7 @@ def _csv_rows(path: Path, kind: Format, task: Task) -> Iterator[dict[str, str]]:
             delimiter = delimiter_of(path, task)
             warn_of_delimiter(path, kind, delimiter)
             reader = csv.reader(stream, **csv_options(delimiter, is_quoted(kind)))
-            names = column_names(next((fields for fields in reader if not is_blank(fields)), []))
+            names = column_names(next((fields for fields in reader if not is_blank(fields)), []), path)
             end = reader.line_num
             for fields in reader:
                 lines, end = reader.line_num - end, reader.line_num
@@ -148,6 +149,7 @@ def _parquet_rows(path: Path, task: Task, all_columns: bool) -> Iterator[dict[st
 
     try:
         with ParquetFile(path) as file:
+            check_distinct(file.schema_arrow.names, path)
             texts = list(text_columns(file.schema_arrow.names, task, str(path)))
             for batch in file.iter_batches(BATCH, columns=None if all_columns else texts):
                 # text that is no UTF-8 would be refused in words of Python's

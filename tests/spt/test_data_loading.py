@@ -357,6 +357,13 @@ def test_bad_files_get_one_clear_error(write, content, options, message):
         load(train=write("t.csv", content), **options)
 
 
+def test_columns_of_one_name_are_refused_with_what_to_do(write):
+    for header, options in (("text,label,text", {}), ("a,b,c", {"columns": ("text", "label", "text")})):
+        path = write("t.csv", f"{header}\na b,1,c\nd e,0,f\n")
+        with pytest.raises(InputError, match=r"t\.csv has several columns of the name 'text'.* Rename or"):
+            load(train=path, **options)
+
+
 @pytest.mark.parametrize("options", [{}, {"format": "csv", "encoding": "latin-1"}])
 def test_a_packed_file_is_no_table_in_any_encoding(write, options):
     packed = write("t.csv.gz", gzip.compress(b"text,label\na,0\nb,1\n"))

@@ -119,6 +119,8 @@ def test_pairs_come_from_two_columns(tmp_path: Path) -> None:
     [
         ("a.csv", "id,body\n1,a\n", "a.csv has the columns 'id', 'body', but .* reads 'message'. Name the"),
         ("a.csv", "id;body\n1;a\n", "has the columns 'id', 'body'"),
+        ("a.csv", "message,id,message\na,1,b\n", "a.csv has several columns of the name 'message': mess"),
+        ("a.tsv", "id\tmessage\tid\n1\ta\t2\n", "a.tsv has several columns of the name 'id'.* Rename or"),
         ("a.csv", "", "has no rows"),
         ("a.csv", "message\n", "has no rows"),
         ("a.csv", "id,message\n1,a,b\n", "Row 1 of .*a.csv has 3 fields, but the header has 2"),
@@ -206,6 +208,15 @@ def test_a_table_is_read_as_it_is_answered(ending: str, tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 500_000
     finally:
         tracemalloc.stop()
+
+
+def test_columns_of_one_name_are_refused_in_parquet_by_training_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array([1]), pa.array([2])], names=["message", "n", "n"])
+    parquet.write_table(table, path)
+    for read in (lambda: list(read_table(path, TEXT)), lambda: read_file(path, DataConfig(train=path), TEXT)):
+        with pytest.raises(InputError, match="several columns of the name 'n': message, n, n"):
+            read()
 
 
 def test_text_in_parquet_that_is_no_utf_8_is_refused_in_training_and_prediction(tmp_path: Path) -> None:

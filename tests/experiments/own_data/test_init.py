@@ -169,6 +169,7 @@ BAD: dict[str, tuple[str, str]] = {
     "none.txt": ("a", "Known endings"),
     "none.csv": ("", "has no rows"),
     "header.csv": ("text,label\n", "has no rows"),
+    "twice.csv": ("text,label,text\na b,1,c\n", "several columns of the name 'text'.* Rename or remove"),
     "uneven.csv": ("text,label\na b,1\nc d,1,2\n", "Row 2 of"),
     "numbers.csv": ("\n".join(["x,y", *(f"{n},{n}" for n in range(30))]), "looks like a text"),
     "texts.csv": ("\n".join(["x", *(f"row {n}" for n in range(30))]), "looks like a label"),
