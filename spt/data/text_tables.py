@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def _rows(path: Path, kind: Format, task: Task, all_columns: bool) -> Iterator[M
 
 
 def _csv_rows(path: Path, kind: Format, task: Task) -> Iterator[dict[str, str]]:
-    """Yield each row under the names of the header."""
+    """Yield each row under the names of the header; the fields that a short one lacks are empty."""
     row = long_rows = 0
     first_long_rows: list[int] = []
     with path.open(encoding=text_encoding("utf-8"), newline="") as stream:
@@ -113,7 +114,7 @@ def _csv_rows(path: Path, kind: Format, task: Task) -> Iterator[dict[str, str]]:
                 if lines > 1:
                     long_rows += 1
                     first_long_rows += [row] if long_rows <= SHOWN else []
-                yield dict(zip(names, fields, strict=False))
+                yield dict(zip_longest(names, fields, fillvalue=""))
         except csv.Error as error:
             raise InputError(
                 f"Row {row + 1} of {path} is not {kind}: {error}. Close quotes that were left open."

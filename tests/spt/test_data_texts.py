@@ -188,6 +188,13 @@ def test_a_comma_is_no_matter_for_words(tmp_path: Path, caplog: pytest.LogCaptur
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize(("ending", "mark"), [("csv", ","), ("tsv", "\t")])
+def test_fields_that_a_short_row_lacks_are_empty(ending: str, mark: str, tmp_path: Path) -> None:
+    path = written(tmp_path / f"a.{ending}", f"message{mark}note\na b\nc d{mark}yes\n")
+    rows = [record.columns for record in read_table(path, TEXT)]
+    assert rows == [{"message": "a b", "note": ""}, {"message": "c d", "note": "yes"}]
+
+
 def test_columns_stay_what_was_written(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"message": " a ", "n": 2**60, "list": [1, {"b": None}], "odd": 1e400},
