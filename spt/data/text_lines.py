@@ -8,7 +8,7 @@ from typing import Any
 
 from spt.data.csv_rows import DELIMITERS
 from spt.data.json_objects import parse_json
-from spt.data.text_columns import GENERAL, own_columns, text_columns
+from spt.data.text_columns import GENERAL, own_columns, possible_columns, text_columns
 from spt.data.text_record import TextRecord
 from spt.data.values import is_missing, is_utf8
 from spt.errors import InputError
@@ -56,13 +56,18 @@ def _json_keys(line: str, task: Task, where: str) -> tuple[str, ...] | None:
 
 
 def _check_no_header(line: str, task: Task, where: str) -> None:
-    """Refuse the header of a labelled table, which would get an answer as every row below it would."""
+    """Refuse the header of a table, which would get an answer as every row below it would.
+
+    Fields of a header have no space around them, as those of a sentence have behind its commas.
+    """
     for delimiter in DELIMITERS.values():
-        fields = [field.strip().strip('"') for field in line.split(delimiter)]
-        if {*own_columns(task), task.label} <= set(fields):
+        fields = [field.strip('"') for field in line.split(delimiter)]
+        is_prose = any(field != field.strip() for field in fields)
+        if not is_prose and any(set(columns) <= set(fields) for columns in possible_columns(task)):
             raise InputError(
                 f"{where} is the header of a table, with the columns {', '.join(fields)}. Give it as a file "
-                "that ends in .csv or .tsv, which is read by its columns."
+                "that ends in .csv or .tsv, which is read by its columns. If it is a text, give JSON lines, "
+                f"as {json.dumps(dict.fromkeys(own_columns(task), '…'), ensure_ascii=False)}."
             )
 
 

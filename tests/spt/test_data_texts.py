@@ -86,6 +86,10 @@ def test_the_tasks_own_columns_go_before_the_general_ones() -> None:
         ([b"message,label\n"], TEXT, "Line 1 is the header of a table, with the columns message, label"),
         ([b'id;"message";label'], TEXT, "Line 1 is the header of a table"),
         ([b"hypothesis\tpremise\tlabel"], PAIR, "Line 1 is the header of a table"),
+        ([b"id,text\r\n"], TEXT, "Line 1 is the header of a table, with the columns id, text"),
+        ([b"message\n"], TEXT, "columns message.* If it is a text, give JSON lines, as {.message.: .….}"),
+        ([b"text\n"], TEXT, "Line 1 is the header of a table"),
+        ([b"text\ttext_pair\n"], PAIR, "Line 1 is the header of a table"),
         ([b"[" * 100_000], TEXT, "Line 1: nested too deeply"),
         ([b'{"text": "a"}', b'{"text": ' + b"[" * 100_000], TEXT, "Line 2: nested too deeply"),
     ],
@@ -93,6 +97,11 @@ def test_the_tasks_own_columns_go_before_the_general_ones() -> None:
 def test_unreadable_lines_are_named(lines: list[bytes], task: Task, said: str) -> None:
     with pytest.raises(InputError, match=said):
         list(read_lines(lines, task))
+
+
+@pytest.mark.parametrize("line", ["text, please", "a text", "Text", "no message;no text", '{"text": "text"}'])
+def test_a_first_line_that_names_a_column_among_words_is_a_text(line: str) -> None:
+    assert len(list(read_lines([line.encode()], TEXT))) == 1
 
 
 def test_quoted_line_breaks_and_blank_lines_make_no_records(
