@@ -29,6 +29,8 @@ from spt.errors import InputError
 BLOCK = 2**20
 # of a CSV file whose delimiter is looked for
 SAMPLE_ROWS = 50
+# values among rows in a column whose values repeat
+MOST_DISTINCT = 0.5
 # what begins files of other encodings than UTF-8; all else that is not UTF-8 is likely of Windows
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 UTF_8, WINDOWS = "utf-8", "cp1252"
@@ -200,11 +202,23 @@ def _csv_columns(
             f"Row {uneven[0]} of '{path}' has {len(rest[uneven[0] - 1])} fields, but the first row has "
             f"{len(first)}: {', '.join(first)[:200]}. Put fields with the delimiter in double quotes."
         )
-    # a name that is also a value of its column is a value
-    has_header = not any(name and name in {row[column] for row in rest} for column, name in enumerate(first))
+    has_header = not _is_row(first, rest)
     names = column_names(first if has_header else [""] * len(first), path)
     rows = rest if has_header else [first, *rest]
     return has_header, tuple(Column(name, [row[column] for row in rows]) for column, name in enumerate(names))
+
+
+def _is_row(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
+    """Say whether the first line of a table is a row: a column whose values repeat has its cell as well.
+
+    A text may be the name of its column by chance, and a header that is in the file twice says nothing.
+    """
+    others = [row for row in rest if row != first]
+    columns = ({row[column] for row in others} for column in range(len(first)))
+    return any(
+        name and name in values and len(values) <= len(others) * MOST_DISTINCT
+        for name, values in zip(first, columns, strict=True)
+    )
 
 
 def _json_columns(path: Path, encoding: str) -> tuple[Column, ...]:

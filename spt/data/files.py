@@ -146,6 +146,11 @@ def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTabl
         raise InputError(
             f"The data file {path} has a header but no rows. If it has no header, set data.columns."
         )
+    if data.columns and _folded(first) == _folded(columns):
+        raise InputError(
+            f"The first row of {path} is a header: {', '.join(first)}. data.columns is for files "
+            "without one; leave it out."
+        )
     if len(first) != len(columns):
         raise InputError(
             f"The first row of {path} has {len(first)} fields, but there are {len(columns)} columns: "
@@ -166,6 +171,11 @@ def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTabl
     if options["quoting"] != csv.QUOTE_NONE:
         _warn_of_swallowed_lines(table, path)
     return RawTable.of(table)
+
+
+def _folded(names: Sequence[str]) -> list[str]:
+    """Return names in any order and case, as they are compared."""
+    return sorted(name.strip().casefold() for name in names)
 
 
 def _delimiter(path: Path, data: DataConfig, task: Task, kind: Format) -> str:

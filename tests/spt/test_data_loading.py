@@ -357,6 +357,15 @@ def test_bad_files_get_one_clear_error(write, content, options, message):
         load(train=write("t.csv", content), **options)
 
 
+@pytest.mark.parametrize("header", ["text,label", "label,text", " Text,LABEL"])
+def test_columns_for_a_file_that_has_a_header_are_refused(write, header):
+    path = write("t.csv", rows_csv(40).replace("text,label", header))
+    with pytest.raises(
+        InputError, match=f"The first row of .* is a header: {header.replace(',', ', ')}.* leave it out"
+    ):
+        load(train=path, columns=("text", "label"))
+
+
 def test_columns_of_one_name_are_refused_with_what_to_do(write):
     for header, options in (("text,label,text", {}), ("a,b,c", {"columns": ("text", "label", "text")})):
         path = write("t.csv", f"{header}\na b,1,c\nd e,0,f\n")

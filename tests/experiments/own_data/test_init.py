@@ -137,6 +137,17 @@ def test_a_file_without_a_header_gets_names_by_number(tmp_path: Path) -> None:
     assert sum(split.rows for split in report_data(config).splits.values()) == 30
 
 
+@pytest.mark.parametrize("more", [("text", "a"), ("text", "label")])
+def test_a_header_that_a_text_or_a_row_repeats_is_still_one(tmp_path: Path, more: tuple[str, str]) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [("text", "label"), *((f"text number {n}", "ab"[n % 2]) for n in range(60)), more]
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    seen = survey(file)
+    assert seen.has_header and [column.name for column in seen.columns] == ["text", "label"]
+    assert seen.rows == 61
+
+
 def test_dev_and_test_beside_train_are_taken(tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         make_tickets(tmp_path / f"{name}.csv")
