@@ -16,6 +16,7 @@ from spt.data.config import DataConfig
 from spt.data.held_out import default_size
 from spt.data.incomplete import complete_tables
 from spt.data.label_sets import class_set, rows_by_class
+from spt.data.look_alikes import warn_of_look_alikes
 from spt.data.raw_table import RawTable
 from spt.data.sources import read_tables
 from spt.data.splits import first_of_each, others, per_class, stratified
@@ -51,7 +52,8 @@ def load_splits(
 
     * A given split keeps its order. A missing one is held out of train, stratified, after repeated rows have
       left train. Rows of train whose texts occur in a given split leave train first, so that what is held out
-      is in no other split; texts that given splits share are told in a warning.
+      is in no other split; texts that given splits share are told in a warning, and so are those of any
+      splits that differ in case, spaces or Unicode's form alone, whose rows stay.
     * With data.test_size 0 there are no rows of test, and none are held out for it.
     * `{seed}` in the source is the seed: ready splits of several seeds may lie in a folder each.
     * Few-shot rows, for training and for dev, and a sample of train depend on the seed; few-shot dev rows
@@ -104,6 +106,7 @@ def load_splits(
         if len(complete[split]) < len(tables[split])
     }
     _check_classes(splits)
+    warn_of_look_alikes({split: _texts(rows) for split, rows in splits.items()})
     return splits
 
 

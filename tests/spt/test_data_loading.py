@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -186,6 +187,31 @@ def test_repeated_rows_are_never_in_two_splits(write):
     path = write("t.csv", rows_csv(60) + "".join(f"text {i},class {i % 2}\n" for i in range(60)))
     splits = load(train=path)
     assert sum(map(len, splits.values())) == 60
+
+
+@pytest.mark.parametrize(
+    "spell", [str.upper, lambda text: text.replace(" ", "  "), lambda t: t.replace("é", "e\u0301")]
+)
+@pytest.mark.parametrize("given", [True, False])
+def test_texts_that_many_models_read_alike_stay_in_their_splits_and_are_told(write, caplog, spell, given):
+    lines = rows_csv(60).replace("text ", "the café ").splitlines(keepends=True)[1:]
+    again = [spell(line).replace("CLASS", "class").replace("class  ", "class ") for line in lines]
+    if given:
+        splits = load(
+            train=write("a.csv", "text,label\n" + "".join(lines)),
+            test=write("c.csv", "text,label\n" + "".join(again[:20])),
+        )
+    else:
+        splits = load(train=write("t.csv", "text,label\n" + "".join(lines + again)))
+    assert sum(map(len, splits.values())) == (80 if given else 120)
+    (line,) = [message for message in caplog.messages if "case, spaces or Unicode's form" in message]
+    train = len(splits["train"])
+    assert re.search(rf"\d+ of {train} rows of train are so like rows of test", line)
+
+
+def test_texts_that_differ_in_a_word_are_not_told(write, caplog):
+    load(train=write("a.csv", rows_csv(60)), test=write("c.csv", rows_csv(60).replace("text ", "words ")))
+    assert not caplog.records
 
 
 def test_shots_per_class_for_train_and_dev(write):
