@@ -19,7 +19,7 @@ from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.prompts.config import PromptConfig
 from spt.provenance import PROVENANCE
 from spt.sections import ConfigSection
-from spt.spec import BackboneConfig, HeadConfig, check_head
+from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig, check_contrast
 from strategies.options import GradientOptions, ManualOptions, OneShotOptions, Options, stored_options
@@ -135,6 +135,18 @@ class RunConfig(ConfigSection):
                 "set search.strategy to manual and search.manual_layers to input, or prompt.place to front"
             )
         return self
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Say how the run's models are built, before its data give the classes."""
+        return ModelSpec(
+            backbone=self.backbone,
+            head=self.head,
+            prompt=self.prompt,
+            task=self.task,
+            max_length=self.data.max_length,
+            windows=self.data.windows,
+        )
 
 
 def load_config(path: Path | None, *overrides: Mapping[str, Any] | None) -> RunConfig:

@@ -26,11 +26,13 @@ class BackboneFiles:
         folder: of its files.
         layers: how many.
         limit: tokens of its longest input.
+        complete: whether all files are here, which of a hub's name may be its config alone.
     """
 
     folder: Path
     layers: int | None
     limit: int | None
+    complete: bool
 
     def lengths(self, texts: Sequence[tuple[str, ...]]) -> list[int] | None:
         """Count the tokens of each of the texts, or of an even sample of many; None without a tokenizer."""
@@ -61,7 +63,8 @@ def read_backbone_files(name: str) -> BackboneFiles | None:
     layers = next((config[key] for key in LAYERS if isinstance(config.get(key), int)), None)
     limit = _json(folder / "tokenizer_config.json").get("model_max_length")
     known = isinstance(limit, int) and limit < NO_LIMIT
-    return BackboneFiles(folder, layers, limit if known else None)
+    complete = name in BACKBONES or Path(backbone_path(name)).is_dir()
+    return BackboneFiles(folder, layers, limit if known else None, complete)
 
 
 def _local(name: str) -> Path | None:

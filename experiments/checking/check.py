@@ -7,18 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from experiments.checking.asked_layers import asked_layers
 from experiments.checking.backbone_files import BackboneFiles, read_backbone_files
 from experiments.checking.range_ends import with_range_ends
 from experiments.checking.right_part import RightPart, right_part
 from experiments.config import RunConfig, load_config, run_tree
 from experiments.keys import read_tree
 from experiments.run.data_report import DataReport, SplitReport, distinct_data, report_data
-from search_spaces.named_layers import named_layers
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.training.by_rows import options_by_rows
-from strategies.budgets import budget_before_scores
-from strategies.options import ManualOptions, SpaceOptions
 
 # of files that stand for several runs
 OF_MANY_RUNS = {"trialCommand", "searchSpace", "methods", "conditions"}
@@ -96,7 +94,7 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
         configs = [part.config] if part and part.has_its_backbone else []
         readable = [part.config] if part and part.reads_its_data else []
     data = []
-    for config in configs:
+    for config in _distinct_models(configs):
         with problems.collecting():
             for problem in _layer_problems(config):
                 problems.add(problem)
@@ -140,7 +138,7 @@ def _right_part(path: Path, overrides: Mapping[str, Any]) -> RightPart | None:
 
 
 def _layer_problems(config: RunConfig) -> Iterator[str]:
-    """Yield what the backbone's files show to be impossible: its name, the layers, the longest input."""
+    """Yield what the backbone's files show to be impossible: layers, longest input, head and prompt."""
     files = read_backbone_files(config.backbone.name)
     if files is None:
         return
@@ -152,17 +150,22 @@ def _layer_problems(config: RunConfig) -> Iterator[str]:
         )
     if files.layers is not None:
         try:
-            _check_layers(config, files.layers)
+            asked_layers(config, files.layers)
         except InputError as error:
             yield str(error)
+    if files.complete:
+        # loads torch, which a backbone that is not here need not wait for
+        from experiments.checking.model_problems import model_problems  # noqa: PLC0415
+
+        yield from model_problems(config, limit)
 
 
-def _check_layers(config: RunConfig, total: int) -> None:
-    options = config.search
-    if isinstance(options, ManualOptions):
-        named_layers(options.manual_layers, total)
-    elif isinstance(options, SpaceOptions):
-        budget_before_scores(total, options)
+def _distinct_models(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Return the first of the runs that make the same models and search the same layers."""
+    first: dict[tuple[str, str], RunConfig] = {}
+    for config in configs:
+        first.setdefault((config.spec.model_dump_json(), repr(config.search)), config)
+    return list(first.values())
 
 
 def _checked_data(config: RunConfig) -> CheckedData:
@@ -172,7 +175,15 @@ def _checked_data(config: RunConfig) -> CheckedData:
     except InputError:
         # it is among the problems
         files = None
-    return CheckedData(config, report, _lengths(files, report.splits) if files else {})
+    if files is None:
+        return CheckedData(config, report, {})
+    problems: Sequence[str] = ()
+    if files.complete:
+        from experiments.checking.model_problems import text_problems  # noqa: PLC0415
+
+        problems = text_problems(config, report, files.limit)
+    report = replace(report, problems=(*report.problems, *problems))
+    return CheckedData(config, report, _lengths(files, report.splits))
 
 
 def _suiting_rows(checked: CheckedData) -> Iterator[str]:

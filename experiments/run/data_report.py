@@ -59,7 +59,7 @@ def report_data(config: RunConfig) -> DataReport:
     """Read and split the data of a run as it would, and look at them, without anything of torch."""
     task, data, seed = config.task, config.data.with_seed(config.seed), config.seed
     problems = Problems("the data")
-    with _warnings() as notes:
+    with taken_warnings() as notes:
         tables: Mapping[str, RawTable] = {}
         with problems.collecting():
             tables = read_tables(task, data)
@@ -73,7 +73,7 @@ def report_data(config: RunConfig) -> DataReport:
     if problems.texts and tables and not splits:
         # what the rows that are whole look like is of use too
         complete = data.model_copy(update={"incomplete": "drop"})
-        with _warnings(), Problems("the data").collecting():
+        with taken_warnings(), Problems("the data").collecting():
             splits = _split_reports(load_splits(task, complete, seed, tables))
     return DataReport(tuple(problems.texts), (*notes, *found, *_class_notes(splits)), splits)
 
@@ -150,7 +150,7 @@ def _class_notes(splits: Mapping[str, SplitReport]) -> Iterator[str]:
 
 
 @contextmanager
-def _warnings() -> Iterator[list[str]]:
+def taken_warnings() -> Iterator[list[str]]:
     """Take the warnings of reading data, in place of those who show them."""
     logger = logging.getLogger("spt.data")
     taken = _Taken()

@@ -246,15 +246,8 @@ def _backbone_now(config: RunConfig) -> BackboneDigests:
     # takes seconds to load, for which a comparison that is done need not wait
     from spt.backbones.identity import BackboneIdentity  # noqa: PLC0415
     from spt.build import load_backbone, load_tokenizer  # noqa: PLC0415
-    from spt.spec import ModelSpec  # noqa: PLC0415
 
-    spec = ModelSpec(
-        backbone=config.backbone,
-        head=config.head,
-        prompt=config.prompt,
-        task=config.task,
-        max_length=config.data.max_length,
-    )
+    spec = config.spec
     identity = BackboneIdentity.of(load_backbone(spec), load_tokenizer(spec))
     return BackboneDigests.model_validate(identity.as_json())
 

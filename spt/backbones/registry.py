@@ -92,17 +92,7 @@ def load_backbone(
     Raises:
         InputError: if there is no such model, no family covers it, or it lacks the head that was asked for.
     """
-    path = backbone_path(name)
-    unreachable = "is neither embedded, nor a local folder, nor a hub name that can be reached now"
-    unread = "is a folder whose config.json cannot be read"
-    with foreign_files(
-        f"The backbone '{name}' {unread if Path(path).is_dir() else unreachable}",
-        "Check the name, or give a folder with a config.json of a model that transformers has: code that "
-        "comes with a model is never run.",
-    ):
-        check_files(Path(path))
-        check_sizes(Path(path))
-        config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
+    path, config = backbone_path(name), _read_config(name, revision)
     backbone = family(config)
     model_class: Any = with_head(backbone) if language_model else AutoModel
     unread_weights = foreign_files(
@@ -134,3 +124,42 @@ def load_backbone(
             "would be NaN: get it again from where it is from."
         )
     return backbone(model)
+
+
+def load_skeleton(name: str, language_model: bool = False, revision: str | None = None) -> Backbone:
+    """Make a backbone by its config alone, whose weights have shapes and no values.
+
+    Args:
+        name: as of `load_backbone`, like all others.
+        language_model: make the language-model head too.
+        revision: commit or tag of a hub model.
+
+    Raises:
+        InputError: if there is no such model, or no family covers it.
+    """
+    config = _read_config(name, revision)
+    backbone = family(config)
+    model_class: Any = with_head(backbone) if language_model else AutoModel
+    unusable = foreign_files(
+        f"The backbone '{name}' has a config that no model can be made by",
+        "Check the folder, or get it again from where it is from.",
+    )
+    with unusable, torch.device("meta"):
+        return backbone(model_class.from_config(config))
+
+
+def _read_config(name: str, revision: str | None) -> PreTrainedConfig:
+    path = backbone_path(name)
+    unreachable = "is neither embedded, nor a local folder, nor a hub name that can be reached now"
+    unread = "is a folder whose config.json cannot be read"
+    with foreign_files(
+        f"The backbone '{name}' {unread if Path(path).is_dir() else unreachable}",
+        "Check the name, or give a folder with a config.json of a model that transformers has: code that "
+        "comes with a model is never run.",
+    ):
+        check_files(Path(path))
+        check_sizes(Path(path))
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
+            path, revision=revision, trust_remote_code=False
+        )
+    return config

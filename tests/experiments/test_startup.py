@@ -39,11 +39,17 @@ def test_what_needs_no_framework_loads_none(arguments: list[object], exit_code: 
     assert loaded_by_command(*arguments, exit_code=exit_code) == set()
 
 
-def test_looking_at_data_loads_no_torch(tmp_path: Path) -> None:
+def test_looking_at_data_loads_no_torch_and_at_a_backbone_no_nni(tmp_path: Path) -> None:
     file, config = make_tickets(tmp_path / "tickets.csv"), tmp_path / "config.yml"
     assert loaded_by_command("init", file, "--output", config) == set()
+    elsewhere = "backbone.name=someone/elsewhere"
+    assert loaded_by_command("check", config, elsewhere) == {"datasets"}
     tiny = f"backbone.name={make_backbone(tmp_path / 'backbone')}"
-    assert loaded_by_command("check", config, tiny, "data.max_length=32") == {"datasets"}
+    assert loaded_by_command("check", config, tiny, "data.max_length=32") == {
+        "datasets",
+        "torch",
+        "transformers",
+    }
 
 
 def test_a_file_that_is_not_there_is_refused_before_a_model_is_read(tmp_path: Path) -> None:

@@ -418,3 +418,14 @@ def test_deberta_variants_without_an_exact_form_are_refused(name: str, option: s
     value = option == "talking_head"
     with pytest.raises(InputError, match=f"{option} is {value}, but must be {not value}"):
         tiny_backbone(name, "eager", **{option: value})
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_skeleton_has_the_shapes_of_the_model_and_no_values(name: str, tmp_path: Path) -> None:
+    model = tiny_model(name, "eager")
+    model.config.save_pretrained(tmp_path)
+    skeleton = registry.load_skeleton(str(tmp_path), language_model=True)
+    shapes = {name: weight.shape for name, weight in model.named_parameters()}
+    assert {name: weight.shape for name, weight in skeleton.model.named_parameters()} == shapes
+    assert all(weight.is_meta for weight in skeleton.parameters())
+    assert (skeleton.hidden_size, skeleton.num_layers) == (HIDDEN, model.config.num_hidden_layers)

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 from experiments.checking.check import Check, check_file
 from experiments.cli import app
 from experiments.comparing.grid import run_grid
+from experiments.config import load_config
+from experiments.pipeline import run
 from experiments.run.data_report import check_data, report_data
 from spt.errors import InputError
 from tests.support.runs import tiny_config
@@ -112,6 +114,41 @@ def test_a_misspelt_key_hides_no_other_problem(home: Path, tmp_path: Path) -> No
         "\ndata.windows is",
     ):
         assert said in problems, (said, problems)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"prompt.phm_order": 3}, "PHM order is 3, but it must divide the layer's sizes 32 and 8"),
+        ({"prompt.bottleneck": 7}, "must divide the layer's sizes 32 and 7"),
+        (
+            {"prompt.generator": "free", "search.kinds": ["generated_offset"], "prompt.phm_order": 3},
+            "order is 3",
+        ),
+        ({"head.kind": "verbalizer", "task.label_words": ["superlative", "great"]}, "word 'superlative' "),
+        ({"head.kind": "verbalizer", "task.label_words": None}, "needs a label word for each class"),
+        ({"head.kind": "text_to_text"}, "is no encoder-decoder"),
+        ({"head.kind": "verbalizer", "data.max_length": 4}, "leaves no room for a text"),
+        ({"task.template": "{text} {prompt} {mask}"}, "has 1 times {prompt}, but prompt.place is front"),
+    ],
+    ids=str,
+)
+def test_what_a_run_refuses_of_its_model_is_a_problem(
+    keys: dict[str, Any], said: str, home: Path, tmp_path: Path
+) -> None:
+    path = config(tmp_path, home, search={"strategy": "random"})
+    problems = check_file(path, keys).problems
+    assert len(problems) == 1 and said in problems[0], problems
+    with pytest.raises(InputError) as refused:
+        run(load_config(path, keys), tmp_path / "run")
+    assert problems[0] in str(refused.value)
+
+
+def test_problems_of_head_prompt_and_lengths_are_listed_together(home: Path, tmp_path: Path) -> None:
+    wrong = {"prompt.phm_order": 3, "head.kind": "text_to_text", "data.max_length": 99, "search.k": 9}
+    problems = words(check_file(config(tmp_path, home), wrong).problems)
+    for said in ("order is 3", "no encoder-decoder", "at most 32", "budget is 9"):
+        assert said in problems
 
 
 @pytest.mark.parametrize("key", ["task.lable", "data.trian", "dta", "data.train"])
