@@ -10,6 +10,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, List, Value
 
+from spt.data.class_labels import check_class_labels
 from spt.data.class_numbers import class_numbers
 from spt.data.raw_table import RawTable
 from spt.data.row_labels import row_labels
@@ -56,7 +57,11 @@ def to_rows(
     classes: dict[str, list[list[int]]] = {}
     # without rows that are refused already, classes would seem to be missing
     if "train" in labels and not (problems.texts and tables["train"].numbers is not None):
-        names = task.labels or task.label_columns or _class_names(task, tables["train"], labels["train"])
+        names = (
+            task.labels
+            or task.label_columns
+            or _class_names(task, tables["train"], labels["train"], problems)
+        )
         for split, given in labels.items():
             with problems.collecting():
                 classes[split] = _class_indices(task, split, tables[split], given, names)
@@ -81,9 +86,13 @@ def _has_columns(task: Task, split: str, table: RawTable, problems: Problems) ->
     return not missing and len(table) > 0
 
 
-def _class_names(task: Task, train: RawTable, labels: list[list[str]]) -> tuple[str, ...]:
+def _class_names(task: Task, train: RawTable, labels: list[list[str]], problems: Problems) -> tuple[str, ...]:
     if names := train.classes.get(task.label):
         return names
+    if not task.multi_label:
+        with problems.collecting():
+            where = train.where(f"The label column '{task.label}'", "train")
+            check_class_labels([label for (label,) in labels], where)
     distinct = {label for row in labels for label in row}
     numeric = all(label.isdecimal() for label in distinct)
     # numbers that are equal, as 1 and 01, need an order too: that of a set is another in each process
