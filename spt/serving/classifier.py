@@ -307,6 +307,7 @@ class PromptClassifier:
         Raises:
             InputError: if the backbone is not to be had or not the one that the prompt was trained on.
         """
+        by_name = backbone is None
         try:
             tokenizer = tokenizer or load_tokenizer(saved.spec)
             backbone = backbone or load_backbone(saved.spec)
@@ -314,7 +315,7 @@ class PromptClassifier:
             raise InputError(
                 f"The prompt in '{folder}' was trained on the backbone '{saved.spec.backbone.name}'. {error}"
             ) from error
-        saved.check_backbone(BackboneIdentity.of(backbone, tokenizer), folder)
+        saved.check_backbone(BackboneIdentity.of(backbone, tokenizer), folder, by_name)
         saved.check_sizes(backbone)
         model = new_factory(saved.spec, backbone, tokenizer, seed=0).model(saved.architecture)
         saved.load_into(model)

@@ -139,17 +139,25 @@ class SavedPrompt:
         head = 0 if self.spec.verbalizes else self.spec.classes * hidden_size
         return head + shared + sum(count for is_shared, count in numbers if not is_shared)
 
-    def check_backbone(self, backbone: BackboneIdentity, folder: Path) -> None:
+    def check_backbone(self, backbone: BackboneIdentity, folder: Path, by_name: bool = True) -> None:
         """Refuse a backbone that the prompt was not trained on.
 
         Args:
             backbone: what is there now.
             folder: that the prompt was read from.
+            by_name: whether it was loaded by the name that the prompt has of it, and not handed in.
 
         Raises:
             InputError: naming the parts that differ.
         """
-        if changes := self.backbone.changes(backbone):
+        changes = self.backbone.changes(backbone)
+        if changes and not by_name:
+            raise InputError(
+                f"The prompt in '{folder}' was trained on '{self.spec.backbone.name}', which the backbone "
+                f"that it is to be read over is not. Different: {', '.join(changes)}. Serve prompts of one "
+                "backbone together, or read it alone."
+            )
+        if changes:
             raise InputError(
                 f"The backbone '{self.spec.backbone.name}' is not the one that the prompt in '{folder}' was "
                 f"trained on. Different: {', '.join(changes)}. Put the one it was trained on there, set its "
