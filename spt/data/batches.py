@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from typing_extensions import NotRequired
 
 from spt.data.examples import Example, Examples
+from spt.errors import InputError
 from spt.start import Start
 
 # batches that are sorted by length together: enough for little padding, few enough to stay random
@@ -132,7 +133,12 @@ def make_loader(
 
     Returns:
         A loader whose `batch_sampler.set_epoch(epoch)` chooses the order.
+
+    Raises:
+        InputError: for a batch without rows.
     """
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}, but must be at least 1.")
     return bucketed_loader(
         Examples.of(examples), batch_size, seed, partial(collate, pad_id=_pad_id(tokenizer))
     )

@@ -38,21 +38,26 @@ HARD = [*TEXTS, "it was very fine " * 30, "[MASK] was [PAD] great"]
 BLOCKED = ("torch", "transformers", "spt", "jinja2", "pydantic")
 
 
-def by_the_snippet(folder: Path, rows: list[Any]) -> tuple[NDArray[Any], list[Any]]:
-    """What the README's code gives in a process that has no package of ours."""
+def run_snippet(folder: Path, rows: list[Any]) -> subprocess.CompletedProcess[str]:
+    """Run the README's code on rows in a process that has no package of ours."""
     (code,) = re.findall(
         r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )
     blocked = "".join(f"sys.modules[{name!r}] = None\n" for name in BLOCKED)
     asked = f"rows = json.loads({json.dumps(json.dumps(rows))})\n"
     show = "print(json.dumps([probabilities(rows).tolist(), predict(rows)]))\n"
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", f"import sys\n{blocked}{code}{asked}{show}"],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def by_the_snippet(folder: Path, rows: list[Any]) -> tuple[NDArray[Any], list[Any]]:
+    """What the README's code gives: probabilities and answers."""
+    done = run_snippet(folder, rows)
     assert done.returncode == 0, done.stderr
     chances, answers = json.loads(done.stdout.splitlines()[-1])
     return np.array(chances), answers
@@ -84,6 +89,13 @@ def test_the_snippet_answers_as_the_classifier_does(split: Path, prompt: PromptC
     assert [label for label, _ in answers] == [answer.label for answer in expected]
     # the threshold leaves some unanswered, and not all
     assert 0 < sum(label is None for label, _ in answers) < len(HARD)
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_the_snippet_answers_no_empty_text(split: Path, prompt: PromptClassifier, text: str) -> None:
+    with pytest.raises(InputError, match="empty"):
+        prompt.predict(["great", text])
+    assert "ValueError: a text is empty" in run_snippet(split, ["great", text]).stderr
 
 
 def test_the_folder_holds_what_it_says(split: Path) -> None:

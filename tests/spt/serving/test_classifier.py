@@ -402,6 +402,12 @@ def test_pairs_are_read_and_their_order_counts(home: Path) -> None:
         pairs.predict(firsts[:2], ["a", None])
 
 
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_without_rows_is_refused(made: PromptClassifier, batch_size: int) -> None:
+    with pytest.raises(InputError, match=f"batch_size is {batch_size}, but must be at least 1"):
+        made.predict(TEXTS, batch_size=batch_size)
+
+
 def test_predict_is_the_evaluations_answer(made: PromptClassifier) -> None:
     examples = encode_texts(TEXTS, None, made.tokenizer, made.spec.task, 32, template=False)
     chances, _ = probabilities(made.model, make_loader(examples, made.tokenizer, 2), made.spec.task)
