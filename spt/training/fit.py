@@ -157,7 +157,9 @@ class _Training:
         path = checkpoint_path(self.folder)
         try:
             with device_memory():
-                trainer.fit(module, self.train, self.dev, ckpt_path=path if path.exists() else None)
+                # without dev Lightning would wonder what scores it, unless there is a list of none
+                dev: Loader | list[Loader] = [] if self.dev is None else self.dev
+                trainer.fit(module, self.train, dev, ckpt_path=path if path.exists() else None)
         except TrialFailed as error:
             error.flops = count.total
             raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,6 +68,15 @@ class Tiny:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     folder = tmp_path_factory.mktemp("training")
     return Tiny(tiny_workbench(folder, cache="off", prompt={"dropout": 0.2, "token_offset": False}))
+
+
+def test_without_dev_lightning_has_nothing_to_say(tiny: Tiny, tmp_path: Path) -> None:
+    model, config = tiny.model(), TrainingConfig(epochs=1, batch_size=8)
+    train = make_loader(tiny.run.examples["train"], tiny.run.tokenizer, 8, tiny.seed)
+    with warnings.catch_warnings(record=True) as said:
+        result = fit(model, train, None, tiny.run.spec.task, config, tiny.seed, tmp_path)
+    assert isnan(result.dev) and result.epochs == 1
+    assert not [each for each in said if "val_dataloader" in str(each.message)]
 
 
 def weights(model: PromptedModel) -> Tensor:
