@@ -43,6 +43,18 @@ def suited_to_rows(config: TrainingConfig, rows: int, head: HeadConfig, task: Ta
     return config.model_copy(update=options_by_rows(config, rows, head, task))
 
 
+def unread_options(config: TrainingConfig) -> list[str]:
+    """List the options that a training was given and does not read, by name; contrastive steps fit the head.
+
+    Source: ours.
+    """
+    if not config.contrastive_steps:
+        return []
+    own_rates = config.prompt_rate is not None and config.generator_rate is not None
+    unread = {"epochs", "patience", "batch_size"} | ({"learning_rate"} if own_rates else set())
+    return sorted(unread & config.model_fields_set)
+
+
 def _suits_contrast(head: HeadConfig, task: Task) -> bool:
     """Say whether contrastive steps are worth a try: one text and one label a row, and a head that trains.
 
