@@ -127,6 +127,16 @@ class RunConfig(ConfigSection):
         return self
 
     @model_validator(mode="after")
+    def _named_layers(self) -> RunConfig:
+        # a head alone must be meant
+        if isinstance(self.search, ManualOptions) and "manual_layers" not in self.search.model_fields_set:
+            raise ValueError(
+                "search.strategy is manual, but search.manual_layers is missing; name layers, as [2, 4], "
+                "middle or all, or give [] to train a head alone"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _among_words(self) -> RunConfig:
         layers = self.search.manual_layers if isinstance(self.search, ManualOptions) else None
         if self.prompt.place == "template" and layers not in ((0,), "input"):

@@ -333,7 +333,7 @@ class ManualOptions(StrategyOptions):
         (),
         description="Prompt layers: numbers (0-based); numbers with a kind each, as {2: generated_offset, 4: "
         "free_20}; input, all, middle, every_2 (or _n); or the path of "
-        "another run's architecture.json, for the same relative depths.",
+        "another run's architecture.json, for the same relative depths. To be given: [] trains a head alone.",
     )
 
     @field_validator("manual_layers")

@@ -251,6 +251,17 @@ def test_an_option_of_another_strategy_is_refused_with_those_that_read_it() -> N
     assert lines[3] == "  search.evaluation: there is no such key. Did you mean 'evaluations'?"
 
 
+def test_layers_chosen_by_hand_must_be_given_and_may_be_none() -> None:
+    with pytest.raises(
+        InputError, match=r"manual_layers is missing; name layers, .* or give \[\] to train a"
+    ):
+        load_config(None, {"search.strategy": "manual"})
+    head = load_config(None, {"search.strategy": "manual", "search.manual_layers": []})
+    assert head.search.manual_layers == ()
+    # as a run's folder keeps it
+    assert checked(head.model_dump(mode="json"), "config.yml") == head
+
+
 def test_all_errors_of_a_search_are_found_though_its_strategy_is_unknown() -> None:
     lines = refusal({"search": {"strategy": "evolutoin", "population": 1, "epochs": 3}})
     assert lines[0] == "3 problems in run.yml:"

@@ -12,6 +12,8 @@ from experiments.config import checked
 from experiments.run.folder import RunFolder
 from spt.errors import InputError
 
+MANUAL = {"strategy": "manual", "manual_layers": [1]}
+
 
 def choice(*values: Any) -> dict[str, Any]:
     return {"_type": "choice", "_value": list(values)}
@@ -123,7 +125,7 @@ def test_choices_of_one_task_are_told_apart_by_what_they_differ_in(tmp_path: Pat
         {"_name": "trec", "data.train_size": choice(100, 200), "data.dev_size": choice(50)},
         {"_name": "sst2", "data.train_size": choice(100), "search.manual_layers": same},
     )
-    cells = experiment(tmp_path, {"task": tasks}, search={"strategy": "manual"}).cells()
+    cells = experiment(tmp_path, {"task": tasks}, search=MANUAL).cells()
     assert [(cell.group, cell.condition) for cell in cells] == [
         ("manual", "trec (train_size=100)"),
         ("manual", "trec (train_size=200)"),
@@ -159,7 +161,7 @@ def test_a_task_may_vary_by_its_name_alone(tmp_path: Path) -> None:
 )
 def test_runs_that_would_look_alike_are_refused(space: dict[str, Any], key: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"would both be .* with seed 0, but differ in {key}\. Give"):
-        experiment(tmp_path, space, search={"strategy": "manual"}).cells()
+        experiment(tmp_path, space, search=MANUAL).cells()
 
 
 def test_folder_names_stay_apart_where_values_look_alike(tmp_path: Path) -> None:
@@ -320,9 +322,7 @@ def test_lists_over_a_run_are_choices(tmp_path: Path) -> None:
 def test_a_list_for_a_key_that_takes_lists_is_its_value(
     tmp_path: Path, key: str, value: list[Any], groups: list[str]
 ) -> None:
-    cells = Experiment.load(run_file(tmp_path, search={"strategy": "manual"})).cells(
-        {key: value, "seed": [0]}
-    )
+    cells = Experiment.load(run_file(tmp_path, search=MANUAL)).cells({key: value, "seed": [0]})
     assert [cell.group for cell in cells] == groups
 
 

@@ -83,7 +83,7 @@ def test_what_cannot_be_transferred_is_refused(source: Path, config: Path, tmp_p
     with pytest.raises(InputError, match=r"architecture\.json' cannot be read"):
         transfer_cells(tmp_path, config, {}, 1)
     with pytest.raises(InputError, match="leaves nothing to compare"):
-        transfer_cells(source, config, {"search.strategy": "manual"}, 1)
+        transfer_cells(source, config, {"search.strategy": "manual", "search.manual_layers": "all"}, 1)
     (source / "architecture.json").write_text('{"layers": [0, 1], "total": 2}', encoding="utf-8")
     layers = {"search.strategy": "manual", "search.manual_layers": str(source / "architecture.json")}
     assert load_config(config, layers)

@@ -38,9 +38,15 @@ def test_a_key_that_is_about_files_is_refused(key: str) -> None:
         run_config({"data": {key: ";"}})
 
 
-@pytest.mark.parametrize("strategy", OPTIONS)
+@pytest.mark.parametrize("strategy", sorted(OPTIONS.keys() - {"manual"}))
 def test_any_strategy_is_taken_by_name(strategy: str) -> None:
     assert run_config({"strategy": strategy}).search == OPTIONS[strategy]()
+
+
+def test_layers_by_hand_are_given_and_may_be_none() -> None:
+    assert run_config({"layers": []}).search == ManualOptions(manual_layers=())
+    with pytest.raises(InputError, match="manual_layers is missing"):
+        run_config({"strategy": "manual"})
 
 
 def test_rows_have_a_training_that_suits_them_where_nobody_says_how_long() -> None:
