@@ -66,7 +66,7 @@ def to_rows(
             with problems.collecting():
                 classes[split] = _class_indices(task, split, tables[split], given, names)
         if "train" in classes:
-            _check_seen(task, tables, classes, names, problems)
+            _check_seen(task, tables, labels, classes, names, problems)
         _check_task(task, names, problems)
     problems.refuse()
     return {split: _rows(task, texts[split], classes[split], names) for split in tables}
@@ -145,10 +145,15 @@ def _class_indices(
 def _check_seen(
     task: Task,
     tables: Mapping[str, RawTable],
+    given: Mapping[str, list[list[str]]],
     classes: Mapping[str, list[list[int]]],
     names: tuple[str, ...],
     problems: Problems,
 ) -> None:
+    """Note classes that train cannot teach, and tell of those that it does not have.
+
+    `given` are the labels as the tables have them, `classes` what they were taken for.
+    """
     seen = {index for row in classes["train"] for index in row}
     if len(seen) < 2:
         only = f"one class only: '{names[min(seen)]}'" if seen else "no class at all"
@@ -156,13 +161,19 @@ def _check_seen(
             f"The training data has {only} in column '{', '.join(task.label_fields)}'. "
             "A classifier needs at least two."
         )
+    elif task.multi_label and all(len(row) == len(names) for row in classes["train"]):
+        problems.add(
+            f"Every training row has all of its classes ({some(names)}), so nothing is told apart. "
+            "Of 0 and 1 for each class MultiLabelBinarizer's inverse_transform makes lists of labels; a "
+            "file has a column for each, which task.label_columns names."
+        )
     for split, labels in classes.items():
         unseen = {index: None for row in labels for index in row if index not in seen}
         if unseen:
             rows = [
                 row
-                for row, given in zip(tables[split].rows, labels, strict=True)
-                if any(index in unseen for index in given)
+                for row, indices in zip(tables[split].rows, labels, strict=True)
+                if any(index in unseen for index in indices)
             ]
             shown = tables[split].where(f"Label {some(repr(names[index]) for index in unseen)}", split)
             problems.add(
@@ -170,7 +181,12 @@ def _check_seen(
                 "Add training rows of that class, or remove these."
             )
     if missing := [name for index, name in enumerate(names) if index not in seen]:
-        log.warning("no training row has the label %s", some(repr(name) for name in missing))
+        by_position = {label for row in given["train"] for label in row} - set(names)
+        log.warning(
+            "no training row has the label %s%s",
+            some(repr(name) for name in missing),
+            "; labels are read as positions in task.labels, from 0" if by_position else "",
+        )
 
 
 def _check_task(task: Task, names: tuple[str, ...], problems: Problems) -> None:

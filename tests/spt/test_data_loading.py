@@ -494,3 +494,12 @@ def test_the_embedded_messages_have_the_rows_that_open_quotes_swallowed(caplog):
     # without repeats
     assert sum(map(len, load(source="sms-spam").values())) > 5000
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("labels", "said"), [("12", True), ("bc", False)])
+def test_positions_that_may_count_from_1_are_told(write, caplog, labels, said):
+    lines = [f"text {row},{labels[row % 2]}" for row in range(8)]
+    path = write("d.csv", "\n".join(["text,label", *lines]))
+    load_splits(get_task("custom", labels=("a", "b", "c")), DataConfig(train=path), 0)
+    assert "no training row has the label 'a'" in caplog.text
+    assert ("read as positions in task.labels, from 0" in caplog.text) == said

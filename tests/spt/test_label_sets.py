@@ -225,3 +225,13 @@ def test_a_delimited_cell_of_nothing_is_a_row_without_a_label(tmp_path: Path) ->
     splits = load(as_cells(tmp_path), label_delimiter="|")
     assert splits.left_out == {}
     assert any(not labels for labels in splits["train"]["label"])
+
+
+def test_zeros_and_ones_as_lists_are_no_labels(tmp_path: Path) -> None:
+    rows = [{"text": f"text {row}", "label": [row % 2, 1 - row % 2]} for row in range(8)]
+    path = tmp_path / "d.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"Every training row has all of its classes \(0, 1\), .*inverse_transform"
+    ):
+        load(path)
