@@ -48,6 +48,11 @@ from spt.workbench import Workbench
 from strategies.ledger import Ledger
 from strategies.options import MultiTrialOptions
 
+WITHOUT_BASELINES = (
+    "ended without baselines, and what is done is not repeated: delete its metrics.json to have prompt and "
+    "baselines scored without training again"
+)
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -248,7 +253,10 @@ def run(
     place.check(config)
     if place.metrics.exists():
         check_finished(config, place)
-        return RunMetrics.read(place.metrics)
+        metrics = RunMetrics.read(place.metrics)
+        if config.baselines and metrics.baselines is None:
+            warn([f"the run in '{place.path}' {WITHOUT_BASELINES}"])
+        return metrics
     with claimed(config, place, on_epoch, workbench) as pipeline:
         return pipeline.evaluate()
 

@@ -439,6 +439,20 @@ def test_the_manual_strategy_trains_the_layers_given(home: Path, tmp_path: Path)
     }
 
 
+def test_baselines_that_come_too_late_are_told_and_scored_on_request(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manual = {"strategy": "manual", "manual_layers": [1]}
+    without, asked = (config(home, search=manual, baselines=baselines) for baselines in (False, True))
+    metrics = run(without, tmp_path / "run")
+    assert run(without, tmp_path / "run") == metrics and "baselines" not in caplog.text
+    assert run(asked, tmp_path / "run") == metrics
+    assert "ended without baselines" in caplog.text and "delete its metrics.json" in caplog.text
+    (tmp_path / "run" / "metrics.json").unlink()
+    scored = run(asked, tmp_path / "run")
+    assert scored.baselines and scored.test_metric == metrics.test_metric
+
+
 def test_ready_splits_of_a_seed_are_no_data_set_of_the_hub(home: Path, tmp_path: Path) -> None:
     (tmp_path / "few-3").mkdir()
     shutil.copy(home / "data.csv", tmp_path / "few-3" / "train.csv")
