@@ -49,7 +49,8 @@ def found(home: Path) -> dict[str, Any]:
 def test_every_strategy_is_made_of_its_options() -> None:
     assert list(STRATEGIES) == list(OPTIONS)
     for name, kind in STRATEGIES.items():
-        options = checked({"search": {"strategy": name}}, "the test").search
+        given = {"manual_layers": [0]} if name == "manual" else {}
+        options = checked({"search": {"strategy": name, **given}}, "the test").search
         assert type(options) is OPTIONS[name]
         strategy = new_strategy(options, seed=3)
         assert isinstance(strategy, Strategy)
