@@ -18,10 +18,12 @@ def warn_of_look_alikes(texts: Mapping[str, Sequence[tuple[str, ...]]]) -> None:
     Args:
         texts: of the rows of each split, one or two each.
     """
+    folded = {split: [_folded(row) for row in rows] for split, rows in texts.items()}
     shared = []
     for split, other in combinations(texts, 2):
-        equal, alike = set(texts[other]), set(map(_folded, texts[other]))
-        if count := sum(row not in equal and _folded(row) in alike for row in texts[split]):
+        equal, alike = set(texts[other]), set(folded[other])
+        rows = zip(texts[split], folded[split], strict=True)
+        if count := sum(row not in equal and fold in alike for row, fold in rows):
             shared.append(f"{count} of {len(texts[split])} rows of {split} are so like rows of {other}")
     if shared:
         log.warning(
