@@ -25,6 +25,7 @@ def own_logging() -> Iterator[None]:
         room.setLevel(level)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and those that start NNI or Ray in one, so that they take turns."""
     for item in items:
