@@ -16,7 +16,7 @@ from experiments.keys import read_tree
 from experiments.run.data_report import DataReport, SplitReport, distinct_data, report_data
 from spt.errors import InputError
 from spt.problems import Problems
-from spt.training.by_rows import options_by_rows
+from spt.training.by_rows import options_by_rows, unread_notes
 
 # of files that stand for several runs
 OF_MANY_RUNS = {"trialCommand", "searchSpace", "methods", "conditions"}
@@ -104,6 +104,9 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
         for line in each.data.problems:
             problems.add(line)
         for line in (*each.data.notes, *_suiting_rows(each)):
+            notes.add(line)
+    for config in (*configs, *readable):
+        for line in unread_notes(config.training):
             notes.add(line)
     return Check(tuple(problems.texts), tuple(notes.texts), len(configs or readable), tuple(data))
 

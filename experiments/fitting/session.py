@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,7 @@ from experiments.run.results import SearchResult
 from experiments.run.training import load_workbench
 from spt.data.tables import Rows
 from spt.serving.classifier import PromptClassifier
-from spt.training.by_rows import suited_to_rows, unread_options
-
-log = logging.getLogger(__name__)
+from spt.training.by_rows import suited_to_rows
 
 
 class FittedRun(NamedTuple):
@@ -43,14 +40,6 @@ def fit_rows(config: RunConfig, rows: Mapping[str, Rows], folder: Path) -> Fitte
     place, workbench = RunFolder(folder), load_workbench(config, rows)
     # repeated and incomplete rows, samples and held out rows are no rows that are trained on
     training = suited_to_rows(config.training, workbench.rows("train"), config.head, config.task)
-    if unread := unread_options(training):
-        log.warning(
-            "%s of the training changes nothing: its %d contrastive steps have rates of their own, "
-            "prompt_rate and generator_rate, and fit the head to its end. Set these in training, or "
-            "contrastive_steps to 0.",
-            " and ".join(unread),
-            training.contrastive_steps,
-        )
     config = config.model_copy(update={"training": training})
     with claimed(config, place, workbench=replace(workbench, training=training)) as pipeline:
         classifier = pipeline.train()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from spt.spec import HeadConfig
 from spt.tasks import Task
@@ -43,16 +43,24 @@ def suited_to_rows(config: TrainingConfig, rows: int, head: HeadConfig, task: Ta
     return config.model_copy(update=options_by_rows(config, rows, head, task))
 
 
-def unread_options(config: TrainingConfig) -> list[str]:
-    """List the options that a training was given and does not read, by name; contrastive steps fit the head.
+def unread_notes(config: TrainingConfig) -> Iterator[str]:
+    """Yield what is to be said of options of a training that were set and change nothing.
+
+    Contrastive steps fit the head to its end, and leave the learning rate to what has no rate of its own.
 
     Source: ours.
     """
-    if not config.contrastive_steps:
-        return []
-    own_rates = config.prompt_rate is not None and config.generator_rate is not None
-    unread = {"epochs", "patience", "batch_size"} | ({"learning_rate"} if own_rates else set())
-    return sorted(unread & config.model_fields_set)
+    rates = {"prompt_rate": config.prompt_rate, "generator_rate": config.generator_rate}
+    unread = {"epochs", "patience", "batch_size"} | (set() if None in rates.values() else {"learning_rate"})
+    changed = sorted(unread & config.model_dump(exclude_defaults=True).keys())
+    if not config.contrastive_steps or not changed:
+        return
+    instead = "set training.prompt_rate and training.generator_rate, " if "learning_rate" in changed else ""
+    yield (
+        f"{', '.join(f'training.{name}' for name in changed)} is set but not read: the "
+        f"{config.contrastive_steps} training.contrastive_steps draw rows and have rates of their own, and "
+        f"the head is fitted to its end. Leave it out, {instead}or set training.contrastive_steps to 0."
+    )
 
 
 def _suits_contrast(head: HeadConfig, task: Task) -> bool:

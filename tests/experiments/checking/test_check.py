@@ -209,6 +209,8 @@ def test_a_training_that_does_not_suit_its_rows_is_told(home: Path, tmp_path: Pa
     suits = "train has 120 rows, and the defaults suit many: training.contrastive_steps=25 suits so few."
     assert suits in check_file(path, {}).notes
     assert not [note for note in check_file(path, {"training.epochs": 3}).notes if "suits" in note]
+    unread = check_file(path, {"training.epochs": 3, "training.contrastive_steps": 2}).notes
+    assert "training.epochs is set but not read" in words(unread)
 
 
 def test_a_misspelt_backbone_is_a_problem_and_the_data_are_checked(home: Path, tmp_path: Path) -> None:

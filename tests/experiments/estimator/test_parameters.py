@@ -15,7 +15,7 @@ from experiments.pipeline import Pipeline
 from spt.data.config import DataConfig
 from spt.errors import InputError
 from spt.tasks import get_task
-from spt.training.by_rows import suited_to_rows, unread_options
+from spt.training.by_rows import suited_to_rows
 from spt.training.config import TrainingConfig
 from strategies.options import OPTIONS, EvolutionOptions, GradientOptions, ManualOptions
 from tests.support.estimators import tiny_estimator
@@ -171,29 +171,9 @@ def test_keys_of_sections_are_set_without_touching_what_was_given() -> None:
     assert whole.search == {"consistency": 0.0, "epochs": 7}
 
 
-@pytest.mark.parametrize(
-    ("options", "unread"),
-    [
-        ({"contrastive_steps": 2, "learning_rate": 0.1}, ["learning_rate"]),
-        (
-            {"contrastive_steps": 2, "epochs": 3, "patience": 1, "batch_size": 4},
-            ["batch_size", "epochs", "patience"],
-        ),
-        ({"contrastive_steps": 2, "learning_rate": 0.1, "generator_rate": None}, []),
-        ({"contrastive_steps": 2, "learning_rate": 0.1, "prompt_rate": None}, []),
-        ({"contrastive_steps": 2, "generator_rate": 0.1}, []),
-        ({"learning_rate": 0.1, "epochs": 3}, []),
-    ],
-)
-def test_what_contrastive_steps_do_not_read_is_named(options: dict[str, Any], unread: list[str]) -> None:
-    assert unread_options(TrainingConfig(**options)) == unread
-
-
 def test_a_parameter_that_changes_nothing_is_said(
     tmp_path: Path, data: tuple[list[str], list[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     training = {"contrastive_steps": 2, "patience": 1}
     tiny_estimator(tmp_path, epochs=None, batch_size=None, training=training).fit(*data)
-    assert (
-        "learning_rate and patience of the training changes nothing: its 2 contrastive steps" in caplog.text
-    )
+    assert "training.learning_rate, training.patience is set but not read" in caplog.text

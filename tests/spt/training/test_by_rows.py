@@ -1,0 +1,39 @@
+"""Options of a training that suit its rows, and those that it does not read."""
+
+from typing import Any
+
+import pytest
+
+from spt.training.by_rows import unread_notes
+from spt.training.config import TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("options", "unread"),
+    [
+        ({"learning_rate": 0.1}, "training.learning_rate"),
+        (
+            {"epochs": 3, "patience": 1, "batch_size": 4},
+            "training.batch_size, training.epochs, training.patience",
+        ),
+    ],
+)
+def test_what_contrastive_steps_do_not_read_is_named(options: dict[str, Any], unread: str) -> None:
+    (note,) = unread_notes(TrainingConfig(contrastive_steps=2, **options))
+    assert note.startswith(f"{unread} is set but not read: the 2 training.contrastive_steps")
+    assert ("set training.prompt_rate and training.generator_rate" in note) == ("learning_rate" in options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"contrastive_steps": 2, "learning_rate": 0.1, "generator_rate": None},
+        {"contrastive_steps": 2, "learning_rate": 0.1, "prompt_rate": None},
+        {"contrastive_steps": 2, "generator_rate": 0.1},
+        # as they are without being set, which files that a run wrote have
+        {"contrastive_steps": 2, "epochs": 10, "learning_rate": 0.01},
+        {"learning_rate": 0.1, "epochs": 3},
+    ],
+)
+def test_what_is_read_or_as_by_default_is_not_named(options: dict[str, Any]) -> None:
+    assert list(unread_notes(TrainingConfig(**options))) == []
