@@ -91,4 +91,5 @@ def _ranked(probabilities: NDArray[Any], labels: NDArray[Any]) -> _Ranked:
 
 
 def _count(share: float, rows: int) -> int:
-    return max(1, math.ceil(share * rows))
+    # 0.55 * 100 is a little more than 55 in floating point
+    return max(1, math.ceil(round(share * rows, 9)))

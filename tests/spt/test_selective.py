@@ -60,3 +60,13 @@ def test_the_surest_rows_are_the_first_to_count() -> None:
         "0.8": pytest.approx(0.75),
         "0.9": pytest.approx(0.6),
     }
+
+
+@pytest.mark.parametrize("rows", [20, 60, 100, 1000])
+def test_a_whole_number_of_rows_is_not_one_more(rows: int) -> None:
+    confidence = np.linspace(0.99, 0.51, rows)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    labels = np.zeros(rows, dtype=int)
+    for percent in range(5, 101, 5):
+        found = threshold_for_coverage(probabilities, labels, percent / 100)
+        assert (confidence >= found).sum() == percent * rows // 100

@@ -1,6 +1,7 @@
 """Statistics against values by hand, from the papers' tables, and from scipy's other functions."""
 
 import math
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,19 @@ def test_five_pairs_all_one_way_give_two_of_thirty_two() -> None:
 def test_a_permutation_test_by_hand() -> None:
     # differences 3, 2, -1: of 8 sign patterns, 2 reach a sum of 4 or more, so two-sided 4 of 8
     assert paired_p([3, 2, 0], [0, 0, 1]) == pytest.approx(0.5)
+
+
+def test_differences_of_as_many_rows_tie_whatever_floating_point_makes_of_them() -> None:
+    rows, theirs = 2000, [1801, 1777, 1790, 1823, 1768, 1799, 1811, 1785]
+    signs = [1, 2, 1, -1, 3, 1, -2, 2]
+    ours = [right + sign for right, sign in zip(theirs, signs, strict=True)]
+    sums = [
+        abs(sum(s * d for s, d in zip(flips, signs, strict=True))) for flips in product((1, -1), repeat=8)
+    ]
+    exact = sum(each >= abs(sum(signs)) for each in sums) / len(sums)
+    for divisor in (rows, 1821, 872):
+        p = paired_p([right / divisor for right in ours], [right / divisor for right in theirs])
+        assert p == pytest.approx(exact)
 
 
 def test_equal_pairs_do_not_differ() -> None:
