@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -80,17 +81,18 @@ def gate_chart(searches: Sequence[Sequence[Mapping[str, Any]]], chosen: Collecti
 
     Args:
         searches: lines of each search's gates.jsonl: epoch, step in the epoch, and the gate in [0, 1] of each
-            layer.
+            layer that it searched, which need not be the same.
         chosen: the layers that were kept.
     """
     names = {str(layer) for layer in chosen}
     with drawing("epoch of the search", "gate", right=0.62) as (figure, axes):
-        for layer in sorted(searches[0][0]["gates"], key=lambda layer: (layer in names, int(layer))):
-            for records in searches:
+        searched = {layer for records in searches for layer in records[0]["gates"]}
+        for layer in sorted(searched, key=lambda layer: (layer in names, int(layer))):
+            for records in (records for records in searches if layer in records[0]["gates"]):
                 gates = [record["gates"][layer] for record in records]
                 _draw_gate(axes, layer, epochs_of(records), gates, layer in names, thin=len(searches) > 1)
         last = [records[-1]["gates"] for records in searches]
-        ends = {layer: sum(gates[layer] for gates in last) / len(last) for layer in last[0]}
+        ends = {layer: fmean(gates[layer] for gates in last if layer in gates) for layer in searched}
         name_ends(axes, max(epochs_of(records)[-1] for records in searches), ends, names)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         return figure

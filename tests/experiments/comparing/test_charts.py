@@ -102,6 +102,13 @@ def test_gates_have_a_line_for_each_search_and_layer_and_names_of_the_chosen() -
     assert [text for text in texts(one) if text.startswith("layer")] == ["layer 10", "layer 2"]
 
 
+def test_searches_of_other_layers_have_the_lines_of_their_own() -> None:
+    searches = [[{"epoch": 0, "step": 0, "gates": gates}] for gates in ({"0": 0.5, "2": 0.9}, {"1": 0.4})]
+    figure = drawn(gate_chart(searches, [1, 2]))
+    assert sorted(text.split(":")[0] for text in tips(figure)) == ["layer 0", "layer 1", "layer 2"]
+    assert [text for text in texts(figure) if text.startswith("layer")] == ["layer 1", "layer 2"]
+
+
 @pytest.mark.parametrize(
     "figure",
     [
