@@ -54,7 +54,7 @@ def selective_accuracies(probabilities: NDArray[Any], labels: NDArray[Any]) -> M
 
 
 def threshold_for_coverage(probabilities: NDArray[Any], labels: NDArray[Any], coverage: float) -> float:
-    """Find the highest threshold at which a share of the rows is answered.
+    """Find a threshold at which a share of the rows is answered, half-way to the next less sure row.
 
     Args:
         probabilities: of held-out rows, [N, C].
@@ -62,11 +62,11 @@ def threshold_for_coverage(probabilities: NDArray[Any], labels: NDArray[Any], co
         coverage: in (0, 1].
     """
     confidence = _ranked(probabilities, labels).confidence
-    return float(confidence[_count(coverage, len(confidence)) - 1])
+    return _half_way(confidence, _count(coverage, len(confidence)) - 1, probabilities.shape[1])
 
 
 def threshold_for_accuracy(probabilities: NDArray[Any], labels: NDArray[Any], accuracy: float) -> float:
-    """Find the lowest threshold at which the answered rows are right this often.
+    """Find the lowest threshold at which the answered rows are right this often, half-way to the next row.
 
     Where no threshold reaches the accuracy, it is the one of the most accurate answers.
 
@@ -81,13 +81,22 @@ def threshold_for_accuracy(probabilities: NDArray[Any], labels: NDArray[Any], ac
     possible = np.append(confidence[1:] < confidence[:-1], [True])
     accuracies = np.where(possible, accuracies, -1.0)
     reached = accuracies >= min(accuracy, accuracies.max())
-    return float(confidence[np.flatnonzero(reached)[-1]])
+    return _half_way(confidence, int(np.flatnonzero(reached)[-1]), probabilities.shape[1])
 
 
 def _ranked(probabilities: NDArray[Any], labels: NDArray[Any]) -> _Ranked:
     confidence = probabilities.max(-1)
     order = np.argsort(-confidence, kind="stable")
     return _Ranked(confidence[order], (probabilities.argmax(-1) == labels)[order])
+
+
+def _half_way(confidence: NDArray[Any], last: int, classes: int) -> float:
+    """Return the middle between the last row that is answered and the next less sure one, or an even guess.
+
+    A row's probability differs in its last bits between batches, and must not decide whether it is answered.
+    """
+    below = confidence[confidence < confidence[last]]
+    return float((confidence[last] + (below[0] if len(below) else 1 / classes)) / 2)
 
 
 def _count(share: float, rows: int) -> int:
