@@ -28,7 +28,7 @@ from spt.data.batches import make_loader, to_device
 from spt.data.examples import Example, Examples
 from spt.errors import InputError
 from spt.files import sweep, temporaries
-from spt.flops import FlopCounter
+from spt.flops import FORMULAS, FlopCounter
 from spt.model import PromptedModel
 from spt.modes import CacheMode, Precision
 from spt.precision import autocast
@@ -150,13 +150,16 @@ def key(examples: Examples, model: PromptedModel, batch_size: int, precision: Pr
     """Name states by all they depend on: tokens, layer, precision, the backbone's weights and settings.
 
     Device, attention kernel and size of the batches are among it: they change last bits, and the padding
-    that is charged for.
+    that is charged for, and so is what a charge counts.
     """
     digest = hashlib.blake2b(digest_size=20)
     backbone = model.backbone
     config = backbone.model.config
     settings = f"{backbone.device.type} {config._attn_implementation} {batch_size} {config.to_json_string()}"
-    digest.update(f"{model.first_prompt_layer} {precision} {backbone.fingerprint} {settings}".encode())
+    counted = sorted(map(str, FORMULAS))
+    digest.update(
+        f"{model.first_prompt_layer} {precision} {backbone.fingerprint} {settings} {counted}".encode()
+    )
     types = examples.token_type_ids
     for start, end in pairwise(examples.offsets.tolist()):
         digest.update(examples.input_ids[start:end].astype(np.int64).tobytes() + b";")

@@ -25,7 +25,15 @@ from sentence_transformers.models import Normalize, Pooling, Transformer
 from setfit import SetFitModel, Trainer, TrainingArguments
 from setfit.sampler import ContrastiveDataset
 from sklearn.linear_model import LogisticRegression
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+_aten = torch.ops.aten
+# torch has formulas of the attention that GPUs fuse, and none of that of CPUs
+_fused = "_scaled_dot_product_flash_attention"
+for _way in ("", "_backward"):
+    flop_registry[getattr(_aten, f"{_fused}_for_cpu{_way}")] = flop_registry[
+        getattr(_aten, f"{_fused}{_way}")
+    ]
 
 Pairs = Sequence[dict[str, Any]]
 # batches of pairs that are drawn to tell what a step takes, and what they may miss

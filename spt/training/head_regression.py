@@ -16,7 +16,7 @@ from spt.model import PromptedModel
 from spt.modes import Precision
 from spt.precision import autocast
 
-# scikit-learn's and SetFit's strength of the penalty
+# of the penalty, as scikit-learn's and SetFit's; for two classes they have one vector, and C of 2 is as much
 STRENGTH = 1.0
 MOST_STEPS = 1000
 SMALLEST_GRADIENT = 1e-6

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spt import files
+from spt import files, prefix_cache
 from spt.architecture import PromptLayers
 from spt.build import load_backbone
 from spt.data.batches import make_loader
@@ -104,7 +104,9 @@ def test_the_second_use_reads_the_file(run: Workbench, tmp_path: Path, counted: 
     assert counted == []
 
 
-def test_the_key_changes_with_all_that_states_depend_on(run: Workbench, tmp_path: Path) -> None:
+def test_the_key_changes_with_all_that_states_depend_on(
+    run: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = examples(run)
     other = tiny_workbench(tmp_path, backbone={"attention": "eager"})
     with torch.no_grad():
@@ -125,6 +127,8 @@ def test_the_key_changes_with_all_that_states_depend_on(run: Workbench, tmp_path
     again = replace(run, backbone=load_backbone(run.spec))
     assert key(rows, model(again, 1), 16) == keys[0]
     assert key(examples(run), model(run, 1, 3), 16) == keys[0]
+    monkeypatch.setattr(prefix_cache, "FORMULAS", {torch.ops.aten.mm: None})
+    assert key(examples(run), model(run, 1, 3), 16) not in keys
 
 
 def test_states_are_charged_by_their_own_batches_whatever_is_kept(run: Workbench, tmp_path: Path) -> None:
