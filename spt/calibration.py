@@ -48,8 +48,8 @@ def tempered(probabilities: NDArray[Any], temperature: float, several: bool = Fa
     if temperature == 1:
         return probabilities
     if several:
-        powers_of_odds = np.exp((_logs(1 - probabilities) - _logs(probabilities)) / temperature)
-        return np.asarray(1 / (1 + powers_of_odds))
+        without, within = _log_sides(probabilities)
+        return np.asarray(1 / (1 + np.exp((without - within) / temperature)))
     scaled = _logs(probabilities) / temperature
     powers = np.exp(scaled - scaled.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))
@@ -109,7 +109,15 @@ def _logs(probabilities: NDArray[Any]) -> NDArray[Any]:
     return np.log(np.maximum(probabilities.astype(np.float64), LEAST))
 
 
+def _log_sides(probabilities: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the logarithms of 1 - p and of p, bounded alike: a number nearer to 1 the type may not have."""
+    least = float(np.finfo(probabilities.dtype).epsneg)
+    bounded = np.clip(probabilities.astype(np.float64), least, 1 - least)
+    return np.log1p(-bounded), np.log(bounded)
+
+
 def _log_likelihood(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
     if labels.ndim > 1:
-        return float(_logs(np.where(labels > 0, probabilities, 1 - probabilities)).sum())
+        without, within = _log_sides(probabilities)
+        return float(np.where(labels > 0, within, without).sum())
     return float(_logs(probabilities)[np.arange(len(labels)), labels].sum())

@@ -20,8 +20,11 @@ EVEN = 0.5
 
 
 def class_probabilities(logits: Tensor, task: Task) -> Tensor:
-    """Turn logits [..., C] into probabilities: over the classes together, or of each class for itself."""
-    return logits.float().sigmoid() if task.multi_label else logits.float().softmax(-1)
+    """Turn logits [..., C] into probabilities: over the classes together, or of each class for itself.
+
+    The latter are of 64 bits and on the CPU, for with 32 a sure class has no odds: its probability is 1.
+    """
+    return logits.cpu().double().sigmoid() if task.multi_label else logits.float().softmax(-1)
 
 
 def decide(task: Task, probabilities: NDArray[Any], thresholds: Sequence[float] | None) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+from typing_extensions import Self
 
 _aten = torch.ops.aten
 # torch has formulas of a GPU's kernels alone
@@ -28,9 +29,24 @@ class FlopCounter(TorchDispatchMode):
     The tracking breaks on whole trainings, where hooks of one pass outlive it.
     """
 
+    _entered = 0
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
+
+    @classmethod
+    def counting(cls) -> bool:
+        """Say whether operations are counted now."""
+        return cls._entered > 0
+
+    def __enter__(self) -> Self:
+        FlopCounter._entered += 1
+        return super().__enter__()  # type: ignore[no-any-return,no-untyped-call]
+
+    def __exit__(self, *error: object) -> None:
+        FlopCounter._entered -= 1
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spt.backbones.base import Backbone
+from spt.flops import FlopCounter
 from spt.heads import Output
 from spt.layer_loop import run_layers
 from spt.prompts.choices import Propagate
@@ -113,8 +114,17 @@ class PromptedModel(nn.Module):
         )
 
     def compile(self, **options: Any) -> None:
-        """Compile the layers from the first prompt on with torch.compile's options, and nothing else."""
-        self.prompted_layers = torch.compile(self.prompted_layers, **options)  # type: ignore[method-assign]
+        """Compile the layers from the first prompt on with torch.compile's options, and nothing else.
+
+        A pass whose operations are counted runs as it is.
+        """
+        plain, compiled = self.prompted_layers, torch.compile(self.prompted_layers, **options)
+
+        def chosen(hidden: Tensor, mask: Tensor, padded: bool) -> tuple[PromptState, Tensor]:
+            # torch gives up for good on what it is to compile under a counter
+            return (plain if FlopCounter.counting() else compiled)(hidden, mask, padded=padded)
+
+        self.prompted_layers = chosen  # type: ignore[method-assign]
 
 
 def trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

@@ -53,13 +53,16 @@ class LevelMoments:
         self.yy += y.square().sum(0)
 
     def evidence(self, level: int) -> float:
-        """Return the mean log evidence of a level, a row and output."""
+        """Return the mean log evidence of a level, a row and output.
+
+        Centring takes a row's worth: without it, a perfect fit to few rows would be believed without end.
+        """
         n, x, y = self.rows, self.x[level], self.y
         return log_evidence(
             self.xx[level] - torch.outer(x, x) / n,
             self.xy[level] - torch.outer(x, y) / n,
             self.yy - y.square() / n,
-            n,
+            max(1, n - 1),
         )
 
 
@@ -70,7 +73,7 @@ def log_evidence(gram: Tensor, products: Tensor, squares: Tensor, rows: int) -> 
         gram: of centred features, X^T X, [H, H].
         products: with centred targets, X^T Y, [H, C].
         squares: of those targets, summed, [C]; an output that never changes is left out.
-        rows: N, which have gone into the sums.
+        rows: N that have gone into the sums, less one for the centring.
 
     Returns:
         The mean over the outputs; 0 where none changes.

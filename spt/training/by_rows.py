@@ -51,15 +51,17 @@ def unread_notes(config: TrainingConfig) -> Iterator[str]:
     Source: ours.
     """
     rates = {"prompt_rate": config.prompt_rate, "generator_rate": config.generator_rate}
-    unread = {"epochs", "patience", "batch_size"} | (set() if None in rates.values() else {"learning_rate"})
+    unread = {"epochs", "patience", "batch_size", "compile"} | (
+        set() if None in rates.values() else {"learning_rate"}
+    )
     changed = sorted(unread & config.model_dump(exclude_defaults=True).keys())
     if not config.contrastive_steps or not changed:
         return
     instead = "set training.prompt_rate and training.generator_rate, " if "learning_rate" in changed else ""
     yield (
         f"{', '.join(f'training.{name}' for name in changed)} is set but not read: the "
-        f"{config.contrastive_steps} training.contrastive_steps draw rows and have rates of their own, and "
-        f"the head is fitted to its end. Leave it out, {instead}or set training.contrastive_steps to 0."
+        f"{config.contrastive_steps} training.contrastive_steps draw rows and have rates of their own and are not "
+        f"compiled, and the head is fitted to its end. Leave it out, {instead}or set training.contrastive_steps to 0."
     )
 
 

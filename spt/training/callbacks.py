@@ -169,7 +169,7 @@ class CountFlops(Callback):
     def _start(self, phase: str, batch: Any) -> None:
         if not self.same_shape_same_cost or (phase, batch["input_ids"].shape) not in self._known:
             self._counter = FlopCounter()
-            self._counter.__enter__()  # type: ignore[no-untyped-call]
+            self._counter.__enter__()
 
     def _end(self, phase: str, batch: Any) -> None:
         counted = self._stop()
@@ -185,7 +185,7 @@ class CountFlops(Callback):
         counter, self._counter = self._counter, None
         if counter is None:
             return None
-        counter.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        counter.__exit__(None, None, None)
         return counter.total
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:

@@ -76,7 +76,8 @@ class TrainingConfig(ConfigSection):
         False, description="Run layers twice instead of keeping their activations: less memory, more time."
     )
     compile: bool = Field(
-        False, description="torch.compile the layers above the first prompt, outside of searches."
+        False,
+        description="torch.compile the layers above the first prompt, outside of searches and contrastive steps.",
     )
 
     @property

@@ -61,9 +61,22 @@ def test_of_several_labels_it_is_the_sigmoid_of_divided_logits(temperature: floa
     logits = np.random.default_rng(1).normal(size=(5, 2, 4)) * 4
     cooled = tempered(sigmoid(logits), temperature, several=True)
     np.testing.assert_allclose(cooled, sigmoid(logits / temperature), rtol=1e-9)
-    # a probability that rounds to 0 or 1 stays one
-    edges = tempered(np.array([[0.0, 0.5, 1.0]], dtype=np.float32), temperature, several=True)
-    assert edges[0, 1] == 0.5 and 0 <= edges[0, 0] < 1e-6 and 1 - 1e-6 < edges[0, 2] <= 1
+    # what rounds to 0 or 1 is as sure as the type can say of both
+    edges = tempered(np.array([[0.0, 0.5, 1.0]]), temperature, several=True)[0]
+    assert edges[1] == 0.5 and 0 <= edges[0] < 2e-4 and edges[2] == pytest.approx(1 - edges[0])
+
+
+@pytest.mark.parametrize("bits", [np.float32, np.float64])
+@pytest.mark.parametrize("logit", [12.0, 17.5, 30.0])
+def test_of_several_labels_a_class_and_its_absence_are_alike(logit: float, bits: type) -> None:
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 6, (60, 2))
+    labels = (logits + generator.normal(0, 2, logits.shape) > 0).astype(int)
+    logits[:2, 0], labels[:2, 0] = logit, 0
+    held, mirrored = (sigmoid(sign * logits).astype(bits) for sign in (1, -1))
+    assert fit_temperature(held, labels) == pytest.approx(fit_temperature(mirrored, 1 - labels), rel=0.01)
+    if bits is np.float64:
+        assert tempered(held, 2.0, several=True) == pytest.approx(sigmoid(logits / 2), abs=1e-9)
 
 
 def test_of_several_labels_scores_are_by_hand_and_lower_when_calibrated() -> None:

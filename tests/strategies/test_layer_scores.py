@@ -23,6 +23,7 @@ from spt.prompts.choices import Propagate
 from spt.prompts.config import PromptConfig
 from spt.start import Start
 from spt.workbench import Workbench
+from strategies import probe
 from strategies.budgets import as_after_scores, budget_before_scores
 from strategies.gradient import FaintPrompt
 from strategies.layer_scores import SCORERS, LayerScores, score_layers
@@ -76,6 +77,38 @@ def test_rows_may_be_added_in_parts_and_what_never_changes_tells_nothing() -> No
     constant = LevelMoments(2, 5, 1)
     constant.add(features, torch.ones(40, 1))
     assert constant.evidence(0) == 0
+
+
+def test_the_evidence_of_moments_is_that_of_what_centring_leaves() -> None:
+    random = default_rng(1)
+    features = random.normal(size=(20, 3)) + 5
+    targets = features @ [[1.0], [0.5], [0.0]] + random.normal(size=(20, 1))
+    moments = LevelMoments(1, 3, 1)
+    moments.add(torch.from_numpy(features)[:, None], torch.from_numpy(targets))
+    # an orthonormal basis of all that is orthogonal to the mean
+    basis = np.linalg.svd(np.ones((1, 20)))[2][1:]
+    x, y = basis @ features, basis @ targets[:, 0]
+    precisions = np.exp(np.linspace(-4, 4, 81))
+    grid = (
+        multivariate_normal(cov=np.eye(19) / beta + x @ x.T / alpha).logpdf(y)
+        for alpha in precisions
+        for beta in precisions[30:60]
+    )
+    assert moments.evidence(0) == pytest.approx(max(grid) / 19, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_fewer_rows_than_features_are_judged_by_the_rows(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = torch.Generator().manual_seed(seed)
+    moments = LevelMoments(1, 32, 2)
+    labels = torch.randint(2, (16,), generator=random)
+    features = torch.randn(16, 1, 32, generator=random) + labels[:, None, None]
+    moments.add(features, torch.eye(2)[labels])
+    evidences = []
+    for least in (1e-5, 1e-7, 1e-9):
+        monkeypatch.setattr(probe, "LEAST", least)
+        evidences.append(moments.evidence(0))
+    assert evidences == pytest.approx([evidences[0]] * 3, abs=0.005)
 
 
 def test_few_rows_have_a_finite_evidence() -> None:

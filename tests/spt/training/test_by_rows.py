@@ -12,6 +12,7 @@ from spt.training.config import TrainingConfig
     ("options", "unread"),
     [
         ({"learning_rate": 0.1}, "training.learning_rate"),
+        ({"compile": True}, "training.compile"),
         (
             {"epochs": 3, "patience": 1, "batch_size": 4},
             "training.batch_size, training.epochs, training.patience",
