@@ -118,7 +118,8 @@ def prompt_tuning_flops(workbench: Workbench) -> int:
 
 
 def _training_step(workbench: Workbench, model: PromptedModel) -> Step:
-    """Return what passes a batch forward and backward."""
+    """Return what passes a batch forward and backward, layers run twice where the training does so."""
+    model.checkpointing = workbench.training.checkpointing
     loss = new_loss(workbench.spec.task)
 
     def step(batch: Any) -> None:

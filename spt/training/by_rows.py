@@ -60,8 +60,9 @@ def unread_notes(config: TrainingConfig) -> Iterator[str]:
     instead = "set training.prompt_rate and training.generator_rate, " if "learning_rate" in changed else ""
     yield (
         f"{', '.join(f'training.{name}' for name in changed)} is set but not read: the "
-        f"{config.contrastive_steps} training.contrastive_steps draw rows and have rates of their own and are not "
-        f"compiled, and the head is fitted to its end. Leave it out, {instead}or set training.contrastive_steps to 0."
+        f"{config.contrastive_steps} training.contrastive_steps draw rows and have rates of their own and "
+        f"are not compiled, and the head is fitted to its end. Leave it out, {instead}or set "
+        "training.contrastive_steps to 0."
     )
 
 

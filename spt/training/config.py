@@ -77,7 +77,8 @@ class TrainingConfig(ConfigSection):
     )
     compile: bool = Field(
         False,
-        description="torch.compile the layers above the first prompt, outside of searches and contrastive steps.",
+        description="torch.compile the layers above the first prompt, but not in searches or contrastive "
+        "steps.",
     )
 
     @property

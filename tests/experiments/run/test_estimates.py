@@ -15,9 +15,9 @@ from strategies.options import EvolutionOptions
 from tests.support.tiny import tiny_workbench
 
 
-@pytest.mark.parametrize("steps", [0, 40])
-def test_no_training_takes_more_than_its_estimate(steps: int, tmp_path: Path) -> None:
-    bench = tiny_workbench(tmp_path, training={"contrastive_steps": steps})
+@pytest.mark.parametrize(("steps", "twice"), [(0, False), (0, True), (40, False), (40, True)])
+def test_no_training_takes_more_than_its_estimate(steps: int, twice: bool, tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path, training={"contrastive_steps": steps, "checkpointing": twice})
     layers = PromptLayers.of((1, 3), bench.num_layers)
     _, result = train_layers(bench, layers, tmp_path / "train")
     assert 0.3 < result.flops / training_flops(bench, layers) <= 1
