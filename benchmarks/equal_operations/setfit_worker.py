@@ -31,9 +31,8 @@ _aten = torch.ops.aten
 # torch has formulas of the attention that GPUs fuse, and none of that of CPUs
 _fused = "_scaled_dot_product_flash_attention"
 for _way in ("", "_backward"):
-    flop_registry[getattr(_aten, f"{_fused}_for_cpu{_way}")] = flop_registry[
-        getattr(_aten, f"{_fused}{_way}")
-    ]
+    _of_gpus, _of_cpus = (getattr(_aten, f"{_fused}{_device}{_way}") for _device in ("", "_for_cpu"))
+    flop_registry[_of_cpus] = flop_registry[_of_gpus]
 
 Pairs = Sequence[dict[str, Any]]
 # batches of pairs that are drawn to tell what a step takes, and what they may miss
