@@ -105,7 +105,8 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
             problems.add(line)
         for line in (*each.data.notes, *_suiting_rows(each)):
             notes.add(line)
-    for config in (*configs, *readable):
+    # of a wrong config either may be empty
+    for config in configs or readable:
         for line in unread_notes(config.training):
             notes.add(line)
     return Check(tuple(problems.texts), tuple(notes.texts), len(configs or readable), tuple(data))

@@ -88,7 +88,9 @@ def gate_chart(searches: Sequence[Sequence[Mapping[str, Any]]], chosen: Collecti
     with drawing("epoch of the search", "gate", right=0.62) as (figure, axes):
         searched = {layer for records in searches for layer in records[0]["gates"]}
         for layer in sorted(searched, key=lambda layer: (layer in names, int(layer))):
-            for records in (records for records in searches if layer in records[0]["gates"]):
+            for records in searches:
+                if layer not in records[0]["gates"]:
+                    continue
                 gates = [record["gates"][layer] for record in records]
                 _draw_gate(axes, layer, epochs_of(records), gates, layer in names, thin=len(searches) > 1)
         last = [records[-1]["gates"] for records in searches]

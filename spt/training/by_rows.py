@@ -50,12 +50,13 @@ def unread_notes(config: TrainingConfig) -> Iterator[str]:
 
     Source: ours.
     """
-    rates = {"prompt_rate": config.prompt_rate, "generator_rate": config.generator_rate}
-    unread = {"epochs", "patience", "batch_size", "compile"} | (
-        set() if None in rates.values() else {"learning_rate"}
-    )
+    if not config.contrastive_steps:
+        return
+    unread = {"epochs", "patience", "batch_size", "compile"}
+    if None not in (config.prompt_rate, config.generator_rate):
+        unread.add("learning_rate")
     changed = sorted(unread & config.model_dump(exclude_defaults=True).keys())
-    if not config.contrastive_steps or not changed:
+    if not changed:
         return
     instead = "set training.prompt_rate and training.generator_rate, " if "learning_rate" in changed else ""
     yield (

@@ -76,8 +76,7 @@ class TrainingRecipe(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         logits = self.model(batch, batch.get("start")).logits
-        chances = class_probabilities(logits, self.task)
-        self._answers.append((batch["rows"], chances, batch["labels"]))
+        self._answers.append((batch["rows"], logits, batch["labels"]))
 
     def on_validation_epoch_end(self) -> None:
         """Score dev.
@@ -85,7 +84,8 @@ class TrainingRecipe(pl.LightningModule):
         Raises:
             TrialFailed: if the probabilities are not finite.
         """
-        answers = pool_windows(*(torch.cat(part).cpu() for part in zip(*self._answers, strict=True)))
+        rows, logits, labels = (torch.cat(part) for part in zip(*self._answers, strict=True))
+        answers = pool_windows(rows.cpu(), class_probabilities(logits, self.task).cpu(), labels.cpu())
         self._answers.clear()
         chances = answers.probabilities.numpy()
         check_scorable(chances)
