@@ -14,7 +14,7 @@ from experiments.baselines import baseline
 from experiments.comparing.statistics import share_interval
 from experiments.run.results import RunMetrics
 from spt.errors import MachineFault
-from spt.json_files import read_json
+from spt.storage.json_files import read_json
 
 RATES = (0.01, 0.02, 0.05, 0.1)
 # whose rows and order are those of no seed that is reported

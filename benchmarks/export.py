@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from benchmarks.record import command_of, write_result
 from experiments.config import RunConfig, checked
 from experiments.pipeline import run
-from spt.data.batches import make_loader
-from spt.data.encoding import encode_texts
+from spt.answers.decisions import class_probabilities
+from spt.data.encoded.batches import make_loader
+from spt.data.encoded.encoding import encode_texts
 from spt.data.loading import load_splits
-from spt.decisions import class_probabilities
 from spt.evaluation import pool_windows
 from spt.export.folder import export_onnx
 from spt.export.runtime import OnnxGraphs

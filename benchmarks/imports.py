@@ -39,10 +39,9 @@ class Module:
         """Return the top-level package."""
         return self.name.split(".")[0]
 
-    @property
-    def unit(self) -> str:
-        """Return its part of the room: a folder with all below it, or a file beside the folders."""
-        return ".".join(self.name.split(".")[:2])
+    def unit(self, depth: int) -> str:
+        """Return its part of the room so deep: a folder with all below it, or a file beside the folders."""
+        return ".".join(self.name.split(".")[:depth])
 
 
 Modules = Mapping[str, Module]
@@ -101,12 +100,12 @@ def _module_of(imported: str, modules: Modules) -> str:
     return imported
 
 
-def imported_units(modules: Modules) -> dict[str, set[str]]:
-    """Return the parts of the rooms that each part imports, without itself."""
+def imported_units(modules: Modules, depth: int) -> dict[str, set[str]]:
+    """Return the parts of the rooms, two names deep or more, that each part imports, without itself."""
     units: dict[str, set[str]] = {}
     for name, imported in imported_modules(modules).items():
-        unit = modules[name].unit
-        units.setdefault(unit, set()).update({modules[other].unit for other in imported} - {unit})
+        unit = modules[name].unit(depth)
+        units.setdefault(unit, set()).update({modules[other].unit(depth) for other in imported} - {unit})
     return units
 
 
@@ -150,8 +149,9 @@ def _room(name: str) -> str:
 
 
 def all_circles(modules: Modules) -> list[list[str]]:
-    """Return the circles inside the rooms, of modules and of folders."""
-    graphs = imported_modules(modules), imported_units(modules)
+    """Return the circles inside the rooms, of modules and of folders at every depth."""
+    deepest = max(name.count(".") for name in modules) + 1
+    graphs = [imported_modules(modules), *(imported_units(modules, depth) for depth in range(2, deepest))]
     every_circle = {tuple(circle) for edges in graphs for circle in circles(within_rooms(edges))}
     return sorted(map(list, every_circle))
 

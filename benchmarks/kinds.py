@@ -15,11 +15,11 @@ from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.config import RunConfig, load_config
 from spt.assets import fetch
-from spt.data.sources import TREC_FIRST_ROW
+from spt.data.reading.sources import TREC_FIRST_ROW
 from spt.errors import TrialFailed
-from spt.files import write_text
-from spt.json_files import read_json_lines
 from spt.serving.classifier import PromptClassifier
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json_lines
 
 CONFIG = CHECKOUT / "experiments" / "configs" / "kinds.yml"
 # of the draws that make the data, which is the same for every seed of a run

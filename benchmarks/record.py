@@ -12,9 +12,9 @@ from benchmarks import CHECKOUT
 from experiments.comparing.statistics import spread
 from experiments.keys import as_arguments
 from spt.errors import InputError
-from spt.files import write_text
-from spt.json_files import read_json
-from spt.provenance import PROVENANCE, Provenance
+from spt.process.provenance import PROVENANCE, Provenance
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json
 from spt.workbench import SPLITS
 
 RESULTS = CHECKOUT / "benchmarks" / "results"

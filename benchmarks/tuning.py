@@ -23,8 +23,8 @@ from experiments.tuning.config import TuneConfig, load_tune_config
 from experiments.tuning.session import best_trials, metrics_of, tune
 from experiments.tuning.trial import ATTEMPT_SECONDS
 from spt.errors import TrialFailed
-from spt.files import write_text
-from spt.json_files import read_json
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json
 
 SHIPPED = CHECKOUT / "experiments" / "tune.yml"
 SLOTS = 2

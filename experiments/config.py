@@ -11,15 +11,15 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from experiments.keys import bad_config, override, read_tree
 from experiments.paths import anchored
-from spt.answers import AnswersConfig
+from spt.answers.options import AnswersConfig
 from spt.data.config import DataConfig
-from spt.data.windows import check_windows
-from spt.files import expanded, state_of
-from spt.modes import AUTO, CacheMode, DeviceName, without_memory_mode
+from spt.data.encoded.windows import check_windows
+from spt.process.modes import AUTO, CacheMode, DeviceName, without_memory_mode
+from spt.process.provenance import PROVENANCE
 from spt.prompts.config import PromptConfig
-from spt.provenance import PROVENANCE
 from spt.sections import ConfigSection
 from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
+from spt.storage.files import expanded, state_of
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig, check_contrast
 from strategies.options import GradientOptions, ManualOptions, OneShotOptions, Options, stored_options

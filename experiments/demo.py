@@ -27,9 +27,9 @@ from experiments.run.results import RunMetrics
 from experiments.run.summary import percent
 from spt.assets import fetch
 from spt.errors import InputError, TrialFailed
-from spt.files import write_text
 from spt.metrics import TITLES
-from spt.yaml_files import read_yaml
+from spt.storage.files import write_text
+from spt.storage.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from experiments.baselines import Baseline

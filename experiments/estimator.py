@@ -20,13 +20,13 @@ from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
 from experiments.logs import quiet_training
-from spt.data.label_lists import clean_label_lists
+from spt.data.labels.label_lists import clean_label_lists
 from spt.errors import InputError
-from spt.files import expanded
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
-from spt.modes import AUTO, CacheMode
+from spt.process.modes import AUTO, CacheMode
+from spt.storage.files import expanded
 from spt.tasks import Task
 
 if TYPE_CHECKING:

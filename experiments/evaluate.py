@@ -16,21 +16,21 @@ from rich.text import Text
 from experiments.keys import bad_config
 from experiments.run.folder import RunFolder, stored_config
 from experiments.run.summary import percent
-from spt.class_scores import ClassScores, class_scores
+from spt.answers.class_scores import ClassScores, class_scores
+from spt.answers.decisions import decide
+from spt.answers.score_intervals import Interval, accuracy_interval, metric_interval
 from spt.data.config import DataConfig
-from spt.data.files import read_file
 from spt.data.incomplete import complete_tables
-from spt.data.raw_table import RawTable
-from spt.data.row_labels import row_labels
-from spt.decisions import decide
-from spt.devices import chosen_device
+from spt.data.labels.row_labels import row_labels
+from spt.data.reading.files import read_file
+from spt.data.reading.raw_table import RawTable
 from spt.errors import InputError, unknown
-from spt.files import restore_folder
 from spt.metrics import TITLES
 from spt.problems import Problems
-from spt.score_intervals import Interval, accuracy_interval, metric_interval
+from spt.process.devices import chosen_device
 from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import PROMPT_JSON
+from spt.storage.files import restore_folder
 from spt.tasks import Task
 
 # say how a file is read, and what its columns are called

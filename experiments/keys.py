@@ -16,8 +16,8 @@ from pydantic.fields import FieldInfo
 
 from spt.errors import InputError
 from spt.sections import problems_of
+from spt.storage.yaml_files import SHOWN, parse_yaml, read_yaml
 from spt.tasks import TASKS, Task
-from spt.yaml_files import SHOWN, parse_yaml, read_yaml
 from strategies.options import OLD_NAMES, OPTIONS, StrategyOptions, for_another_strategy, readers
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from spt.quiet import quiet_hugging_face
+from spt.process.quiet import quiet_hugging_face
 
 # each is about something done on purpose here, or about NNI 3.0 beside a newer torch
 HARMLESS = (

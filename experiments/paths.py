@@ -9,7 +9,7 @@ from typing import Any
 
 from spt.assets import BACKBONES, DATA_SETS
 from spt.errors import InputError
-from spt.files import expanded
+from spt.storage.files import expanded
 
 FILES = ("data.train", "data.dev", "data.test")
 LAYERS = "search.manual_layers"

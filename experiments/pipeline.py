@@ -29,18 +29,18 @@ from experiments.run.training import (
     train_layers,
 )
 from experiments.tracking.run_log import RunLog, check_loggers, run_log
-from spt.answers import AnswerRule
+from spt.answers.error_analysis import ErrorAnalysis
+from spt.answers.options import AnswerRule
 from spt.architecture import PromptLayers
-from spt.data.sources import hub_data_set
-from spt.devices import use_device, use_threads
-from spt.error_analysis import ErrorAnalysis
+from spt.data.reading.sources import hub_data_set
 from spt.errors import InputError
 from spt.evaluation import finite_probabilities
-from spt.files import expanded, write_text
 from spt.hub.model_card import write_model_card
 from spt.model import PromptedModel
+from spt.process.devices import use_device, use_threads
 from spt.serving.classifier import PromptClassifier
 from spt.serving.neighbours import read_input
+from spt.storage.files import expanded, write_text
 from spt.training.callbacks import OnEpoch
 from spt.training.failures import device_memory
 from spt.training.unfinished import delete_unfinished

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from spt.data.config import ENDINGS
-from spt.data.table_writers import Records, WriteRecords, output_ending, writing_table
-from spt.data.text_lines import read_lines
-from spt.data.text_record import TextRecord
-from spt.data.text_tables import delimiter_of, has_columns, read_table
+from spt.data.records.table_writers import Records, WriteRecords, output_ending, writing_table
+from spt.data.records.text_lines import read_lines
+from spt.data.records.text_record import TextRecord
+from spt.data.records.text_tables import delimiter_of, has_columns, read_table
 from spt.data.values import SHOWN
 from spt.errors import InputError
-from spt.modes import AUTO
+from spt.process.modes import AUTO
 from spt.serving.predictions import Answer, LabelSet, check_threshold, predictions
 from spt.tasks import Task
 
@@ -176,7 +176,7 @@ def _answerer(
 ) -> tuple[AnswerTexts, Mapping[str, Any], Task]:
     """Load models, and return what answers texts, the empty answer, and the task of the models."""
     # loads torch, for which a file that is not there need not wait
-    from spt.devices import chosen_device, use_device  # noqa: PLC0415
+    from spt.process.devices import chosen_device, use_device  # noqa: PLC0415
     from spt.serving.classifier import PromptClassifier  # noqa: PLC0415
     from spt.serving.ensemble import PromptEnsemble  # noqa: PLC0415
 

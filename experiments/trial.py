@@ -21,9 +21,9 @@ from experiments.nni_trials.results import TrialNote, write_experiment_results
 from experiments.run.results import RunMetrics
 from experiments.run.summary import summary
 from spt.architecture import layers_text
-from spt.cores import share_of_cores
 from spt.errors import InputError, TrialFailed
-from spt.files import expanded
+from spt.process.cores import share_of_cores
+from spt.storage.files import expanded
 
 BY_HAND = "STANDALONE"
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from spt.telemetry import switch_off_telemetry
+from spt.process.telemetry import switch_off_telemetry
 
 if TYPE_CHECKING:
     from experiments.estimator import SPTClassifier

@@ -18,11 +18,11 @@ from pydantic import (
 from pydantic import ValidationError as _ValidationError
 
 from spt.errors import InputError
-from spt.files import expanded, write_text
-from spt.json_files import checked, read_json
 from spt.prompts.config import PromptConfig
 from spt.prompts.kinds import INSERT, Kind, prompt_of
 from spt.sections import problems_of
+from spt.storage.files import expanded, write_text
+from spt.storage.json_files import checked, read_json
 
 # several times what the deepest models have
 MAX_LAYERS = 1000

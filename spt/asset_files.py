@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from spt.digests import file_digest, short
 from spt.errors import InputError
-from spt.files import write_text
-from spt.json_files import checked, read_json
+from spt.storage.digests import file_digest, short
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 
 RECORD = ".digests.json"
 

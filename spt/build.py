@@ -18,9 +18,9 @@ from spt.backbones import registry
 from spt.backbones.base import Backbone
 from spt.backbones.foreign import check_files, foreign_files
 from spt.errors import InputError
-from spt.extras import install_command, is_installed
 from spt.heads import HEADS
 from spt.model import PromptedModel
+from spt.process.extras import install_command, is_installed
 from spt.prompts.choices import InsertPrompt, Propagate, ScaleTokens
 from spt.prompts.config import PromptConfig
 from spt.prompts.generators import new_generator

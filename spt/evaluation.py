@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spt.data.batches import to_device
-from spt.decisions import class_probabilities, score_answers, score_dev
+from spt.answers.decisions import class_probabilities, score_answers, score_dev
+from spt.data.encoded.batches import to_device
 from spt.errors import TrialFailed
 from spt.model import PromptedModel
 from spt.tasks import Task

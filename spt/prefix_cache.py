@@ -24,15 +24,15 @@ from transformers import PreTrainedTokenizerBase
 
 from spt.assets import cache_folder
 from spt.backbones.base import Backbone
-from spt.data.batches import make_loader, to_device
-from spt.data.examples import Example, Examples
+from spt.data.encoded.batches import make_loader, to_device
+from spt.data.encoded.examples import Example, Examples
 from spt.errors import InputError
-from spt.files import sweep, temporaries
 from spt.flops import FORMULAS, FlopCounter
 from spt.model import PromptedModel
-from spt.modes import CacheMode, Precision
-from spt.precision import autocast
-from spt.tensor_files import write_tensors
+from spt.process.modes import CacheMode, Precision
+from spt.process.precision import autocast
+from spt.storage.files import sweep, temporaries
+from spt.storage.tensor_files import write_tensors
 
 DIGEST = "states_digest"
 LIMIT = 8 * 2**30

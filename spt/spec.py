@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from spt.answers import AnswerRule
+from spt.answers.options import AnswerRule
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
 from spt.sections import ConfigSection

@@ -12,20 +12,20 @@ from spt.assets import local_backbone
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.build import ModelFactory, load_backbone, load_tokenizer, new_factory
-from spt.data.batches import make_loader
 from spt.data.columns import class_names
 from spt.data.config import DataConfig
-from spt.data.cuts import cut_shares, cut_signs
-from spt.data.encoding import encode
-from spt.data.examples import Examples
-from spt.data.folds import deal, pooled
+from spt.data.encoded.batches import make_loader
+from spt.data.encoded.cuts import cut_shares, cut_signs
+from spt.data.encoded.encoding import encode
+from spt.data.encoded.examples import Examples
 from spt.data.loading import load_splits
-from spt.data.split_texts import SplitTexts
-from spt.data.tables import Rows, to_tables
-from spt.devices import chosen_device
+from spt.data.reading.tables import Rows, to_tables
+from spt.data.splitting.folds import deal, pooled
+from spt.data.splitting.split_texts import SplitTexts
 from spt.model import PromptedModel
-from spt.modes import Precision
 from spt.prefix_cache import PrefixCache
+from spt.process.devices import chosen_device
+from spt.process.modes import Precision
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
 from spt.tasks import Task, get_task

@@ -27,8 +27,8 @@ from search_spaces.budget import Budget
 from search_spaces.subsets import LayerSubsets, layers_of
 from spt.architecture import Kinds, Layers, PromptLayers, layers_name
 from spt.errors import InputError, TrialFailed
-from spt.files import write_text
-from spt.json_files import checked, read_json_lines
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json_lines
 from spt.training.result import TrainingResult
 from strategies.ledger import Ledger
 

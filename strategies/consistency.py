@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spt.data.batches import Batch
+from spt.data.encoded.batches import Batch
 from spt.heads import Output
 from spt.model import PromptedModel
 from strategies.costs import Slot

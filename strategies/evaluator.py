@@ -10,7 +10,7 @@ from nni.nas.evaluator.pytorch import Lightning, Trainer
 from nni.nas.evaluator.pytorch import LightningModule as NniModule
 from pytorch_lightning.callbacks import Timer
 
-from spt.data.examples import Examples
+from spt.data.encoded.examples import Examples
 from spt.tasks import Task
 from spt.training.callbacks import CountFlops, OnEpoch, Progress, last_epoch, recorders
 from spt.training.config import TrainingConfig

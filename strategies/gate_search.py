@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from search_spaces.prompt_layers import PromptLayerSpace
-from spt.data.batches import Batch
-from spt.data.halves import split_in_halves
+from spt.data.encoded.batches import Batch
+from spt.data.splitting.halves import split_in_halves
 from spt.training.history import History
 from strategies.derivation import DERIVATIONS, DerivationOptions
 from strategies.evaluator import EvaluatorModule

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from spt.architecture import Layers
 from spt.build import ModelFactory
-from spt.data.batches import Batch, to_device
-from spt.data.examples import Examples
+from spt.data.encoded.batches import Batch, to_device
+from spt.data.encoded.examples import Examples
 from spt.errors import TrialFailed
 from spt.evaluation import evaluation_mode
 from spt.model import PromptedModel
-from spt.precision import autocast
+from spt.process.precision import autocast
 from spt.prompts.choices import InsertPrompt
 from spt.prompts.state import EMPTY, PromptState
 from spt.tasks import Task

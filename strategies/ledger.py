@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from spt.files import write_text
-from spt.json_files import checked, read_json
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 
 ADVICE = "What the run has spent is lost with it: delete the run's folder, and run it again."
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from search_spaces.prompt_layers import PromptLayerSpace, to_sample
 from spt.architecture import PromptLayers
-from spt.data.batches import Batch
+from spt.data.encoded.batches import Batch
 from spt.evaluation import evaluate
 from spt.flops import FlopCounter
 from spt.training.callbacks import CountFlops

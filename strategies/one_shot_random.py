@@ -8,7 +8,7 @@ from numpy.random import RandomState
 from torch import Tensor
 
 from search_spaces.prompt_layers import PromptLayerSpace
-from spt.data.batches import Batch
+from spt.data.encoded.batches import Batch
 from strategies.derivation import DerivationOptions
 from strategies.hyper_network import fixed_gates, gates_for
 from strategies.one_shot import OneShot, OneShotModule

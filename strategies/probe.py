@@ -11,9 +11,9 @@ from torch import Tensor
 
 from spt.architecture import Layers
 from spt.build import ModelFactory
-from spt.data.batches import Batch, to_device
+from spt.data.encoded.batches import Batch, to_device
 from spt.frozen_levels import level_means
-from spt.precision import autocast
+from spt.process.precision import autocast
 from spt.tasks import Task
 from spt.training.config import TrainingConfig
 from spt.training.fit import Loader

@@ -18,8 +18,8 @@ from nni.runtime.trial_command_channel import (
     set_default_trial_command_channel,
 )
 
-from spt.devices import use_threads
 from spt.errors import InputError, MachineFault, TrialFailed
+from spt.process.devices import use_threads
 
 LOOK_SECONDS = 0.2
 

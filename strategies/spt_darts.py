@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.prompt_layers import PromptLayerSpace
-from spt.data.batches import Batch
+from spt.data.encoded.batches import Batch
 from spt.model import PromptedModel
 from strategies.consistency import DISTANCES, SET_DISTANCES, consistent_loss, pruned_slots
 from strategies.costs import Slot

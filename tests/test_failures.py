@@ -19,8 +19,8 @@ from benchmarks.imports import ROOMS
 from experiments.cli import app as spt_app
 from experiments.console import exit_codes
 from spt.data.config import DataConfig
-from spt.data.files import read_file
-from spt.data.raw_table import UNREADABLE
+from spt.data.reading.files import read_file
+from spt.data.reading.raw_table import UNREADABLE
 from spt.errors import machine_fault
 from spt.tasks import Task
 
@@ -114,7 +114,7 @@ def test_reading_rows_on_a_full_disk_or_without_memory_is_no_bad_input(
 
     path = tmp_path / "a.csv"
     path.write_text("text,label\na,b\n", encoding="utf-8")
-    monkeypatch.setattr("spt.data.files._read_csv", read)
+    monkeypatch.setattr("spt.data.reading.files._read_csv", read)
     with pytest.raises(type(fault)):
         read_file(path, DataConfig(), Task(name="custom"))
     assert not any(issubclass(AttributeError, kind) for kind in UNREADABLE)

@@ -46,7 +46,7 @@ FRAMEWORKS = {
     "setfit": ["benchmarks.equal_operations.setfit_worker"],
     "sentence_transformers": ["benchmarks.equal_operations.setfit_worker"],
     "jinja2": ["spt.templates"],
-    "huggingface_hub": ["spt.hub", "spt.assets", "spt.quiet", "experiments.checking"],
+    "huggingface_hub": ["spt.hub", "spt.assets", "spt.process.quiet", "experiments.checking"],
     "tqdm": ["experiments.comparing"],
     "onnxruntime": ["spt.export"],
     "matplotlib": [
@@ -59,7 +59,7 @@ FRAMEWORKS = {
     ],
     "pytorch_lightning": ["spt.training", "strategies"],
     "gguf": ["spt.converters"],
-    "psutil": ["spt.files", "experiments.nni_trials", "benchmarks.crash", "benchmarks.http_load"],
+    "psutil": ["spt.storage.files", "experiments.nni_trials", "benchmarks.crash", "benchmarks.http_load"],
     "pebble": ["experiments.comparing"],
     "tensorboardX": ["experiments.tracking.tensorboard"],
     "mlflow": ["experiments.tracking.mlflow"],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spt.telemetry import SETTINGS
+from spt.process.telemetry import SETTINGS
 from tests.support.tiny import tiny_tree
 
 # sees what Python's sockets do in C, too

@@ -12,16 +12,16 @@ from experiments.run.folder import RunFolder
 from experiments.run.inputs import RunInputs, check_files, check_inputs
 from experiments.run.results import ADVICE, with_current_names
 from experiments.run.training import load_workbench
-from spt.decisions import dev_thresholds
-from spt.devices import use_threads
+from spt.answers.decisions import dev_thresholds
 from spt.errors import InputError
 from spt.evaluation import evaluate, finite_probabilities
-from spt.files import write_text
-from spt.json_files import read_json
 from spt.model import trained
+from spt.process.devices import use_threads
+from spt.process.provenance import Provenance
 from spt.prompts.config import PromptConfig
-from spt.provenance import Provenance
-from spt.tensor_files import write_tensors
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json
+from spt.storage.tensor_files import write_tensors
 from spt.training.fit import fit
 from spt.training.unfinished import delete_unfinished
 

@@ -9,7 +9,7 @@ import typer
 from experiments.commands.options import keys_over
 from experiments.console import GOES_ON, exit_codes
 from experiments.logs import quiet_libraries
-from spt.extras import need
+from spt.process.extras import need
 
 if TYPE_CHECKING:
     from experiments.comparing.grid import RunOutcome
@@ -33,7 +33,7 @@ def measuring(stopped: str = GOES_ON, packages: tuple[str, ...] = ()) -> Iterato
 
     Args:
         stopped: what Ctrl-C answers.
-        packages: keys of `spt.extras.EXTRAS`.
+        packages: keys of `spt.process.extras.EXTRAS`.
     """
     with exit_codes(stopped):
         need(*packages)

@@ -27,10 +27,10 @@ from experiments.keys import parse_overrides
 from experiments.pipeline import run
 from experiments.run.training import load_workbench
 from spt.backbones.base import Backbone
-from spt.devices import use_threads
 from spt.evaluation import evaluate
 from spt.heads import Output
 from spt.prefix_cache import PrefixCache
+from spt.process.devices import use_threads
 from spt.prompts.state import EMPTY
 from spt.start import Start
 from spt.training.fit import fit

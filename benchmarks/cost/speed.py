@@ -20,9 +20,9 @@ from benchmarks.cost.measure import in_own_process, interleaved_seconds, matmul_
 from benchmarks.cost.search_step import CYCLE, SEARCHES, contenders_and_searches
 from benchmarks.record import command_of, write_result
 from spt.errors import InputError
-from spt.files import write_text
 from spt.flops import flops
-from spt.json_files import read_json
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json
 
 UNIT = "peft_prompt_tuning"
 AGAIN = "Delete it to measure it again."

@@ -14,8 +14,8 @@ from typer import Exit
 
 from benchmarks.crash.ends import End, end_of, stable
 from benchmarks.crash.processes import Begin
-from spt.files import write_text
-from spt.json_files import read_json
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json
 
 CONFIG, NAMED, EXPERIMENT = "config.yml", "named.yml", "compare.yml"
 STUDY, BENCH, TRIALS = "tune.yml", "methods.yml", "spt.yml"

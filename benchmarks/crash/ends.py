@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from spt.digests import file_digest
-from spt.provenance import PROVENANCE
-from spt.tensor_files import read_tensors, tensors_digest
+from spt.process.provenance import PROVENANCE
+from spt.storage.digests import file_digest
+from spt.storage.tensor_files import read_tensors, tensors_digest
 from spt.training.checkpoint import load_state
 
 TENSORS = (".safetensors", ".ckpt")

@@ -25,7 +25,7 @@ from benchmarks.record import command_of, write_result
 from experiments.config import load_config
 from spt.assets import ASSETS, fetch
 from spt.errors import InputError, MachineFault
-from spt.json_files import read_json_lines
+from spt.storage.json_files import read_json_lines
 
 # one kill in so many is at a moment, the others are at a change of the disk
 MOMENT_EVERY = 3

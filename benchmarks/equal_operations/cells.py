@@ -17,11 +17,11 @@ from experiments.config import RunConfig
 from experiments.keys import leaves
 from experiments.run.data_report import check_data
 from experiments.run.folder import CHANGEABLE, numbers_of
-from spt.digests import json_digest
 from spt.errors import TrialFailed
-from spt.files import write_text
-from spt.json_files import checked, read_json
-from spt.provenance import Provenance
+from spt.process.provenance import Provenance
+from spt.storage.digests import json_digest
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 from spt.training.by_rows import suited_to_rows
 
 FILE = "cell.json"

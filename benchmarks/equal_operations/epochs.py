@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from benchmarks.equal_operations.figures import OverBudget
-from spt.data.batches import BucketedBatches, to_device
-from spt.data.examples import Examples
+from spt.data.encoded.batches import BucketedBatches, to_device
+from spt.data.encoded.examples import Examples
 from spt.evaluation import evaluation_mode
 from spt.flops import flops
 from spt.model import PromptedModel

@@ -16,8 +16,8 @@ from experiments.run.simple_baselines import (
     tfidf_regression,
 )
 from experiments.run.training import load_workbench
-from spt.devices import use_threads
 from spt.flops import FlopCounter
+from spt.process.devices import use_threads
 
 
 def fit_frozen(config: RunConfig, kind: Literal["tfidf", "linear_probe"]) -> Figures:

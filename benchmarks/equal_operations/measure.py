@@ -16,9 +16,9 @@ from benchmarks.methods.results import Group, Line, added, no_lines, stored_line
 from benchmarks.record import arguments_of, command_of, load, made_with, path_of
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig
-from spt.cores import cores
 from spt.errors import InputError
-from spt.files import write_text
+from spt.process.cores import cores
+from spt.storage.files import write_text
 
 BENCH = Path(__file__).with_name("bench.yml")
 Sweep = dict[BenchRun, RunOutcome]

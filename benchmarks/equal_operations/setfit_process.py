@@ -12,7 +12,7 @@ from experiments.config import RunConfig
 from spt.assets import backbone_path
 from spt.data.loading import load_splits
 from spt.errors import InputError
-from spt.json_files import checked
+from spt.storage.json_files import checked
 
 WORKER = Path(__file__).with_name("setfit_worker.py")
 

@@ -20,14 +20,14 @@ from experiments.run.folds import train_candidate
 from experiments.run.searching import search
 from experiments.run.training import load_workbench
 from spt.architecture import PromptLayers
-from spt.devices import use_threads
-from spt.digests import json_digest
 from spt.evaluation import evaluate
-from spt.files import write_text
-from spt.json_files import checked, read_json
 from spt.model import PromptedModel, trained
+from spt.process.devices import use_threads
 from spt.prompts.config import PromptConfig
-from spt.tensor_files import read_tensors
+from spt.storage.digests import json_digest
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
+from spt.storage.tensor_files import read_tensors
 from spt.training.fit import fit
 from spt.workbench import Workbench
 from strategies.ledger import Ledger

@@ -18,8 +18,8 @@ from benchmarks.fuzz.case import Case, Expected, Target
 from benchmarks.fuzz.damage import VALUES, damaged_bytes
 from experiments.predict import read_records
 from spt.data.config import DataConfig
-from spt.data.files import read_file
 from spt.data.loading import load_splits
+from spt.data.reading.files import read_file
 from spt.errors import InputError
 from spt.tasks import Task, get_task
 

@@ -15,7 +15,7 @@ from experiments.comparing.truth import TruthTable
 from experiments.run.inputs import RunInputs
 from experiments.run.results import SearchResult
 from spt.architecture import PromptLayers
-from spt.json_files import read_json, read_json_lines
+from spt.storage.json_files import read_json, read_json_lines
 from strategies.ledger import Ledger
 
 DIGEST = "0123456789abcdef"

@@ -24,9 +24,9 @@ from spt.data.config import DataConfig
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig
+from spt.storage.yaml_files import read_yaml
 from spt.tasks import TASKS
 from spt.training.config import TrainingConfig
-from spt.yaml_files import read_yaml
 from strategies.options import OPTIONS, SpaceOptions
 
 RUN_FILE, ARGUMENTS = "run.yml", "arguments.txt"

@@ -25,7 +25,7 @@ import yaml
 from benchmarks import CHECKOUT
 from benchmarks.http_load.client import Body, Load, load
 from spt.errors import MachineFault
-from spt.files import write_text
+from spt.storage.files import write_text
 
 SHIPPED = CHECKOUT / "experiments" / "cluster" / "serve.yaml"
 # as Ray calls the processes of the shipped file's deployment

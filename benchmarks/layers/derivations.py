@@ -12,9 +12,9 @@ from experiments.pipeline import claimed
 from experiments.run.folder import RunFolder
 from experiments.run.scoring import with_scored_candidates
 from experiments.run.searching import train_hyper_network
-from spt.files import write_text
 from spt.flops import FlopCounter
-from spt.json_files import read_json
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json
 from strategies.one_shot import OneShot
 from strategies.options import OneShotOptions
 

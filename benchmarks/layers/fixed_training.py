@@ -10,9 +10,9 @@ from typing import Any
 from experiments.config import RunConfig
 from experiments.run.training import load_workbench, train_layers
 from search_spaces.named_layers import named_layers
-from spt.devices import use_threads
 from spt.evaluation import evaluate
 from spt.model import trained
+from spt.process.devices import use_threads
 from spt.prompts.config import PromptConfig
 from spt.training.config import TrainingConfig
 from spt.workbench import Workbench

@@ -25,7 +25,7 @@ from benchmarks.record import (
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.config import RunConfig, load_config
 from experiments.keys import read_tree
-from spt.json_files import checked
+from spt.storage.json_files import checked
 
 BENCH = Path(__file__).with_name("recipe.yml")
 # of the command line, when it is given none

@@ -20,7 +20,7 @@ from experiments.keys import override
 from search_spaces.named_layers import named_layers
 from spt.architecture import Layers
 from spt.errors import InputError
-from spt.json_files import read_json
+from spt.storage.json_files import read_json
 from strategies.options import ManualOptions, MultiTrialOptions
 from strategies.registry import new_strategy
 

@@ -19,10 +19,10 @@ from experiments.comparing.truth import ADVICE, TREC, TruthTable
 from experiments.config import RunConfig, checked
 from experiments.keys import override
 from spt.architecture import Layers
-from spt.cores import cores
 from spt.errors import InputError, TrialFailed
-from spt.json_files import read_json
-from spt.yaml_files import read_yaml
+from spt.process.cores import cores
+from spt.storage.json_files import read_json
+from spt.storage.yaml_files import read_yaml
 from strategies.options import ManualOptions, MultiTrialOptions
 from strategies.registry import new_strategy
 

@@ -14,9 +14,9 @@ from experiments.config import RunConfig
 from search_spaces.budget import Budget
 from spt.architecture import Layers
 from spt.errors import InputError
-from spt.files import write_text
-from spt.json_files import checked, read_json
-from spt.provenance import Provenance
+from spt.process.provenance import Provenance
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 
 # without so many, a table cannot tell the layers from noise
 FEWEST_SEEDS = 2

@@ -13,10 +13,10 @@ from typing import Any
 from experiments.comparing.grid import OnDone, RunOutcome, run_jobs
 from experiments.config import RunConfig
 from experiments.run.folder import numbers_of
-from spt.cores import cores
-from spt.digests import json_digest
-from spt.files import write_text
-from spt.json_files import checked, read_json
+from spt.process.cores import cores
+from spt.storage.digests import json_digest
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 
 RESULT = "training.json"
 ADVICE = "Delete it to train again."

@@ -22,7 +22,7 @@ from experiments.keys import bad_config, for_strategy
 from experiments.paths import anchored
 from spt.errors import InputError
 from spt.sections import ConfigSection
-from spt.yaml_files import read_yaml
+from spt.storage.yaml_files import read_yaml
 from strategies.options import chosen_strategy
 
 RATE = "training.learning_rate"

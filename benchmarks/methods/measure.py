@@ -25,8 +25,8 @@ from experiments.comparing.groups import Comparison
 from experiments.comparing.page import write_results
 from experiments.config import RunConfig
 from experiments.keys import as_arguments
-from spt.cores import cores
 from spt.errors import InputError
+from spt.process.cores import cores
 
 STEPS_BEYOND = 2
 KEPT = (

@@ -17,8 +17,8 @@ from experiments.config import RunConfig
 from experiments.run.data_report import check_data
 from experiments.run.folder import numbers_of
 from experiments.run.results import ADVICE, with_current_names
-from spt.files import write_text
-from spt.json_files import read_json
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json
 
 MEASURED = "measured.json"
 FAILURE = "failure.json"

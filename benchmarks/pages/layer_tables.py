@@ -18,7 +18,7 @@ from benchmarks.record import load, made_of
 from experiments.comparing.statistics import spread
 from experiments.comparing.truth import ADVICE, TruthTable
 from spt.architecture import Layers
-from spt.json_files import read_json
+from spt.storage.json_files import read_json
 
 TABLES = CHECKOUT / "experiments" / "comparing"
 

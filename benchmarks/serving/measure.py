@@ -27,9 +27,9 @@ from benchmarks.serving.chart import chart
 from benchmarks.serving.systems import NewSystem, Setup, System, Texts
 from spt.data.config import DataConfig
 from spt.data.loading import load_splits
-from spt.devices import use_threads
 from spt.errors import InputError
-from spt.files import write_text
+from spt.process.devices import use_threads
+from spt.storage.files import write_text
 from spt.tasks import get_task
 
 UNIT = "separate_passes"

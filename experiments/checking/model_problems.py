@@ -13,7 +13,7 @@ from experiments.run.data_report import DataReport, taken_warnings
 from spt.architecture import PromptLayers
 from spt.backbones.registry import load_skeleton
 from spt.build import load_tokenizer, new_factory
-from spt.data.encoding import encode_texts
+from spt.data.encoded.encoding import encode_texts
 from spt.problems import Problems
 from spt.spec import ModelSpec
 

@@ -15,7 +15,7 @@ from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
 from experiments.run.folds import train_candidate
 from spt.architecture import PromptLayers
-from spt.devices import use_device
+from spt.process.devices import use_device
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 from strategies.options import EngineOptions

@@ -16,9 +16,9 @@ from experiments.serving.engine import Engine
 from experiments.serving.folders import PromptFolders
 from experiments.serving.options import ServingOptions, checked_options
 from experiments.serving.process import GRACE
-from spt.devices import use_device
 from spt.errors import InputError, MachineFault
-from spt.modes import AUTO
+from spt.process.devices import use_device
+from spt.process.modes import AUTO
 
 # of the deployment, as experiments/cluster/serve.yaml calls it
 DEPLOYMENT = "prompts"

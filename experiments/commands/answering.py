@@ -78,7 +78,7 @@ def predict(
         if not quiet:
             tell_watchers(f"reading {model} and its backbone")
         from experiments.predict import predict_file
-        from spt.modes import AUTO
+        from spt.process.modes import AUTO
 
         throughput = predict_file(
             [model, *(ensemble or [])], file, output, every_class, prefix, threshold, device or AUTO

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.console import exit_codes
-from spt.files import expanded
+from spt.storage.files import expanded
 
 
 def with_home(command: Callable[..., None]) -> Callable[..., None]:

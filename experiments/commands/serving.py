@@ -53,9 +53,9 @@ def serve(
     """
     quiet_libraries(quiet=False)
     with exit_codes("Stopped. What was asked before has been answered."):
-        from spt.devices import use_device
-        from spt.extras import need
-        from spt.modes import AUTO
+        from spt.process.devices import use_device
+        from spt.process.extras import need
+        from spt.process.modes import AUTO
 
         need("fastapi", "uvicorn", "prometheus_client")
         from experiments.serving.process import serve as serve_forever

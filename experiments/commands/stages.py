@@ -101,8 +101,8 @@ def _score_file(
         if not quiet:
             tell_watchers(f"reading {model} and its backbone")
         from experiments.evaluate import evaluate_on
-        from spt.devices import use_device
-        from spt.modes import AUTO
+        from spt.process.devices import use_device
+        from spt.process.modes import AUTO
 
         use_device(device or AUTO)
         result = evaluate_on(model, file, changes)

@@ -19,8 +19,8 @@ from experiments.keys import as_arguments
 from experiments.live.time_left import duration
 from experiments.run.folder import numbers_of, stored_config
 from spt.errors import TrialFailed
-from spt.json_files import read_json_lines
-from spt.provenance import PROVENANCE
+from spt.process.provenance import PROVENANCE
+from spt.storage.json_files import read_json_lines
 from spt.training.history import ADVICE
 
 COLUMNS = (

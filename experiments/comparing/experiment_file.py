@@ -29,8 +29,8 @@ from experiments.config import RunConfig, load_config
 from experiments.keys import is_value, leaves, search_option
 from experiments.paths import anchored
 from spt.errors import InputError
-from spt.files import expanded
-from spt.yaml_files import read_yaml
+from spt.storage.files import expanded
+from spt.storage.yaml_files import read_yaml
 from strategies.options import for_another_strategy, readers
 
 # of an nnictl file, and of no run

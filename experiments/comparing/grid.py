@@ -23,8 +23,8 @@ from experiments.logs import quiet_libraries
 from experiments.run.folder import RunFolder, same_numbers, stored_config
 from experiments.run.inputs import check_finished
 from experiments.run.results import RunMetrics, SearchResult
-from spt.cores import cores, share_of_cores
 from spt.errors import TrialFailed
+from spt.process.cores import cores, share_of_cores
 
 ATTEMPTS = 2
 

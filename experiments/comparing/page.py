@@ -15,14 +15,14 @@ from experiments.comparing.columns import TEST_TITLES, Column, Table, cells_of_t
 from experiments.comparing.conclusion import best_row, conclusion
 from experiments.comparing.groups import METRIC, SCORE, Comparison, PairedTest, Row, RunRecord
 from experiments.run.results import with_current_names
-from spt.files import write_text
-from spt.json_files import checked, read_json
 from spt.metrics import TITLES
-from spt.provenance import Provenance
+from spt.process.provenance import Provenance
 from spt.reports.charts import Interval, gate_chart, interval_chart
 from spt.reports.drawing import Picture
 from spt.reports.page import FIGURES, Cell, Content, Fact, Page, Section, made_with, percent, write_page
 from spt.reports.page import Table as PageTable
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 
 # group, condition -> the lines of each search's gates.jsonl
 Histories = Mapping[tuple[str, str], Sequence[Sequence[Mapping[str, Any]]]]

@@ -16,7 +16,7 @@ from scipy.stats import kendalltau
 from search_spaces.budget import Budget
 from spt.architecture import Layers, PromptLayers
 from spt.errors import InputError
-from spt.json_files import read_json
+from spt.storage.json_files import read_json
 
 ADVICE = "Make one: python -m benchmarks table."
 TREC = Path(__file__).with_name("truth_trec_l6_k2.json")

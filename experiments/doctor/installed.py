@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
 
 from experiments.doctor.finding import Finding
-from spt.extras import EXTRAS, install_command, is_installed
+from spt.process.extras import EXTRAS, install_command, is_installed
 
 PROJECT = "spt-nas"
 REINSTALL = "Install spt-nas again into a virtual environment of its own: `pip install spt-nas`."

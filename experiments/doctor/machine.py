@@ -13,7 +13,7 @@ from pathlib import Path
 
 from experiments.doctor.finding import Finding
 from spt.assets import cache_folder
-from spt.cores import cores, omp_threads
+from spt.process.cores import cores, omp_threads
 
 GIB = 2**30
 # of free disk: a backbone, its cached states and a few runs
@@ -28,7 +28,7 @@ def look_at_devices() -> Iterator[Finding]:
         # loads torch, whose absence is to be told
         import torch  # noqa: PLC0415
 
-        from spt.devices import best_device  # noqa: PLC0415
+        from spt.process.devices import best_device  # noqa: PLC0415
 
         best = best_device()
         names = ["cpu"]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from experiments.config import RunConfig, checked
 from experiments.paths import anchored
-from spt.answers import AnswersConfig
+from spt.answers.options import AnswersConfig
 from spt.data.config import DataConfig
 from spt.errors import InputError
 from spt.problems import Problems

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from experiments.fitting.class_values import label_type
-from spt.data.label_lists import clean_label_lists, label_list
+from spt.data.labels.label_lists import clean_label_lists, label_list
 from spt.data.values import as_list, clean_labels, clean_texts, is_missing, rows_shown, some
 from spt.errors import InputError
 from spt.problems import Problems
@@ -279,8 +279,8 @@ def _label_lists(columns: Mapping[str, Sequence[Any]], task: Task, split: str) -
     """Return the labels of each row, where delimited cells or several columns say them, or None."""
     # loads datasets, for which other labels need not wait
     from spt.data.incomplete import incomplete_rows  # noqa: PLC0415
-    from spt.data.raw_table import RawTable  # noqa: PLC0415
-    from spt.data.row_labels import row_labels  # noqa: PLC0415
+    from spt.data.labels.row_labels import row_labels  # noqa: PLC0415
+    from spt.data.reading.raw_table import RawTable  # noqa: PLC0415
 
     table = RawTable(columns)
     missing = incomplete_rows(task, table)
@@ -314,8 +314,8 @@ def _with_class_names(values: dict[str, list[Any]], rows: Any, task: Task) -> di
     if not isinstance(getattr(rows, "features", None), Mapping):
         return values
     # loads datasets, which rows of one have loaded before
-    from spt.data.raw_table import RawTable  # noqa: PLC0415
-    from spt.data.row_labels import with_names  # noqa: PLC0415
+    from spt.data.labels.row_labels import with_names  # noqa: PLC0415
+    from spt.data.reading.raw_table import RawTable  # noqa: PLC0415
 
     classes = RawTable.of(rows).classes
     fitting = {

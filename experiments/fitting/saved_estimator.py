@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from experiments.fitting.class_values import ClassValues
-from spt.files import write_bytes, write_text
-from spt.json_files import checked, read_json
+from spt.storage.files import write_bytes, write_text
+from spt.storage.json_files import checked, read_json
 
 if TYPE_CHECKING:
     # takes seconds to load, for which an estimator that is not fitted need not wait

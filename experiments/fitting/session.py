@@ -13,7 +13,7 @@ from experiments.run.folder import RunFolder
 from experiments.run.measures import read_training
 from experiments.run.results import SearchResult
 from experiments.run.training import load_workbench
-from spt.data.tables import Rows
+from spt.data.reading.tables import Rows
 from spt.serving.classifier import PromptClassifier
 from spt.training.by_rows import suited_to_rows
 

@@ -23,8 +23,8 @@ from experiments.live.trials import (
 from experiments.run.listing import run_folders
 from experiments.run.lock import shown_as_used
 from spt.errors import InputError
-from spt.files import write_text
-from spt.json_files import read_json
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json
 
 ADVICE = "Delete it: the next comparison writes it again."
 

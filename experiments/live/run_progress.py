@@ -16,7 +16,7 @@ from experiments.run.listing import State, state_of_run
 from experiments.run.results import RunMetrics, SearchResult
 from spt.architecture import Kinds, Layers, PromptLayers
 from spt.errors import InputError
-from spt.json_files import read_json_lines
+from spt.storage.json_files import read_json_lines
 from spt.training.history import ADVICE
 from spt.training.progress import TrainingProgress, progress_path
 from strategies.options import MultiTrialOptions, SpaceOptions

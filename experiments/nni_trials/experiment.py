@@ -23,7 +23,7 @@ import psutil
 from experiments.nni_trials.guard import start_guard
 from experiments.nni_trials.processes import command_of, end_all, is_alive, manager_of, with_children
 from spt.errors import InputError
-from spt.files import write_text
+from spt.storage.files import write_text
 
 # of the best trial, in the folder of the trials' runs
 BEST = "best.yml"

@@ -25,9 +25,9 @@ from experiments.run.folder import LOCK, RunFolder, stored_config
 from experiments.run.results import RunMetrics
 from experiments.run.summary import percent
 from spt.architecture import layers_text
-from spt.files import write_text
-from spt.json_files import checked, read_json
 from spt.metrics import TITLES
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 from strategies.options import ManualOptions, OneShotOptions
 
 TRIAL = "trial.json"

@@ -13,11 +13,11 @@ from experiments.keys import inline, override
 from experiments.own_data.roles import Roles, guess_roles
 from experiments.own_data.survey import UTF_8, Column, Survey, survey
 from experiments.paths import anchored
-from spt.data.held_out import rows_left_for_train
-from spt.data.source_files import SPLIT_NAMES, folder_files
+from spt.data.reading.source_files import SPLIT_NAMES, folder_files
+from spt.data.splitting.held_out import rows_left_for_train
 from spt.data.values import some
 from spt.errors import InputError
-from spt.files import write_text
+from spt.storage.files import write_text
 from spt.training.by_rows import options_by_rows
 from strategies.options import DEFAULT
 

@@ -13,7 +13,8 @@ from statistics import quantiles
 from typing import Any
 
 from spt.data.config import ENDINGS, Delimiter, Format
-from spt.data.csv_rows import (
+from spt.data.labels.label_lists import label_list
+from spt.data.reading.csv_rows import (
     DELIMITERS,
     check_distinct,
     column_names,
@@ -22,8 +23,7 @@ from spt.data.csv_rows import (
     is_quoted,
     text_encoding,
 )
-from spt.data.json_objects import json_objects
-from spt.data.label_lists import label_list
+from spt.data.reading.json_objects import json_objects
 from spt.errors import InputError
 
 BLOCK = 2**20

@@ -8,9 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spt.answers import AnswerRule
-from spt.calibration import CalibrationScores, calibration_scores
-from spt.selective import AnsweredRows, answered, selective_accuracies
+from spt.answers.calibration import CalibrationScores, calibration_scores
+from spt.answers.options import AnswerRule
+from spt.answers.selective import AnsweredRows, answered, selective_accuracies
 
 # probabilities [N, C] and labels, [N], or [N, C] where a row may have several
 RowProbabilities = tuple[NDArray[Any], NDArray[Any]]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.config import RunConfig
 from experiments.run.training import Stage, epoch_history
-from spt.json_files import read_json_lines
+from spt.storage.json_files import read_json_lines
 from spt.tasks import Task
 from spt.training.history import ADVICE
 from strategies.options import GateOptions

@@ -12,10 +12,10 @@ import numpy as np
 
 from experiments.config import RunConfig
 from spt.data.columns import class_names
-from spt.data.label_sets import multi_hot, rows_by_class
+from spt.data.labels.label_sets import multi_hot, rows_by_class
 from spt.data.loading import load_splits
-from spt.data.raw_table import RawTable
-from spt.data.sources import read_tables
+from spt.data.reading.raw_table import RawTable
+from spt.data.reading.sources import read_tables
 from spt.data.values import rows_shown, some
 from spt.problems import Problems
 from spt.tasks import Task

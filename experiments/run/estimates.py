@@ -11,10 +11,10 @@ import torch
 
 from spt.architecture import PromptLayers
 from spt.build import new_factory
-from spt.data.batches import BucketedBatches, make_loader, to_device
-from spt.devices import chosen_device
+from spt.data.encoded.batches import BucketedBatches, make_loader, to_device
 from spt.flops import flops
 from spt.model import PromptedModel
+from spt.process.devices import chosen_device
 from spt.prompts.config import PromptConfig
 from spt.training.config import CONTRASTIVE_ROWS
 from spt.training.losses import new_loss

@@ -18,9 +18,9 @@ from experiments.keys import leaves
 from experiments.paths import is_moved
 from experiments.run.lock import is_held
 from spt.errors import InputError, TrialFailed
-from spt.files import state_of, write_text
-from spt.provenance import Provenance, torch_threads
-from spt.yaml_files import read_yaml
+from spt.process.provenance import Provenance, torch_threads
+from spt.storage.files import state_of, write_text
+from spt.storage.yaml_files import read_yaml
 from strategies.options import ManualOptions, OneShotOptions
 
 LOCK = ".lock"

@@ -17,8 +17,8 @@ from experiments.run.training import OnStageEpoch, candidate_folder, epochs_of, 
 from spt.architecture import PromptLayers
 from spt.errors import TrialFailed
 from spt.evaluation import finite_probabilities
-from spt.json_files import checked
-from spt.tensor_files import read_tensors, write_tensors
+from spt.storage.json_files import checked
+from spt.storage.tensor_files import read_tensors, write_tensors
 from spt.training.callbacks import OnEpoch
 from spt.training.result import TrainingResult
 from spt.training.unfinished import delete_unfinished

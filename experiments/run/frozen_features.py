@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from spt.data.batches import make_loader, to_device
-from spt.data.examples import Examples
+from spt.data.encoded.batches import make_loader, to_device
+from spt.data.encoded.examples import Examples
 from spt.frozen_levels import level_means
 from spt.workbench import Workbench
 

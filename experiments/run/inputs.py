@@ -15,15 +15,15 @@ from experiments.config import RunConfig
 from experiments.run.folder import RunFolder
 from spt.assets import BACKBONES, local_backbone
 from spt.audit.folder import KINDS
-from spt.data.source_files import SPLIT_NAMES, source_files
-from spt.digests import SIZE, file_digest, short
+from spt.data.reading.source_files import SPLIT_NAMES, source_files
 from spt.errors import InputError
-from spt.files import state_of, write_text
-from spt.json_files import checked, json_object, read_json
+from spt.storage.digests import SIZE, file_digest, short
+from spt.storage.files import state_of, write_text
+from spt.storage.json_files import checked, json_object, read_json
 
 if TYPE_CHECKING:
     # takes seconds to load, for which a comparison that is done need not wait
-    from spt.data.examples import Example
+    from spt.data.encoded.examples import Example
     from spt.workbench import Workbench
 
 DAMAGED = "If data and backbone are still those of the run, delete it, and the same command writes it again."

@@ -18,13 +18,13 @@ from experiments.run.estimates import prompt_tuning_flops
 from experiments.run.folder import RunFolder
 from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.simple_baselines import measure_baselines
-from spt.data.cuts import cut_shares
-from spt.decisions import decide, score_answers
-from spt.json_files import checked, read_json
+from spt.answers.decisions import decide, score_answers
+from spt.answers.score_intervals import jackknife_metric, metric_interval
+from spt.data.encoded.cuts import cut_shares
 from spt.model import PromptedModel, trained
-from spt.provenance import Provenance
-from spt.score_intervals import jackknife_metric, metric_interval
+from spt.process.provenance import Provenance
 from spt.serving.classifier import PromptClassifier
+from spt.storage.json_files import checked, read_json
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 

@@ -11,9 +11,9 @@ from experiments.run.baseline_scores import TITLES
 from experiments.run.folder import RunFolder
 from experiments.run.results import RunMetrics
 from spt.errors import InputError
-from spt.files import write_text
 from spt.reports.run_page import write_report
 from spt.serving.neighbours import Reading
+from spt.storage.files import write_text
 
 
 def report_again(folder: Path) -> Path:

@@ -19,10 +19,10 @@ from pydantic import ConfigDict
 
 from experiments.run.answers import AnswerMetrics
 from experiments.run.baseline_scores import BaselineScore
-from spt.files import write_text
-from spt.json_files import adapter, checked, read_json
 from spt.metrics import Metric
-from spt.provenance import PROVENANCE, Provenance
+from spt.process.provenance import PROVENANCE, Provenance
+from spt.storage.files import write_text
+from spt.storage.json_files import adapter, checked, read_json
 from strategies.costs import ScoredSubset
 
 # before metrics named the task's metric

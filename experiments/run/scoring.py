@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from search_spaces.budget import Budget
 from spt.architecture import Layers
-from spt.data.batches import make_loader
-from spt.devices import chosen_device
-from spt.files import write_text
-from spt.json_files import checked, read_json
+from spt.data.encoded.batches import make_loader
+from spt.process.devices import chosen_device
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 from spt.training.fit import Loader
 from spt.workbench import Workbench
 from strategies.budgets import budget_before_scores

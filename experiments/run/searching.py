@@ -29,11 +29,11 @@ from search_spaces.budget import Budget
 from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
-from spt.devices import chosen_device
 from spt.errors import InputError
 from spt.model import PromptedModel
-from spt.quiet import quiet_logger
-from spt.tensor_files import write_tensors
+from spt.process.devices import chosen_device
+from spt.process.quiet import quiet_logger
+from spt.storage.tensor_files import write_tensors
 from spt.training.failures import device_memory
 from spt.workbench import Workbench
 from strategies.budgets import (

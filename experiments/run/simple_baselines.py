@@ -24,15 +24,15 @@ from sklearn.preprocessing import StandardScaler
 
 from experiments.run.baseline_scores import BaselineScore
 from experiments.run.frozen_features import level_features, token_texts
+from spt.answers.decisions import dev_thresholds, score_dev
+from spt.answers.score_intervals import Interval, JackknifeScores, jackknife_metric
 from spt.assets import cache_folder
-from spt.data.examples import Examples
-from spt.decisions import dev_thresholds, score_dev
-from spt.digests import SIZE, json_digest
+from spt.data.encoded.examples import Examples
 from spt.errors import InputError
 from spt.evaluation import pool_windows
-from spt.files import write_text
-from spt.json_files import checked, read_json
-from spt.score_intervals import Interval, JackknifeScores, jackknife_metric
+from spt.storage.digests import SIZE, json_digest
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 from spt.workbench import Workbench
 
 # examples that they are fitted on, at most; more would cost minutes and change little

@@ -11,8 +11,8 @@ from experiments.run.answers import answer_lines
 from experiments.run.baseline_scores import baseline_lines
 from experiments.run.results import ADVICE, RunMetrics, SearchResult
 from spt.architecture import PromptLayers, layers_text
-from spt.json_files import read_json
 from spt.metrics import TITLES, scores_beside
+from spt.storage.json_files import read_json
 from strategies.costs import ScoredSubset
 
 

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 
 from experiments.config import RunConfig
 from spt.architecture import PromptLayers
-from spt.data.tables import Rows
+from spt.data.reading.tables import Rows
 from spt.errors import TrialFailed
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache
-from spt.tensor_files import read_tensors
+from spt.storage.tensor_files import read_tensors
 from spt.training.callbacks import OnEpoch
 from spt.training.fit import fit
 from spt.training.history import History

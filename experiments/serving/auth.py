@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments.serving.problem_details import problem_response
 from spt.errors import InputError
-from spt.files import expanded, read_bounded
+from spt.storage.files import expanded, read_bounded
 
 VARIABLE = "SPT_SERVE_TOKEN"
 SHORTEST, LONGEST = 16, 4096

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.serving.folders import PromptFolder, State
-from spt.devices import chosen_device
-from spt.digests import file_digest
 from spt.errors import InputError
 from spt.problems import Problems
+from spt.process.devices import chosen_device
 from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import Answer, LabelSet, NotFinite, predictions
 from spt.serving.request import Request
 from spt.serving.saved_prompt import PROMPT_JSON, SavedPrompt
 from spt.serving.server import PromptServer
 from spt.serving.trunk_cache import CacheStatistics
+from spt.storage.digests import file_digest
 
 Result = TypeVar("Result")
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spt.errors import InputError
-from spt.files import expanded, state_of
 from spt.problems import Problems
 from spt.serving.saved_prompt import PROMPT_JSON, WEIGHTS
+from spt.storage.files import expanded, state_of
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
 # of a run, whose name says more

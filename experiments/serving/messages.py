@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field, ValidationError, WithJsonSchema
 
 from experiments.keys import explain
 from experiments.serving.problem_details import Refusal
-from spt.json_files import unique_keys
 from spt.sections import ConfigSection, problems_of
+from spt.storage.json_files import unique_keys
 
 # each is checked by the rule that all models have, which names the rows, so here it may be anything
 _STRINGS: Mapping[str, Any] = {"type": "array", "items": {"type": "string"}, "minItems": 1}

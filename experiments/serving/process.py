@@ -87,6 +87,6 @@ def log_to_stderr() -> None:
         logger.addHandler(handler)
         logger.propagate = False
     # clients' texts are as long as they like, and each would be told of
-    logging.getLogger("spt.data.encoding").setLevel(logging.ERROR)
+    logging.getLogger("spt.data.encoded.encoding").setLevel(logging.ERROR)
     # commands keep libraries' advertising out, of which nothing comes while serving
     logging.disable(logging.NOTSET)

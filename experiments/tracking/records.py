@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from experiments.config import RunConfig
 from experiments.run.folder import RunFolder
-from spt.json_files import read_json_lines
+from spt.storage.json_files import read_json_lines
 from spt.training.history import ADVICE
 from strategies.options import GateOptions
 

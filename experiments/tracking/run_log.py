@@ -18,9 +18,9 @@ from experiments.run.training import OnStageEpoch, Stage
 from experiments.tracking.records import Record, final_values, run_records
 from experiments.tracking.tracker import OpenTracker, TrackedRun, Tracker
 from spt.errors import InputError, machine_fault
-from spt.extras import need
-from spt.files import write_text
-from spt.json_files import checked, read_json
+from spt.process.extras import need
+from spt.storage.files import write_text
+from spt.storage.json_files import checked, read_json
 
 NOTES = "tracking.json"
 ADVICE = "Delete it, and the log of the run begins anew."

@@ -25,10 +25,10 @@ from experiments.keys import bad_config, override, read_tree
 from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
 from spt.errors import InputError, unknown
-from spt.files import expanded
 from spt.metrics import TITLES
-from spt.modes import AUTO
+from spt.process.modes import AUTO
 from spt.sections import ConfigSection
+from spt.storage.files import expanded
 from strategies.options import MultiTrialOptions
 
 # what a trial can be judged by, all of it known without the test split; dev_accuracy is another name of

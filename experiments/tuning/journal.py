@@ -10,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from spt.errors import InputError
-from spt.files import write_bytes
+from spt.storage.files import write_bytes
 
 # a key of the record that begins a study
 STUDY = "study_name"

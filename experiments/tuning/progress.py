@@ -29,7 +29,7 @@ from experiments.tuning.space import short
 from experiments.tuning.trial import METRICS, PROGRESS, RESUMED_AT
 from spt.architecture import layers_text
 from spt.errors import InputError
-from spt.json_files import checked
+from spt.storage.json_files import checked
 
 STATES: Mapping[TrialState, ShownState] = {
     TrialState.COMPLETE: "finished",

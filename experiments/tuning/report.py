@@ -23,7 +23,7 @@ from experiments.tuning.charts import (
 from experiments.tuning.config import OBJECTIVES, TuneConfig
 from experiments.tuning.searcher import ATTEMPTS, CHECKPOINT, failure
 from experiments.tuning.trial import METRICS
-from spt.provenance import Provenance
+from spt.process.provenance import Provenance
 from spt.reports.drawing import Picture
 from spt.reports.page import Cell, Content, Fact, Page, Section, Table, made_with, percent, write_page
 

@@ -38,8 +38,8 @@ from experiments.tuning.study import check_compatible, open_study
 from experiments.tuning.trial import METRICS, Runner, run_trial, trial
 from experiments.tuning.trial_inputs import check_trial_inputs
 from spt.errors import InputError, MachineFault, TrialFailed
-from spt.files import write_text
 from spt.metrics import TITLES
+from spt.storage.files import write_text
 
 # keys of a study that may change as it goes on: none of them changes what a trial gives
 MAY_CHANGE = {"trials", "concurrency", "resources", "max_failures"}

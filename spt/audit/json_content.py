@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from spt.errors import InputError
-from spt.files import read_bounded
-from spt.json_files import is_deeper, members, unique_keys
+from spt.storage.files import read_bounded
+from spt.storage.json_files import is_deeper, members, unique_keys
 
 # the largest tokenizers have 35 MB
 MAX_BYTES = 64 * 2**20

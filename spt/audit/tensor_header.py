@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spt.errors import InputError
-from spt.json_files import unique_keys
+from spt.storage.json_files import unique_keys
 
 # a file begins with its header's length, a little-endian integer of so many bytes
 LENGTH = 8

@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from spt.errors import InputError
 from spt.prompts.state import PromptState
-from spt.tensor_files import tensors_digest
+from spt.storage.tensor_files import tensors_digest
 
 WORDS_AT_ONCE = 8192
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spt.backbones.base import Backbone
-from spt.digests import json_digest, short
+from spt.storage.digests import json_digest, short
 
 # keys of a config that say nothing about hidden states: where it is from, and how it was saved or is run
 NOT_OF_THE_MODEL = frozenset(

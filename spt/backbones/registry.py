@@ -27,8 +27,8 @@ from spt.backbones.llama import LlamaBackbone, MistralBackbone, QwenBackbone
 from spt.backbones.modernbert import ModernBertBackbone
 from spt.backbones.t5 import T5Backbone
 from spt.errors import InputError, unknown
-from spt.quiet import quiet_weights
-from spt.tensor_files import not_finite
+from spt.process.quiet import quiet_weights
+from spt.storage.tensor_files import not_finite
 
 FAMILIES: dict[str, type[Backbone]] = {
     "bert": BertBackbone,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spt.extras import need
+from spt.process.extras import need
 
 
 def convert(folder: Path, name: str) -> None:

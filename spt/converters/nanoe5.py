@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from spt.errors import InputError
-from spt.extras import need
+from spt.process.extras import need
 
 MAGIC = b"E5S1"
 QUANTISED = 1

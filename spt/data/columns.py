@@ -10,10 +10,10 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from spt.data.class_labels import check_class_labels
-from spt.data.class_numbers import class_numbers
-from spt.data.raw_table import RawTable
-from spt.data.row_labels import row_labels
+from spt.data.labels.class_labels import check_class_labels
+from spt.data.labels.class_numbers import class_numbers
+from spt.data.labels.row_labels import row_labels
+from spt.data.reading.raw_table import RawTable
 from spt.data.values import clean_texts, rows_shown, some
 from spt.errors import InputError, unknown
 from spt.problems import Problems

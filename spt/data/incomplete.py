@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from spt.data.raw_table import RawTable
+from spt.data.reading.raw_table import RawTable
 from spt.data.values import is_missing, rows_shown
 from spt.problems import Problems
 from spt.tasks import Task

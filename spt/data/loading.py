@@ -13,13 +13,13 @@ from datasets import Dataset, DatasetDict
 
 from spt.data.columns import class_names, to_rows
 from spt.data.config import DataConfig
-from spt.data.held_out import default_size
 from spt.data.incomplete import complete_tables
-from spt.data.label_sets import class_set, rows_by_class
-from spt.data.look_alikes import warn_of_look_alikes
-from spt.data.raw_table import RawTable
-from spt.data.sources import read_tables
-from spt.data.splits import first_of_each, others, per_class, stratified
+from spt.data.labels.label_sets import class_set, rows_by_class
+from spt.data.reading.raw_table import RawTable
+from spt.data.reading.sources import read_tables
+from spt.data.splitting.held_out import default_size
+from spt.data.splitting.look_alikes import warn_of_look_alikes
+from spt.data.splitting.splits import first_of_each, others, per_class, stratified
 from spt.data.values import some
 from spt.errors import InputError
 from spt.problems import Problems

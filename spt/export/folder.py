@@ -10,17 +10,17 @@ from typing import Any
 from torch import Tensor
 
 from spt.backbones.identity import BackboneIdentity
-from spt.digests import file_digest
 from spt.errors import InputError
 from spt.export.graphs import INPUTS, TRUNK, graphs_of, write_graph
 from spt.export.quantization import quantize
 from spt.export.runtime import REPORT, OnnxGraphs, largest_difference, random_batches
 from spt.export.text_rules import TextRules, write_tokenizer
-from spt.extras import need
-from spt.files import replacing_folder, write_text
-from spt.json_files import read_json
-from spt.provenance import versions
+from spt.process.extras import need
+from spt.process.provenance import versions
 from spt.serving.classifier import PromptClassifier
+from spt.storage.digests import file_digest
+from spt.storage.files import replacing_folder, write_text
+from spt.storage.json_files import read_json
 from spt.templates import templates_of
 
 EXPORT_JSON, TOKENIZER, README = "export.json", "tokenizer.json", "README.md"

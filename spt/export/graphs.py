@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from spt.backbones.foreign import foreign_files
 from spt.layer_loop import run_layers
 from spt.model import PromptedModel
-from spt.quiet import quiet_logger
+from spt.process.quiet import quiet_logger
 from spt.start import Start
 
 # what torch.onnx translates to without converting versions; onnxruntime has it since 1.15

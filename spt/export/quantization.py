@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spt.backbones.foreign import foreign_files
-from spt.quiet import quiet_logger
+from spt.process.quiet import quiet_logger
 
 
 def quantize(path: Path) -> None:

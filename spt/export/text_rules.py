@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from spt.data.encoding import template_pattern
+from spt.data.encoded.encoding import template_pattern
 from spt.errors import InputError
 from spt.spec import ModelSpec
 
@@ -35,7 +35,7 @@ class TextRules:
 
     @classmethod
     def of(cls, spec: ModelSpec, tokenizer: Any) -> TextRules:
-        """Return the rules that `spt.data.encoding` follows for the prompt's texts."""
+        """Return the rules that `spt.data.encoded.encoding` follows for the prompt's texts."""
         pattern = template_pattern(spec.task, tokenizer) if spec.verbalizes else None
         if spec.windows is not None:
             long_texts = "refuse"

@@ -7,7 +7,7 @@ from pathlib import Path
 from spt.assets import is_local_path
 from spt.backbones.foreign import foreign_files
 from spt.errors import InputError
-from spt.files import expanded, restore_folder
+from spt.storage.files import expanded, restore_folder
 
 PROMPT_JSON, CARD = "prompt.json", "README.md"
 # what a saved prompt is made of: whatever else a repository holds, no pickle and no code, stays there

@@ -11,11 +11,11 @@ import yaml
 
 from spt.architecture import PromptLayers
 from spt.assets import BACKBONES, HUB_NAME
-from spt.files import expanded, write_text
 from spt.hub.download import CARD
-from spt.json_files import read_json
 from spt.metrics import TITLES, scores_beside
 from spt.spec import ModelSpec
+from spt.storage.files import expanded, write_text
+from spt.storage.json_files import read_json
 from spt.templates import templates_of
 
 # the hub's names of metrics, where it has others than ours

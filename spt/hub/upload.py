@@ -8,8 +8,8 @@ from pathlib import Path
 from spt.assets import BACKBONES, HUB_NAME
 from spt.backbones.foreign import foreign_files
 from spt.errors import InputError
-from spt.files import expanded
 from spt.hub.download import FILES
+from spt.storage.files import expanded
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spt.files import write_bytes, write_text
 from spt.reports.palette import LIGHT, with_variables
+from spt.storage.files import write_bytes, write_text
 
 # narrow enough that its words can be read on a phone, in inches
 WIDTH = 4.6

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from spt.files import write_text
 from spt.reports.drawing import Picture
 from spt.reports.palette import css_variables
+from spt.storage.files import write_text
 from spt.templates import templates_of
 
 FIGURES = "figures"

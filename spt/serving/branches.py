@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spt.answers.decisions import class_probabilities
 from spt.backbones.base import Backbone
-from spt.decisions import class_probabilities
 from spt.heads import Output
 from spt.layer_loop import Choice, run_layers
 from spt.prompts.choices import Propagate

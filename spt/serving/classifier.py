@@ -12,30 +12,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spt.answers.calibration import expected_calibration_error
+from spt.answers.decisions import score_answers
+from spt.answers.selective import answered
 from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.build import load_backbone, load_tokenizer, new_factory
-from spt.calibration import expected_calibration_error
-from spt.data.batches import make_loader
-from spt.data.class_numbers import class_numbers
-from spt.data.encoding import encode_texts
-from spt.data.label_lists import clean_label_lists
-from spt.data.label_sets import multi_hot
+from spt.data.encoded.batches import make_loader
+from spt.data.encoded.encoding import encode_texts
+from spt.data.labels.class_numbers import class_numbers
+from spt.data.labels.label_lists import clean_label_lists
+from spt.data.labels.label_sets import multi_hot
 from spt.data.values import as_list, clean_labels, rows_shown, some
-from spt.decisions import score_answers
 from spt.errors import InputError
 from spt.evaluation import probabilities
-from spt.files import expanded
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
 from spt.model import PromptedModel, trained
-from spt.selective import answered
 from spt.serving.pipeline import BATCH_SIZE, NOT_GIVEN, TextClassificationPipeline, refuse_options
 from spt.serving.predictions import Answer, check_finite, check_threshold, predictions
 from spt.serving.saved_prompt import SavedPrompt
 from spt.spec import ModelSpec
+from spt.storage.files import expanded
 
 
 @dataclass(frozen=True)

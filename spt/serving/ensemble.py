@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from spt.data.encoding import text_rows
+from spt.data.encoded.encoding import text_rows
 from spt.data.values import as_list
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier

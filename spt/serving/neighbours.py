@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from spt.data.batches import make_loader, to_device
-from spt.data.encoding import encode_texts
+from spt.data.encoded.batches import make_loader, to_device
+from spt.data.encoded.encoding import encode_texts
 from spt.errors import InputError
 from spt.prompts.choices import InsertPrompt
 from spt.prompts.generators import FreePrompt

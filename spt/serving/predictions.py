@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spt.answers.decisions import decide
 from spt.data.values import rows_shown
-from spt.decisions import decide
 from spt.errors import InputError
 from spt.spec import ModelSpec
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spt.data.encoding import encode_texts
-from spt.data.examples import Examples
+from spt.data.encoded.encoding import encode_texts
+from spt.data.encoded.examples import Examples
 from spt.data.values import as_list, clean_texts, rows_shown
 from spt.errors import InputError
 from spt.spec import ModelSpec

@@ -17,16 +17,16 @@ from spt.architecture import PromptLayers
 from spt.audit.tensor_header import TensorEntry, read_header
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
-from spt.digests import file_digest
 from spt.errors import InputError
-from spt.files import read_bounded, replacing_folder, write_text
 from spt.hub.download import CARD, FILES
-from spt.json_files import described, read_json
 from spt.model import PromptedModel, trained
+from spt.process.provenance import versions
 from spt.prompts.generators import new_generator
-from spt.provenance import versions
 from spt.spec import ModelSpec
-from spt.tensor_files import not_finite, write_tensors
+from spt.storage.digests import file_digest
+from spt.storage.files import read_bounded, replacing_folder, write_text
+from spt.storage.json_files import described, read_json
+from spt.storage.tensor_files import not_finite, write_tensors
 
 WEIGHTS = "prompt.safetensors"
 PROMPT_JSON = "prompt.json"

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from spt.backbones.identity import BackboneIdentity
-from spt.data.batches import make_loader, to_device
+from spt.data.encoded.batches import make_loader, to_device
 from spt.data.values import as_list, clean_texts
 from spt.errors import InputError, unknown
 from spt.problems import Problems

@@ -11,7 +11,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
 from spt.errors import InputError
-from spt.tensor_files import read_tensors, write_tensors
+from spt.storage.tensor_files import read_tensors, write_tensors
 
 _KEY = "state"
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from spt.errors import InputError
-from spt.modes import Precision
+from spt.process.modes import Precision
 from spt.sections import ConfigSection
 from spt.spec import HeadConfig
 from spt.tasks import Task

@@ -13,13 +13,13 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
-from spt.data.batches import to_device
-from spt.data.examples import Examples
+from spt.data.encoded.batches import to_device
+from spt.data.encoded.examples import Examples
 from spt.errors import TrialFailed
 from spt.flops import FlopCounter
 from spt.model import PromptedModel, trained
-from spt.precision import autocast
-from spt.tensor_files import read_tensors, write_tensors
+from spt.process.precision import autocast
+from spt.storage.tensor_files import read_tensors, write_tensors
 from spt.training.config import CONTRASTIVE_ROWS, TrainingConfig
 from spt.training.rates import parameter_groups, rise_and_fall
 from spt.training.unfinished import stage_path

@@ -13,12 +13,12 @@ from pytorch_lightning.callbacks import Callback, Timer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from spt.data.examples import Examples
-from spt.devices import chosen_device, lightning_device
+from spt.data.encoded.examples import Examples
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
 from spt.flops import FlopCounter
 from spt.model import PromptedModel, trained
+from spt.process.devices import chosen_device, lightning_device
 from spt.tasks import Task
 from spt.training.callbacks import (
     DEV,

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spt.data.batches import to_device
+from spt.data.encoded.batches import to_device
 from spt.errors import TrialFailed
 from spt.evaluation import evaluation_mode
 from spt.heads import FeatureHead
 from spt.model import PromptedModel
-from spt.modes import Precision
-from spt.precision import autocast
+from spt.process.modes import Precision
+from spt.process.precision import autocast
 
 # of the penalty, as scikit-learn's and SetFit's; for two classes they have one vector, and C of 2 is as much
 STRENGTH = 1.0

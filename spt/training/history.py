@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from spt.errors import InputError
-from spt.files import write_text
-from spt.json_files import read_json_lines
+from spt.storage.files import write_text
+from spt.storage.json_files import read_json_lines
 
 ADVICE = "Delete it: only the curves and warnings of the report come from it."
 

@@ -8,8 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from spt.data.batches import Batch
-from spt.decisions import class_probabilities, score_dev
+from spt.answers.decisions import class_probabilities, score_dev
+from spt.data.encoded.batches import Batch
 from spt.errors import TrialFailed
 from spt.evaluation import check_scorable, pool_windows
 from spt.model import PromptedModel, trained

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from benchmarks import CHECKOUT
 from benchmarks.cli import app
 from benchmarks.record import command_of
-from spt import extras
+from spt.process import extras
 
 HEAVY = ("torch", "nni", "transformers", "peft", "matplotlib")
 

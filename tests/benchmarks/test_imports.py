@@ -79,6 +79,17 @@ def test_folders_that_import_each_other_are_a_circle_though_no_modules_do(tmp_pa
     assert all_circles(modules) == [["spt.data", "spt.parts"]]
 
 
+def test_folders_within_a_folder_are_no_circle_either(tmp_path: Path) -> None:
+    modules = written(
+        tmp_path,
+        spt_data_rows_a="import spt.data.labels.a\n",
+        spt_data_rows_b="",
+        spt_data_labels_a="",
+        spt_data_labels_b="from spt.data.rows.b import x\n",
+    )
+    assert all_circles(modules) == [["spt.data.labels", "spt.data.rows"]]
+
+
 def test_longer_circles_are_told_from_what_only_leads_into_them() -> None:
     edges = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"f"}, "f": {"e", "a"}}
     assert circles(edges) == [["b", "c"], ["e", "f"]]

@@ -14,9 +14,9 @@ from experiments.run.training import load_workbench
 from spt.architecture import PromptLayers
 from spt.assets import ASSETS, backbone_path, cache_folder
 from spt.backbones.registry import load_backbone
-from spt.data.batches import make_loader
-from spt.data.encoding import encode_texts
-from spt.data.label_words import label_word_ids
+from spt.data.encoded.batches import make_loader
+from spt.data.encoded.encoding import encode_texts
+from spt.data.labels.label_words import label_word_ids
 from spt.heads import VerbalizerHead
 from spt.model import PromptedModel
 from spt.prompts.choices import Propagate

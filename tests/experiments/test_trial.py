@@ -192,7 +192,7 @@ def test_in_nni_it_takes_its_part_of_the_cores(
     monkeypatch.setenv("NNI_PLATFORM", "local")
     monkeypatch.setenv("NNI_TRIAL_COMMAND_CHANNEL", "ws://localhost:1/platform")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("spt.cores.cores", lambda: 8)
+    monkeypatch.setattr("spt.process.cores.cores", lambda: 8)
     answers(monkeypatch, {"params": {"trialConcurrency": 2}})
     assert trial.main(["--config", str(config)]) == 0
     assert reports.config is not None

@@ -15,7 +15,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from spt.answers import AnswerRule
+from spt.answers.options import AnswerRule
 from spt.architecture import PromptLayers
 from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.model import trained

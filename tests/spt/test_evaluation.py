@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from spt.data.batches import make_loader
-from spt.data.examples import Example
+from spt.data.encoded.batches import make_loader
+from spt.data.encoded.examples import Example
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate, finite_probabilities, probabilities
 from spt.heads import ClassificationHead

@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from spt import files, prefix_cache
+from spt import prefix_cache
 from spt.architecture import PromptLayers
 from spt.build import load_backbone
-from spt.data.batches import make_loader
+from spt.data.encoded.batches import make_loader
 from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache, key
+from spt.storage import files
 from spt.workbench import Workbench
 from tests.support.tiny import tiny_workbench
 

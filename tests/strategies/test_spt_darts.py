@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.cost.measure import saved_bytes
 from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace, to_layers
-from spt.data.batches import Batch
+from spt.data.encoded.batches import Batch
 from spt.errors import TrialFailed
 from spt.model import trained
 from spt.workbench import Workbench

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.crash.deeds import Deed
 from benchmarks.crash.ends import End, end_of
-from spt.files import write_text
+from spt.storage.files import write_text
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

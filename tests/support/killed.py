@@ -1,11 +1,11 @@
-"""What processes that were killed leave, under the names that `spt.files` gives it."""
+"""What processes that were killed leave, under the names that `spt.storage.files` gives it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-from spt import files
+from spt.storage import files
 
 
 def dead_process() -> int:

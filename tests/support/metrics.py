@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from experiments.run.results import RunMetrics
-from spt.provenance import Provenance
+from spt.process.provenance import Provenance
 
 METRICS = RunMetrics(
     task="cola",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spt.error_analysis import ErrorAnalysis, Mistake
+from spt.answers.error_analysis import ErrorAnalysis, Mistake
 from spt.reports.charts import confusion_chart
 from spt.reports.drawing import Picture
 from spt.reports.page import Cell, Content, Section, Table, percent

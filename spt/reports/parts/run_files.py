@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spt.answers.error_analysis import ErrorAnalysis
 from spt.architecture import PromptLayers
-from spt.error_analysis import ErrorAnalysis
-from spt.json_files import checked, read_json, read_json_lines
 from spt.metrics import TITLES
 from spt.serving.neighbours import Reading
+from spt.storage.json_files import checked, read_json, read_json_lines
+from spt.storage.yaml_files import read_yaml
 from spt.training.history import ADVICE
-from spt.yaml_files import read_yaml
 
 STAGES = ("search", "train")
 ONLY_THE_REPORT = "Only the report needs it: delete it."

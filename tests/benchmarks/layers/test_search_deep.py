@@ -16,7 +16,7 @@ from experiments.comparing.grid import RunOutcome, outcome_of, run_config
 from experiments.comparing.truth import TruthTable
 from experiments.run.folder import stored_config
 from spt.errors import InputError
-from spt.yaml_files import read_yaml
+from spt.storage.yaml_files import read_yaml
 from strategies.options import OPTIONS, ProbeOptions
 from tests.support.truths import COST, write_truth
 

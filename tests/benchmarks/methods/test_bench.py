@@ -155,7 +155,7 @@ def test_what_another_machine_measured_is_kept_where_methods_are_added(
     before = written(results)
     assert groups(before["records"]) == groups(before["sweep"]) == [("all", "lora"), ("more", "lora")]
     with monkeypatch.context() as patch:
-        patch.setattr("spt.provenance.versions", lambda: {"torch": "9"})
+        patch.setattr("spt.process.provenance.versions", lambda: {"torch": "9"})
         measure_methods(path, tmp_path / "second", ["head"], workers=1, add=True)
     found = written(results)
     everything = [("all", "head"), ("all", "lora"), ("more", "head"), ("more", "lora")]

@@ -69,7 +69,7 @@ def test_a_worker_has_its_part_of_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, omp: str, threads: int
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", omp)
-    monkeypatch.setattr("spt.cores.cores", lambda: 4)
+    monkeypatch.setattr("spt.process.cores.cores", lambda: 4)
     outcomes = run_jobs({"a": report_threads}, tmp_path, workers=2)
     # torch takes no more threads than there are cores
     computing = min(threads, os.cpu_count() or 1)

@@ -12,10 +12,10 @@ from experiments.run.answers import AnswerMetrics, SplitAnswers, answer_lines, t
 from experiments.run.results import RunMetrics
 from experiments.run.summary import summary
 from experiments.run.training import load_workbench
-from spt.calibration import CalibrationScores, calibration_scores, tempered
+from spt.answers.calibration import CalibrationScores, calibration_scores, tempered
+from spt.answers.selective import AnsweredRows, answered
 from spt.errors import InputError
 from spt.evaluation import probabilities
-from spt.selective import AnsweredRows, answered
 from spt.serving.classifier import PromptClassifier
 from tests.support.runs import tiny_config
 

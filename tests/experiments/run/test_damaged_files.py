@@ -15,8 +15,8 @@ import pytest
 
 from experiments import pipeline
 from experiments.config import RunConfig
-from spt import files
 from spt.errors import InputError
+from spt.storage import files
 from tests.support.searches import config, timeless
 
 

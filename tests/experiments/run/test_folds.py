@@ -17,8 +17,8 @@ from experiments.run.folds import judge, train_candidate
 from experiments.run.results import RunMetrics
 from experiments.run.summary import summary
 from experiments.run.training import load_workbench, train_layers
+from spt.answers.calibration import fit_temperature
 from spt.architecture import PromptLayers
-from spt.calibration import fit_temperature
 from spt.errors import InputError, TrialFailed
 from spt.evaluation import probabilities
 from spt.metrics import score

@@ -20,9 +20,9 @@ from experiments.run import folder, inputs
 from experiments.run.folder import RunFolder
 from experiments.run.inputs import RunInputs, split_rows
 from experiments.run.training import load_workbench
-from spt.data.examples import Example
+from spt.data.encoded.examples import Example
 from spt.errors import InputError
-from spt.files import write_text
+from spt.storage.files import write_text
 from spt.training.unfinished import checkpoint_path
 from tests.support.runs import tiny_config
 

@@ -12,7 +12,7 @@ from experiments.cli import app
 from experiments.pipeline import run
 from experiments.run.estimates import prompt_tuning_flops
 from experiments.run.training import load_workbench
-from spt.error_analysis import ErrorAnalysis
+from spt.answers.error_analysis import ErrorAnalysis
 from tests.support.runs import tiny_config
 
 FREE = {"generator": "free", "zero_start": False}

@@ -14,7 +14,7 @@ import pytest
 
 from experiments.run.results import RunMetrics, SearchResult, with_current_names
 from spt.errors import InputError
-from spt.provenance import Provenance, machine, versions
+from spt.process.provenance import Provenance, machine, versions
 from strategies.costs import ScoredSubset
 from tests.support.metrics import METRICS
 

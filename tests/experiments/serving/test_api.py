@@ -15,9 +15,9 @@ from experiments.serving.body import BoundedBody
 from experiments.serving.engine import Engine
 from experiments.serving.messages import REQUEST_EXAMPLES, RESPONSE_EXAMPLE, LabelResponse, TaskList
 from experiments.serving.problem_details import CLIENT_CLOSED_REQUEST, MEDIA_TYPE, Problem
-from spt.digests import file_digest
 from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import LabelSet, Prediction
+from spt.storage.digests import file_digest
 from tests.support.serving import LAYERS, TEXTS, ask, label
 
 

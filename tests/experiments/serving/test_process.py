@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from experiments.cli import app
 from experiments.serving.process import log_to_stderr
-from spt import extras
+from spt.process import extras
 from tests.support.serving import make_shelf
 
 
@@ -37,7 +37,7 @@ def test_a_host_that_there_is_not_is_named(inputs: Path) -> None:
 
 
 def test_the_log_tells_of_the_server_and_not_of_clients_texts(capsys: pytest.CaptureFixture[str]) -> None:
-    names = ("experiments.serving", "uvicorn", "spt.data.encoding")
+    names = ("experiments.serving", "uvicorn", "spt.data.encoded.encoding")
     loggers = [logging.getLogger(name) for name in names]
     disabled = logging.root.manager.disable
     before = [(each.level, each.handlers, each.propagate) for each in loggers]
@@ -45,7 +45,7 @@ def test_the_log_tells_of_the_server_and_not_of_clients_texts(capsys: pytest.Cap
         each.handlers = []
     try:
         log_to_stderr()
-        tells_of_cut_texts = logging.getLogger("spt.data.encoding").isEnabledFor(logging.WARNING)
+        tells_of_cut_texts = logging.getLogger("spt.data.encoded.encoding").isEnabledFor(logging.WARNING)
         logging.getLogger("experiments.serving.reload").warning("a folder is refused")
         told = capsys.readouterr().err
     finally:

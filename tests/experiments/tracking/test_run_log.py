@@ -262,7 +262,9 @@ def test_one_that_cannot_be_opened_ends_the_run_before_it_begins(
 def test_one_that_is_not_installed_is_named_before_anything_is_written(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spt.extras.find_spec", lambda package: None if package == missing else package)
+    monkeypatch.setattr(
+        "spt.process.extras.find_spec", lambda package: None if package == missing else package
+    )
     with (
         pytest.raises(InputError, match=rf"needs the package {missing}.*spt-nas\[{missing}\]"),
         claimed(tracked("tensorboard", missing), RunFolder(tmp_path / "run")),

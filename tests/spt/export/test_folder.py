@@ -18,16 +18,16 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from spt import extras
-from spt.answers import AnswerRule
+from spt.answers.options import AnswerRule
 from spt.audit.report import audit
-from spt.digests import file_digest
 from spt.errors import InputError
 from spt.export import folder as folders
 from spt.export.folder import export_onnx, trunk_layers
 from spt.export.runtime import OnnxGraphs, largest_difference, random_batches
 from spt.model import PromptedModel
+from spt.process import extras
 from spt.serving.classifier import PromptClassifier
+from spt.storage.digests import file_digest
 from tests.support.classifiers import TEXTS, classifier, kinds_classifier
 from tests.support.tiny import make_label_sets
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from spt.answers.class_scores import ClassScores
+from spt.answers.error_analysis import ConfidenceBin, ErrorAnalysis, Mistake
 from spt.architecture import PromptLayers
-from spt.class_scores import ClassScores
-from spt.error_analysis import ConfidenceBin, ErrorAnalysis, Mistake
 from spt.reports.run_page import write_report
 
 GATES = {"0": 0.41, "1": 0.52, "2": 0.63}

@@ -21,10 +21,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from spt.answers import AnswerRule
+from spt.answers.options import AnswerRule
 from spt.architecture import PromptLayers
-from spt.data.batches import make_loader
-from spt.data.encoding import encode_texts
+from spt.data.encoded.batches import make_loader
+from spt.data.encoded.encoding import encode_texts
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.model import trained
@@ -103,8 +103,8 @@ ELSEWHERE = """
 import sys, torch
 torch.set_num_threads(1)
 from spt.serving.classifier import PromptClassifier
-from spt.data.batches import make_loader
-from spt.data.encoding import encode_texts
+from spt.data.encoded.batches import make_loader
+from spt.data.encoded.encoding import encode_texts
 loaded = PromptClassifier.from_pretrained(sys.argv[1])
 spec = loaded.spec
 examples = encode_texts(sys.argv[3:], None, loaded.tokenizer, spec.task, spec.max_length, spec.verbalizes)

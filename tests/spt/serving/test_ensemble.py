@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spt.answers import AnswerRule
+from spt.answers.options import AnswerRule
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.serving.ensemble import PromptEnsemble, vote

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from spt.answers import AnswerRule
-from spt.data import encoding
+from spt.answers.options import AnswerRule
+from spt.data.encoded import encoding
 from spt.errors import InputError
 from spt.flops import flops
 from spt.prompts.state import EMPTY

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spt.answers import AnswerRule
+from spt.answers.options import AnswerRule
 from spt.errors import InputError
 from spt.prompts.config import PromptConfig
 from spt.serving import classifier as module

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from spt.answers import AnswerRule
+from spt.answers.options import AnswerRule
 from spt.architecture import PromptLayers
 from spt.build import new_factory
 from spt.model import trained

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from spt import tensor_files
 from spt.errors import InputError
+from spt.storage import tensor_files
 from spt.training.checkpoint import SafetensorsCheckpoint, load_state, save_state
 
 keys = st.one_of(st.text(max_size=5), st.integers(), st.booleans(), st.none())

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from spt.architecture import PromptLayers
 from spt.errors import InputError, TrialFailed
-from spt.json_files import read_json_lines
 from spt.model import PromptedModel, trained
-from spt.tensor_files import read_tensors
+from spt.storage.json_files import read_json_lines
+from spt.storage.tensor_files import read_tensors
 from spt.training import contrast as stage
 from spt.training import fit as fitting
 from spt.training.callbacks import OnEpoch

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from spt.architecture import PromptLayers
-from spt.data.batches import make_loader
+from spt.data.encoded.batches import make_loader
 from spt.errors import TrialFailed
 from spt.evaluation import evaluate
 from spt.model import PromptedModel, trained

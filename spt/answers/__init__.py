@@ -1,0 +1,1 @@
+"""How probabilities become answers, and how good answers are."""

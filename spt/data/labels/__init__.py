@@ -1,0 +1,1 @@
+"""What a cell may say of classes, and what the classes are."""

@@ -1,0 +1,1 @@
+"""Records without labels: read in parts, and written with their answers."""

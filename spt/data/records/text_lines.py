@@ -1,0 +1,115 @@
+"""The records of lines: plain texts, with a tab between the two texts of a pair, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from spt.data.reading.csv_rows import DELIMITERS
+from spt.data.reading.json_objects import parse_json
+from spt.data.records.text_columns import GENERAL, own_columns, possible_columns, text_columns
+from spt.data.records.text_record import TextRecord
+from spt.data.values import is_missing, is_utf8
+from spt.errors import InputError
+from spt.tasks import Task
+
+
+def read_lines(lines: Iterable[bytes], task: Task) -> Iterator[TextRecord]:
+    """Yield the record of each line, as the lines come; the columns of a plain text are those of the task.
+
+    Args:
+        lines: UTF-8; JSON throughout if the first line is an object.
+        task: says whether a row has two texts, and their keys in JSON; `text_columns` says what else they may
+            be called.
+
+    Raises:
+        InputError: at the first line that cannot be read, or that is the header of a table, naming it.
+    """
+    keys: tuple[str, ...] | None = None
+    for number, raw in enumerate(lines, start=1):
+        where = f"Line {number}"
+        line = _decoded(raw, where)
+        if number == 1:
+            keys = _json_keys(line, task, where)
+            _check_no_header(line, task, where)
+        record = _from_text(line, task, where) if keys is None else _from_json(line, keys, where)
+        if record.texts is not None and not all(map(is_utf8, record.texts)):
+            raise InputError(f"{where}: the text holds half of a surrogate pair. Mend or remove the line.")
+        yield record
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8").removeprefix("\ufeff").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: not UTF-8 ({error}). Convert the input to UTF-8.") from error
+
+
+def _json_keys(line: str, task: Task, where: str) -> tuple[str, ...] | None:
+    """Return the keys of the texts if the first line is an object; None where lines are texts themselves."""
+    try:
+        row = _parsed(line, where)
+    except json.JSONDecodeError:
+        return None
+    return text_columns(row, task, f"{where} is a JSON object: it") if isinstance(row, dict) else None
+
+
+def _check_no_header(line: str, task: Task, where: str) -> None:
+    """Refuse the header of a table, which would get an answer as every row below it would.
+
+    Fields of a header have no space around them, as those of a sentence have behind its commas.
+    """
+    for delimiter in DELIMITERS.values():
+        fields = [field.strip('"') for field in line.split(delimiter)]
+        is_prose = any(field != field.strip() for field in fields)
+        if not is_prose and any(set(columns) <= set(fields) for columns in possible_columns(task)):
+            raise InputError(
+                f"{where} is the header of a table, with the columns {', '.join(fields)}. Give it as a file "
+                "that ends in .csv or .tsv, which is read by its columns. If it is a text, give JSON lines, "
+                f"as {json.dumps(dict.fromkeys(own_columns(task), '…'), ensure_ascii=False)}."
+            )
+
+
+def _parsed(line: str, where: str) -> Any:
+    try:
+        return parse_json(line)
+    except RecursionError:
+        raise InputError(
+            f"{where}: nested too deeply. Give one text a line, or a JSON object with it."
+        ) from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{where}: {error}. Mend or remove the line.") from error
+
+
+def _from_json(line: str, keys: tuple[str, ...], where: str) -> TextRecord:
+    try:
+        row = _parsed(line, where)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not JSON ({error}), but the first line is.") from error
+    texts = [row.get(key) for key in keys] if isinstance(row, dict) else [row]
+    if not isinstance(row, dict) or not all(isinstance(text, str) or is_missing(text) for text in texts):
+        raise InputError(f"{where}: must be a JSON object with text under {' and '.join(map(repr, keys))}.")
+    if keys == GENERAL[:1] and row.get(GENERAL[1]) is not None:
+        raise InputError(f"{where}: has a '{GENERAL[1]}', but the model's task has one text a row.")
+    return TextRecord(_complete(texts), row)
+
+
+def _from_text(line: str, task: Task, where: str) -> TextRecord:
+    columns = own_columns(task)
+    if is_missing(line):
+        return TextRecord(None, dict(zip(columns, line.split("\t"), strict=False)))
+    texts = [line] if task.text_pair is None else line.split("\t")
+    if len(texts) != len(columns):
+        raise InputError(
+            f"{where}: the model's task has two texts a row, with one tab between them, "
+            f"but this line has {len(texts) - 1} tabs."
+        )
+    return TextRecord(_complete(texts), dict(zip(columns, texts, strict=True)))
+
+
+def _complete(texts: Sequence[Any]) -> tuple[str, ...] | None:
+    """Return texts as every model reads them; None if one is missing."""
+    return None if any(map(is_missing, texts)) else tuple(text.strip() for text in texts)

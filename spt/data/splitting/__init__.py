@@ -1,0 +1,1 @@
+"""Which rows a split or a fold gets."""

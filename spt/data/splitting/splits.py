@@ -1,0 +1,152 @@
+"""Which rows a split gets: small functions over class indices, deterministic for their generator."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spt.data.labels.label_sets import RowLabel, class_set, rows_by_class
+from spt.errors import InputError
+
+
+def allocate(counts: Sequence[int], total: int, keep: int = 0) -> list[int]:
+    """How many rows of each class to take, in proportion to the classes (largest remainders).
+
+    Args:
+        counts: rows of each class, [C].
+        total: rows to take.
+        keep: rows of each class that must stay.
+
+    Returns:
+        Rows to take of each class, [C], summing to total; at least one where total allows it.
+
+    Raises:
+        InputError: there are not that many rows.
+    """
+    sizes = np.asarray(counts, dtype=np.int64)
+    most = np.maximum(sizes - keep, 0)
+    if total > most.sum():
+        raise InputError(f"{total} rows are wanted, but only {most.sum()} can be taken.")
+    least = np.minimum(most, 1 if total >= np.count_nonzero(most) else 0)
+    shares = total * sizes / sizes.sum()
+    chosen = np.clip(np.floor(shares).astype(np.int64), least, most)
+    while chosen.sum() < total:
+        chosen[np.argmax(np.where(chosen < most, shares - chosen, -np.inf))] += 1
+    while chosen.sum() > total:
+        chosen[np.argmin(np.where(chosen > least, shares - chosen, np.inf))] -= 1
+    return [int(number) for number in chosen]
+
+
+def stratified(
+    labels: Sequence[RowLabel], total: int, generator: np.random.Generator, keep: int = 0
+) -> list[int]:
+    """Sorted indices of a stratified sample of `total` rows, leaving `keep` rows of each class.
+
+    Where rows have several labels, the rarest class is shared out first: iterative stratification.
+
+    Raises:
+        InputError: there are not that many rows.
+    """
+    if _are_sets(labels):
+        return _stratified_sets([class_set(label) for label in labels], total, generator, keep)
+    classes, counts = np.unique(np.asarray(labels), return_counts=True)
+    return _sample(labels, classes, allocate(counts.tolist(), total, keep), generator)
+
+
+def per_class(labels: Sequence[RowLabel], number: int, generator: np.random.Generator) -> list[int]:
+    """Sorted indices of `number` rows of each class that occurs.
+
+    Where rows have several labels, the rarest class gets its rows first, and a class has more than `number`
+    where rows of others have it too.
+    """
+    if _are_sets(labels):
+        return _per_class_sets([class_set(label) for label in labels], number, generator)
+    classes = np.unique(np.asarray(labels))
+    return _sample(labels, classes, [number] * len(classes), generator)
+
+
+def first_of_each(rows: Iterable[Hashable]) -> list[int]:
+    """Sorted indices of the first occurrence of each row."""
+    first: dict[Hashable, int] = {}
+    for index, row in enumerate(rows):
+        first.setdefault(row, index)
+    return list(first.values())
+
+
+def others(size: int, indices: Sequence[int]) -> list[int]:
+    """The indices below `size` that are not given, sorted."""
+    given = set(indices)
+    return [index for index in range(size) if index not in given]
+
+
+def _are_sets(labels: Sequence[RowLabel]) -> bool:
+    return len(labels) > 0 and not isinstance(labels[0], int | np.integer)
+
+
+def _stratified_sets(
+    sets: Sequence[tuple[int, ...]], total: int, generator: np.random.Generator, keep: int
+) -> list[int]:
+    """Source: Sechidis et al., On the Stratification of Multi-Label Data (2011): a sample and its rest."""
+    if total > len(sets):
+        raise InputError(f"{total} rows are wanted, but only {len(sets)} can be taken.")
+    share = total / len(sets)
+    counts = rows_by_class(sets)
+    stays = {index: max(min(keep, count), (1 - share) * count) for index, count in counts.items()}
+    # how many rows of each class sample and rest still want
+    wants = {index: [counts[index] - stays[index], stays[index]] for index in counts}
+    room = [total, len(sets) - total]
+    order = [int(row) for row in generator.permutation(len(sets))]
+    chosen: list[int] = []
+
+    def place(row: int, part: int) -> None:
+        room[part] -= 1
+        for index in sets[row]:
+            wants[index][part] -= 1
+        if part == 0:
+            chosen.append(row)
+
+    left = dict.fromkeys(order)
+    remaining = Counter(counts)
+    while remaining:
+        rarest = min(remaining, key=lambda index: (remaining[index], index))
+        for row in [row for row in left if rarest in sets[row]]:
+            open_parts = [part for part in (0, 1) if room[part]]
+            place(row, max(open_parts, key=lambda part: (wants[rarest][part], room[part])))
+            del left[row]
+            remaining -= Counter(sets[row])
+        del remaining[rarest]
+    for row in left:
+        place(row, 0 if room[0] else 1)
+    return sorted(chosen)
+
+
+def _per_class_sets(
+    sets: Sequence[tuple[int, ...]], number: int, generator: np.random.Generator
+) -> list[int]:
+    counts = rows_by_class(sets)
+    order = [int(row) for row in generator.permutation(len(sets))]
+    chosen: dict[int, None] = {}
+    have: Counter[int] = Counter()
+    for index in sorted(counts, key=lambda index: (counts[index], index)):
+        for row in order:
+            if have[index] >= number:
+                break
+            if index in sets[row] and row not in chosen:
+                chosen[row] = None
+                have += Counter(sets[row])
+    return sorted(chosen)
+
+
+def _sample(
+    labels: Sequence[RowLabel],
+    classes: NDArray[np.int64],
+    numbers: Sequence[int],
+    generator: np.random.Generator,
+) -> list[int]:
+    array = np.asarray(labels)
+    chosen = [
+        generator.choice(np.flatnonzero(array == index), size=number, replace=False)
+        for index, number in zip(classes, numbers, strict=True)
+    ]
+    return [int(index) for index in np.sort(np.concatenate(chosen))]

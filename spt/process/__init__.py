@@ -1,0 +1,1 @@
+"""What a process computes with and says: cores, devices, precision, packages, versions, output."""

@@ -1,0 +1,81 @@
+"""Intervals over rows: as wide as theory says, always the same, and narrower for pairs that go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from spt.answers.score_intervals import (
+    JackknifeScores,
+    accuracy_interval,
+    jackknife_metric,
+    metric_interval,
+)
+from spt.tasks import Task, get_task
+
+ROWS = 600
+
+
+def answers(seed: int, right: float) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Labels of three classes, and probabilities of answers that are right so often."""
+    generator = np.random.default_rng(seed)
+    labels = np.random.default_rng(0).integers(0, 3, ROWS)
+    predicted = np.where(generator.random(ROWS) < right, labels, (labels + 1) % 3)
+    return labels, np.eye(3)[predicted]
+
+
+def three_classes(metric: str) -> Task:
+    return get_task("trec").model_copy(update={"metric": metric, "labels": ("a", "b", "c")})
+
+
+def test_the_jackknife_is_as_wide_as_theory_says_and_always_the_same() -> None:
+    right = np.random.default_rng(1).random(ROWS) < 0.8
+
+    def share(rows: Any) -> float:
+        return float(right[rows].mean())
+
+    scores = JackknifeScores.of(share, ROWS)
+    low, high = scores.interval
+    assert (low + high) / 2 == pytest.approx(right.mean()) == scores.score
+    assert high - low == pytest.approx(2 * 2.045 * (right.std() / ROWS**0.5), rel=0.35)
+    assert JackknifeScores.of(share, ROWS) == scores
+    assert JackknifeScores.of(share, 1).interval == (-np.inf, np.inf)
+
+
+def test_a_difference_on_the_same_rows_is_surer_than_the_two_scores() -> None:
+    task = three_classes("accuracy")
+    labels, first = answers(1, 0.8)
+    second = first.copy()
+    # the same answers but for ten rows
+    second[:10] = np.eye(3)[(labels[:10] + 1) % 3]
+    one, other = (jackknife_metric(task, labels, chances, None) for chances in (first, second))
+    low, high = one.minus(other).interval
+    assert low <= one.score - other.score <= high
+    assert high - low < (one.interval[1] - one.interval[0]) / 2
+    assert one.minus(one).interval == (0.0, 0.0)
+
+
+def test_a_share_of_rows_gets_wilsons_interval() -> None:
+    labels, chances = answers(1, 0.9)
+    predicted = chances.argmax(-1)
+    wilson = binomtest(int((labels == predicted).sum()), ROWS).proportion_ci(method="wilson")
+    expected = pytest.approx((wilson.low, wilson.high))
+    assert accuracy_interval(labels, predicted) == expected
+    assert metric_interval(three_classes("accuracy"), labels, chances, None) == expected
+
+
+def test_all_rows_right_leave_room_below() -> None:
+    labels, _ = answers(1, 1.0)
+    low, high = metric_interval(three_classes("accuracy"), labels, np.eye(3)[labels], None)
+    assert 0.9 < low < 1 and high == pytest.approx(1)
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "matthews", "balanced_accuracy"])
+def test_other_metrics_get_the_jackknifes_inside_their_range(metric: str) -> None:
+    labels, chances = answers(3, 0.999)
+    scores = jackknife_metric(three_classes(metric), labels, chances, None)
+    low, high = metric_interval(three_classes(metric), labels, chances, None)
+    assert low <= scores.score <= high <= 1

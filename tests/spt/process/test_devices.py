@@ -1,0 +1,92 @@
+"""Which device is taken, which are refused, and how many cores a worker gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from spt.errors import InputError
+from spt.process import cores
+from spt.process.cores import omp_threads, share_of_cores
+from spt.process.devices import best_device, chosen_device, lightning_device, use_device
+
+
+@pytest.fixture(autouse=True)
+def on_auto() -> Iterator[None]:
+    """Begin as a process does, whatever a run before chose in this one, and leave it so."""
+    use_device("auto")
+    yield
+    use_device("auto")
+
+
+def with_gpus(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    gpu = torch.device("cuda") if count else None
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: gpu)
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: count)
+
+
+def test_auto_is_the_gpu_and_any_other_name_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus(monkeypatch, 2)
+    assert chosen_device() == best_device() == torch.device("cuda")
+    for name in ("cpu", "cuda", "cuda:1"):
+        use_device(name)
+        assert chosen_device() == torch.device(name)
+    use_device("auto")
+    assert chosen_device() == torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "said"),
+    [
+        ("cuda", 0, "has no GPU that torch can use"),
+        ("cuda:2", 2, "has 2 of the kind cuda"),
+        ("mps", 1, "has 1 of the kind cuda"),
+        ("gpu", 1, "must be auto, cpu, cuda"),
+        ("cuda:-1", 1, "must be auto, cpu, cuda"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, gpus: int, said: str
+) -> None:
+    with_gpus(monkeypatch, gpus)
+    with pytest.raises(InputError, match=said):
+        use_device(name)
+
+
+def test_a_trainer_takes_the_same_device() -> None:
+    assert lightning_device(torch.device("cpu")) == {"accelerator": "cpu", "devices": 1}
+    assert lightning_device(torch.device("cuda:1")) == {"accelerator": "cuda", "devices": [1]}
+
+
+@pytest.mark.parametrize(
+    ("machine", "omp", "workers", "threads"),
+    [(8, "", 1, 8), (8, "", 3, 2), (2, "", 8, 1), (8, "1", 2, 1), (8, "16,2", 2, 4), (8, "many", 2, 4)],
+)
+def test_a_worker_gets_its_part_of_the_cores_and_no_more_than_omp_says(
+    monkeypatch: pytest.MonkeyPatch, machine: int, omp: str, workers: int, threads: int
+) -> None:
+    monkeypatch.setattr(cores, "cores", lambda: machine)
+    monkeypatch.setenv("OMP_NUM_THREADS", omp)
+    assert share_of_cores(workers) == threads
+
+
+def test_omp_threads_are_none_where_it_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert omp_threads() is None
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"), [("200000 100000", 2), ("50000 100000", 1), ("max 100000", 4)]
+)
+def test_a_container_has_the_cores_of_its_quota(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, expected: int
+) -> None:
+    path = tmp_path / "cpu.max"
+    path.write_text(quota, encoding="ascii")
+    monkeypatch.setattr(cores, "_QUOTA", path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert cores.cores() == expected
