@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import PROMPT_JSON
 from spt.storage.files import restore_folder
 from spt.tasks import Task
+
+log = logging.getLogger(__name__)
 
 # say how a file is read, and what its columns are called
 KEYS = (
@@ -121,6 +124,7 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
     # one label a row is no list of labels
     named = given if task.multi_label else [name for (name,) in given]
     classes = classifier.classes(named, len(table)).astype(np.int64)
+    _tell_positions(classifier.labels, given, file)
     pairs = None if task.text_pair is None else list(table.columns[task.text_pair])
     chances = classifier.predict_proba(list(table.columns[task.text]), pairs)
     predicted = decide(task, chances, classifier.spec.answers.thresholds)
@@ -131,6 +135,13 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
         _intervals(classifier, classes, chances, predicted),
         class_scores(classes, predicted, classifier.labels),
     )
+
+
+def _tell_positions(labels: Sequence[str], given: Sequence[Sequence[str]], file: Path) -> None:
+    """Say which numbers of a file were taken for positions: it may have counted its classes otherwise."""
+    if positions := sorted({name for row in given for name in row} - set(labels)):
+        meant = ", ".join(f"{position} is '{labels[int(position)]}'" for position in positions)
+        log.warning("'%s' has labels that are read as positions among the prompt's: %s", file, meant)
 
 
 def _complete(task: Task, table: RawTable, data: DataConfig) -> RawTable:

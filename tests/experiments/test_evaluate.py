@@ -164,7 +164,7 @@ def test_what_cannot_be_scored_is_refused(
     assert said in result.stderr
 
 
-def test_positions_are_read_as_the_run_reads_them(tmp_path: Path) -> None:
+def test_positions_are_read_as_the_run_reads_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     numbers = [str(("bad", "good").index(label)) for label in LABELS]
     test = written(tmp_path / "test.csv", labels=numbers)
     config = tiny_config(
@@ -178,6 +178,12 @@ def test_positions_are_read_as_the_run_reads_them(tmp_path: Path) -> None:
     result = spt("evaluate", tmp_path / "run", "--on", test, "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["test_metric"] == pytest.approx(metrics.test_metric)
+    assert "read as positions among the prompt's: 0 is 'bad', 1 is 'good'" in caplog.text
+
+
+def test_names_are_no_positions(model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert spt("evaluate", model, "--on", written(tmp_path / "labelled.csv")).exit_code == 0
+    assert "positions" not in caplog.text
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
