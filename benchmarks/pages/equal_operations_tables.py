@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +16,11 @@ from benchmarks.record import load, path_of
 RESULT, OFFICIAL = "methods_deep", "methods_official"
 # what the README has beside the defaults, after the reference
 BESIDE = ("late_prompt", "deep_prompts", "setfit")
+# more rows a class than any bench of few rows has
+MANY = 1_000_000
 Entry = Mapping[str, Any]
+# the defaults, and a method within the same budget
+Pair = tuple[Entry, Entry]
 
 
 def methods_deep() -> str:
@@ -59,38 +63,68 @@ def _conditions(result: Mapping[str, Any]) -> list[str]:
 def defaults_worth() -> str:
     """Show what the defaults reach beside what else one would train, at the largest budget of both."""
     result = load(RESULT)
-    rows = [row for name in (result["reference"], *BESIDE) for row in _beside(result, name)]
-    if not rows:
+    names = [result["reference"], *BESIDE]
+    of_condition = _paired(result, names)
+    if not of_condition:
         return ""
     title = (
         "The defaults, with nothing set or tried, beside methods at the rates that dev chose, within the "
-        "same budget of operations (differences are of the same seed, with their 95 % interval):"
+        "same budget of operations: test accuracy in %, and how far the defaults are ahead on the same "
+        "seeds, with the 95 % interval:"
     )
-    head = ["on", "test %", "beside", "its test %", "difference", "of its parameters", "of its operations"]
-    return "\n".join([title, *markdown.table(head, rows)])
+    head = ["on", "defaults", *(f"`{name}`" for name in names)]
+    rows = [_compared(result, pairs, names) for pairs in of_condition]
+    shares = [
+        [
+            f"the defaults' {what}, as a share of its",
+            "",
+            *(_shares(of_condition, name, key) for name in names),
+        ]
+        for what, key in (("parameters", "tunable_parameters"), ("operations", "train_flops"))
+    ]
+    return "\n".join([title, *markdown.table(head, [*rows, *shares])])
 
 
-def _beside(result: Mapping[str, Any], name: str) -> Iterator[list[str]]:
-    """Write a row for each condition that both the defaults and a method have been measured on."""
+def _paired(result: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Pair]]:
+    """Return (the defaults, the method) by method's name for each condition that has any, many rows first."""
+    found = []
     for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):
         of = {
             (e["method"], e["budget_flops"]): e
             for e in result["summary"]
             if e["condition"] == condition and "test_accuracy" in e
         }
-        budgets = [budget for method, budget in of if method == DEFAULT and (name, budget) in of]
-        if budgets:
-            mine, other = of[DEFAULT, max(budgets)], of[name, max(budgets)]
-            gain = difference(*(_accuracies(result, entry) for entry in (mine, other)))
-            assert gain is not None
-            yield [
-                f"`{mine['task']}`, {mine['backbone']}, {_rows(mine['shots'])}",
-                markdown.percent(mine["test_accuracy"]),
-                f"`{name}`",
-                markdown.percent(other["test_accuracy"]),
-                markdown.interval(asdict(gain)),
-                *(_share(mine[key] / other[key]) for key in ("tunable_parameters", "train_flops")),
-            ]
+        budgets = {name: [b for n, b in of if n == name and (DEFAULT, b) in of] for name in names}
+        pairs = {n: (of[DEFAULT, max(both)], of[n, max(both)]) for n, both in budgets.items() if both}
+        if pairs:
+            found.append(pairs)
+    return sorted(found, key=lambda pairs: -(_any(pairs)["shots"] or MANY))
+
+
+def _any(pairs: Mapping[str, Pair]) -> Entry:
+    """Return the defaults beside the first method, by which a condition is named."""
+    return next(iter(pairs.values()))[0]
+
+
+def _compared(result: Mapping[str, Any], pairs: Mapping[str, Pair], names: Sequence[str]) -> list[str]:
+    """Write a condition's row; methods that were not measured there have an empty cell."""
+    one = _any(pairs)
+    cells = {}
+    for name, (mine, other) in pairs.items():
+        ahead = difference(*(_accuracies(result, entry) for entry in (mine, other)))
+        assert ahead is not None
+        cells[name] = f"{100 * other['test_accuracy']['mean']:.1f}: {markdown.interval(asdict(ahead))}"
+    return [
+        f"`{one['task']}`, {one['backbone']}, {_rows(one['shots'])}",
+        markdown.percent(one["test_accuracy"]),
+        *(cells.get(name, "") for name in names),
+    ]
+
+
+def _shares(of_condition: Sequence[Mapping[str, Pair]], name: str, key: str) -> str:
+    """Write the range of the defaults' shares of what a method takes."""
+    ratios = [mine[key] / other[key] for mine, other in (p[name] for p in of_condition if name in p)]
+    return " to ".join(dict.fromkeys(map(_share, (min(ratios), max(ratios))))) if ratios else ""
 
 
 def _accuracies(result: Mapping[str, Any], entry: Entry) -> dict[int, float]:

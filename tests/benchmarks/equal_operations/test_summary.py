@@ -136,18 +136,17 @@ def test_a_table_says_what_the_defaults_reach_beside_others_at_the_largest_budge
     lines = [*LINES, *larger, *setfit]
     content = {**summary_of(lines, "lora"), "records": lines}
     (tmp_path / "methods_deep.json").write_text(json.dumps(content))
-    trec, sst2, beside_setfit = table(defaults_worth())
+    trec, sst2, parameters, operations = table(defaults_worth())
     assert trec == {
         "on": "`trec`, minilm-l6, 2,000 rows",
-        "test %": "86.0 ± 5.7",
-        "beside": "`lora`",
-        "its test %": "85.0 ± 7.1",
-        "difference": "+1.0 (-11.7 to +13.7)",
-        "of its parameters": "0.10",
-        "of its operations": "1.00",
+        "defaults": "86.0 ± 5.7",
+        "`lora`": "85.0: +1.0 (-11.7 to +13.7)",
+        "`late_prompt`": "",
+        "`deep_prompts`": "",
+        "`setfit`": "",
     }
-    assert sst2["difference"] == "-10.0"
-    assert (beside_setfit["beside"], beside_setfit["difference"]) == ("`setfit`", "-10.0")
-    assert beside_setfit["of its operations"] == "0.04"
+    assert sst2["`lora`"].endswith(": -10.0") and sst2["`setfit`"] == "70.0: -10.0"
+    assert (parameters["`lora`"], operations["`lora`"]) == ("0.10", "1.00")
+    assert operations["`setfit`"] == "0.04"
     (tmp_path / "methods_deep.json").write_text(json.dumps(summary_of(LINES[:2], "lora")))
     assert defaults_worth() == ""
