@@ -84,10 +84,11 @@ def predict_file(
             "The votes of several prompts are for labels, and give no probability of each class. Leave out "
             "--all, or --ensemble."
         )
-    answer, nothing, task = _answerer(models, every_class, threshold, device)
+    answer, example, task = _answerer(models, every_class, threshold, device)
+    nothing = dict.fromkeys(example)
     begin, count, silent = time.perf_counter(), 0, _Silent()
     rows = read_records(file, task, all_columns=output is not None)
-    with _writer(file, output, task) as write:
+    with _writer(file, output, task, _named(example, prefix)) as write:
         while chunk := list(islice(rows, CHUNK)):
             silent.note(chunk, count)
             with _placed(chunk, count, file):
@@ -174,7 +175,7 @@ def _answered(chunk: Sequence[TextRecord], answer: AnswerTexts, nothing: Mapping
 def _answerer(
     models: Sequence[Path], every_class: bool, threshold: float | None, device: str
 ) -> tuple[AnswerTexts, Mapping[str, Any], Task]:
-    """Load models, and return what answers texts, the empty answer, and the task of the models."""
+    """Load models, and return what answers texts, an example of an answer, and the task of the models."""
     # loads torch, for which a file that is not there need not wait
     from spt.process.devices import chosen_device, use_device  # noqa: PLC0415
     from spt.serving.classifier import PromptClassifier  # noqa: PLC0415
@@ -190,7 +191,7 @@ def _answerer(
             return [_columns(answer) for answer in ensemble.predict(texts, pairs, threshold=threshold)]
 
         task = ensemble.classifiers[0].spec.task
-        return vote, _empty(task), task
+        return vote, _example(task), task
     classifier = PromptClassifier.from_pretrained(models[0]).to(chosen_device())
 
     names = [f"probability_{label}" for label in classifier.labels] if every_class else []
@@ -204,11 +205,11 @@ def _answerer(
         return answers
 
     task = classifier.spec.task
-    return answer, {**_empty(task), **dict.fromkeys(names)}, task
+    return answer, {**_example(task), **dict.fromkeys(names, 0.0)}, task
 
 
-def _empty(task: Task) -> dict[str, Any]:
-    return {"labels": None} if task.multi_label else {"label": None, "probability": None}
+def _example(task: Task) -> dict[str, Any]:
+    return {"labels": [""]} if task.multi_label else {"label": "", "probability": 0.0}
 
 
 def _columns(answer: Answer) -> dict[str, Any]:
@@ -232,13 +233,15 @@ def _joined(chunk: Sequence[TextRecord], answers: Records, file: Path, before: i
     return [{**record.columns, **answer} for record, answer in zip(chunk, answers, strict=True)]
 
 
-def _writer(file: Path, output: Path | None, task: Task) -> AbstractContextManager[WriteRecords]:
-    """Return what takes the records of the output as they come."""
+def _writer(
+    file: Path, output: Path | None, task: Task, example: Mapping[str, Any]
+) -> AbstractContextManager[WriteRecords]:
+    """Return what takes the records of the output as they come, with columns of answers as in the example."""
     if output is None:
         return nullcontext(_print)
     kind = ENDINGS.get(file.suffix.lower())
     delimiter = delimiter_of(file, task) if kind == "csv" and output_ending(output) == ".csv" else ","
-    return writing_table(output, delimiter, file if kind == "parquet" else None)
+    return writing_table(output, delimiter, file if kind == "parquet" else None, example)
 
 
 def _print(answers: Records) -> None:

@@ -58,6 +58,8 @@ def predict(
 ) -> None:
     """Label the texts of a file: prints {"label", "probability"} as JSON, one line for each record.
 
+    A text that may have several labels gets {"labels"}, a list.
+
     CSV, TSV, JSON and parquet files are read by the task's columns, or by "text" (pairs: and "text_pair").
     A CSV file may have ; a tab or | in place of commas.
 

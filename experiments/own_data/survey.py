@@ -18,9 +18,8 @@ from spt.data.reading.csv_rows import (
     DELIMITERS,
     check_distinct,
     column_names,
-    csv_options,
-    is_blank,
     is_quoted,
+    rows_of,
     text_encoding,
 )
 from spt.data.reading.json_objects import json_objects
@@ -187,7 +186,7 @@ def _delimiter(path: Path, encoding: str) -> Delimiter:
 
 
 def _rows(stream: Any, delimiter: str, quoted: bool) -> Any:
-    return (row for row in csv.reader(stream, **csv_options(delimiter, quoted)) if not is_blank(row))
+    return (fields for fields, _ in rows_of(stream, delimiter, quoted))
 
 
 def _csv_columns(

@@ -112,6 +112,36 @@ def test_answers_are_in_order_over_chunks(
     assert [row["probability"] for row in parts] == pytest.approx([row["probability"] for row in whole])
 
 
+def test_a_field_without_text_in_a_file_of_one_column_is_a_record(model: Path, tmp_path: Path) -> None:
+    file = written(tmp_path / "in.csv", [{"text": text} for text in ("great", "", "fine")])
+    file.write_text(file.read_text(encoding="utf-8") + "\n \n", encoding="utf-8")
+    result = spt("predict", model, file, "--quiet")
+    assert result.exit_code == 0, result.output
+    answers = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    assert [answer["label"] is None for answer in answers] == [False, True, False]
+
+
+def test_columns_of_answers_keep_their_types_where_the_first_part_has_none(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "CHUNK", 2)
+    file = written(tmp_path / "in.jsonl", [{"text": text} for text in (" ", " ", "great")])
+    result = spt("predict", model, file, "-o", tmp_path / "out.parquet", "--all")
+    assert result.exit_code == 0, result.output
+    *without, last = read(tmp_path / "out.parquet")
+    assert [row["label"] for row in without] == [None, None]
+    assert last["label"] in ("bad", "good") and last["probability_good"] + last[
+        "probability_bad"
+    ] == pytest.approx(1)
+
+
+def test_a_field_may_be_long(model: Path, tmp_path: Path) -> None:
+    file = written(tmp_path / "in.csv", [{"text": "fine " * 30_000}, {"text": "great"}])
+    result = spt("predict", model, file, "-o", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.output
+    assert "".join(row["label"] for row in read(tmp_path / "out.csv"))
+
+
 def test_the_speed_is_told_unless_quiet(model: Path, tmp_path: Path) -> None:
     file = written(tmp_path / "in.csv", ROWS)
     loud = spt("predict", model, file)

@@ -6,7 +6,7 @@ import codecs
 import csv
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,8 @@ from spt.errors import InputError
 # by their names in a configuration; where several fit a header, the first is taken
 DELIMITERS: Mapping[Delimiter, str] = MappingProxyType({",": ",", ";": ";", "tab": "\t", "|": "|"})
 LONGEST_HEADER = 2**20
+# characters; a quote that is never closed makes one field of all that follows
+LONGEST_FIELD = 2**24
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +113,37 @@ def check_distinct(names: Sequence[str], path: Path) -> None:
         )
 
 
-def is_blank(row: Sequence[str]) -> bool:
-    """Say whether a line is blank: `Dataset.from_csv` leaves those out too."""
-    return len(row) < 2 and not "".join(row).strip()
+def rows_of(stream: Iterable[str], delimiter: str, quoted: bool) -> Iterator[tuple[list[str], int]]:
+    """Give the fields of each row, and how many lines it takes.
+
+    Blank lines are no rows, as for `Dataset.from_csv`; a quoted field without text is one.
+
+    Args:
+        stream: lines, with their ends.
+        delimiter: as of `csv_options`.
+        quoted: likewise.
+
+    Raises:
+        csv.Error: for a field that is too long, or a quote that is never closed.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_FIELD))
+    line = ""
+
+    def noted() -> Iterator[str]:
+        nonlocal line
+        for line in stream:
+            yield line
+        # one more, which is a row of its own unless a quote is open
+        line = ""
+        yield line
+
+    reader, end = csv.reader(noted(), **csv_options(delimiter, quoted)), 0
+    for fields in reader:
+        lines, end = reader.line_num - end, reader.line_num
+        if lines > 1 and not line:
+            raise csv.Error("a quote is never closed")
+        if lines > 1 or len(fields) > 1 or line.strip(" \t\r\n"):
+            yield fields, lines
 
 
 def text_encoding(encoding: str) -> str:

@@ -1,7 +1,6 @@
 """One local file of labelled rows -> a table with its columns as they are."""
 
 import codecs
-import csv
 import logging
 import re
 import tempfile
@@ -21,8 +20,8 @@ from spt.data.reading.csv_rows import (
     column_names,
     csv_options,
     find_delimiter,
-    is_blank,
     is_quoted,
+    rows_of,
     text_encoding,
     warn_of_delimiter,
 )
@@ -136,10 +135,10 @@ def _read_parquet(path: Path) -> RawTable:
 
 
 def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTable:
-    options = csv_options(_delimiter(path, data, task, kind), is_quoted(kind, data.quoting))
+    delimiter, quoted = _delimiter(path, data, task, kind), is_quoted(kind, data.quoting)
     encoding = text_encoding(data.encoding)
     with path.open(encoding=encoding, newline="") as stream:
-        rows = (row for row in csv.reader(stream, **options) if not is_blank(row))
+        rows = (fields for fields, _ in rows_of(stream, delimiter, quoted))
         columns = column_names(data.columns or next(rows, []), path)
         first = next(rows, None)
     if first is None:
@@ -165,10 +164,10 @@ def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTabl
             encoding=encoding,
             column_names=columns,
             header=None if data.columns else 0,
-            **options,
+            **csv_options(delimiter, quoted),
             **memory,
         )
-    if options["quoting"] != csv.QUOTE_NONE:
+    if quoted:
         _warn_of_swallowed_lines(table, path)
     return RawTable.of(table)
 

@@ -25,13 +25,16 @@ SHOWN_VALUE = 80
 
 
 @contextmanager
-def writing_table(path: Path, delimiter: str = ",", source: Path | None = None) -> Iterator[WriteRecords]:
+def writing_table(
+    path: Path, delimiter: str = ",", source: Path | None = None, example: Mapping[str, Any] | None = None
+) -> Iterator[WriteRecords]:
     """Hand out what writes records to a file in the format of its ending, in order.
 
     Args:
         path: of the file, which is replaced as the block ends, and stays as it was where that raises.
         delimiter: between the fields of CSV.
         source: a parquet file, whose columns keep their types in parquet.
+        example: values of some columns, whose types these have in parquet, whatever the first rows hold.
 
     Raises:
         InputError: for an ending of none of `FORMATS`, or, as records are written, for what the format cannot
@@ -39,7 +42,7 @@ def writing_table(path: Path, delimiter: str = ",", source: Path | None = None) 
     """
     make = FORMATS[output_ending(path)]
     with replacing(path) as partial, ExitStack() as stack:
-        yield make(_Target(partial, path, delimiter, source, stack))
+        yield make(_Target(partial, path, delimiter, source, example or {}, stack))
 
 
 def output_ending(path: Path) -> str:
@@ -58,12 +61,19 @@ class _Target:
     """Name the file to write, and the names and rows that were written to it."""
 
     def __init__(
-        self, partial: Path, path: Path, delimiter: str, source: Path | None, stack: ExitStack
+        self,
+        partial: Path,
+        path: Path,
+        delimiter: str,
+        source: Path | None,
+        example: Mapping[str, Any],
+        stack: ExitStack,
     ) -> None:
         self.partial = partial
         self.path = path
         self.delimiter = delimiter
         self.source = source
+        self.example = example
         self.stack = stack
         self.names: list[str] = []
         self.rows = 0
@@ -169,15 +179,15 @@ def _parquet_writer(target: _Target) -> WriteRecords:
 
 
 def _schema(rows: Records, target: _Target) -> pa.Schema:
-    """Return the columns' types: those of the source where it has them, else what the first rows hold."""
+    """Return the columns' types: those of the example or the source, else what the first rows hold."""
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow.parquet import read_schema  # noqa: PLC0415
 
     known = read_schema(target.source) if target.source is not None else pa.schema([])
-    inferred = pa.Table.from_pylist(rows).schema
+    shown, inferred = (pa.Table.from_pylist(some).schema for some in ([target.example], rows))
     fields = []
     for name in target.names:
-        kind = (known if name in known.names else inferred).field(name).type
+        kind = next(schema for schema in (shown, known, inferred) if name in schema.names).field(name).type
         # a column that is empty so far may hold text later
         fields.append(pa.field(name, pa.string() if pa.types.is_null(kind) else kind))
     return pa.schema(fields)

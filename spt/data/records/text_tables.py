@@ -13,10 +13,9 @@ from spt.data.config import ENDINGS, Format
 from spt.data.reading.csv_rows import (
     check_distinct,
     column_names,
-    csv_options,
     find_delimiter,
-    is_blank,
     is_quoted,
+    rows_of,
     text_encoding,
     warn_of_delimiter,
 )
@@ -98,14 +97,9 @@ def _csv_rows(path: Path, kind: Format, task: Task) -> Iterator[dict[str, str]]:
         try:
             delimiter = delimiter_of(path, task)
             warn_of_delimiter(path, kind, delimiter)
-            reader = csv.reader(stream, **csv_options(delimiter, is_quoted(kind)))
-            names = column_names(next((fields for fields in reader if not is_blank(fields)), []), path)
-            end = reader.line_num
-            for fields in reader:
-                lines, end = reader.line_num - end, reader.line_num
-                if is_blank(fields):
-                    continue
-                row += 1
+            rows = rows_of(stream, delimiter, is_quoted(kind))
+            names = column_names(next((fields for fields, _ in rows), []), path)
+            for row, (fields, lines) in enumerate(rows, start=1):
                 if len(fields) > len(names):
                     raise InputError(
                         f"Row {row} of {path} has {len(fields)} fields, but the header has {len(names)}: "

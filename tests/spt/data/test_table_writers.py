@@ -48,6 +48,14 @@ def test_tsv_has_a_line_a_row_and_no_quotes(tmp_path: Path) -> None:
     assert path.read_bytes().decode() == 'id\ttext\n2\tb\n3\té\n\t"\n'
 
 
+def test_an_example_types_columns_that_the_first_rows_leave_empty(tmp_path: Path) -> None:
+    chunks = [[{"id": 1, "labels": []}], [{"id": 2, "labels": ["a"]}]]
+    with pytest.raises(InputError, match="cannot be written"):
+        write(tmp_path / "a.parquet", *chunks)
+    path = write(tmp_path / "a.parquet", *chunks, example={"labels": [""]})
+    assert parquet.read_table(path).to_pylist() == [*chunks[0], *chunks[1]]
+
+
 @pytest.mark.parametrize("text", ["a\tb", "a\nb", "a\rb"])
 def test_what_tsv_cannot_hold_is_refused_by_row(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.tsv"

@@ -135,6 +135,11 @@ def test_pairs_come_from_two_columns(tmp_path: Path) -> None:
         ("a.csv", "id,message\n1,a,b\n", "Row 1 of .*a.csv has 3 fields, but the header has 2"),
         ("a.csv", b"message\na\n\xff\n", "a.csv is not UTF-8"),
         ("a.csv", 'message\na\n"' + "b\n" * 100_000, "Row 2 of .*a.csv is not csv: .*Close quotes"),
+        (
+            "a.csv",
+            'message\na\n"b\nc\n',
+            "Row 2 of .*a.csv is not csv: a quote is never closed. Close quotes",
+        ),
         ("a.jsonl", '{"message": "a"}\n{"message": 3}\n', "holds a value of type int in row 2"),
         ("a.jsonl", '{"message": "a"}\nb\n', "Cannot read .*a.jsonl as json: line 2"),
         ("a.jsonl", "null\n", "line 1 is null"),
