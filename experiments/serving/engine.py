@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import Answer, LabelSet, NotFinite, predictions
 from spt.serving.request import Request
 from spt.serving.saved_prompt import PROMPT_JSON, SavedPrompt
-from spt.serving.server import PromptServer
+from spt.serving.server import PromptServer, Tasks
 from spt.serving.trunk_cache import CacheStatistics
 from spt.storage.digests import file_digest
 
@@ -34,6 +35,7 @@ class Job:
         texts: one at least.
         pairs: the second texts, where the tasks compare two.
         tasks: by whose prompts the texts are labelled.
+        prompts: that were served when the request came, which ends with them.
         every_class: whether the probability of every class is wanted.
         threshold: least probability of a label; None for the prompts' own.
     """
@@ -41,6 +43,7 @@ class Job:
     texts: tuple[str, ...]
     pairs: tuple[str, ...] | None
     tasks: tuple[str, ...]
+    prompts: Prompts
     every_class: bool = False
     threshold: float | None = None
 
@@ -113,6 +116,19 @@ class Served:
         return cls(classifier.to(chosen_device()), files.version, files.folder, files.state)
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """Hold what is served at a time; it stays as it is when prompts come and go.
+
+    Attributes:
+        served: by name.
+        tasks: the same, as the server asks them.
+    """
+
+    served: Mapping[str, Served]
+    tasks: Tasks
+
+
 # of a LabelResponse
 Content = dict[str, Any]
 
@@ -137,15 +153,20 @@ class Engine:
         for folder in others:
             if folder.name not in served:
                 served[folder.name] = Served.of(PromptFiles.read(folder), backbone)
-        self._served: Mapping[str, Served] = served
         classifiers = {name: each.classifier for name, each in served.items()}
         self._server = PromptServer(classifiers, cache_bytes)
+        self._prompts = Prompts(served, self._server.tasks)
         self._thread = ThreadPoolExecutor(1, "model")
+
+    @property
+    def prompts(self) -> Prompts:
+        """Return what is served now."""
+        return self._prompts
 
     @property
     def served(self) -> Mapping[str, Served]:
         """Return the prompts by name, as they are now."""
-        return self._served
+        return self._prompts.served
 
     @property
     def cache(self) -> CacheStatistics:
@@ -162,14 +183,15 @@ class Engine:
         Raises:
             InputError: as `PromptClassifier.of`, and what was served stays.
         """
-        name, new = files.folder.name, Served.of(files, next(iter(self._served.values())).classifier)
+        name, new = files.folder.name, Served.of(files, next(iter(self.served.values())).classifier)
         self._server.add(name, new.classifier)
-        self._served = {**self._served, name: new}
+        self._prompts = Prompts({**self.served, name: new}, self._server.tasks)
 
     def remove(self, name: str) -> None:
         """Take a prompt out, which may not be the last one; in the model's thread alone."""
         self._server.remove(name)
-        self._served = {other: each for other, each in self._served.items() if other != name}
+        served = {other: each for other, each in self.served.items() if other != name}
+        self._prompts = Prompts(served, self._server.tasks)
 
     def answer(self, jobs: Sequence[Job]) -> list[Content | InputError]:
         """Answer jobs together; in the model's thread alone.
@@ -178,27 +200,34 @@ class Engine:
             In order, the content of a LabelResponse, or the problems of a job that cannot be answered, which
             do not touch the others; `NotFinite` where those are the model's.
         """
+        outcomes: list[Content | InputError] = []
+        for _, alike in groupby(jobs, key=lambda job: id(job.prompts)):
+            outcomes += self._answer_alike(list(alike))
+        return outcomes
+
+    def _answer_alike(self, jobs: Sequence[Job]) -> list[Content | InputError]:
+        """Answer jobs that came while the same prompts were served."""
         asked = [request for job in jobs for task in job.tasks for request in job.requests(task)]
         try:
-            rows = iter(self._probabilities(asked))
+            rows = iter(self._probabilities(asked, jobs[0].prompts))
         except InputError as error:
             if len(jobs) > 1:
-                return [self.answer([job])[0] for job in jobs]
+                return [self._answer_alike([job])[0] for job in jobs]
             return [error if isinstance(error, NotFinite) else self._problems(jobs[0])]
         return [
             self._content(job, {task: [next(rows) for _ in job.texts] for task in job.tasks}) for job in jobs
         ]
 
-    def _probabilities(self, asked: Sequence[Request]) -> list[NDArray[Any]]:
+    def _probabilities(self, asked: Sequence[Request], prompts: Prompts) -> list[NDArray[Any]]:
         """Return the calibrated probabilities [C] of each request."""
-        return self._server.probabilities(asked, self._batch_size)
+        return self._server.probabilities(asked, self._batch_size, prompts.tasks)
 
     def _problems(self, job: Job) -> InputError:
         """Find what is wrong with a job: task by task, so that the rows in errors are those of its texts."""
         problems = Problems("the texts")
         for task in job.tasks:
             with problems.collecting():
-                self._probabilities(job.requests(task))
+                self._probabilities(job.requests(task), job.prompts)
         try:
             problems.refuse()
         except InputError as error:
@@ -208,12 +237,13 @@ class Engine:
     def _content(self, job: Job, rows: Mapping[str, Sequence[NDArray[Any]]]) -> Content:
         answers: list[dict[str, Any]] = [{} for _ in job.texts]
         for task, of_task in rows.items():
-            spec = self._served[task].classifier.spec
+            spec = job.prompts.served[task].classifier.spec
             chances = np.stack(of_task)
             for row, answer in enumerate(predictions(spec, chances, job.threshold)):
                 classes = dict(zip(spec.task.labels or (), map(float, chances[row]), strict=True))
                 answers[row][task] = _answer(answer, classes, job.every_class)
-        return {"answers": answers, "versions": {task: self._served[task].version for task in job.tasks}}
+        versions = {task: job.prompts.served[task].version for task in job.tasks}
+        return {"answers": answers, "versions": versions}
 
 
 def _version(folder: Path) -> str:

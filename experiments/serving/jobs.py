@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from experiments.serving.engine import Job, Served
+from experiments.serving.engine import Job, Prompts, Served
 from experiments.serving.messages import LabelRequest
 from experiments.serving.options import ServingOptions
 from experiments.serving.problem_details import Refusal
@@ -15,7 +15,7 @@ from spt.errors import unknown
 from spt.problems import Problems
 
 
-def job_of(asked: LabelRequest, served: Mapping[str, Served], options: ServingOptions) -> Job:
+def job_of(asked: LabelRequest, prompts: Prompts, options: ServingOptions) -> Job:
     """Check a request against what is served and against the bounds.
 
     Raises:
@@ -39,12 +39,13 @@ def job_of(asked: LabelRequest, served: Mapping[str, Served], options: ServingOp
                 f"texts has {len(asked.texts)} and pairs {len(asked.pairs)} texts, but as many of both are "
                 "needed. Give a second text for each, or null."
             )
-    tasks = _tasks(asked, served, problems)
+    tasks = _tasks(asked, prompts.served, problems)
     problems.refuse()
     return Job(
         tuple(texts),
         None if pairs is None else tuple(pairs),
         tasks,
+        prompts,
         asked.probabilities == "all",
         asked.threshold,
     )

@@ -76,7 +76,7 @@ class Service:
         Texts of all clients are gathered into batches, and what tasks share is computed once a text.
         """
         asked = read_request(await request.body(), request.headers.get("content-type", ""))
-        job = job_of(asked, self._engine.served, self._options)
+        job = job_of(asked, self._engine.prompts, self._options)
         content = await self._unless_disconnected(job, request)
         if content is None:
             return Response(status_code=CLIENT_CLOSED_REQUEST)

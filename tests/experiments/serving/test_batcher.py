@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.serving.batcher import BROKEN, Batcher
-from experiments.serving.engine import Content, Job
+from experiments.serving.engine import Content, Job, Prompts
 from experiments.serving.metrics import Metrics
 from experiments.serving.options import ServingOptions, checked_options
 from experiments.serving.problem_details import Overloaded, Refusal
@@ -36,7 +36,7 @@ class Model:
 
 
 def job(*texts: str, tasks: int = 1) -> Job:
-    return Job(texts, None, tuple(map(str, range(tasks))))
+    return Job(texts, None, tuple(map(str, range(tasks))), Prompts({}, {}))
 
 
 def gather(

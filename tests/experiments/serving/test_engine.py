@@ -8,9 +8,9 @@ from tests.support.serving import TEXTS
 
 
 def test_a_job_that_cannot_be_answered_leaves_the_others_their_answers(engine: Engine) -> None:
-    good = Job(tuple(TEXTS), None, ("late",))
-    gone = Job(("great",), None, ("gone",))
-    unpaired = Job(("great", "dull"), None, ("pair",))
+    good = Job(tuple(TEXTS), None, ("late",), engine.prompts)
+    gone = Job(("great",), None, ("gone",), engine.prompts)
+    unpaired = Job(("great", "dull"), None, ("pair",), engine.prompts)
     (alone,) = engine.answer([good])
     first, second, third, last = engine.answer([good, gone, unpaired, good])
     assert isinstance(alone, dict) and first == last == alone
@@ -19,5 +19,5 @@ def test_a_job_that_cannot_be_answered_leaves_the_others_their_answers(engine: E
 
 
 def test_a_job_of_several_tasks_is_told_all_that_is_wrong(engine: Engine) -> None:
-    (outcome,) = engine.answer([Job(("great",), None, ("pair", "gone", "late"))])
+    (outcome,) = engine.answer([Job(("great",), None, ("pair", "gone", "late"), engine.prompts)])
     assert isinstance(outcome, InputError) and len(outcome.problems) == 2

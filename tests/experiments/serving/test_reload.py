@@ -250,7 +250,7 @@ def test_answers_do_not_wait_for_the_files_of_a_new_version(
     read = SavedPrompt.read
 
     def answered_meanwhile(folder: Path) -> SavedPrompt:
-        job = Job(tuple(TEXTS), None, ("a",))
+        job = Job(tuple(TEXTS), None, ("a",), shelf.engine.prompts)
         (content,) = shelf.engine.submit(shelf.engine.answer, [job]).result(timeout=10)
         answered.append(content)
         return read(folder)
@@ -260,6 +260,24 @@ def test_answers_do_not_wait_for_the_files_of_a_new_version(
     shelf.save("a", (1, 2))
     shelf.reloader.look()
     assert len(answered) == 1 and shelf.layers()["a"] == (1, 2)
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced"])
+def test_a_request_ends_with_the_prompts_that_it_began_with(shelf: Shelf, change: str) -> None:
+    prompts = shelf.engine.prompts
+    begun = Job(tuple(TEXTS), None, ("a", "b"), prompts)
+    (before,) = shelf.engine.answer([begun])
+    if change == "removed":
+        shutil.rmtree(shelf.folder / "b")
+        shelf.reloader.look()
+    else:
+        shelf.save("b", (1, 2), seed=1)
+    shelf.reloader.look()
+    assert shelf.engine.prompts != prompts
+    later = Job(tuple(TEXTS), None, tuple(shelf.engine.served), shelf.engine.prompts)
+    first, second, last = shelf.engine.answer([begun, later, begun])
+    assert first == last == before
+    assert isinstance(second, dict) and second["versions"] != first["versions"]
 
 
 def test_what_is_refused_stands_beside_the_tasks_and_in_the_metrics(
