@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from spt.errors import InputError, MachineFault, TrialFailed
+from spt.errors import AGAIN, InputError, MachineFault, TrialFailed
 
 GOES_ON = "Stopped. The same command goes on from the last finished epoch."
 
@@ -39,9 +39,8 @@ def exit_codes(stopped: str) -> Iterator[None]:
         raise
     except (OSError, MemoryError, MachineFault) as error:
         reason = str(error) or "it is out of memory"
-        raise _exit(
-            f"The machine failed: {reason}. Nothing of that was recorded: the same command repeats it.", 1
-        ) from error
+        again = error.again if isinstance(error, MachineFault) else AGAIN
+        raise _exit(f"The machine failed: {reason}. Nothing of that was recorded: {again}.", 1) from error
     except (KeyboardInterrupt, SystemExit) as error:
         if (code := _stop_code(error)) is None:
             raise

@@ -36,8 +36,20 @@ class TrialFailed(RuntimeError):
     may_pass = False
 
 
+AGAIN = "the same command repeats it"
+
+
 class MachineFault(RuntimeError):
-    """Report what a machine failed at, as in the death of a worker, and no training can help."""
+    """Report what a machine failed at, as in the death of a worker, and no training can help.
+
+    Args:
+        reason: what it failed at.
+        again: how the user goes on.
+    """
+
+    def __init__(self, reason: str = "", again: str = AGAIN) -> None:
+        super().__init__(reason)
+        self.again = again
 
 
 def machine_fault(error: BaseException) -> Exception | None:

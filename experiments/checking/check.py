@@ -76,7 +76,7 @@ class Check:
 def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
     """Check the config of a run, an nnictl experiment or a study, the backbone's files, and all data.
 
-    Of an experiment every choice is checked, and of a range both ends.
+    Of an experiment and a study every choice is checked, and of a range both ends.
 
     Args:
         path: of the file.
@@ -113,22 +113,33 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
 
 
 def _configs(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
-    """Return the runs that a file stands for: one, those of a comparison, or the base of a study."""
-    keys = read_tree(path).keys()
+    """Return the runs that a file stands for: one, those of a comparison, or the ends of a study's space."""
+    tree = read_tree(path)
+    keys = tree.keys()
     if "trialCommand" in keys:
         # loads nni, which the config of a run does not need
         from experiments.comparing.experiment_file import Experiment  # noqa: PLC0415
 
         experiment = Experiment.load(path)
+        _check_drawn(tree.get("tuner"), experiment.space)
         experiment = replace(experiment, space=with_range_ends(experiment.space))
         return [cell.config for cell in experiment.cells(overrides)]
     if "searchSpace" in keys:
         from experiments.tuning.config import load_tune_config  # noqa: PLC0415
 
-        return [load_tune_config(path, overrides).run]
+        return load_tune_config(path, overrides).runs_at_ends()
     if {"methods", "conditions"} <= keys:
         raise InputError(f"'{path}' is a bench, which `python -m benchmarks methods {path}` checks itself.")
     return [load_config(path, overrides)]
+
+
+def _check_drawn(tuner: Any, space: Mapping[str, Any]) -> None:
+    """Refuse a search space that our tuner cannot draw from, which an experiment notices as it starts."""
+    if isinstance(tuner, Mapping) and str(tuner.get("className")).endswith(".OptunaTuner"):
+        # loads optuna, which other experiments do not need
+        from experiments.tuning.space import distributions  # noqa: PLC0415
+
+        distributions(space)
 
 
 def _right_part(path: Path, overrides: Mapping[str, Any]) -> RightPart | None:

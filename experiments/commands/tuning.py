@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import Overrides, Quiet
+from experiments.commands.options import Quiet, keys_over
 from experiments.console import exit_codes
 from experiments.logs import quiet_libraries
 
@@ -15,7 +15,9 @@ def tune(
     config: Annotated[
         Path, typer.Argument(metavar="CONFIG", help="YAML file of a study: experiments/tune.yml.")
     ],
-    overrides: Overrides = None,
+    overrides: Annotated[
+        list[str] | None, keys_over("those of the file, as trials=40 or run.training.epochs=3")
+    ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where the study is kept; runs/NAME by default.", show_default=False)
     ] = None,

@@ -11,7 +11,7 @@ from typing import Any
 from experiments.comparing.columns import Column, Table, decimal, percent, points, tera, whole_number
 from experiments.comparing.experiment_file import Experiment, GridCell
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
-from experiments.comparing.groups import SCORE, Comparison, RunRecord
+from experiments.comparing.groups import SCORE, Comparison, RunRecord, reference_among
 from experiments.comparing.page import Histories, write_results
 from experiments.comparing.terminal import best_lines, progress, show
 from experiments.comparing.truth import TREC, TruthTable
@@ -112,6 +112,8 @@ def compare(
         InputError: for a configuration that does not fit its data or backbone, or an unknown reference.
         TrialFailed: if no run gave results.
     """
+    # before hours of training
+    reference_among(list(dict.fromkeys(cell.group for cell in cells)), reference)
     names = folder_names(cells, folder)
     outcomes = run_grid(
         {name: cell.config for name, cell in zip(names, cells, strict=True)}, folder, workers, on_done

@@ -98,6 +98,17 @@ class PairedTest:
     smallest: float
 
 
+def reference_among(groups: Sequence[str], reference: str | None) -> str:
+    """Return the group that others are tested against: the first where none is named.
+
+    Raises:
+        InputError: for a reference that is none of the groups.
+    """
+    if reference is not None and reference not in groups:
+        raise unknown("reference", reference, groups)
+    return groups[0] if reference is None else reference
+
+
 class Comparison:
     """Groups in the order of the records, over conditions and seeds.
 
@@ -125,9 +136,7 @@ class Comparison:
         self.score = score
         self.groups = list(dict.fromkeys(record.group for record in records))
         self.conditions = list(dict.fromkeys(record.condition for record in records))
-        self.reference = self.groups[0] if reference is None else reference
-        if self.reference not in self.groups:
-            raise unknown("reference", self.reference, self.groups)
+        self.reference = reference_among(self.groups, reference)
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from itertools import product
 from pathlib import Path
@@ -182,12 +182,11 @@ class TuneConfig(ConfigSection):
                 f"run.device is {self.run.device}, but resources.gpus is 0, and so trials see no GPU; set "
                 "resources.gpus, or run.device to auto"
             )
-        for name, distribution in self.distributions.items():
-            for value, strategy in product(_ends(distribution), self._strategies):
-                try:
-                    self.trial_run({**strategy, name: value})
-                except InputError as error:
-                    problems.append(f"searchSpace.{name} with the value {value!r}: {_reason(error)}")
+        for name, value, parameters in self._single_changes():
+            try:
+                self.trial_run(parameters)
+            except InputError as error:
+                problems.append(f"searchSpace.{name} with the value {value!r}: {_reason(error)}")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -207,6 +206,17 @@ class TuneConfig(ConfigSection):
     def directions(self) -> list[str]:
         """Return 'maximize' or 'minimize' for each objective."""
         return [OBJECTIVES[objective] for objective in self.objectives]
+
+    def _single_changes(self) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+        """Yield key and value of each choice and of both ends of each range, and a trial's parameters so."""
+        for name, distribution in self.distributions.items():
+            for value, strategy in product(_ends(distribution), self._strategies):
+                yield name, value, {**strategy, name: value}
+
+    def runs_at_ends(self) -> list[RunConfig]:
+        """Return runs with every choice and both ends of every range, on all data that trials may have."""
+        singly = [self.trial_run(parameters) for _, _, parameters in self._single_changes()]
+        return [*self.conditions(), *singly]
 
     def conditions(self) -> list[RunConfig]:
         """Return a run on each of the data that trials may have: what is tuned of task and data, together."""
@@ -249,7 +259,11 @@ def load_tune_config(path: Path, overrides: Mapping[str, Any] | None = None) -> 
         InputError: naming every problem in the file and the overrides together.
     """
     tree = {key: _anchored(key, value, path.parent) for key, value in read_tree(path).items()}
-    override(tree, {key: _anchored(key, value, Path.cwd()) for key, value in (overrides or {}).items()})
+    over = {key: _anchored(key, value, Path.cwd()) for key, value in (overrides or {}).items()}
+    if any(key.startswith("run.") for key in over):
+        # of a file its keys, which those go over
+        tree["run"] = _keys_of_run(tree.get("run", {}))
+    override(tree, over)
     try:
         return TuneConfig.model_validate(tree)
     except ValidationError as error:

@@ -225,7 +225,7 @@ def _run_trials(
     )
     tuner.fit()
     if search.fault is not None:
-        raise MachineFault(f"{search.fault} (--resume goes on)")
+        raise MachineFault(search.fault, "the same command with --resume goes on")
 
 
 class Notes(ray_tune.Callback):  # type: ignore[misc]

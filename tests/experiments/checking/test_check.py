@@ -261,6 +261,30 @@ def test_a_comparison_is_checked_on_all_its_data(home: Path, tmp_path: Path) -> 
     assert any("other.csv" in problem for problem in check.problems)
 
 
+def test_options_that_our_tuner_cannot_draw_are_a_problem(home: Path, tmp_path: Path) -> None:
+    path = experiment(tmp_path, home)
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    settings["searchSpace"] = {"search.manual_layers": {"_type": "choice", "_value": [[0], [0, 1]]}}
+    drawn = {"className": "experiments.nni_trials.tuner.OptunaTuner"}
+    for tuner, refused in (({"name": "GridSearch"}, False), (drawn, True)):
+        path.write_text(yaml.safe_dump({**settings, "tuner": tuner}), encoding="utf-8")
+        problems = words(check_file(path, {"search.strategy": "manual"}).problems)
+        assert ("the option [0] is not text" in problems) == refused, problems
+
+
+def test_every_choice_of_a_study_is_checked(home: Path, tmp_path: Path) -> None:
+    config(tmp_path, home)
+    study = tmp_path / "tune.yml"
+    space = {
+        "data.train": {"_type": "choice", "_value": [str(home / "data.csv"), str(home / "gone.csv")]},
+        "prompt.bottleneck": {"_type": "choice", "_value": [16, 30]},
+    }
+    study.write_text(yaml.safe_dump({"run": "config.yml", "searchSpace": space}), encoding="utf-8")
+    check = check_file(study, {"run.prompt.phm_order": 4})
+    problems = words(check.problems)
+    assert "gone.csv does not exist" in problems and "30" in problems and "phm_order" in problems
+
+
 def test_a_study_is_checked_on_its_base_run(home: Path, tmp_path: Path) -> None:
     config(tmp_path, home)
     study = tmp_path / "tune.yml"

@@ -55,6 +55,13 @@ def experiment(folder: Path, space: dict[str, Any], **sections: Any) -> Path:
     return path
 
 
+def test_an_unknown_reference_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    path = experiment(tmp_path, {"search.strategy": choice("random", "gradient")})
+    result = spt("compare", path, "--folder", tmp_path / "runs", "--reference", "gradent")
+    assert result.exit_code == 2 and "Did you mean 'gradient'" in result.output
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The grid in this process, as starting others takes longer; gives the names of runs that trained."""

@@ -171,3 +171,10 @@ def test_the_run_may_be_a_file_beside_the_study(tmp_path: Path) -> None:
     assert config.trial_run({"search.consistency": 0.5}).search.k == 3
     with pytest.raises(InputError, match="cannot be read"):
         load(tmp_path, run="missing.yml")
+
+
+def test_keys_of_the_run_go_over_those_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "base.yml").write_text("search: {strategy: spt_darts, k: 3}\n", encoding="utf-8")
+    load(tmp_path, run="base.yml")
+    run = load_tune_config(tmp_path / "tune.yml", {"run.training.epochs": 7}).run
+    assert (run.training.epochs, run.search.k) == (7, 3)
