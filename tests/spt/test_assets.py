@@ -212,7 +212,10 @@ PATHS = ["./minilm", "models/a/b", "/nowhere", "~/nowhere/at/all", "a\\b", "a/",
 
 
 @pytest.mark.parametrize("name", [*PATHS, "~nosuchuser/x", "\\0", "x" * 300])
-def test_what_looks_like_a_path_is_never_asked_of_the_hub(name, monkeypatch):
+def test_what_looks_like_a_path_is_never_asked_of_the_hub(name, tmp_path, monkeypatch):
+    # beside the working directory there may be anything
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", forbidden)
     with pytest.raises(InputError, match=r"path"):
         backbone_path(name)
