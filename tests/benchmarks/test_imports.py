@@ -68,26 +68,18 @@ def test_modules_that_import_each_other_are_a_circle(line: str, tmp_path: Path) 
     assert "circles: 1\n  spt.errors <-> spt.model" in text and not clean
 
 
-def test_folders_that_import_each_other_are_a_circle_though_no_modules_do(tmp_path: Path) -> None:
-    modules = written(
-        tmp_path,
-        spt_data_shapes="",
-        spt_parts_a="import spt.data.loading\n",
-        spt_parts_b="",
-        spt_data_rows="from spt.parts.b import x\n",
-    )
-    assert all_circles(modules) == [["spt.data", "spt.parts"]]
-
-
-def test_folders_within_a_folder_are_no_circle_either(tmp_path: Path) -> None:
-    modules = written(
-        tmp_path,
-        spt_data_rows_a="import spt.data.labels.a\n",
-        spt_data_rows_b="",
-        spt_data_labels_a="",
-        spt_data_labels_b="from spt.data.rows.b import x\n",
-    )
-    assert all_circles(modules) == [["spt.data.labels", "spt.data.rows"]]
+@pytest.mark.parametrize(("one", "other"), [("more", "parts"), ("data_rows", "data_labels")])
+def test_folders_that_import_each_other_are_a_circle_though_no_modules_do(
+    one: str, other: str, tmp_path: Path
+) -> None:
+    first, second = (f"spt.{folder.replace('_', '.')}" for folder in (one, other))
+    lines = {
+        f"spt_{one}_a": f"import {second}.a\n",
+        f"spt_{one}_b": "",
+        f"spt_{other}_a": "",
+        f"spt_{other}_b": f"from {first}.b import x\n",
+    }
+    assert all_circles(written(tmp_path, **lines)) == [sorted([first, second])]
 
 
 def test_longer_circles_are_told_from_what_only_leads_into_them() -> None:
