@@ -11,7 +11,7 @@ from pathlib import Path
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.serving.saved_prompt import PROMPT_JSON, WEIGHTS
-from spt.storage.files import expanded, state_of
+from spt.storage.files import expanded, restore_folder, restore_folders, state_of
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
 # of a run, whose name says more
@@ -93,6 +93,9 @@ class PromptFolders:
         for argument in arguments:
             with problems.collecting():
                 name, path = _split(argument)
+                # of one prompt, of a shelf
+                restore_folder(path)
+                restore_folders(path)
                 if _holds_prompt(path):
                     prompts.append(PromptFolder(_checked(name or _name_of(path), argument), path))
                     continue

@@ -22,6 +22,7 @@ _ENDING = ".partial"
 _REPLACED = ".old"
 _HOST = re.sub(r"\W", "-", socket.gethostname())
 _TEMPORARY = re.compile(r".*?(?:\.(?P<host>[\w-]+))?\.(?P<pid>\d+)\.(?:partial|old)")
+_OLD = re.compile(r"\.(?P<folder>.+)\.[\w-]+\.\d+\.old")
 # a writer on another machine, or one whose id another process has by now, is dead after this long
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -117,6 +118,17 @@ def restore_folder(folder: Path) -> None:
                 f"'{folder}' was being replaced when its writer was killed, and what it held is in "
                 f"'{replaced[0]}', which cannot be put back: {error.strerror}. Rename it."
             ) from error
+
+
+def restore_folders(parent: Path) -> None:
+    """Put back all folders in a folder as `restore_folder` does one.
+
+    Raises:
+        InputError: likewise.
+    """
+    for path in parent.glob(f".*{_REPLACED}"):
+        if replaced := _OLD.fullmatch(path.name):
+            restore_folder(parent / replaced["folder"])
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.serving.folders import PromptFolders
 from spt.errors import InputError
+from tests.support.killed import dead_process, replaced_name
 from tests.support.serving import close
 
 
@@ -47,6 +48,13 @@ def test_a_folder_of_prompts_gives_those_that_are_there_now(tmp_path: Path) -> N
     make_prompts(tmp_path, "shelf/d")
     (tmp_path / "shelf" / "a").rename(tmp_path / "gone")
     assert [prompt.name for prompt in folders.current().prompts] == ["b", "d"]
+
+
+def test_prompts_whose_writers_were_killed_are_put_back(tmp_path: Path) -> None:
+    killed = dead_process()
+    make_prompts(tmp_path / "shelf", "spam", replaced_name("team.two", killed))
+    make_prompts(tmp_path, replaced_name("alone", killed))
+    assert names(tmp_path / "shelf", tmp_path / "alone") == ["alone", "spam", "team.two"]
 
 
 def test_a_run_is_a_folder_of_its_prompt(tmp_path: Path) -> None:
