@@ -27,7 +27,7 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
         methods.neighbours,
     ),
     "Cost": (cost.speed, cost.search_cost, cost.gpu, cost.load, cost.export),
-    "Serving": (serving.serving, cost.serving_http, cost.serving_replicas),
+    "Serving": (serving.serving, serving.serving_http, serving.serving_replicas),
     "Robustness": (robustness.crash, robustness.fuzz),
     "Pages": (pages.tables, pages.screenshots, pages.imports),
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 from spt.audit.folder import FoundFile
 from spt.audit.report import Audit
-from spt.audit.tensor_header import TensorEntry
+from spt.storage.tensor_header import TensorEntry
 
 
 def audit_lines(folder: Path, audit: Audit) -> Iterator[str]:

@@ -21,7 +21,7 @@ def level_means(backbone: Backbone, batch: Mapping[str, Any], levels: Sequence[i
 
     Args:
         backbone: with L layers.
-        batch: spt.data.Batch of B rows, on the backbone's device; a start that it brings is begun with.
+        batch: of B rows, as `make_loader` gives it, on the backbone's device; its start is begun with.
         levels: rising, from 0 to L, and not below the start; level i is what enters layer i, L what the head
             reads.
 

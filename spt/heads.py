@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from spt.backbones.base import Backbone
 from spt.backbones.t5 import T5Backbone
-from spt.data.labels.label_words import label_sequences, label_word_ids
+from spt.data.encoded.label_words import label_sequences, label_word_ids
 from spt.errors import InputError
 from spt.prompts.state import PromptState
 from spt.spec import ModelSpec

@@ -60,7 +60,7 @@ class PromptedModel(nn.Module):
         """Run the layers below the first prompt: nothing there depends on what trains.
 
         Args:
-            batch: spt.data.Batch.
+            batch: as `make_loader` gives it.
             start: where to begin, at the first prompt or below it; None begins at the tokens.
 
         Returns:
@@ -88,7 +88,7 @@ class PromptedModel(nn.Module):
         """Classify a batch.
 
         Args:
-            batch: B rows of T tokens, spt.data.Batch.
+            batch: B rows of T tokens, as `make_loader` gives them.
             start: hidden states to begin with instead of the tokens, at the first prompt or below it.
 
         Returns:

@@ -19,7 +19,7 @@ class BackboneConfig(ConfigSection):
     name: str = Field(
         "minilm-l6",
         min_length=1,
-        description="An embedded backbone (minilm-l6, splade-tiny), a local folder, or a hub name.",
+        description="minilm-l6, e5-small, splade-tiny, smollm2-135m (embedded), a folder, or a hub name.",
     )
     revision: str | None = Field(None, description="Commit or tag of a hub model.")
     attention: Literal["sdpa", "eager"] = Field("sdpa", description="Attention kernel of the layers.")

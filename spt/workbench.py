@@ -20,8 +20,8 @@ from spt.data.encoded.encoding import encode
 from spt.data.encoded.examples import Examples
 from spt.data.loading import load_splits
 from spt.data.reading.tables import Rows, to_tables
+from spt.data.split_texts import SplitTexts
 from spt.data.splitting.folds import deal, pooled
-from spt.data.splitting.split_texts import SplitTexts
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache
 from spt.process.devices import chosen_device

@@ -76,29 +76,6 @@ def load(
         print(measure_load(rows, lines or [10_000, 100_000, 200_000], runs, result))
 
 
-def serving_http(
-    seconds: Annotated[float, typer.Option(min=1, help="Of the sustained load.")] = 300,
-    seed: Annotated[int, typer.Option(min=0, help="Of the requests, and of when they are sent.")] = 0,
-    result: Result = "serving_http",
-) -> None:
-    """Put a load on `spt serve`: what it can do, minutes below that, and more than its queue takes."""
-    with measuring("Stopped; nothing is kept.", ("fastapi", "uvicorn", "prometheus_client", "httpx")):
-        from benchmarks.http_load.measure import measure_http
-
-        print(measure_http(seconds, seed, result))
-
-
-def serving_replicas(
-    seed: Annotated[int, typer.Option(min=0, help="Of the requests.")] = 0,
-    result: Result = "serving_replicas",
-) -> None:
-    """Kill one of two replicas of a Ray Serve application on this machine under load."""
-    with measuring("Stopped; nothing is kept.", ("fastapi", "prometheus_client", "httpx")):
-        from benchmarks.http_load.measure import measure_replicas
-
-        print(measure_replicas(seed, result))
-
-
 def export(
     folder: Annotated[Path, typer.Option(help="Of the run, which is not repeated, and the exports.")] = Path(
         "runs/export"

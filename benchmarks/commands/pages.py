@@ -10,7 +10,7 @@ from benchmarks.commands.options import measuring
 
 
 def tables() -> None:
-    """Write docs/results.md and the table of the README from benchmarks/results."""
+    """Write docs/results.md, and what README has between its comments, from benchmarks/results."""
     with measuring():
         from benchmarks.pages.tables import write_pages
 

@@ -1,11 +1,11 @@
-"""What many tasks on one backbone take to answer."""
+"""What many tasks on one backbone take to answer, and what the HTTP server bears."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.commands.options import measuring
+from benchmarks.commands.options import Result, measuring
 
 
 def serving(
@@ -35,3 +35,26 @@ def serving(
 
         bench = ServingBench(tasks=tuple(tasks or ServingBench.tasks), texts=texts, seconds=seconds)
         print(measure_serving(folder, bench, result, adapters_python))
+
+
+def serving_http(
+    seconds: Annotated[float, typer.Option(min=1, help="Of the sustained load.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, help="Of the requests, and of when they are sent.")] = 0,
+    result: Result = "serving_http",
+) -> None:
+    """Put a load on `spt serve`: what it can do, minutes below that, and more than its queue takes."""
+    with measuring("Stopped; nothing is kept.", ("fastapi", "uvicorn", "prometheus_client", "httpx")):
+        from benchmarks.http_load.measure import measure_http
+
+        print(measure_http(seconds, seed, result))
+
+
+def serving_replicas(
+    seed: Annotated[int, typer.Option(min=0, help="Of the requests.")] = 0,
+    result: Result = "serving_replicas",
+) -> None:
+    """Kill one of two replicas of a Ray Serve application on this machine under load."""
+    with measuring("Stopped; nothing is kept.", ("fastapi", "prometheus_client", "httpx")):
+        from benchmarks.http_load.measure import measure_replicas
+
+        print(measure_replicas(seed, result))

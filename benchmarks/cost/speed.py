@@ -32,7 +32,6 @@ RATIOS = {
     "peak_bytes": "ratio_peak_bytes",
     "seconds": "ratio_time",
 }
-Figures = dict[str, dict[str, float]]
 
 
 def measure_speed(folder: Path, repeats: int, result: str, shape: Shape | None = None) -> Path:

@@ -17,11 +17,11 @@ from benchmarks.fuzz.damage import VALUES, Damaged, damaged_bytes, damaged_trees
 from spt.architecture import PromptLayers
 from spt.audit.json_content import read_json
 from spt.audit.report import audit
-from spt.audit.tensor_header import read_header
 from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import PROMPT_JSON, WEIGHTS
+from spt.storage.tensor_header import read_header
 
 BACKBONE_WEIGHTS = "model.safetensors"
 RAN = "ran"

@@ -37,7 +37,7 @@ def methods_deep() -> str:
         f"({markdown.commands(result['measurements'])})."
     )
     over_tasks = _over_tasks(result["over_tasks"], result["reference"])
-    return "\n\n".join([title, *over_tasks, *_pictures(result["summary"]), *_conditions(result)])
+    return "\n\n".join([title, *over_tasks, *_pictures(RESULT, result["summary"]), *_conditions(result)])
 
 
 def methods_official() -> str:
@@ -48,7 +48,7 @@ def methods_official() -> str:
         "its 5,452 questions of train, and test is its own 500, in place of rows of the first "
         f"({markdown.commands(result['measurements'])})."
     )
-    return "\n\n".join([title, *_conditions(result)])
+    return "\n\n".join([title, *_pictures(OFFICIAL, result["summary"]), *_conditions(result)])
 
 
 def _conditions(result: Mapping[str, Any]) -> list[str]:
@@ -206,14 +206,14 @@ def _without_figures(entries: Sequence[Entry]) -> list[str]:
     return ["", f"Without figures: {' '.join(without)}"] if without else []
 
 
-def _pictures(entries: Sequence[Entry]) -> list[str]:
+def _pictures(name_of_result: str, entries: Sequence[Entry]) -> list[str]:
     settings = dict.fromkeys((entry["backbone"], entry["shots"]) for entry in entries)
-    names = {f"{RESULT}_{chart_name(*setting)}.svg": setting for setting in settings}
+    names = {f"{name_of_result}_{chart_name(*setting)}.svg": setting for setting in settings}
     return [
         f"![Test accuracy against operations, parameters and seconds on {backbone}, {_rows(shots)}]"
         f"(../benchmarks/results/{name})"
         for name, (backbone, shots) in names.items()
-        if path_of(RESULT).with_name(name).exists()
+        if path_of(name_of_result).with_name(name).exists()
     ]
 
 

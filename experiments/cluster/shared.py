@@ -17,7 +17,7 @@ from experiments.config import RunConfig
 from experiments.run.training import prefix_cache
 from spt.backbones.base import Backbone
 from spt.data.encoded.examples import Examples
-from spt.data.splitting.split_texts import SplitTexts
+from spt.data.split_texts import SplitTexts
 from spt.spec import ModelSpec
 from spt.workbench import Workbench
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,6 @@ from experiments.comparing.charts import layer_chart, rank_chart, trade_off_char
 from experiments.comparing.columns import TEST_TITLES, Column, Table, cells_of_test
 from experiments.comparing.conclusion import best_row, conclusion
 from experiments.comparing.groups import METRIC, SCORE, Comparison, PairedTest, Row, RunRecord
-from experiments.run.results import with_current_names
 from spt.metrics import TITLES
 from spt.process.provenance import Provenance
 from spt.reports.charts import Interval, gate_chart, interval_chart
@@ -22,7 +21,6 @@ from spt.reports.drawing import Picture
 from spt.reports.page import FIGURES, Cell, Content, Fact, Page, Section, made_with, percent, write_page
 from spt.reports.page import Table as PageTable
 from spt.storage.files import write_text
-from spt.storage.json_files import checked, read_json
 
 # group, condition -> the lines of each search's gates.jsonl
 Histories = Mapping[tuple[str, str], Sequence[Sequence[Mapping[str, Any]]]]
@@ -108,23 +106,6 @@ def comparison_page(title: str, table: Table, provenance: Provenance, histories:
     ]
     subtitle = f"{len(comparison.groups)} groups, {len(comparison.records)} runs"
     return Page(KIND, title, subtitle, conclusion(comparison), _facts(comparison), sections)
-
-
-@dataclass(frozen=True)
-class _Records:
-    """What is read of a results.json."""
-
-    records: tuple[RunRecord, ...]
-
-
-def read_records(path: Path) -> list[RunRecord]:
-    """Read the runs of a results.json of this version or an older one, to be compared anew or with others."""
-    advice = "The command that it notes writes it again."
-    records = checked(_Records, read_json(path, advice), f"'{path}'", advice).records
-    return [
-        record if record.metrics is None else replace(record, metrics=with_current_names(record.metrics))
-        for record in records
-    ]
 
 
 def _ranks(comparison: Comparison) -> dict[str, Any] | None:

@@ -84,8 +84,8 @@ class PromptFolders:
             arguments: FOLDER or NAME=FOLDER each.
 
         Raises:
-            InputError: with every argument that is neither, every folder that cannot be read, and every name
-                that two prompts have.
+            InputError: with every argument that is neither, every folder that cannot be read, or put back
+                where its writer was killed, and every name that two prompts have.
         """
         problems = Problems("the folders")
         prompts: list[PromptFolder] = []

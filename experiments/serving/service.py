@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,8 +22,6 @@ from experiments.serving.problem_details import CLIENT_CLOSED_REQUEST, Refusal
 from experiments.serving.reload import Reloader
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-log = logging.getLogger(__name__)
 
 
 class Service:

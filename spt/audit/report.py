@@ -20,11 +20,11 @@ from spt.audit.json_content import (
     size_problems,
 )
 from spt.audit.onnx_references import external_files
-from spt.audit.tensor_header import TensorEntry, read_header
 from spt.errors import InputError
 from spt.sections import problems_of
 from spt.spec import ModelSpec
 from spt.storage.digests import file_digest
+from spt.storage.tensor_header import TensorEntry, read_header
 
 PROMPT_JSON, PROMPT_WEIGHTS = "prompt.json", "prompt.safetensors"
 # of saved prompts; they have digests of the tensor files from format 2 on

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spt.audit.json_content import proportion_problems, read_json, size_problems
-from spt.audit.tensor_header import read_header
 from spt.errors import InputError, machine_fault
+from spt.storage.tensor_header import read_header
 
 CONFIG, WEIGHTS = "config.json", "model*.safetensors"
 

@@ -16,9 +16,9 @@ from spt.reports.parts.errors import errors_section
 from spt.reports.parts.headline import answer, facts
 from spt.reports.parts.layers import layers_section
 from spt.reports.parts.learning import learning_section
-from spt.reports.parts.run_files import RunFiles
 from spt.reports.parts.scores import score_section
 from spt.reports.parts.words import words_section
+from spt.reports.run_files import RunFiles
 
 KIND = "selective prompt tuning"
 

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from spt.architecture import PromptLayers
-from spt.audit.tensor_header import TensorEntry, read_header
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.errors import InputError
@@ -27,6 +26,7 @@ from spt.storage.digests import file_digest
 from spt.storage.files import read_bounded, replacing_folder, write_text
 from spt.storage.json_files import described, read_json
 from spt.storage.tensor_files import not_finite, write_tensors
+from spt.storage.tensor_header import TensorEntry, read_header
 
 WEIGHTS = "prompt.safetensors"
 PROMPT_JSON = "prompt.json"

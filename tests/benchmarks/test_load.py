@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import load, record
-from experiments.comparing.page import read_records
+from tests.support.comparisons import read_records
 
 pytestmark = pytest.mark.slow
 

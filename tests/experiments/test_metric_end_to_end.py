@@ -21,7 +21,6 @@ from experiments.comparing import compare
 from experiments.comparing.compare import COLUMNS
 from experiments.comparing.grid import OnDone, RunOutcome, outcome_of, run_config
 from experiments.comparing.groups import Comparison
-from experiments.comparing.page import read_records
 from experiments.config import RunConfig, load_config
 from experiments.nni_trials.reporter import TrialReporter
 from experiments.pipeline import run
@@ -33,6 +32,7 @@ from experiments.tuning.trial import DEV, EPOCH, FINAL, METRICS, Reporter
 from spt.evaluation import probabilities
 from spt.metrics import TITLES, Metric
 from spt.serving.classifier import PromptClassifier
+from tests.support.comparisons import read_records
 from tests.support.tiny import tiny_tree
 
 # of one label a text and two classes; the others go the same way

@@ -16,7 +16,7 @@ from spt.assets import ASSETS, backbone_path, cache_folder
 from spt.backbones.registry import load_backbone
 from spt.data.encoded.batches import make_loader
 from spt.data.encoded.encoding import encode_texts
-from spt.data.labels.label_words import label_word_ids
+from spt.data.encoded.label_words import label_word_ids
 from spt.heads import VerbalizerHead
 from spt.model import PromptedModel
 from spt.prompts.choices import Propagate

@@ -6,7 +6,7 @@ from spt.reports.charts import cost_chart
 from spt.reports.drawing import Picture
 from spt.reports.page import Cell, Content, Section, Table
 from spt.reports.parts.headline import cost_ratio
-from spt.reports.parts.run_files import RunFiles
+from spt.reports.run_files import RunFiles
 
 CANDIDATE = "candidate"
 UNIT = (

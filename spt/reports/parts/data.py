@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spt.reports.page import Cell, Content, Section, Table, percent
-from spt.reports.parts.run_files import RunFiles
+from spt.reports.run_files import RunFiles
 
 SPLITS = {"train": "training", "dev": "dev", "test": "test"}
 

@@ -8,8 +8,8 @@ from spt.answers.error_analysis import ErrorAnalysis, Mistake
 from spt.reports.charts import confusion_chart
 from spt.reports.drawing import Picture
 from spt.reports.page import Cell, Content, Section, Table, percent
-from spt.reports.parts.run_files import RunFiles
-from spt.reports.parts.wording import count
+from spt.reports.run_files import RunFiles
+from spt.reports.wording import count
 
 # classes that a table of labels by answers can show
 MOST_CLASSES = 24

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from spt.reports.page import Fact, percent
-from spt.reports.parts.run_files import RunFiles
-from spt.reports.parts.wording import count, layers_text, range_text
+from spt.reports.run_files import RunFiles
+from spt.reports.wording import count, named_layers, range_text
 
 
 def answer(run: RunFiles) -> str:
@@ -53,7 +53,7 @@ def _reached(run: RunFiles) -> str:
     metrics, layers = run.metrics, run.layers
     top = run.architecture.total - 1
     if layers:
-        subject = f"Prompt{'s' * (len(layers) > 1)} at {layers_text(layers)} (of 0 to {top})"
+        subject = f"Prompt{'s' * (len(layers) > 1)} at {named_layers(layers)} (of 0 to {top})"
         if run.architecture.kinds:
             subject = f"Layer{'s' * (len(layers) > 1)} {run.architecture.text} of 0 to {top}"
     else:

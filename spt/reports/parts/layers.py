@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Any
 
-from spt.architecture import layers_text as chosen_text
+from spt.architecture import layers_text
 from spt.prompts.kinds import WITHOUT_LENGTH, Kind
 from spt.reports.charts import gate_chart
 from spt.reports.drawing import Picture
 from spt.reports.page import Cell, Content, Section, Table, percent
-from spt.reports.parts.run_files import RunFiles
-from spt.reports.parts.wording import count, layers_text, listed
+from spt.reports.run_files import RunFiles
+from spt.reports.wording import count, listed, named_layers
 
 # sets of layers that are listed
 MOST_CANDIDATES = 15
@@ -88,7 +88,7 @@ def _why(run: RunFiles) -> list[str]:
     how = HYPER_NETWORK.format(epochs=search.get("epochs", "its")) if run.metrics["gates"] else UNGATED
     rule = RULES.get(run.derivation or "", "").format(evaluations=run.metrics.get("evaluations", "several"))
     dropped = [layer for layer, gate in _numbers(run.metrics["gates"]).items() if gate == 0]
-    closed = f" The gate of {layers_text(dropped)}, the lowest, was shut on the way." if dropped else ""
+    closed = f" The gate of {named_layers(dropped)}, the lowest, was shut on the way." if dropped else ""
     return [f"{how} {rule}{closed}", *(_weighed(search) or _lead(run))]
 
 
@@ -213,7 +213,7 @@ def _candidate_table(run: RunFiles) -> Table:
 
 def _set(layers: Sequence[int], kinds: Sequence[str]) -> str:
     """Write a set of layers, and what each got where that was tried too."""
-    return chosen_text(layers, kinds) if kinds or not layers else listed(layers)
+    return layers_text(layers, kinds) if kinds or not layers else listed(layers)
 
 
 def _gate_picture(run: RunFiles) -> Picture:
@@ -222,7 +222,7 @@ def _gate_picture(run: RunFiles) -> Picture:
     caption = (
         "Each layer's gate during the search. The layers that were kept are blue, and named at their lines."
     )
-    description = f"Gates at the end of the search: {ends}. Kept: {layers_text(run.layers)}."
+    description = f"Gates at the end of the search: {ends}. Kept: {named_layers(run.layers)}."
     return Picture("gates", gate_chart([run.gates], run.layers), caption, description)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spt.reports.charts import STAGE_NAMES, learning_chart
 from spt.reports.drawing import Picture
 from spt.reports.page import Section
-from spt.reports.parts.run_files import RunFiles
+from spt.reports.run_files import RunFiles
 
 # key of history.jsonl -> what it is, and how it is read
 CURVES = {

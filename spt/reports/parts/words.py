@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spt.reports.page import Section, Table
-from spt.reports.parts.run_files import RunFiles
+from spt.reports.run_files import RunFiles
 from spt.serving.neighbours import Neighbour
 
 TEXT = (

@@ -12,10 +12,11 @@ import pytest
 from experiments.comparing.columns import Column, Table, percent, points, tera, whole_number
 from experiments.comparing.compare import COLUMNS as COMPARED
 from experiments.comparing.groups import Comparison, RunRecord
-from experiments.comparing.page import read_records, write_results
+from experiments.comparing.page import write_results
 from experiments.comparing.statistics import Spread
 from experiments.comparing.terminal import show
 from spt.errors import InputError
+from tests.support.comparisons import read_records
 
 COLUMNS = (
     Column("test_metric", "test {metric}", percent),

@@ -21,10 +21,10 @@ from spt.audit import report
 from spt.audit.folder import MAX_FILES, MAX_LEVELS
 from spt.audit.json_content import MAX_BYTES
 from spt.audit.report import FORMATS, MOST_PROBLEMS, Audit, audit
-from spt.audit.tensor_header import MAX_HEADER, bounded_product, read_header
 from spt.errors import InputError
 from spt.serving import saved_prompt
 from spt.storage.digests import file_digest
+from spt.storage.tensor_header import MAX_HEADER, bounded_product, read_header
 from tests.support.classifiers import classifier
 from tests.support.tiny import make_backbone
 

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedTokenizerF
 from spt.architecture import PromptLayers
 from spt.backbones.registry import FAMILIES, load_backbone
 from spt.backbones.t5 import T5Backbone
-from spt.data.labels.label_words import label_sequences
+from spt.data.encoded.label_words import label_sequences
 from spt.errors import InputError
 from spt.heads import TextToTextHead
 from spt.model import PromptedModel, trained

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from spt.assets import backbone_path
 from spt.data.encoded.encoding import encode, encode_texts
-from spt.data.labels.label_words import label_word_ids
+from spt.data.encoded.label_words import label_word_ids
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
 

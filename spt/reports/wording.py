@@ -11,7 +11,7 @@ def listed(names: Sequence[object], word: str = "and") -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} {word} {texts[-1]}"
 
 
-def layers_text(layers: Sequence[int]) -> str:
+def named_layers(layers: Sequence[int]) -> str:
     """Write layers: 'layer 3', 'layers 3 and 4', 'no layer'."""
     if not layers:
         return "no layer"
