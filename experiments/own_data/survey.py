@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -178,7 +179,11 @@ def _delimiter(path: Path, encoding: str) -> Delimiter:
     shares: dict[Delimiter, float] = {}
     for name, delimiter in DELIMITERS.items():
         with path.open(encoding=text_encoding(encoding), newline="", errors="replace") as stream:
-            lengths = [len(row) for row in islice(_rows(stream, delimiter, quoted=True), SAMPLE_ROWS)]
+            lengths: list[int] = []
+            # read by what is no delimiter of it, a file may seem to end inside a quote
+            with suppress(csv.Error):
+                for row in islice(_rows(stream, delimiter, quoted=True), SAMPLE_ROWS):
+                    lengths.append(len(row))
         several = bool(lengths) and lengths[0] > 1
         shares[name] = lengths.count(lengths[0]) / len(lengths) if several else 0
     # a comma, which is the first, where all are as good

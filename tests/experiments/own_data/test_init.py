@@ -23,6 +23,13 @@ from tests.support.tickets import ROWS, make_tickets
 from tests.support.tiny import make_data
 
 
+def test_a_line_that_begins_with_quotes_inside_a_field_hides_no_delimiter(tmp_path: Path) -> None:
+    file = tmp_path / "tickets.csv"
+    rows = [f"{'ab'[row % 2]};text {row}" for row in range(40)]
+    file.write_text("\n".join(["label;text", *rows, 'a;"said\n"""', ""]), encoding="utf-8")
+    assert survey(file).delimiter == ";"
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
 def test_tickets_give_a_config_whose_data_have_no_problem(tmp_path: Path, delimiter: str) -> None:
     file, output = make_tickets(tmp_path / "tickets.csv", delimiter), tmp_path / "config.yml"
