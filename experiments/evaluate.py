@@ -139,7 +139,7 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
 
 def _tell_positions(labels: Sequence[str], given: Sequence[Sequence[str]], file: Path) -> None:
     """Say which numbers of a file were taken for positions: it may have counted its classes otherwise."""
-    if positions := sorted({name for row in given for name in row} - set(labels)):
+    if positions := sorted({name for row in given for name in row} - set(labels), key=int):
         meant = ", ".join(f"{position} is '{labels[int(position)]}'" for position in positions)
         log.warning("'%s' has labels that are read as positions among the prompt's: %s", file, meant)
 

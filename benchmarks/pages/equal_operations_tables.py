@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,8 +17,6 @@ from benchmarks.record import load, path_of
 RESULT, OFFICIAL = "methods_deep", "methods_official"
 # what the README has beside the defaults, after the reference
 BESIDE = ("late_prompt", "deep_prompts", "setfit")
-# more rows a class than any bench of few rows has
-MANY = 1_000_000
 Entry = Mapping[str, Any]
 # the defaults, and a method within the same budget
 Pair = tuple[Entry, Entry]
@@ -98,7 +97,7 @@ def _paired(result: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, P
         pairs = {n: (of[DEFAULT, max(both)], of[n, max(both)]) for n, both in budgets.items() if both}
         if pairs:
             found.append(pairs)
-    return sorted(found, key=lambda pairs: -(_any(pairs)["shots"] or MANY))
+    return sorted(found, key=lambda pairs: -(_any(pairs)["shots"] or math.inf))
 
 
 def _any(pairs: Mapping[str, Pair]) -> Entry:

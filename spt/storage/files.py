@@ -22,7 +22,7 @@ _ENDING = ".partial"
 _REPLACED = ".old"
 _HOST = re.sub(r"\W", "-", socket.gethostname())
 _TEMPORARY = re.compile(r".*?(?:\.(?P<host>[\w-]+))?\.(?P<pid>\d+)\.(?:partial|old)")
-_OLD = re.compile(r"\.(?P<folder>.+)\.[\w-]+\.\d+\.old")
+_OLD = re.compile(r"\.(?P<folder>.+)\.[\w-]+\.\d+\.old", re.DOTALL)
 # a writer on another machine, or one whose id another process has by now, is dead after this long
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -126,9 +126,8 @@ def restore_folders(parent: Path) -> None:
     Raises:
         InputError: likewise.
     """
-    for path in parent.glob(f".*{_REPLACED}"):
-        if replaced := _OLD.fullmatch(path.name):
-            restore_folder(parent / replaced["folder"])
+    for name, _ in _all_replaced(parent):
+        restore_folder(parent / name)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -260,9 +259,15 @@ def _replace_folder(new: Path, folder: Path) -> None:
 
 def _abandoned_replaced(folder: Path) -> list[Path]:
     """List what dead writers left of a folder that they were replacing."""
-    name = re.compile(rf"\.{re.escape(folder.name)}\.[\w-]+\.\d+{re.escape(_REPLACED)}")
-    beside = folder.parent.glob(f".*{_REPLACED}")
-    return [path for path in beside if name.fullmatch(path.name) and _is_abandoned(path)]
+    beside = _all_replaced(folder.parent)
+    return [path for name, path in beside if name == folder.name and _is_abandoned(path)]
+
+
+def _all_replaced(parent: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name of each folder that was being replaced in a folder, and where what it held is."""
+    for path in parent.glob(f".*{_REPLACED}"):
+        if match := _OLD.fullmatch(path.name):
+            yield match["folder"], path
 
 
 def _is_abandoned(path: Path) -> bool:
