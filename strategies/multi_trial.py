@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from nni.nas.space import ExecutableModelSpace
 from nni.nas.strategy import Random
 from nni.nas.strategy.base import Strategy
+from nni.nas.strategy.utils import DuplicationError
 from numpy.random import RandomState
 
 from search_spaces.budget import Budget
@@ -18,7 +22,7 @@ SEEDS = 2**32
 
 
 class RandomSearch(Random):  # type: ignore[misc]
-    """Subsets drawn uniformly, each once.
+    """Subsets drawn uniformly, each once, until evaluations or subsets are over.
 
     Args:
         options: of the strategy.
@@ -30,8 +34,17 @@ class RandomSearch(Random):  # type: ignore[misc]
         self.options = options
 
     def _run(self) -> None:
-        super()._run()
+        # NNI's own ends where 500 draws in a row gave what it had, though some of many may be left
+        for _ in range(len(budget_of(self.model_space))):
+            if not self.wait_for_resource():
+                break
+            self.engine.submit_models(self._untried())
         self.engine.wait_models()
+
+    def _untried(self) -> ExecutableModelSpace:
+        while True:
+            with suppress(DuplicationError):
+                return self.random(self.model_space)
 
 
 class Exhaustive(Strategy):  # type: ignore[misc]

@@ -94,6 +94,12 @@ def test_the_seed_decides(name: str) -> None:
     assert run(0) == run(0) != run(1)
 
 
+def test_random_tries_the_last_of_many_subsets_too() -> None:
+    budget = Budget(40, 2)
+    found = explore(RandomSearch(RandomOptions()), budget, score, 1_000)
+    assert set(tried(found)) == {subset.layers for subset in budget}
+
+
 def test_evolution_climbs() -> None:
     budget = Budget(16, 4)
     found = {
