@@ -298,6 +298,12 @@ def claimed(
 ) -> Iterator[Pipeline]:
     """Hold a run's folder; nothing is written before config, data and backbone are known to fit together.
 
+    Args:
+        config: of the run.
+        folder: of the run, which may be one to go on in.
+        on_epoch: called after each epoch of search and training.
+        workbench: of the same data and backbone; loaded where there is none.
+
     Raises:
         InputError: if they do not, or the folder is in use or holds a run of another configuration or of
             other data or another backbone.

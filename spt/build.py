@@ -166,6 +166,12 @@ def load_backbone(spec: ModelSpec) -> Backbone:
 def new_factory(spec: ModelSpec, backbone: Backbone, tokenizer: Any, seed: int) -> ModelFactory:
     """Prepare to make models of a spec over a loaded backbone.
 
+    Args:
+        spec: of task, prompt, head and lengths.
+        backbone: that the spec names, from `load_backbone`.
+        tokenizer: that the spec names, from `load_tokenizer`.
+        seed: of the initial weights, >= 0.
+
     Raises:
         InputError: if data.max_length is more than the backbone reads, the tokenizer has tokens without a
             vector, or the template does not fit the prompt.

@@ -75,7 +75,14 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def unknown(what: str, value: str, allowed: Iterable[str], advice: str = "") -> InputError:
-    """Make an error for a name that is not among the allowed ones, with the closest match first."""
+    """Make an error for a name that is not among the allowed ones, with the closest match first.
+
+    Args:
+        what: the names are of.
+        value: that was given.
+        allowed: names.
+        advice: a sentence on what to do, after the allowed names.
+    """
     names = sorted(allowed)
     close = get_close_matches(value, names, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""

@@ -58,7 +58,18 @@ def run_layers(
 def run_layer(
     backbone: Backbone, index: int, prompt: PromptState, hidden: Tensor, frame: AttentionFrame
 ) -> tuple[PromptState, Tensor]:
-    """Run one layer on the prompt [B, P, H] in front of the tokens [B, T, H], and part them again."""
+    """Run one layer on the prompt in front of the tokens, and part them again.
+
+    Args:
+        backbone: whose layer it is.
+        index: of the layer, 0 to L-1.
+        prompt: that the layer reads, [B, P, H] or empty.
+        hidden: states of the tokens, [B, T, H].
+        frame: of this prompt and these tokens, from `Backbone.frame`.
+
+    Returns:
+        The prompt that the layer passes on, and the tokens' states [B, T, H].
+    """
     if prompt.vectors is None:
         # what shifted the tokens of this layer is done with
         return EMPTY, backbone.layer(index, hidden, frame)

@@ -151,6 +151,12 @@ def key(examples: Examples, model: PromptedModel, batch_size: int, precision: Pr
 
     Device, attention kernel and size of the batches are among it: they change last bits, and the padding
     that is charged for, and so is what a charge counts.
+
+    Args:
+        examples: encoded rows, in the order of their states.
+        model: says the layer that the states enter, and the backbone.
+        batch_size: rows that are computed at a time.
+        precision: that they are computed with.
     """
     digest = hashlib.blake2b(digest_size=20)
     backbone = model.backbone

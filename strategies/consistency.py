@@ -57,6 +57,16 @@ def consistent_loss(
     """Add `weight` times the distance to a pass with gates fixed by `mask` to a clean pass's loss.
 
     Both passes start from one encoding of the layers below the first candidate; weight 0 saves the second.
+
+    Args:
+        model: a hyper-network, in training.
+        batch: of encoded rows.
+        loss: of logits and labels.
+        weight: lambda, >= 0.
+        distance: between the outputs of the two passes.
+        mask: gates of the second pass that are fixed, as a rule at 0.
+
+    Source: SPT (arXiv 2310.20127), consistency regularisation.
     """
     start = model.prefix(batch, batch.get("start"))
     clean = model(batch, start)

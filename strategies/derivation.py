@@ -24,6 +24,7 @@ from strategies.hyper_network import fixed_gates, gate_values, gates_for, kind_g
 from strategies.multi_trial import Exhaustive
 from strategies.options import EvolutionOptions, ExhaustiveOptions, GateOptions, OneShotOptions
 
+# scores dev with the gates as they are
 DevScore = Callable[[], float]
 
 

@@ -54,6 +54,16 @@ def new_evaluator(
 
     Make a new one for each model: NNI's sequential engine reuses an evaluator's trainer, and a trainer
     that has finished trains nothing more.
+
+    Args:
+        train: batches of encoded rows, shuffled by epoch.
+        dev: batches that the gates train on, or that score.
+        task: says how answers are scored.
+        config: of the training, with the search's epochs.
+        seed: of whatever the training draws.
+        folder: of its checkpoint; made where it is missing.
+        on_epoch: called after each epoch with its number and dev score.
+        history: that rates, loss and dev score of each epoch are written to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     loss = training_loss(config.class_weights, task, cast(Examples, train.dataset).labels)

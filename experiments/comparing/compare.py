@@ -71,7 +71,16 @@ def compare_experiment(
 def compare_and_show(
     cells: Sequence[GridCell], folder: Path, title: str, command: str, quiet: bool, **options: Any
 ) -> int:
-    """Do `compare` with progress and tables on the terminal, unless `quiet`; returns how many runs failed."""
+    """Do `compare` with progress and tables on the terminal, and return how many runs failed.
+
+    Args:
+        cells: the runs.
+        folder: of the comparison.
+        title: of its page and progress.
+        command: that makes it again, for the page.
+        quiet: leaves progress and tables out.
+        options: of `compare`.
+    """
     start = time.monotonic()
     with progress(title, folder, folder_names(cells, folder), quiet) as on_done:
         comparison = compare(cells, folder, title, command, on_done=on_done, **options)
@@ -147,7 +156,14 @@ def folder_names(cells: Sequence[GridCell], folder: Path) -> list[str]:
 
 
 def record_of(folder: str, cell: GridCell, outcome: RunOutcome, truth: TruthTable | None) -> RunRecord:
-    """Make the record of a run's outcome, with regret and Kendall's tau where a truth table judges it."""
+    """Make the record of a run's outcome, with regret and Kendall's tau where a truth table judges it.
+
+    Args:
+        folder: of the run, below the comparison's.
+        cell: that was run.
+        outcome: metrics, or the reason why there are none.
+        truth: about the space that was searched, if there is one.
+    """
     metrics = outcome.metrics
     if metrics is not None:
         metrics = {key: value for key, value in metrics.items() if key not in PROVENANCE}

@@ -64,7 +64,18 @@ class JudgedLayers:
 def train_candidate(
     workbench: Workbench, search: Path, on_epoch: OnStageEpoch | None, layers: PromptLayers
 ) -> TrainingResult:
-    """Judge a candidate of the search in `search` in its own folder, by dev or by folds, or go on there."""
+    """Judge a candidate of a search in its own folder, by dev or by folds, or go on there.
+
+    Args:
+        workbench: with folds where candidates are judged by these.
+        search: folder of the search.
+        on_epoch: called after each epoch or fold.
+        layers: that get a prompt.
+
+    Raises:
+        InputError: if a file to go on from is damaged.
+        TrialFailed: if a loss is not finite.
+    """
     folder, told = candidate_folder(search, layers), epochs_of("search", on_epoch)
     if workbench.folds is not None:
         return judge(workbench, layers, folder, told).result

@@ -249,6 +249,13 @@ def train_hyper_network(
 ) -> TrainedHyperNetwork:
     """Train the hyper-network of a one-shot strategy in a folder, or go on there.
 
+    Args:
+        workbench: of the run's data and backbone.
+        config: of the run.
+        options: of the strategy.
+        folder: of the search.
+        on_epoch: called after each epoch.
+
     Raises:
         TrialFailed: if the loss is not finite.
     """

@@ -117,7 +117,7 @@ def probe_regression(strength: float) -> Any:
 def best_of(
     bench: Workbench, examples: dict[str, Examples], features: dict[str, Features], models: Sequence[Any]
 ) -> MeasuredBaseline:
-    """Fit models on train, and return the scores of the one that is best on dev."""
+    """Fit models on train, and return the scores of the one that is best on dev, as `score_of` has them."""
     return max(
         (score_of(bench, examples, features, model) for model in models),
         key=lambda scored: scored.dev or 0.0,
@@ -127,7 +127,14 @@ def best_of(
 def score_of(
     bench: Workbench, examples: dict[str, Examples], features: dict[str, Features], model: Any
 ) -> MeasuredBaseline:
-    """Fit a model on train, and score it on dev, where there is one, and test."""
+    """Fit a model on train, and score it on dev, where there is one, and test.
+
+    Args:
+        bench: of the run.
+        examples: of each split, with their labels.
+        features: of each split, in the order of its examples.
+        model: a classifier of scikit-learn.
+    """
     task = bench.spec.task
     if not task.multi_label and len(np.unique(examples["train"].labels)) == 1:
         # regressions refuse a single class, which may be all that was drawn

@@ -189,7 +189,14 @@ class Backbone(nn.Module, ABC):
         return None
 
     def frame(self, hidden: Tensor, mask: Tensor, prompt: PromptState, padded: bool = True) -> AttentionFrame:
-        """Make a prompt's frame for hidden [B, T, H], mask [B, T]; without padding it may need no bias."""
+        """Make what a layer's attention reads beside the states.
+
+        Args:
+            hidden: states of the tokens, [B, T, H].
+            mask: 1 for real tokens, [B, T].
+            prompt: of length P.
+            padded: whether the mask may hold a 0; where it does not, there may be no need of a bias.
+        """
         bias = self.bias(mask, prompt, hidden.dtype, padded=padded)
         window_bias = bias
         # an exported graph serves every length

@@ -138,7 +138,19 @@ class GatedChoices(Protocol):
 
 
 def mixture(gated: GatedChoices, prompt: PromptState, hidden: Tensor, mask: Tensor) -> PromptState:
-    """Mix what the choices make of a prompt by their shares; pruned ones are not run."""
+    """Mix what the choices make of a prompt by their shares; pruned ones are not run.
+
+    Args:
+        gated: choices of one layer, with gates in [0, 1].
+        prompt: from below, [B, P, H] or empty.
+        hidden: states of the tokens, [B, T, H].
+        mask: 1 for real tokens, [B, T].
+
+    Returns:
+        What the layer reads; with all gates 0 or 1 exactly what the discrete model has there.
+
+    Source: SPT (arXiv 2310.20127); mixing prompts of several kinds is ours.
+    """
     for kind, gate in gated.fixed.items():
         if gate == 1:
             inserted: PromptState = gated.module_of(kind)(prompt, hidden, mask)

@@ -17,6 +17,7 @@ UNUSED = re.compile(r"\[unused\d+\]|<unused\d+>|madeupword\d+|<extra_id_\d+>")
 
 # token ids -> their vectors [.., H]
 WordVectors = Callable[[Tensor], Tensor]
+# (vectors of the backbone, its tokenizer, names of the classes, P, what draws) -> start of a prompt [P, H]
 Initialiser = Callable[[WordVectors, Any, Sequence[str], int, torch.Generator], Tensor]
 
 

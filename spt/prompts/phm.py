@@ -49,7 +49,17 @@ class PHMLinear(nn.Module):
 
 
 def linear(in_features: int, out_features: int, order: int, bias: bool = True) -> PHMLinear | nn.Linear:
-    """Make a projection: PHM of the given order, or dense for order 1."""
+    """Make a projection: PHM of the given order, or dense for order 1.
+
+    Args:
+        in_features: what it reads.
+        out_features: what it gives.
+        order: n, >= 1, that divides both.
+        bias: whether it has one.
+
+    Raises:
+        InputError: if the order does not divide them.
+    """
     if order == 1:
         return nn.Linear(in_features, out_features, bias)
     return PHMLinear(in_features, out_features, order, bias)

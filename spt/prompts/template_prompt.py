@@ -17,6 +17,12 @@ class TemplatePrompt(PromptSource):
     A padding token that the mask calls real keeps a place: texts cannot bring one. What it embeds to says
     where the place is; the vector starts at random, the same number of places in every row.
 
+    Args:
+        hidden_size: H.
+        config: says P, the number of places.
+        seed: of the initial vectors.
+        place_id: the token that keeps a place.
+
     Source: WARP (arXiv 2101.00121) for vectors around the text and the mask; learning them as offsets from
     what a padding token embeds to is ours, and gives the same vectors.
     """

@@ -123,7 +123,14 @@ def epochs_of(records: Sequence[Mapping[str, Any]]) -> list[float]:
 
 
 def name_ends(axes: Axes, end: float, values: Mapping[str, float], chosen: Collection[str]) -> None:
-    """Name the lines of chosen layers at their ends, apart from each other where the lines are not."""
+    """Name the lines of chosen layers at their ends, apart from each other where the lines are not.
+
+    Args:
+        axes: that the lines are on.
+        end: where they end, on the x-axis.
+        values: layer -> its line's last value.
+        chosen: of these layers, those to be named.
+    """
     low, high = axes.get_ylim()
     least = NAME_HEIGHT * (high - low)
     named = [layer for layer in sorted(values, key=lambda layer: values[layer]) if layer in chosen]

@@ -39,7 +39,7 @@ def options_by_rows(config: TrainingConfig, rows: int, head: HeadConfig, task: T
 
 
 def suited_to_rows(config: TrainingConfig, rows: int, head: HeadConfig, task: Task) -> TrainingConfig:
-    """Return a training with the options that `options_by_rows` gives."""
+    """Return a training with the options that `options_by_rows` gives, for the same arguments."""
     return config.model_copy(update=options_by_rows(config, rows, head, task))
 
 

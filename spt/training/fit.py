@@ -47,7 +47,14 @@ Loader = DataLoader[Any]
 def trainer_arguments(
     config: TrainingConfig, epochs: int, folder: Path, callbacks: list[Callback]
 ) -> dict[str, Any]:
-    """Return what every Lightning trainer here is made with; checkpoints go to folder/last.ckpt."""
+    """Return what every Lightning trainer here is made with.
+
+    Args:
+        config: of the training.
+        epochs: at most, >= 1; a search has a number of its own.
+        folder: that checkpoints go to.
+        callbacks: all of them: the trainer adds none that show or log.
+    """
     return {
         "max_epochs": epochs,
         "precision": "bf16-mixed" if config.precision == "bf16" else "32-true",
@@ -81,6 +88,21 @@ def fit(
     A folder that holds a checkpoint of the same training is continued and ends with the same numbers.
     A model without anything to train, such as a verbalizer head alone, is only scored. With contrastive steps
     there are no epochs: the head is fitted after them, to its end.
+
+    Args:
+        model: trained in place, on the device that it is on.
+        train: batches of encoded rows, shuffled by epoch.
+        dev: batches that say which epoch is best; None for a training without a score.
+        task: says how answers are scored.
+        config: of the training.
+        seed: of whatever the training draws, the order of rows aside.
+        folder: of its checkpoints, one training each.
+        on_epoch: called after each epoch with its number and dev score.
+        history: that rates, loss and dev score of each epoch are written to.
+
+    Returns:
+        The best dev score, with the steps, seconds and operations of the whole training, parts before a kill
+        among them.
 
     Raises:
         TrialFailed: if the loss is not finite, or the device is out of memory.

@@ -24,6 +24,12 @@ class TrainingRecipe(pl.LightningModule):
 
     The model is set apart from the recipe, in the way NNI's evaluators do, so that one recipe trains any
     model of a search.
+
+    Args:
+        config: of the training.
+        task: says how answers are scored.
+        seed: of what an epoch draws, together with the epoch's number.
+        loss: of logits and labels.
     """
 
     def __init__(self, config: TrainingConfig, task: Task, seed: int, loss: nn.Module) -> None:

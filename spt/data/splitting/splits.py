@@ -45,6 +45,12 @@ def stratified(
 
     Where rows have several labels, the rarest class is shared out first: iterative stratification.
 
+    Args:
+        labels: of each row, a class or a set of them.
+        total: rows to draw, >= 0.
+        generator: draws them.
+        keep: rows of each class that are not drawn, >= 0.
+
     Raises:
         InputError: there are not that many rows.
     """
