@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,7 @@ def write_graph(graph: Graph, example: Batch, folder: Path, family: str) -> None
     weights = sum(p.numel() * p.element_size() for p in graph.module.parameters())
     with (
         quiet_logger("torch.onnx"),
+        quiet_logger("torch.fx"),
         warnings.catch_warnings(),
         foreign_files(
             f"The family '{family}' cannot be exported to ONNX with torch {torch.__version__}: {graph.file}",
@@ -157,13 +160,15 @@ def write_graph(graph: Graph, example: Batch, folder: Path, family: str) -> None
         ),
     ):
         warnings.simplefilter("ignore")
-        program = torch.export.export(
-            graph.module.eval(),
-            (),
-            tensors,
-            dynamic_shapes={name: {0: dynamic, 1: dynamic} for name in tensors},
-            strict=False,
-        )
+        # torch prints its own form of the whole model where that cannot be traced
+        with redirect_stderr(StringIO()):
+            program = torch.export.export(
+                graph.module.eval(),
+                (),
+                tensors,
+                dynamic_shapes={name: {0: dynamic, 1: dynamic} for name in tensors},
+                strict=False,
+            )
         onnx: Any = torch.onnx.export(
             program,
             dynamo=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -17,12 +18,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from spt.answers.options import AnswerRule
 from spt.audit.report import audit
 from spt.errors import InputError
 from spt.export import folder as folders
 from spt.export.folder import export_onnx, trunk_layers
+from spt.export.graphs import Whole
 from spt.export.runtime import OnnxGraphs, largest_difference, random_batches
 from spt.model import PromptedModel
 from spt.process import extras
@@ -298,6 +301,26 @@ def test_what_the_exporter_cannot_do_names_family_and_reason(
         InputError, match=r"'bert' cannot be exported .* model.onnx \(no translation of aten::magic\)"
     ):
         export_onnx(prompt, tmp_path / "out")
+
+
+def test_a_model_that_cannot_be_traced_is_one_error_and_nothing_beside_it(
+    prompt: PromptClassifier,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run = Whole.forward
+
+    def branching(self: Whole, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        logits = run(self, input_ids, attention_mask)
+        return logits + 1 if logits.sum() > 0 else logits
+
+    monkeypatch.setattr(Whole, "forward", branching)
+    with pytest.raises(InputError, match=r"'bert' cannot be exported .* data-dependent"):
+        export_onnx(prompt, tmp_path / "out")
+    assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_a_tokenizer_in_python_is_refused(prompt: PromptClassifier, tmp_path: Path) -> None:
