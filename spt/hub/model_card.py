@@ -11,7 +11,7 @@ import yaml
 
 from spt.architecture import PromptLayers
 from spt.assets import BACKBONES, HUB_NAME
-from spt.hub.download import CARD
+from spt.hub.download import CARD, PROMPT_JSON
 from spt.metrics import TITLES, scores_beside
 from spt.spec import ModelSpec
 from spt.storage.files import expanded, write_text
@@ -45,7 +45,7 @@ def write_model_card(
         baselines: title -> test metric of answers that need no prompt.
         data_set: the hub's name of the data; None for data of elsewhere.
     """
-    saved = read_json(folder / "prompt.json", "Save the prompt again.")
+    saved = read_json(folder / PROMPT_JSON, "Save the prompt again.")
     spec = ModelSpec.model_validate(saved["spec"])
     scores = metrics if metrics and "test_metric" in metrics else None
     embedded = BACKBONES.get(spec.backbone.name)
