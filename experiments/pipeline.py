@@ -12,7 +12,6 @@ from pathlib import Path
 from experiments.config import RunConfig
 from experiments.run import searching
 from experiments.run.answers import RowProbabilities
-from experiments.run.baseline_scores import TITLES
 from experiments.run.collapse import search_signs, training_signs, warn
 from experiments.run.folder import RunFolder
 from experiments.run.folds import JudgedLayers, judge, train_candidate
@@ -20,6 +19,7 @@ from experiments.run.inputs import RunInputs, check_files, check_finished, check
 from experiments.run.measures import joined, run_metrics
 from experiments.run.report import keep_readings, write_run_report
 from experiments.run.results import RunMetrics, SearchResult
+from experiments.run.simple_baselines.scores import TITLES
 from experiments.run.training import (
     OnStageEpoch,
     TrainedLayers,

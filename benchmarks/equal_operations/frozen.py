@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from benchmarks.equal_operations.figures import Figures, ProcessorClock
 from experiments.config import RunConfig
-from experiments.run.frozen_features import level_features, token_texts
-from experiments.run.simple_baselines import (
+from experiments.run.simple_baselines.features import level_features, token_texts
+from experiments.run.simple_baselines.measuring import (
     STRENGTHS,
     best_of,
     fitted_and_scored,

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from experiments.config import RunConfig
 from experiments.run.answers import AnswerMetrics, RowProbabilities, threshold_signs
-from experiments.run.baseline_scores import BaselineScores
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.estimates import prompt_tuning_flops
 from experiments.run.folder import RunFolder
 from experiments.run.results import RunMetrics, SearchResult
-from experiments.run.simple_baselines import measure_baselines
+from experiments.run.simple_baselines.measuring import measure_baselines
+from experiments.run.simple_baselines.scores import BaselineScores
 from spt.answers.decisions import decide, score_answers
 from spt.answers.score_intervals import jackknife_metric, metric_interval
 from spt.data.encoded.cuts import cut_shares

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from experiments.run.baseline_scores import TITLES
 from experiments.run.folder import RunFolder
 from experiments.run.results import RunMetrics
+from experiments.run.simple_baselines.scores import TITLES
 from spt.errors import InputError
 from spt.reports.run_page import write_report
 from spt.serving.neighbours import Reading

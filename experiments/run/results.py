@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from experiments.run.answers import AnswerMetrics
-from experiments.run.baseline_scores import BaselineScore
+from experiments.run.simple_baselines.scores import BaselineScore
 from spt.metrics import Metric
 from spt.process.provenance import PROVENANCE, Provenance
 from spt.storage.files import write_text

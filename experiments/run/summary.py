@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.run.answers import answer_lines
-from experiments.run.baseline_scores import baseline_lines
 from experiments.run.results import ADVICE, RunMetrics, SearchResult
+from experiments.run.simple_baselines.scores import baseline_lines
 from spt.architecture import PromptLayers, layers_text
 from spt.metrics import TITLES, scores_beside
 from spt.storage.json_files import read_json

@@ -12,11 +12,11 @@ import torch
 
 from experiments.config import RunConfig
 from experiments.pipeline import run
-from experiments.run import simple_baselines
-from experiments.run.baseline_scores import BaselineScore, baseline_lines
-from experiments.run.frozen_features import LEVELS, level_features, token_texts
 from experiments.run.results import RunMetrics
-from experiments.run.simple_baselines import MeasuredBaseline, fitted_and_scored, measure_baselines
+from experiments.run.simple_baselines import measuring
+from experiments.run.simple_baselines.features import LEVELS, level_features, token_texts
+from experiments.run.simple_baselines.measuring import MeasuredBaseline, fitted_and_scored, measure_baselines
+from experiments.run.simple_baselines.scores import BaselineScore, baseline_lines
 from experiments.run.training import load_workbench
 from spt.prefix_cache import PrefixCache
 from spt.workbench import Workbench
@@ -67,7 +67,7 @@ def test_runs_with_and_without_folds_do_not_share_scores(config: RunConfig) -> N
 def test_seeds_that_draw_other_rows_do_not_share_scores(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(simple_baselines, "MOST", 5)
+    monkeypatch.setattr(measuring, "MOST", 5)
     benches = [replace(load_workbench(config), seed=seed) for seed in range(3)]
     own = [own_scores(bench) for bench in benches]
     assert own[0] != own[1]
@@ -148,7 +148,7 @@ def test_tokens_are_written_as_words(config: RunConfig) -> None:
 def test_no_more_rows_are_fitted_than_a_few_thousand(
     config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(simple_baselines, "MOST", 10)
+    monkeypatch.setattr(measuring, "MOST", 10)
     bench = load_workbench(config)
     used = fitted_and_scored(bench)
     assert len(used["train"]) == 10

@@ -22,8 +22,8 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from experiments.run.baseline_scores import BaselineScore
-from experiments.run.frozen_features import level_features, token_texts
+from experiments.run.simple_baselines.features import level_features, token_texts
+from experiments.run.simple_baselines.scores import BaselineScore
 from spt.answers.decisions import dev_thresholds, score_dev
 from spt.answers.score_intervals import Interval, JackknifeScores, jackknife_metric
 from spt.assets import cache_folder
