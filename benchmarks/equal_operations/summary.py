@@ -96,9 +96,10 @@ def _over_tasks(records: Sequence[Record], reference: str) -> Iterator[dict[str,
             r for r in records if (r["backbone"], r["shots"], r["budget_flops"]) == (backbone, shots, budget)
         ]
         tasks = list(dict.fromkeys(record["task"] for record in group))
+        methods = _by_method(group)
         means = {
             method: _mean_over_tasks(each)
-            for method, each in _by_method(group).items()
+            for method, each in methods.items()
             if _is_measured(each) and {record["task"] for record in each} == set(tasks)
         }
         for method, mean in means.items():
@@ -109,20 +110,36 @@ def _over_tasks(records: Sequence[Record], reference: str) -> Iterator[dict[str,
                 "tasks": tasks,
                 "method": method,
                 **mean,
-                **(
-                    {"difference": mean["test_accuracy"] - means[reference]["test_accuracy"]}
-                    if reference in means and method != reference
-                    else {}
-                ),
+                **(_gain_over_tasks(methods, method, reference) if reference in means else {}),
             }
+
+
+def _gain_over_tasks(methods: Mapping[str, Sequence[Record]], method: str, reference: str) -> dict[str, Any]:
+    """Compare means over tasks with those of the reference with the same seed."""
+    if method == reference:
+        return {}
+    gain = difference(*(_tasks_by_seed(methods[name]) for name in (method, reference)))
+    return {"difference": asdict(gain)} if gain else {}
+
+
+def _tasks_by_seed(records: Sequence[Record]) -> dict[int, float]:
+    """Return seed -> mean test accuracy over the tasks, of seeds that all tasks have."""
+    of_tasks = [by_seed(each, "test_accuracy") for each in _by_task(records).values()]
+    seeds = set[int].intersection(*map(set, of_tasks))
+    return {seed: fmean(scores[seed] for scores in of_tasks) for seed in sorted(seeds)}
+
+
+def _by_task(records: Sequence[Record]) -> dict[str, list[Record]]:
+    tasks: dict[str, list[Record]] = {}
+    for record in records:
+        tasks.setdefault(record["task"], []).append(record)
+    return tasks
 
 
 def _mean_over_tasks(records: Sequence[Record]) -> dict[str, float]:
     """Return means over tasks of the means over seeds."""
-    by_task: dict[str, list[Record]] = {}
-    for record in records:
-        by_task.setdefault(record["task"], []).append(record)
+    by_task = _by_task(records).values()
     return {
-        key: fmean(fmean(record[key] for record in each) for each in by_task.values())
+        key: fmean(fmean(record[key] for record in each) for each in by_task)
         for key in ("test_accuracy", *COSTS)
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +16,9 @@ from benchmarks.record import load, path_of
 
 RESULT, OFFICIAL = "methods_deep", "methods_official"
 # what the README has beside the defaults, after the reference
-BESIDE = ("late_prompt", "deep_prompts", "setfit")
+BESIDE = ("linear_probe", "late_prompt", "deep_prompts", "setfit")
+# what other rows would add to is not in an interval
+OVER_SEEDS = "with the 95 % interval over seeds, on the same test rows"
 Entry = Mapping[str, Any]
 # the defaults, and a method within the same budget
 Pair = tuple[Entry, Entry]
@@ -31,7 +33,9 @@ def methods_deep() -> str:
         "scores included, and keeps its best epoch on dev (budgets are in 10^12). Rates are chosen on dev, "
         f"for each budget, with seed {', '.join(sweep_seeds)}, which is not reported; `default` is this "
         "project with nothing set and nothing tried, and SetFit trains one epoch of its pairs, or what "
-        "of it the budget holds. [methods.md](methods.md#at-equal-operations) says how, and "
+        "of it the budget holds. Test rows are the same with every seed, so that intervals over seeds leave "
+        "out what other rows would change; seconds compare only within a `measurement`, which each run in "
+        "the JSON has. [methods.md](methods.md#at-equal-operations) says how, and "
         "`benchmarks/equal_operations/bench.yml` what each name is "
         f"({markdown.commands(result['measurements'])})."
     )
@@ -54,28 +58,30 @@ def _conditions(result: Mapping[str, Any]) -> list[str]:
     """Write a table for each condition."""
     entries = result["summary"]
     return [
-        _condition([entry for entry in entries if entry["condition"] == name], result["reference"])
+        _condition(result, [entry for entry in entries if entry["condition"] == name])
         for name in dict.fromkeys(entry["condition"] for entry in entries)
     ]
 
 
 def defaults_worth() -> str:
-    """Show what the defaults reach beside what else one would train, at the largest budget of both."""
+    """Show what the defaults reach beside what else one would train within the same budget."""
     result = load(RESULT)
     names = [result["reference"], *BESIDE]
     of_condition = _paired(result, names)
     if not of_condition:
         return ""
     title = (
-        "The defaults, with nothing set or tried, beside methods at the rates that dev chose, within the "
-        "same budget of operations: test accuracy in %, and how far the defaults are ahead on the same "
-        "seeds, with the 95 % interval:"
+        "The defaults, with nothing set or tried, beside methods at the rates that dev chose (SetFit and the "
+        "probe have none), each within the same budget of operations, in 10^12: test accuracy in % ± its "
+        f"deviation over seeds ({_seeds(of_condition)}), and how far the defaults are ahead by seed, "
+        f"{OVER_SEEDS}. Rows and recipe are not those of the table above:"
     )
-    head = ["on", "defaults", *(f"`{name}`" for name in names)]
+    head = ["on", "within", "defaults", *(f"`{name}`" for name in names)]
     rows = [_compared(result, pairs, names) for pairs in of_condition]
     shares = [
         [
             f"the defaults' {what}, as a share of its",
+            "",
             "",
             *(_shares(of_condition, name, key) for name in names),
         ]
@@ -85,24 +91,32 @@ def defaults_worth() -> str:
 
 
 def _paired(result: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Pair]]:
-    """Return (the defaults, the method) by method's name for each condition that has any, many rows first."""
-    found = []
-    for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):
-        of = {
-            (e["method"], e["budget_flops"]): e
-            for e in result["summary"]
-            if e["condition"] == condition and "test_accuracy" in e
-        }
-        budgets = {name: [b for n, b in of if n == name and (DEFAULT, b) in of] for name in names}
-        pairs = {n: (of[DEFAULT, max(both)], of[n, max(both)]) for n, both in budgets.items() if both}
-        if pairs:
-            found.append(pairs)
-    return sorted(found, key=lambda pairs: -(_any(pairs)["shots"] or math.inf))
+    """Return (the defaults, the method) by name for each condition and budget with any, many rows first."""
+    groups: dict[tuple[str, float], dict[str, Entry]] = {}
+    for entry in result["summary"]:
+        if "test_accuracy" in entry:
+            groups.setdefault((entry["condition"], entry["budget_flops"]), {})[entry["method"]] = entry
+    found = [
+        {name: (of[DEFAULT], of[name]) for name in names if name in of}
+        for of in groups.values()
+        if DEFAULT in of
+    ]
+    return sorted(filter(None, found), key=lambda pairs: -(_any(pairs)["shots"] or math.inf))
 
 
 def _any(pairs: Mapping[str, Pair]) -> Entry:
-    """Return the defaults beside the first method, by which a condition is named."""
+    """Return the defaults, by whose condition a row is named."""
     return next(iter(pairs.values()))[0]
+
+
+def _seeds(of_condition: Sequence[Mapping[str, Pair]]) -> str:
+    """Say how many seeds there are with few rows and with many."""
+    numbers: dict[str, set[int]] = {}
+    for pairs in of_condition:
+        rows = "few rows" if _any(pairs)["shots"] else "2,000 rows"
+        seeds = {entry["test_accuracy"]["n"] for pair in pairs.values() for entry in pair}
+        numbers.setdefault(rows, set()).update(seeds)
+    return ", ".join(f"{' or '.join(map(str, sorted(n)))} with {rows}" for rows, n in numbers.items())
 
 
 def _compared(result: Mapping[str, Any], pairs: Mapping[str, Pair], names: Sequence[str]) -> list[str]:
@@ -115,6 +129,7 @@ def _compared(result: Mapping[str, Any], pairs: Mapping[str, Pair], names: Seque
         cells[name] = f"{100 * other['test_accuracy']['mean']:.1f}: {markdown.interval(asdict(ahead))}"
     return [
         f"`{one['task']}`, {one['backbone']}, {_rows(one['shots'])}",
+        tera(one["budget_flops"]),
         markdown.percent(one["test_accuracy"]),
         *(cells.get(name, "") for name in names),
     ]
@@ -128,9 +143,19 @@ def _shares(of_condition: Sequence[Mapping[str, Pair]], name: str, key: str) -> 
 
 def _accuracies(result: Mapping[str, Any], entry: Entry) -> dict[int, float]:
     """Return seed -> test accuracy of the runs that an entry sums up."""
+    return by_seed(_runs(result, entry), "test_accuracy")
+
+
+def _rate(result: Mapping[str, Any], entry: Entry) -> str:
+    """Write the rate that dev chose for a method; nothing for one that has none."""
+    rates = dict.fromkeys(run["learning_rate"] for run in _runs(result, entry) if "learning_rate" in run)
+    return ", ".join(f"{rate:g}" for rate in rates)
+
+
+def _runs(result: Mapping[str, Any], entry: Entry) -> Iterator[Entry]:
+    """Yield the runs that an entry sums up."""
     keys = ("condition", "method", "budget_flops")
-    runs = (r for r in result["records"] if all(r[key] == entry[key] for key in keys))
-    return by_seed(runs, "test_accuracy")
+    return (run for run in result["records"] if all(run[key] == entry[key] for key in keys))
 
 
 def _share(ratio: float) -> str:
@@ -150,31 +175,35 @@ def _over_tasks(entries: Sequence[Entry], reference: str) -> list[str]:
                 f"`{entry['method']}`",
                 tera(entry["budget_flops"]),
                 f"{100 * entry['test_accuracy']:.1f}",
-                f"{100 * entry['difference']:+.1f}" if "difference" in entry else "",
+                markdown.interval(entry["difference"]) if "difference" in entry else "",
                 *_costs(entry),
             ]
             for entry in sorted(group, key=lambda entry: (entry["budget_flops"], -entry["test_accuracy"]))
         ]
         named = ", ".join(f"`{task}`" for task in tasks)
-        title = f"Means over {named} on `{backbone}`, {_rows(shots)}:"
+        title = (
+            f"Means over {named} on `{backbone}`, {_rows(shots)}; differences to `{reference}` are of the "
+            f"means by seed, {OVER_SEEDS}:"
+        )
         head = ["method", "budget", "test %", f"to `{reference}`", "parameters", "10^12 FLOPs", "seconds"]
         tables.append("\n".join([title, *markdown.table(head, rows)]))
     return tables
 
 
-def _condition(entries: Sequence[Entry], reference: str) -> str:
+def _condition(result: Mapping[str, Any], entries: Sequence[Entry]) -> str:
     """Write a row a method and budget, the best first."""
-    first = entries[0]
+    first, reference = entries[0], result["reference"]
     measured = [entry for entry in entries if "test_accuracy" in entry]
     seeds = max((entry["test_accuracy"]["n"] for entry in measured), default=0)
     title = (
-        f"`{first['task']}` on `{first['backbone']}`, {_rows(first['shots'])}, {seeds} seeds; differences to "
-        f"`{reference}` are of the same seed, with their 95 % interval:"
+        f"`{first['task']}` on `{first['backbone']}`, {_rows(first['shots'])}, {seeds} seeds (± is their "
+        f"deviation); differences to `{reference}` are by seed, {OVER_SEEDS}:"
     )
     rows = [
         [
             tera(entry["budget_flops"]),
             f"`{entry['method']}`",
+            _rate(result, entry),
             f"{100 * entry['dev_accuracy']:.1f}",
             markdown.percent(entry["test_accuracy"]),
             markdown.interval(entry["difference"]) if "difference" in entry else "",
@@ -185,6 +214,7 @@ def _condition(entries: Sequence[Entry], reference: str) -> str:
     head = [
         "budget",
         "method",
+        "rate",
         "dev %",
         "test %",
         f"to `{reference}`",

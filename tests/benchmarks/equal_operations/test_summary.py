@@ -22,6 +22,7 @@ def line(method: str, task: str, seed: int, test: float | None, **changes: Any) 
         "tunable_parameters": 1000 if method == "lora" else 100,
         "train_flops": 4e12,
         "seconds": 30.0,
+        **({"learning_rate": 0.003} if method == "lora" else {}),
     }
     return {
         "method": method,
@@ -67,8 +68,19 @@ def test_means_over_tasks_are_of_methods_with_figures_on_all() -> None:
     assert found.keys() == {"lora", "default"}
     assert found["default"]["tasks"] == ["trec", "sst2"]
     assert found["default"]["test_accuracy"] == pytest.approx((0.86 + 0.6) / 2)
-    assert found["default"]["difference"] == pytest.approx((0.86 + 0.6) / 2 - (0.85 + 0.7) / 2)
+    # of the one seed that both tasks have
+    assert found["default"]["difference"]["mean"] == pytest.approx((0.82 + 0.6) / 2 - (0.8 + 0.7) / 2)
+    assert found["default"]["difference"]["n"] == 1 and "difference" not in found["lora"]
     assert found["default"]["tunable_parameters"] == 100
+
+
+def test_the_difference_of_means_over_tasks_has_an_interval_over_seeds() -> None:
+    lines = [*LINES, line("lora", "sst2", 1, 0.7), line("default", "sst2", 1, 0.8)]
+    found = {entry["method"]: entry for entry in summary_of(lines, "lora")["over_tasks"]}
+    difference = found["default"]["difference"]
+    # by seed (0.02 - 0.1) / 2 and (0.0 + 0.1) / 2
+    assert difference["mean"] == pytest.approx((-0.04 + 0.05) / 2)
+    assert difference["low"] == pytest.approx(0.005 - 12.7062 * 0.09 / 2, abs=1e-4)
 
 
 def test_a_mean_over_some_of_the_seeds_is_none() -> None:
@@ -113,6 +125,7 @@ def test_the_page_has_tables_over_tasks_and_of_each_condition(
         "seconds": "30",
     }
     assert [row["method"] for row in trec] == ["`default`", "`lora`"]
+    assert [row["rate"] for row in trec] == ["", "0.003"]
     assert trec[0]["test %"] == "86.0 ± 5.7"
     assert trec[0]["to `lora`"] == "+1.0 (-11.7 to +13.7)"
     assert sst2[1]["to `lora`"] == "-10.0"
@@ -124,28 +137,33 @@ def test_the_page_has_tables_over_tasks_and_of_each_condition(
     assert "(`python -m benchmarks methods-deep`)" in methods_official()
 
 
-def test_a_table_says_what_the_defaults_reach_beside_others_at_the_largest_budget_of_both(
+def test_a_table_says_what_the_defaults_reach_beside_others_within_the_same_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "RESULTS", tmp_path)
     larger = [
         line("lora", "trec", 0, 0.95, budget_flops=1e13),
+        line("default", "trec", 0, 0.99, budget_flops=1e13),
         line("default", "trec", 0, 0.99, budget_flops=2e13),
     ]
     setfit = [line("setfit", "sst2", seed, 0.7, train_flops=1e14) for seed in (0, 1)]
     lines = [*LINES, *larger, *setfit]
     content = {**summary_of(lines, "lora"), "records": lines}
     (tmp_path / "methods_deep.json").write_text(json.dumps(content))
-    trec, sst2, parameters, operations = table(defaults_worth())
+    trec, sst2, more, parameters, operations = table(defaults_worth())
     assert trec == {
         "on": "`trec`, minilm-l6, 2,000 rows",
+        "within": "5",
         "defaults": "86.0 ± 5.7",
         "`lora`": "85.0: +1.0 (-11.7 to +13.7)",
+        "`linear_probe`": "",
         "`late_prompt`": "",
         "`deep_prompts`": "",
         "`setfit`": "",
     }
     assert sst2["`lora`"].endswith(": -10.0") and sst2["`setfit`"] == "70.0: -10.0"
+    assert (more["within"], more["`lora`"]) == ("10", "95.0: +4.0")
+    assert "(1 or 2 with 2,000 rows)" in defaults_worth()
     assert (parameters["`lora`"], operations["`lora`"]) == ("0.10", "1.00")
     assert operations["`setfit`"] == "0.04"
     (tmp_path / "methods_deep.json").write_text(json.dumps(summary_of(LINES[:2], "lora")))
