@@ -33,10 +33,12 @@ def demo_sentence() -> str:
     records = load("demo")["records"]
     points = _range([100 * record["difference"] for record in records], "+")
     shares = _range([record["share_of_operations"] for record in records], decimals=2)
+    all_of = _range([r["trials_flops"] / r["input_prompt"]["total_flops"] for r in records])
     return (
         f"Over {len(records)} seeds its best trial was {points} points ahead of a prompt at the input on "
         f"{records[0]['best_trial']['test_size']:,} test rows, and its search and training together took "
-        f"{shares} of the operations of that prompt's training."
+        f"{shares} of the operations of that prompt's training; all {records[0]['trials']} trials took "
+        f"{all_of} times these."
     )
 
 

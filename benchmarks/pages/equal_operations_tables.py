@@ -12,13 +12,12 @@ from benchmarks.equal_operations.bench import tera
 from benchmarks.equal_operations.chart import chart_name
 from benchmarks.equal_operations.summary import DEFAULT
 from benchmarks.pages import markdown
+from benchmarks.pages.markdown import OVER_SEEDS
 from benchmarks.record import load, path_of
 
 RESULT, OFFICIAL = "methods_deep", "methods_official"
 # what the README has beside the defaults, after the reference
 BESIDE = ("linear_probe", "late_prompt", "deep_prompts", "setfit")
-# what other rows would add to is not in an interval
-OVER_SEEDS = "with the 95 % interval over seeds, on the same test rows"
 Entry = Mapping[str, Any]
 # the defaults, and a method within the same budget
 Pair = tuple[Entry, Entry]

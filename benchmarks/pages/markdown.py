@@ -8,6 +8,9 @@ from typing import Any
 
 from spt.architecture import layers_name
 
+# other rows would add to such an interval
+OVER_SEEDS = "with the 95 % interval over seeds, on the same test rows"
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a table, with an empty one before them."""

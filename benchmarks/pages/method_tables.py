@@ -23,9 +23,9 @@ def methods() -> str:
     commands = markdown.commands(line["made"] for line in lines["records"])
     title = (
         "Methods side by side on MiniLM-L6, each at the learning rate that dev chose with seed "
-        f"{lines['sweep'][0]['seed']} (`experiments/methods.yml`). Seconds and FLOPs are of search and "
-        "training together; seconds compare only within a `measurement`, which each run in the JSON has. The "
-        f"rank is the mean over seeds ({commands})."
+        f"{lines['sweep'][0]['seed']}, which is reported too (`experiments/methods.yml`). Seconds and FLOPs "
+        "are of search and training together; seconds compare only within a `measurement`, which each run in "
+        f"the JSON has. The rank is the mean over seeds ({commands})."
     )
     conditions: dict[str, list[Line]] = {}
     for line in lines["records"]:
@@ -91,8 +91,9 @@ def _compared(numbers: list[str]) -> Comparison:
 def _how(compared: Comparison) -> str:
     seeds = max(row.runs for row in compared.rows)
     return (
-        f"Test accuracy in % on MiniLM-L6 over {seeds} seeds, each method at the learning rate that dev "
-        "chose for it (`experiments/methods.yml`; `sst2` has 2,000 rows to train on, `-16` has 16 a class)."
+        f"Test accuracy in % on MiniLM-L6, mean ± deviation of {seeds} seeds on the same test rows, each "
+        "method at the learning rate that dev chose for it (`experiments/methods.yml`; `sst2` has 2,000 rows "
+        "to train on, `trec` all, `-16` 16 a class)."
     )
 
 

@@ -8,17 +8,21 @@ from typing import Any
 
 from benchmarks.by_seed import by_seed, difference
 from benchmarks.pages import markdown
+from benchmarks.pages.markdown import OVER_SEEDS
 from benchmarks.record import load, made_of
 from experiments.comparing.statistics import spread
 
 Entry = Mapping[str, Any]
+SPLITS = ("dev", "test")
 # what a training is of, but for its seed
 CELL = ("condition", "placement", "variant")
 
 
 def recipe() -> str:
     """Show what changes of the default training are worth with 2,000 rows."""
-    return _tables("recipe", reference="token_offset", about="e5-small, 2,000 rows, five epochs")
+    return _tables(
+        "recipe", reference="token_offset", about="e5-small, 2,000 rows, five epochs of 32 rows a step"
+    )
 
 
 def few_rows() -> str:
@@ -31,8 +35,8 @@ def placements() -> str:
     result = load("placements")
     title = (
         f"The default training on e5-small with 2,000 rows of `trec` at other layers, five epochs "
-        f"({markdown.commands(made_of(result))}); differences to the layers that the default search finds "
-        "most often are of the same seed, with their 95 % interval:"
+        f"({markdown.commands(made_of(result))}), mean ± deviation of {_seeds(result)} seeds; differences to "
+        f"the layers that the default search finds most often are by seed, {OVER_SEEDS}:"
     )
     return "\n".join([title, *_on_test(result, result["summary"])])
 
@@ -43,7 +47,8 @@ def width() -> str:
     title = (
         "The default training on e5-small with 2,000 rows, five epochs, with generators as wide as by "
         f"default and narrower ({markdown.commands(made_of(result))}; `benchmarks/layers/width.yml` says "
-        "what each name is); differences to the first line are of the same seed, with their 95 % interval:"
+        f"what each name is), mean ± deviation of {_seeds(result)} seeds; differences to the first line are "
+        f"by seed, {OVER_SEEDS}:"
     )
     parts = [title]
     for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):
@@ -53,27 +58,34 @@ def width() -> str:
 
 
 def _on_test(result: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]:
-    """Write a table of dev and test, with differences on test to the first entry."""
+    """Write a table of dev and test, with differences on both to the first entry."""
 
     def scores(entry: Entry, split: str) -> dict[int, float]:
         same = (record for record in result["records"] if all(record[key] == entry[key] for key in CELL))
         return by_seed(same, f"{split}_metric")
 
-    rows = []
-    for entry in entries:
-        gain = difference(scores(entry, "test"), scores(entries[0], "test"))
-        rows.append(
-            [
-                markdown.layers(result["placements"][entry["placement"]]),
-                f"`{entry['variant']}`",
-                *(markdown.percent(asdict(spread(list(scores(entry, s).values())))) for s in ("dev", "test")),
-                markdown.interval(asdict(gain)) if gain and entry is not entries[0] else "",
-                f"{entry['tunable_parameters']:,}",
-                f"{entry['train_flops'] / 1e12:.1f}",
-            ]
-        )
-    head = ["layers", "variant", "dev %", "test %", "on test, to the first", "parameters", "10^12 FLOPs"]
+    def gain(entry: Entry, split: str) -> str:
+        ahead = difference(scores(entry, split), scores(entries[0], split))
+        return markdown.interval(asdict(ahead)) if ahead and entry is not entries[0] else ""
+
+    rows = [
+        [
+            markdown.layers(result["placements"][entry["placement"]]),
+            f"`{entry['variant']}`",
+            *(markdown.percent(asdict(spread(list(scores(entry, s).values())))) for s in SPLITS),
+            *(gain(entry, split) for split in SPLITS),
+            f"{entry['tunable_parameters']:,}",
+            f"{entry['train_flops'] / 1e12:.1f}",
+        ]
+        for entry in entries
+    ]
+    to_first = [f"on {split}, to the first" for split in SPLITS]
+    head = ["layers", "variant", "dev %", "test %", *to_first, "parameters", "10^12 FLOPs"]
     return markdown.table(head, rows)
+
+
+def _seeds(result: Mapping[str, Any]) -> int:
+    return len({record["seed"] for record in result["records"]})
 
 
 def _tables(name: str, reference: str, about: str) -> str:
@@ -81,8 +93,8 @@ def _tables(name: str, reference: str, about: str) -> str:
     result = load(name)
     title = (
         f"Trainings at given layers of {about} ({markdown.commands(made_of(result))}; "
-        f"`benchmarks/layers/{name}.yml` says what each name is). `{reference}` is the default; differences "
-        "to it are of the same seed, with their 95 % interval:"
+        f"`benchmarks/layers/{name}.yml` says what each name is), mean ± deviation of {_seeds(result)} "
+        f"seeds. `{reference}` is the default; differences to it are by seed, {OVER_SEEDS}:"
     )
     groups = dict.fromkeys((entry["condition"], entry["placement"]) for entry in result["summary"])
     return "\n\n".join([title, *(_table(result, reference, *group) for group in groups)])

@@ -59,6 +59,7 @@ def strategies() -> str:
     spread = result["spread"]
     by_variant = [with_current_names(row) for part in parts for row in part["summary"]]
     training = result["budget_flops"] / result["trainings"]
+    days = " and ".join(dict.fromkeys(part["date"] for part in parts))
     title = (
         f"Every pair of layers of MiniLM-L6 trained on {result['train_size']:,} TREC questions with "
         f"{result['table_seeds']} seeds is the truth (`python -m benchmarks table`): the pairs' mean test "
@@ -67,7 +68,7 @@ def strategies() -> str:
         f"single training for {100 * spread['seed']:.2f}. Judged by it over "
         f"{by_variant[0]['regret']['n']} seeds, "
         f"at no more than {result['trainings']:g} trainings' FLOPs for search and retraining together "
-        f"({command}). The best pair is chosen on one half of the seeds and scored on the other, "
+        f"({command}; of {days}). The best pair is chosen on one half of the seeds and scored on the other, "
         "so a regret can be negative; `benchmarks/layers/strategies.yml` says what each name changes:"
     )
     rows = [

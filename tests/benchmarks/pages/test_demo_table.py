@@ -52,7 +52,8 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_sentence_has_the_range_over_seeds() -> None:
     assert demo_sentence() == (
         "Over 2 seeds its best trial was +2.1 to +3.0 points ahead of a prompt at the input on 1,000 test "
-        "rows, and its search and training together took 0.75 of the operations of that prompt's training."
+        "rows, and its search and training together took 0.75 of the operations of that prompt's training; "
+        "all 4 trials took 4.7 times these."
     )
 
 
