@@ -126,8 +126,8 @@ def probe_scores(
         task: with its classes.
         config: names the precision.
 
-    Source: ours. The output alone rises with depth on most tasks, where the better layers for a prompt are
-    those that do the work: `python -m benchmarks search-deep` measures it.
+    Source: ours. The output alone rises with depth on most tasks, so that a layer is scored by what it adds;
+    `python -m benchmarks search-deep` measures how well that ranks layers for a prompt.
     """
     classes, backbone = len(task.labels or ()), factory.backbone
     levels = sorted({level for layer in layers for level in (layer, layer + 1)})

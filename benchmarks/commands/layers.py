@@ -47,7 +47,7 @@ def table(
 
     Writes experiments/comparing/NAME.json, NAME being the configuration's file, and what is trained of it
     until then into benchmarks/results/NAME_begun.json. By default every pair of MiniLM-L6 on 2,000 TREC
-    questions, half an hour of one core a seed. Resumable: the same command goes on where it was stopped, and
+    questions, 40 minutes of one core a seed. Resumable: the same command goes on where it was stopped, and
     another machine with --add and the JSON.
     """
     with measuring():

@@ -153,8 +153,8 @@ class TruthTable:
     def reliability(self) -> float | None:
         """Return the table's own rank correlation: Kendall's tau-b of one half of the seeds with the other.
 
-        The mean over all halves; no score of layers can be expected to agree with the table much better. None
-        where equal means rank nothing.
+        The mean over all halves. A score without noise can agree with the whole table better than that: here
+        both sides have the noise of half of the seeds. None where equal means rank nothing.
         """
         taus = [self._tau_of_halves(*halves) for halves in self._halves()]
         return None if any(isnan(tau) for tau in taus) else fmean(taus)
