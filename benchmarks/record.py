@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import CHECKOUT
+from benchmarks.provenance import made_now
 from experiments.comparing.statistics import spread
 from experiments.keys import as_arguments
 from spt.errors import InputError
-from spt.process.provenance import PROVENANCE, Provenance
+from spt.process.provenance import PROVENANCE
 from spt.storage.files import write_text
 from spt.storage.json_files import read_json
 from spt.workbench import SPLITS
@@ -25,7 +26,7 @@ FILES = tuple(f"data.{split}" for split in SPLITS)
 
 def made_with(command: str) -> dict[str, Any]:
     """Return a command, today's date, and the versions and machine kind of this process, as JSON has them."""
-    return Provenance.now(command).as_json()
+    return made_now(command).as_json()
 
 
 def made_before(content: Mapping[str, Any], command: str) -> list[dict[str, Any]]:

@@ -12,13 +12,13 @@ from typing import Any
 from benchmarks.equal_operations.bench import BudgetedBench, BudgetedMethod, Cell
 from benchmarks.equal_operations.figures import OverBudget
 from benchmarks.equal_operations.methods import figures_within
+from benchmarks.provenance import made_now
 from experiments.comparing.grid import Job, OnDone, run_jobs
 from experiments.config import RunConfig
 from experiments.keys import leaves
 from experiments.run.data_report import check_data
 from experiments.run.folder import CHANGEABLE, numbers_of
 from spt.errors import TrialFailed
-from spt.process.provenance import Provenance
 from spt.storage.digests import json_digest
 from spt.storage.files import write_text
 from spt.storage.json_files import checked, read_json
@@ -153,7 +153,7 @@ def run_cell(
             error, over_budget = reason, str(reason)
         except TrialFailed as reason:
             error, failure = reason, str(reason)
-    made = Provenance.now()
+    made = made_now()
     folder.mkdir(parents=True, exist_ok=True)
     stored = StoredCell(identity, budget, figures, over_budget, failure, made.versions, made.machine)
     write_text(folder / FILE, json.dumps(asdict(stored)) + "\n")

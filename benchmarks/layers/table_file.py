@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.layers.common_config import differences, without_folders
+from benchmarks.provenance import made_now
 from benchmarks.record import path_of
 from experiments.config import RunConfig
 from search_spaces.budget import Budget
@@ -126,7 +127,7 @@ class TableFile:
             figures = {key: [run[key] for run in runs.values()] for key in FIGURES}
             return Row(subset, list(runs), **figures)
 
-        now = Provenance.now(self.command).as_json()
+        now = made_now(self.command).as_json()
         earlier = [made for made in self.earlier if made != now]
         content = {
             **now,
