@@ -170,6 +170,7 @@ def test_top_takes_the_highest_scores_of_the_candidates_and_the_lower_layer_of_a
         ((6, 0), "budget is 0 prompt layers"),
         ((6, 3, True, (1, 2)), "from 1 to 2"),
         ((6, 1, True, (1, 6)), r"Candidate layers \[6\] do not exist: the backbone has layers 0 to 5"),
+        ((6, 1, True, (-1, 2)), r"Candidate layers \[-1\] do not exist: the backbone has layers 0 to 5"),
     ],
 )
 def test_a_budget_that_cannot_be_met_is_refused(arguments: tuple[int, ...], message: str) -> None:
@@ -222,3 +223,40 @@ def test_a_child_has_its_parents_layers(budget: Budget, seed: int) -> None:
     assert set(first.layers) & set(second.layers) <= set(child.layers)
     assert child.by_layer.items() <= first.by_layer.items() | second.by_layer.items()
     assert size_of(child) in {size_of(first), size_of(second)}
+
+
+def children(budget: Budget, first: PromptLayers, second: PromptLayers) -> Counter[PromptLayers]:
+    """Children of two parents over many seeds."""
+    return Counter(budget.child(first, second, RandomState(seed)) for seed in range(400))
+
+
+def test_a_child_has_the_size_of_either_parent() -> None:
+    budget = Budget(6, 3, exactly=False)
+    found = children(budget, PromptLayers.of((0,), 6), PromptLayers.of((1, 2, 3), 6))
+    sizes = Counter({size: sum(n for child, n in found.items() if size_of(child) == size) for size in (1, 3)})
+    assert sizes.total() == 400 and min(sizes.values()) > 150
+
+
+def test_a_child_has_the_kind_of_either_parent_where_both_have_a_layer() -> None:
+    budget = Budget(4, 1, kinds=TWO_KINDS)
+    first, second = (PromptLayers.of({2: kind}, 4) for kind in TWO_KINDS)
+    found = children(budget, first, second)
+    assert found.keys() == {first, second} and min(found.values()) > 150
+
+
+def test_what_is_too_dear_gets_the_smaller_kind_at_its_highest_layer() -> None:
+    budget = Budget(2, 2, kinds=TWO_KINDS, parameters=(3, 1), most_parameters=4)
+    dear, cheap = TWO_KINDS
+    first, second = PromptLayers.of({0: dear, 1: cheap}, 2), PromptLayers.of({0: cheap, 1: dear}, 2)
+    both_cheap = PromptLayers.of({0: cheap, 1: cheap}, 2)
+    found = children(budget, first, second)
+    # of four draws alike, two dear ones get the smaller kind above: twice as many are as the first parent
+    assert found.keys() == {first, second, both_cheap}
+    assert found[first] > 1.5 * max(found[second], found[both_cheap])
+
+
+def test_of_equal_sums_the_best_has_the_lower_layers() -> None:
+    budget = Budget(4, 2, kinds=TWO_KINDS, parameters=(3, 1), most_parameters=6)
+    scores = {(layer, kind): 1.0 for layer in range(4) for kind in TWO_KINDS}
+    best = budget.best(scores)
+    assert best is not None and best.layers == (0, 1)

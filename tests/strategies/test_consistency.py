@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy.stats import entropy
 from torch import Tensor
 
 from spt.heads import Output
-from strategies.consistency import DISTANCES, kl, mse, pruned_slots
+from strategies.consistency import DISTANCES, SET_DISTANCES, kl, mse, pruned_slots
 
 
 def outputs(seed: int) -> Output:
@@ -31,6 +34,17 @@ def test_kl_is_scipys_from_clean_to_pruned() -> None:
     expected = entropy(p, q, axis=-1).mean()
     assert kl(clean, pruned).item() == pytest.approx(expected, rel=1e-5)
     assert abs(expected - entropy(q, p, axis=-1).mean()) > 1e-3
+
+
+def test_of_several_labels_kl_is_the_sum_over_classes_of_scipys_from_clean_to_pruned() -> None:
+    clean, pruned = outputs(0), outputs(1)
+    p, q = (part.logits.detach().sigmoid().numpy() for part in (clean, pruned))
+
+    def summed(one: NDArray[Any], other: NDArray[Any]) -> float:
+        return float(entropy([one, 1 - one], [other, 1 - other], axis=0).sum(-1).mean())
+
+    assert SET_DISTANCES["kl"](clean, pruned).item() == pytest.approx(summed(p, q), rel=1e-5)
+    assert abs(summed(p, q) - summed(q, p)) > 1e-3
 
 
 @pytest.mark.parametrize("name", DISTANCES)

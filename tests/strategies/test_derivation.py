@@ -164,6 +164,17 @@ def test_pruned_evolves_where_it_may_not_try_every_subset() -> None:
     assert large(DerivationOptions(evaluations=150, seed=1))[1].seen != score.seen
 
 
+def test_pruned_gives_a_layer_that_no_scored_subset_holds_the_mean_of_all() -> None:
+    derived, score = large(DerivationOptions(evaluations=3))
+    held = [{layer for layer, gate in seen.items() if gate} for seen in score.seen]
+    values = [float(sum(layers)) for layers in held]
+    without = set(range(16)).difference(*held)
+    assert without
+    for layer in range(16):
+        mine = [value for layers, value in zip(held, values, strict=True) if layer in layers] or values
+        assert derived.scores[layer] == pytest.approx(sum(mine) / len(mine))
+
+
 @pytest.mark.parametrize(("least", "layers"), [(0.6, (1, 3)), (0.8, (1,)), (0.95, (1,)), (0.1, (1, 2, 3))])
 def test_threshold_takes_the_gates_above_it_at_most_k_and_at_least_one(
     least: float, layers: tuple[int, ...]

@@ -100,6 +100,31 @@ def test_random_tries_the_last_of_many_subsets_too() -> None:
     assert set(tried(found)) == {subset.layers for subset in budget}
 
 
+def test_candidates_leave_what_is_reserved_for_what_follows_the_search() -> None:
+    options = {"max_candidate_flops": COST, "ledger": Ledger(budget=3.5 * COST)}
+    assert len(explore(RandomSearch(RandomOptions()), Budget(8, 2), score, 9, **options).tried) == 3
+    options["ledger"] = Ledger(budget=3.5 * COST)
+    reserved = explore(RandomSearch(RandomOptions()), Budget(8, 2), score, 9, reserved_flops=COST, **options)
+    assert len(reserved.tried) == 2
+
+
+def test_what_ended_an_engine_while_the_strategy_waited_is_raised() -> None:
+    class Ending(SequentialExecutionEngine):  # type: ignore[misc]
+        submitted = 0
+
+        def submit_models(self, *models: Any) -> None:
+            super().submit_models(*models)
+            self.submitted += len(models)
+
+        def idle_worker_available(self) -> bool:
+            if self.submitted:
+                raise InputError("a worker met a full disk")
+            return bool(super().idle_worker_available())
+
+    with pytest.raises(InputError, match="full disk"):
+        explore(Manual(ManualOptions(manual_layers=[1, 2])), Budget(8, 2), score, 3, engine=Ending())
+
+
 def test_evolution_climbs() -> None:
     budget = Budget(16, 4)
     found = {
