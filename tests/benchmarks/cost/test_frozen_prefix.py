@@ -40,7 +40,7 @@ def inputs_with_gradients(backbone: Backbone) -> None:
 
 
 def checkpointed_backbone(backbone: Backbone) -> None:
-    backbone.model.gradient_checkpointing_enable()
+    backbone.model.activation_checkpointing_enable()
 
 
 CHANGES = [as_it_is, trained_embeddings, inputs_with_gradients, checkpointed_backbone]
