@@ -34,8 +34,9 @@ class RandomSearch(Random):  # type: ignore[misc]
         self.options = options
 
     def _run(self) -> None:
+        tried = len(self.state_dict()["dedup_history"])
         # NNI's own ends where 500 draws in a row gave what it had, though some of many may be left
-        for _ in range(len(budget_of(self.model_space))):
+        for _ in range(len(budget_of(self.model_space)) - tried):
             if not self.wait_for_resource():
                 break
             self.engine.submit_models(self._untried())

@@ -100,6 +100,17 @@ def test_random_tries_the_last_of_many_subsets_too() -> None:
     assert set(tried(found)) == {subset.layers for subset in budget}
 
 
+def test_random_goes_on_from_the_state_of_another_and_ends() -> None:
+    budget = Budget(6, 2)
+    first, second = (RandomSearch(RandomOptions()) for _ in range(2))
+    before = tried(explore(first, budget, score, 9))
+    second.load_state_dict(first.state_dict())
+    after = tried(explore(second, budget, score, 99))
+    # what was drawn in vain when the first had enough is not drawn again
+    assert not set(before) & set(after)
+    assert len(before) + len(after) == len(budget)
+
+
 def test_candidates_leave_what_is_reserved_for_what_follows_the_search() -> None:
     options = {"max_candidate_flops": COST, "ledger": Ledger(budget=3.5 * COST)}
     assert len(explore(RandomSearch(RandomOptions()), Budget(8, 2), score, 9, **options).tried) == 3
