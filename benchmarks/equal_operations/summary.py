@@ -36,7 +36,7 @@ def summary_of(records: Sequence[Record], reference: str) -> dict[str, Any]:
 def _entries(records: Sequence[Record], reference: str) -> Iterator[dict[str, Any]]:
     for condition, budget in dict.fromkeys((r["condition"], r["budget_flops"]) for r in records):
         group = [r for r in records if (r["condition"], r["budget_flops"]) == (condition, budget)]
-        methods = _by_method(group)
+        methods = _grouped(group, "method")
         places = _places(methods)
         for name, each in methods.items():
             yield {
@@ -48,11 +48,12 @@ def _entries(records: Sequence[Record], reference: str) -> Iterator[dict[str, An
             }
 
 
-def _by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
-    methods: dict[str, list[Record]] = {}
+def _grouped(records: Sequence[Record], key: str) -> dict[str, list[Record]]:
+    """Return the records by their value of a key, in the order of the first of each."""
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        methods.setdefault(record["method"], []).append(record)
-    return methods
+        groups.setdefault(record[key], []).append(record)
+    return groups
 
 
 def _is_measured(records: Sequence[Record]) -> bool:
@@ -85,7 +86,11 @@ def _against(records: Sequence[Record], reference: Sequence[Record], other: bool
     """Compare test accuracies with those of the reference with the same seed."""
     if not other or not _is_measured(records) or not _is_measured(reference):
         return {}
-    gain = difference(by_seed(records, "test_accuracy"), by_seed(reference, "test_accuracy"))
+    return _difference(by_seed(records, "test_accuracy"), by_seed(reference, "test_accuracy"))
+
+
+def _difference(figures: Mapping[int, float], reference: Mapping[int, float]) -> dict[str, Any]:
+    gain = difference(figures, reference)
     return {"difference": asdict(gain)} if gain else {}
 
 
@@ -96,7 +101,7 @@ def _over_tasks(records: Sequence[Record], reference: str) -> Iterator[dict[str,
             r for r in records if (r["backbone"], r["shots"], r["budget_flops"]) == (backbone, shots, budget)
         ]
         tasks = list(dict.fromkeys(record["task"] for record in group))
-        methods = _by_method(group)
+        methods = _grouped(group, "method")
         means = {
             method: _mean_over_tasks(each)
             for method, each in methods.items()
@@ -118,27 +123,19 @@ def _gain_over_tasks(methods: Mapping[str, Sequence[Record]], method: str, refer
     """Compare means over tasks with those of the reference with the same seed."""
     if method == reference:
         return {}
-    gain = difference(*(_tasks_by_seed(methods[name]) for name in (method, reference)))
-    return {"difference": asdict(gain)} if gain else {}
+    return _difference(_tasks_by_seed(methods[method]), _tasks_by_seed(methods[reference]))
 
 
 def _tasks_by_seed(records: Sequence[Record]) -> dict[int, float]:
     """Return seed -> mean test accuracy over the tasks, of seeds that all tasks have."""
-    of_tasks = [by_seed(each, "test_accuracy") for each in _by_task(records).values()]
+    of_tasks = [by_seed(each, "test_accuracy") for each in _grouped(records, "task").values()]
     seeds = set[int].intersection(*map(set, of_tasks))
     return {seed: fmean(scores[seed] for scores in of_tasks) for seed in sorted(seeds)}
 
 
-def _by_task(records: Sequence[Record]) -> dict[str, list[Record]]:
-    tasks: dict[str, list[Record]] = {}
-    for record in records:
-        tasks.setdefault(record["task"], []).append(record)
-    return tasks
-
-
 def _mean_over_tasks(records: Sequence[Record]) -> dict[str, float]:
     """Return means over tasks of the means over seeds."""
-    by_task = _by_task(records).values()
+    by_task = _grouped(records, "task").values()
     return {
         key: fmean(fmean(record[key] for record in each) for each in by_task)
         for key in ("test_accuracy", *COSTS)

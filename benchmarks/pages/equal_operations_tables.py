@@ -12,7 +12,6 @@ from benchmarks.equal_operations.bench import tera
 from benchmarks.equal_operations.chart import chart_name
 from benchmarks.equal_operations.summary import DEFAULT
 from benchmarks.pages import markdown
-from benchmarks.pages.markdown import OVER_SEEDS
 from benchmarks.record import load, path_of
 
 RESULT, OFFICIAL = "methods_deep", "methods_official"
@@ -73,7 +72,7 @@ def defaults_worth() -> str:
         "The defaults, with nothing set or tried, beside methods at the rates that dev chose (SetFit and the "
         "probe have none), each within the same budget of operations, in 10^12: test accuracy in % ± its "
         f"deviation over seeds ({_seeds(of_condition)}), and how far the defaults are ahead by seed, "
-        f"{OVER_SEEDS}. Rows and recipe are not those of the table above:"
+        f"{markdown.OVER_SEEDS}. Rows and recipe are not those of the table above:"
     )
     head = ["on", "within", "defaults", *(f"`{name}`" for name in names)]
     rows = [_compared(result, pairs, names) for pairs in of_condition]
@@ -182,7 +181,7 @@ def _over_tasks(entries: Sequence[Entry], reference: str) -> list[str]:
         named = ", ".join(f"`{task}`" for task in tasks)
         title = (
             f"Means over {named} on `{backbone}`, {_rows(shots)}; differences to `{reference}` are of the "
-            f"means by seed, {OVER_SEEDS}:"
+            f"means by seed, {markdown.OVER_SEEDS}:"
         )
         head = ["method", "budget", "test %", f"to `{reference}`", "parameters", "10^12 FLOPs", "seconds"]
         tables.append("\n".join([title, *markdown.table(head, rows)]))
@@ -196,7 +195,7 @@ def _condition(result: Mapping[str, Any], entries: Sequence[Entry]) -> str:
     seeds = max((entry["test_accuracy"]["n"] for entry in measured), default=0)
     title = (
         f"`{first['task']}` on `{first['backbone']}`, {_rows(first['shots'])}, {seeds} seeds (± is their "
-        f"deviation); differences to `{reference}` are by seed, {OVER_SEEDS}:"
+        f"deviation); differences to `{reference}` are by seed, {markdown.OVER_SEEDS}:"
     )
     rows = [
         [

@@ -8,7 +8,6 @@ from typing import Any
 
 from benchmarks.by_seed import by_seed, difference
 from benchmarks.pages import markdown
-from benchmarks.pages.markdown import OVER_SEEDS
 from benchmarks.record import load, made_of
 from experiments.comparing.statistics import spread
 
@@ -36,9 +35,9 @@ def placements() -> str:
     title = (
         f"The default training on e5-small with 2,000 rows of `trec` at other layers, five epochs "
         f"({markdown.commands(made_of(result))}), mean ± deviation of {_seeds(result)} seeds; differences to "
-        f"the layers that the default search finds most often are by seed, {OVER_SEEDS}:"
+        f"the layers that the default search finds most often are by seed, {markdown.OVER_SEEDS}:"
     )
-    return "\n".join([title, *_on_test(result, result["summary"])])
+    return "\n".join([title, *_dev_and_test(result, result["summary"])])
 
 
 def width() -> str:
@@ -48,16 +47,16 @@ def width() -> str:
         "The default training on e5-small with 2,000 rows, five epochs, with generators as wide as by "
         f"default and narrower ({markdown.commands(made_of(result))}; `benchmarks/layers/width.yml` says "
         f"what each name is), mean ± deviation of {_seeds(result)} seeds; differences to the first line are "
-        f"by seed, {OVER_SEEDS}:"
+        f"by seed, {markdown.OVER_SEEDS}:"
     )
     parts = [title]
     for condition in dict.fromkeys(entry["condition"] for entry in result["summary"]):
         entries = [entry for entry in result["summary"] if entry["condition"] == condition]
-        parts.append("\n".join([f"`{condition}`:", *_on_test(result, entries)]))
+        parts.append("\n".join([f"`{condition}`:", *_dev_and_test(result, entries)]))
     return "\n\n".join(parts)
 
 
-def _on_test(result: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]:
+def _dev_and_test(result: Mapping[str, Any], entries: Sequence[Entry]) -> list[str]:
     """Write a table of dev and test, with differences on both to the first entry."""
 
     def scores(entry: Entry, split: str) -> dict[int, float]:
@@ -94,7 +93,7 @@ def _tables(name: str, reference: str, about: str) -> str:
     title = (
         f"Trainings at given layers of {about} ({markdown.commands(made_of(result))}; "
         f"`benchmarks/layers/{name}.yml` says what each name is), mean ± deviation of {_seeds(result)} "
-        f"seeds. `{reference}` is the default; differences to it are by seed, {OVER_SEEDS}:"
+        f"seeds. `{reference}` is the default; differences to it are by seed, {markdown.OVER_SEEDS}:"
     )
     groups = dict.fromkeys((entry["condition"], entry["placement"]) for entry in result["summary"])
     return "\n\n".join([title, *(_table(result, reference, *group) for group in groups)])

@@ -90,7 +90,7 @@ def fit(
     there are no epochs: the head is fitted after them, to its end.
 
     Args:
-        model: trained in place, on the device that it is on.
+        model: trained in place; it ends on the device that the process has chosen.
         train: batches of encoded rows, shuffled by epoch.
         dev: batches that say which epoch is best; None for a training without a score.
         task: says how answers are scored.
