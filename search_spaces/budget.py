@@ -87,8 +87,9 @@ class Budget:
             return None
         return KindCosts(dict(zip(self.kinds, self.parameters, strict=True)), self.most_parameters)
 
-    def __len__(self) -> int:
-        """Count the subsets that satisfy the budget."""
+    @property
+    def num_subsets(self) -> int:
+        """Count the subsets that satisfy the budget; `len` holds no number as large as some."""
         return sum(self._count(size) for size in self.sizes)
 
     def _count(self, size: int) -> int:
@@ -129,7 +130,7 @@ class Budget:
 
     def sample(self, random: RandomState) -> PromptLayers:
         """Draw a subset, uniformly over all that satisfy the budget."""
-        weights = [self._count(size) / len(self) for size in self.sizes]
+        weights = [self._count(size) / self.num_subsets for size in self.sizes]
         size = random.choice(self.sizes, p=weights)
         layers = sorted(int(layer) for layer in random.choice(self.allowed, size, replace=False))
         return PromptLayers.of(layers, self.total, self._any_kinds(size, random))

@@ -306,7 +306,7 @@ def explore(
     """
     candidates = Candidates(
         engine or SequentialExecutionEngine(),
-        min(evaluations, len(budget)),
+        min(evaluations, budget.num_subsets),
         **options,
     )
     allowed = candidates.ledger.budget

@@ -177,7 +177,7 @@ def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: Deriv
 
     strategy = (
         Exhaustive(ExhaustiveOptions(evaluations=options.evaluations), seed=options.seed)
-        if len(budget) <= options.evaluations
+        if budget.num_subsets <= options.evaluations
         else Evolution(EvolutionOptions(population=20, tournament=5, crossover=True), seed=options.seed)
     )
     candidates = explore(strategy, budget, scored, options.evaluations)
@@ -206,7 +206,7 @@ def most_evaluations(name: str, budget: Budget, options: DerivationOptions) -> i
     """Say how often a rule may score dev."""
     if name == "ablation":
         return 2 * len(budget.allowed) * len(budget.kinds) + 1
-    return min(len(budget), options.evaluations) if name == "pruned" else 0
+    return min(budget.num_subsets, options.evaluations) if name == "pruned" else 0
 
 
 def check_derivation(name: str, budget: Budget) -> None:

@@ -36,7 +36,7 @@ class RandomSearch(Random):  # type: ignore[misc]
     def _run(self) -> None:
         tried = len(self.state_dict()["dedup_history"])
         # NNI's own ends where 500 draws in a row gave what it had, though some of many may be left
-        for _ in range(len(budget_of(self.model_space)) - tried):
+        for _ in range(budget_of(self.model_space).num_subsets - tried):
             if not self.wait_for_resource():
                 break
             self.engine.submit_models(self._untried())
@@ -78,10 +78,11 @@ def check_exhaustive(budget: Budget, evaluations: int) -> None:
     Raises:
         InputError: if it has more subsets than `evaluations`.
     """
-    if len(budget) > evaluations:
+    if budget.num_subsets > evaluations:
         raise InputError(
-            f"The strategy 'exhaustive' would train {len(budget)} subsets of layers, but search.evaluations "
-            f"allows {evaluations}. Raise it, use fewer search.candidates, or another search.strategy."
+            f"The strategy 'exhaustive' would train {budget.num_subsets:,} subsets of layers, but "
+            f"search.evaluations allows {evaluations:,}. Raise it, use fewer search.candidates, or another "
+            "search.strategy."
         )
 
 

@@ -179,7 +179,11 @@ def _use_run(folder: Path) -> None:
         candidates = None if len(set(search.candidates or ())) < search.k else search.candidates
         budget = Budget(layers, search.k, search.exactly, candidates)
         drawn = budget.sample(RandomState(0))
-        if drawn not in budget or budget.neighbour(drawn, RandomState(0)) not in budget or not len(budget):
+        if (
+            drawn not in budget
+            or budget.neighbour(drawn, RandomState(0)) not in budget
+            or not budget.num_subsets
+        ):
             raise AssertionError("a subset is outside of its budget")
 
 

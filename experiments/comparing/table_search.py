@@ -60,7 +60,7 @@ def search_table(
         strategy,
         table.budget,
         score,
-        evaluations or len(table.budget),
+        evaluations or table.budget.num_subsets,
         ledger=Ledger(budget=budget_flops),
         max_candidate_flops=max(by_seed[seed].flops for by_seed in table.entries.values()),
     )

@@ -91,7 +91,7 @@ class TruthTable:
         if len({len(layers) for layers in entries}) != 1:
             raise InputError(f"'{path}' must hold subsets of one number of layers. {ADVICE}")
         records = len(content["records"])
-        if not records == len(entries) == len(table.budget):
+        if not records == len(entries) == table.budget.num_subsets:
             raise InputError(
                 f"'{path}' has {records} records of {len(entries)} subsets, but must hold each of "
                 f"{table.budget} once. {ADVICE}"

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from itertools import combinations, product
+from math import comb
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -57,7 +59,7 @@ def test_enumeration_is_every_subset_once(exactly: bool) -> None:
     sizes = [3] if exactly else [1, 2, 3]
     expected = [subset for size in sizes for subset in combinations((0, 2, 3, 5), size)]
     assert [subset.layers for subset in budget] == expected
-    assert len(budget) == len(expected)
+    assert budget.num_subsets == len(expected)
 
 
 def test_enumeration_has_every_kind_of_every_layer_once() -> None:
@@ -69,7 +71,7 @@ def test_enumeration_has_every_kind_of_every_layer_once() -> None:
         for kinds in product(KINDS, repeat=size)
     ]
     assert list(budget) == expected
-    assert len(budget) == len(set(expected)) == 3 * 3 + 3 * 9
+    assert budget.num_subsets == len(set(expected)) == 3 * 3 + 3 * 9
 
 
 LIMITED = Budget(4, 2, exactly=False, kinds=(*KINDS, "free_2"), parameters=(3, 6, 1, 9), most_parameters=7)
@@ -79,14 +81,14 @@ def test_within_parameters_enumeration_leaves_out_what_has_more_and_nothing_else
     every = Budget(4, 2, exactly=False, kinds=LIMITED.kinds)
     fitting = [subset for subset in every if parameters_of(subset, LIMITED) <= 7]
     assert list(LIMITED) == fitting
-    assert len(LIMITED) == len(fitting) == 4 * 3 + 6 * 6
+    assert LIMITED.num_subsets == len(fitting) == 4 * 3 + 6 * 6
     assert [subset in LIMITED for subset in every] == [subset in fitting for subset in every]
 
 
 def test_within_parameters_sampling_is_uniform() -> None:
     random = RandomState(0)
-    counts = Counter(LIMITED.sample(random) for _ in range(500 * len(LIMITED)))
-    assert len(counts) == len(LIMITED)
+    counts = Counter(LIMITED.sample(random) for _ in range(500 * LIMITED.num_subsets))
+    assert len(counts) == LIMITED.num_subsets
     assert max(counts.values()) / min(counts.values()) < 1.4
 
 
@@ -101,7 +103,7 @@ def test_fewer_layers_are_left_where_parameters_pay_no_more() -> None:
 
 @given(budgets(), st.integers(0, 2**31))
 def test_the_best_subset_is_that_of_the_highest_sum(budget: Budget, seed: int) -> None:
-    if len(budget) > 300:
+    if budget.num_subsets > 300:
         return
     random = RandomState(seed)
     # whole numbers, so that there are ties
@@ -129,8 +131,16 @@ def test_the_best_subset_is_that_of_the_highest_sum(budget: Budget, seed: int) -
 def test_sampling_is_uniform_over_subsets_of_all_sizes(kinds: tuple[str, ...], count: int) -> None:
     budget, random = Budget(4, 2, exactly=False, kinds=kinds), RandomState(0)
     counts = Counter(budget.sample(random) for _ in range(500 * count))
-    assert len(counts) == len(budget) == count
+    assert len(counts) == budget.num_subsets == count
     assert max(counts.values()) / min(counts.values()) < 1.4
+
+
+@pytest.mark.parametrize("limit", [{}, {"parameters": (1, 2, 3, 4), "most_parameters": 40}], ids=str)
+def test_there_may_be_more_subsets_than_len_can_say(limit: dict[str, Any]) -> None:
+    budget = Budget(60, 30, kinds=("free", "generated", "scaling", INSERT), **limit)
+    assert budget.num_subsets > 2**63
+    assert limit or budget.num_subsets == comb(60, 30) * 4**30
+    assert budget.sample(RandomState(0)) in budget
 
 
 def test_without_kinds_the_samples_of_a_seed_are_those_of_earlier_versions() -> None:
@@ -185,7 +195,7 @@ def test_a_neighbour_is_one_step_away(budget: Budget, seed: int) -> None:
     other = budget.neighbour(subset, random)
     assert other in budget
     gone, new = (a.by_layer.items() - b.by_layer.items() for a, b in ((subset, other), (other, subset)))
-    if len(budget) == 1:
+    if budget.num_subsets == 1:
         assert other == subset
     else:
         assert max(len(gone), len(new)) == 1
@@ -195,7 +205,7 @@ def test_a_neighbour_is_one_step_away(budget: Budget, seed: int) -> None:
 
 @given(budgets(), st.integers(0, 2**32 - 1))
 def test_neighbours_lead_to_every_subset(budget: Budget, seed: int) -> None:
-    if len(budget) > 20:
+    if budget.num_subsets > 20:
         return
     random = RandomState(seed)
     subset = budget.sample(random)
@@ -203,7 +213,7 @@ def test_neighbours_lead_to_every_subset(budget: Budget, seed: int) -> None:
     for _ in range(4000):
         subset = budget.neighbour(subset, random)
         seen.add(subset)
-        if len(seen) == len(budget):
+        if len(seen) == budget.num_subsets:
             return
     raise AssertionError(f"only {seen} of {budget}")
 

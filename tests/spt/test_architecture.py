@@ -113,3 +113,9 @@ def test_more_layers_than_the_backbone_has_are_refused() -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json' cannot be read: No such file"):
         PromptLayers.load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("kinds", [["free"], ["free", "free", "free"]], ids=len)
+def test_kinds_of_another_number_than_the_layers_are_refused(kinds: list[str]) -> None:
+    with pytest.raises(InputError, match=f"there are 2 layers, but kinds of {len(kinds)}"):
+        PromptLayers.of([1, 3], 6, kinds)

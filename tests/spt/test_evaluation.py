@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
+from spt.answers.decisions import best_thresholds
 from spt.data.encoded.batches import make_loader
 from spt.data.encoded.examples import Example
 from spt.errors import TrialFailed
@@ -138,3 +139,16 @@ def test_a_model_on_a_gpu_takes_batches_from_the_cpu(model: PromptedModel, examp
     finally:
         model.to("cpu")
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_several_labels_without_thresholds_get_those_that_are_best_here(model: PromptedModel) -> None:
+    task = get_task("custom", labels=["a", "b"], multi_label=True)
+    rows = [
+        Example(input_ids=[5 + row] * length, label=[float(row % 2), float(row < 3)], row=row)
+        for row, length in enumerate(LENGTHS)
+    ]
+    chances, labels = probabilities(model, loader(rows, 3), task)
+    best = best_thresholds(labels, chances)
+    without = evaluate(model, loader(rows, 3), task)
+    assert without == evaluate(model, loader(rows, 3), task, best)
+    assert without["metric"] > evaluate(model, loader(rows, 3), task, (0.5, 0.5))["metric"]

@@ -42,6 +42,12 @@ def test_one_of_two_labels_a_row(metric: Metric, value: float) -> None:
     assert score(metric, *BINARY)["metric"] == pytest.approx(value)
 
 
+def test_f1_of_two_classes_that_are_not_0_and_1_is_macro() -> None:
+    # of three classes, whose first one no row has
+    scores = score("f1", [1, 1, 2, 2], [1, 2, 2, 2])
+    assert scores["f1"] == scores["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+
+
 SETS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]])
 ANSWERS = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
 CHANCES = np.array([[0.9, 0.1, 0.2], [0.6, 0.3, 0.4], [0.7, 0.8, 0.1], [0.2, 0.4, 0.3]])

@@ -119,6 +119,8 @@ def test_the_key_changes_with_all_that_states_depend_on(
         key(rows, model(run, 2), 16),
         key(rows[1:], model(run, 1), 16),
         key(rows[::-1], model(run, 1), 16),
+        key(replace(rows, token_type_ids=0 * rows.input_ids), model(run, 1), 16),
+        key(replace(rows, token_type_ids=0 * rows.input_ids + 1), model(run, 1), 16),
         key(rows, model(run, 1), 8),
         key(rows, model(run, 1), 16, "bf16"),
         key(rows, model(replace(run, backbone=eager), 1), 16),

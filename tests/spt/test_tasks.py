@@ -31,6 +31,11 @@ def test_templates_and_words_are_those_of_lpt():
     assert get_task("trec").template == "{mask} : {text}"
     assert get_task("rte").template == "{text} ? {mask} , {text_pair}"
     assert get_task("sst2").label_words == ("terrible", "great")
+    cola = get_task("cola")
+    assert dict(zip(cola.labels, cola.label_words, strict=True)) == {
+        "unacceptable": "incorrect",
+        "acceptable": "correct",
+    }
     words = dict(zip(get_task("trec").labels, get_task("trec").label_words, strict=True))
     assert words["ABBR"] == "Expression"
 

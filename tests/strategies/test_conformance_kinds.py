@@ -262,4 +262,4 @@ def test_the_space_is_a_choice_a_layer_of_propagate_and_every_kind_with_every_le
     budget = budget_before_scores(4, run.search)
     space = PromptLayerSpace(tiny_workbench(tmp_path).factory, budget)
     assert space.choices[1].names == [PROPAGATE, "free_2", "free_5", "scaling"]
-    assert len(budget) == 3
+    assert budget.num_subsets == 3

@@ -160,6 +160,15 @@ def test_a_layers_gradient_is_that_of_its_prompt_alone(tmp_path: Path) -> None:
     assert all(value > 0 for value in together.values())
 
 
+def test_faint_prompts_do_not_add_up_where_prompts_do(tmp_path: Path) -> None:
+    """A prompt that is added to the one from below is scored as what it is alone."""
+    added, replaced = (
+        scored(tiny_workbench(tmp_path, prompt={"combine": combine}), "gradient").scores
+        for combine in ("add", "replace")
+    )
+    assert added == replaced
+
+
 @pytest.mark.parametrize("name", SCORING)
 def test_scores_repeat_and_depend_on_labels(name: str, tmp_path: Path) -> None:
     bench = tiny_workbench(tmp_path)
@@ -204,7 +213,7 @@ def test_a_budget_holds_all_candidates_until_they_are_scored() -> None:
     options = ProbeOptions(k=2, candidates=(1, 2, 4, 5), candidates_by="gradient:3")
     budget = budget_before_scores(6, options)
     assert budget == Budget(6, 2, candidates=(1, 2, 4, 5))
-    assert len(as_after_scores(budget, options)) == 3
+    assert as_after_scores(budget, options).num_subsets == 3
     assert as_after_scores(budget, ProbeOptions(k=2)) == budget
 
 

@@ -81,7 +81,7 @@ def test_valid_distinct_candidates_as_many_as_allowed(
 ) -> None:
     found = explore(MAKE[name](seed), budget, score, evaluations)
     assert all(PromptLayers.of(layers, budget.total) in budget for layers in tried(found))
-    assert len(set(tried(found))) == len(found.tried) == min(evaluations, len(budget))
+    assert len(set(tried(found))) == len(found.tried) == min(evaluations, budget.num_subsets)
     best = max(score(PromptLayers.of(layers, budget.total)).dev for layers in tried(found))
     assert found.best().dev == best
 
@@ -108,7 +108,7 @@ def test_random_goes_on_from_the_state_of_another_and_ends() -> None:
     after = tried(explore(second, budget, score, 99))
     # what was drawn in vain when the first had enough is not drawn again
     assert not set(before) & set(after)
-    assert len(before) + len(after) == len(budget)
+    assert len(before) + len(after) == budget.num_subsets
 
 
 def test_candidates_leave_what_is_reserved_for_what_follows_the_search() -> None:
@@ -159,6 +159,40 @@ def test_evolutions_options_change_what_it_tries() -> None:
         for option in options
     ]
     assert len(set(map(tuple, runs))) == len(options)
+
+
+def test_a_search_of_more_subsets_than_len_can_say() -> None:
+    for name in ("random", "evolution", "crossover"):
+        assert len(explore(MAKE[name](0), Budget(80, 40), score, 9).tried) == 9
+
+
+def test_a_child_has_layers_of_two_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    parents: list[tuple[PromptLayers, PromptLayers]] = []
+    real = Budget.child
+
+    def watched(budget: Budget, first: PromptLayers, second: PromptLayers, random: Any) -> PromptLayers:
+        parents.append((first, second))
+        return real(budget, first, second, random)
+
+    monkeypatch.setattr(Budget, "child", watched)
+    explore(evolution(population=6, tournament=1, crossover=True), Budget(10, 4), score, 30)
+    assert any(first != second for first, second in parents)
+
+
+@pytest.mark.parametrize("concurrent", [1, 2, 4])
+def test_a_candidate_waits_for_all_but_the_ones_just_before_it(
+    concurrent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still_open: list[int] = []
+    real = Evolution.new_individual
+
+    def watched(strategy: Evolution) -> Any:
+        still_open.append(len(strategy._running_models))
+        return real(strategy)
+
+    monkeypatch.setattr(Evolution, "new_individual", watched)
+    explore(evolution(population=6, concurrent=concurrent), Budget(10, 4), score, 20)
+    assert set(still_open[concurrent:]) == {concurrent - 1}
 
 
 def test_the_one_subset_that_there_is() -> None:

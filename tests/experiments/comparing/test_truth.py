@@ -43,7 +43,7 @@ def table(folder: Path, **changes: Any) -> TruthTable:
 def test_a_table_is_read(tmp_path: Path) -> None:
     made = table(tmp_path)
     assert made.seeds == (0, 1, 2, 3)
-    assert len(made.budget) == 3 and made.budget.k == 1
+    assert made.budget.num_subsets == 3 and made.budget.k == 1
     assert made.test((2,)) == pytest.approx(0.65)
     assert made.test((2,), (0, 1)) == pytest.approx(0.60)
 

@@ -134,6 +134,12 @@ def test_the_error_of_bins_by_hand() -> None:
     assert calibration_scores(probabilities, labels).ece == pytest.approx((2 * 0.4 + 0.4 + 0.0) / 4)
 
 
+def test_a_confidence_of_one_is_in_the_last_bin() -> None:
+    # right once of two: what the surer row has too much, the other has too little
+    probabilities = np.array([[1.0, 0.0], [0.95, 0.05]])
+    assert calibration_scores(probabilities, np.array([1, 0])).ece == pytest.approx((1.95 - 1) / 2)
+
+
 def test_the_label_of_a_probability_of_zero_costs_much_and_not_infinitely_much() -> None:
     scores = calibration_scores(np.array([[1.0, 0.0]]), np.array([1]))
     assert 50 < scores.nll < 100

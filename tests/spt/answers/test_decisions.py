@@ -32,6 +32,11 @@ def test_of_several_labels_each_class_has_its_own_probability_and_threshold() ->
     assert decide(SEVERAL, chances, (0.8, 0.2, 0.9)).tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 1]]
 
 
+def test_a_very_sure_class_of_several_has_odds() -> None:
+    # 1.0 in 32 bits, whose odds would be without end
+    assert class_probabilities(torch.full((1, 3), 20.0), SEVERAL).max() < 1
+
+
 def test_a_probability_that_is_the_threshold_reaches_it() -> None:
     assert decide(SEVERAL, np.array([[0.5, 0.25, 0.75]]), (0.5, 0.25, 0.8)).tolist() == [[1, 1, 0]]
 
@@ -41,6 +46,10 @@ def test_thresholds_lie_half_way_and_nearest_to_one_half() -> None:
     chances = np.array([[0.9, 0.3], [0.3, 0.9], [0.1, 0.9], [0.2, 0.9]])
     # 0.25 parts the first class; the second has no row
     assert best_thresholds(labels, chances) == pytest.approx((0.25, 0.5))
+    # the first alone, or all, with equal F1
+    ends = np.array([[1], [0], [0], [1]])
+    assert best_thresholds(ends, np.array([[0.9], [0.8], [0.3], [0.2]])) == pytest.approx((0.85,))
+    assert best_thresholds(ends, np.array([[0.99], [0.9], [0.8], [0.4]])) == pytest.approx((0.2,))
     all_yes = np.ones((3, 1), dtype=int)
     assert best_thresholds(all_yes, np.array([[0.6], [0.7], [0.9]])) == pytest.approx((0.3,))
 

@@ -79,3 +79,22 @@ def test_other_metrics_get_the_jackknifes_inside_their_range(metric: str) -> Non
     scores = jackknife_metric(three_classes(metric), labels, chances, None)
     low, high = metric_interval(three_classes(metric), labels, chances, None)
     assert low <= scores.score <= high <= 1
+
+
+def test_a_row_of_several_labels_is_right_where_all_of_them_are() -> None:
+    labels = np.array([[1, 0], [1, 1]] * 10)
+    predicted = np.array([[1, 0], [1, 0]] * 10)
+    half = binomtest(10, 20).proportion_ci(method="wilson")
+    assert accuracy_interval(labels, predicted) == pytest.approx((half.low, half.high))
+
+
+def test_a_correlation_may_be_below_zero_and_a_share_may_not() -> None:
+    labels = np.arange(20) % 2
+    wrong = np.eye(2)[1 - labels]
+    # one right answer
+    wrong[0] = 1 - wrong[0]
+    two = get_task("custom", labels=["a", "b"])
+    low, high = metric_interval(two.model_copy(update={"metric": "matthews"}), labels, wrong, None)
+    assert -1 <= low < high < 0
+    low, _ = metric_interval(two.model_copy(update={"metric": "macro_f1"}), labels, wrong, None)
+    assert low == 0

@@ -92,6 +92,48 @@ def test_it_draws_classes_together_and_leaves_the_head_alone(tmp_path: Path) -> 
     assert moved == {name for name in start if not name.startswith("head.")}
 
 
+def after_the_stage(folder: Path, seed: int = 0, dropout: float = 0.0, **training: Any) -> Tensor:
+    """What trains in the stage as it leaves it."""
+    run = tiny_workbench(
+        folder,
+        prompt={"token_offset": True, "dropout": dropout},
+        training={"contrastive_steps": 12, **training},
+    )
+    model = new_model(run)
+    loader = run.batches("train", model, shuffled=True).loader
+    contrast(model, loader, run.training, seed, folder / f"stage-{len(list(folder.iterdir()))}")
+    return torch.cat([w.flatten() for name, w in weights(model).items() if not name.startswith("head.")])
+
+
+def test_the_seed_decides_rows_and_what_drops_out(tmp_path: Path) -> None:
+    first = after_the_stage(tmp_path, seed=1)
+    assert not torch.equal(after_the_stage(tmp_path, seed=2), first)
+    torch.manual_seed(5)
+    dropped = after_the_stage(tmp_path, seed=1, dropout=0.5)
+    torch.manual_seed(6)
+    assert torch.equal(after_the_stage(tmp_path, seed=1, dropout=0.5), dropped)
+
+
+@pytest.mark.parametrize("option", [{"weight_decay": 5.0}, {"gradient_clip": 1e-9}, {"warmup": 0.9}], ids=str)
+def test_the_trainings_options_hold_in_the_stage(option: dict[str, float], tmp_path: Path) -> None:
+    plain = after_the_stage(tmp_path)
+    assert not torch.allclose(after_the_stage(tmp_path, **option), plain, atol=1e-5)
+
+
+def test_rates_rise_and_fall_over_the_stages_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedules: list[Any] = []
+    real = stage.rise_and_fall
+
+    def kept(*arguments: Any) -> Any:
+        schedules.append(real(*arguments))
+        return schedules[-1]
+
+    monkeypatch.setattr(stage, "rise_and_fall", kept)
+    after_the_stage(tmp_path, contrastive_steps=7)
+    (schedule,) = schedules
+    assert schedule.last_epoch == 7 and schedule.get_last_lr() == [0.0] * len(schedule.get_last_lr())
+
+
 def test_after_it_the_head_alone_is_fitted(tmp_path: Path) -> None:
     run = bench(tmp_path)
     model = new_model(run)

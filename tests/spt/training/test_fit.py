@@ -187,6 +187,21 @@ def test_killed_after_the_last_epoch_nothing_is_trained_again(
     assert torch.equal(weights(loaded), weights(model))
 
 
+def test_each_epoch_drops_out_something_else(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+    real = recipe.TrainingRecipe.on_train_epoch_start
+
+    def watch(self: Any) -> None:
+        real(self)
+        drawn.append(torch.rand(1, generator=torch.default_generator.clone_state()).item())
+
+    monkeypatch.setattr(recipe.TrainingRecipe, "on_train_epoch_start", watch)
+    tiny.fit(tmp_path, epochs=3)
+    assert len(set(drawn)) == 3
+
+
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> None:
     """Dev scores as given, one an epoch."""
     left = iter(scores)
@@ -198,6 +213,8 @@ def test_the_best_epoch_is_restored(tiny: Tiny, tmp_path: Path, monkeypatch: pyt
     model, after = tiny.model(), []
     result, _ = tiny.fit(tmp_path, model, lambda *_: after.append(weights(model)), epochs=3)
     assert numbers(result) == (pytest.approx(0.9), 3, 3 * STEPS)
+    # counted from 1
+    assert result.best_epoch == 2
     assert torch.equal(weights(model), after[1])
     assert not torch.equal(after[1], after[2])
 

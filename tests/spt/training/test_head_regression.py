@@ -68,6 +68,14 @@ def test_the_head_begins_nowhere_and_nothing_else_moves(tmp_path: Path) -> None:
     assert all(weight.grad is None for _, weight in trained(model))
 
 
+def test_nothing_drops_out_of_the_features(tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path, prompt={"dropout": 0.5})
+    model, loader, first = fitted(bench)
+    model.train()
+    loss = training_loss(None, bench.spec.task, bench.examples["train"].labels)
+    assert fit_head(model, loader, loss, "32") == first
+
+
 def test_label_vectors_are_fitted_too(tmp_path: Path) -> None:
     bench = tiny_workbench(tmp_path, head={"kind": "label_vectors"})
     model, loader, result = fitted(bench)

@@ -59,6 +59,12 @@ def test_buckets_save_most_of_the_padding():
     assert padded < 1.08 * sum(lengths)
 
 
+def test_batches_of_short_and_long_rows_alternate():
+    longest = [max(batch) for batch in BucketedBatches(range(1, 101), 10, 0)]
+    assert sorted(longest) == list(range(9, 100, 10))
+    assert longest not in (sorted(longest), sorted(longest, reverse=True))
+
+
 def test_evaluation_goes_from_long_to_short_in_a_fixed_order():
     sampler = BucketedBatches([3, 9, 3, 5], 2, None)
     sampler.set_epoch(3)
@@ -144,6 +150,25 @@ def test_halves_depend_on_the_seed_and_shuffle_apart():
     assert rows[0] == rows[1] != rows[2]
     first, second = split_in_halves(loader, 0)
     assert list(first.batch_sampler) != list(second.batch_sampler)
+    other = make_loader(examples([3] * 40), TOKENIZER, 4, seed=1)
+    halves = [half for split in (loader, other) for half in split_in_halves(split, 0)]
+    assert len({str(list(half.batch_sampler)) for half in halves}) == 4
+
+
+def test_halves_keep_the_windows_of_a_row_together_whatever_the_rows_are_called():
+    # every other row has three windows; the rows' numbers have gaps
+    windows = [(3 * row, row % 2) for row in range(8) for _ in range(3 if row % 2 else 1)]
+    loader = make_loader(
+        [{"input_ids": [5] * 3, "label": label, "row": row} for row, label in windows], TOKENIZER, 2
+    )
+    first, second = (
+        [(example["row"], example["label"]) for example in half.dataset]
+        for half in split_in_halves(loader, 0)
+    )
+    assert sorted(first + second) == sorted(windows)
+    for half in (first, second):
+        assert sorted(label for _, label in set(half)) == [0, 0, 1, 1]
+    assert not set(first) & set(second)
 
 
 @pytest.mark.parametrize("gpu", [False, True])

@@ -86,6 +86,12 @@ def test_a_pair_without_template_has_two_types(bert):
     assert example["token_type_ids"] == [0, 0, 0, 0, 1, 1]
 
 
+def test_a_text_of_just_the_longest_length_is_whole(bert):
+    examples = encode_texts(["a b", "a b c"], None, bert, SINGLE, 4, template=False)
+    assert [read(bert, example) for example in examples] == ["[CLS] a b [SEP]"] * 2
+    assert examples.is_cut.tolist() == [False, True]
+
+
 def test_templates_are_filled_around_the_mask(bert):
     assert read(bert, one(bert, SINGLE, "a b")) == "[CLS] a b . it was [MASK] . [SEP]"
     assert read(bert, one(bert, PAIR, "a", "b")) == "[CLS] a ? [MASK] , b [SEP]"

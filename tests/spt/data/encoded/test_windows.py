@@ -76,6 +76,14 @@ def test_a_piece_that_has_more_tokens_alone_is_shortened_and_nothing_is_lost() -
     assert [len(tokens["input_ids"]) for tokens in windows] == [6, 6, 6, 6]
 
 
+@pytest.mark.parametrize("overlap", [2, 3, 4, 9])
+def test_neighbours_share_no_more_than_half_of_a_window(overlap: int) -> None:
+    text, spans = words(12)
+    windows = cut_windows(text, spans, lambda piece: {"input_ids": piece.split()}, 4, overlap)
+    # at 0, 2, 4, 6 and 8
+    assert len(windows) == 5
+
+
 @pytest.mark.parametrize("template", [False, True])
 def test_long_texts_become_windows_with_the_texts_row(template: bool) -> None:
     tokenizer = make_tokenizer()

@@ -14,6 +14,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from pydantic import ValidationError
 
 from spt.data.config import DataConfig
+from spt.data.labels.row_labels import with_names
 from spt.data.loading import load_splits
 from spt.data.reading.tables import to_tables
 from spt.data.splitting.splits import per_class, stratified
@@ -235,3 +236,8 @@ def test_zeros_and_ones_as_lists_are_no_labels(tmp_path: Path) -> None:
         InputError, match=r"Every training row has all of its classes \(0, 1\), .*inverse_transform"
     ):
         load(path)
+
+
+def test_numbers_of_no_class_get_no_name() -> None:
+    # -1 is what unlabelled rows of many data sets have
+    assert with_names([0, -1, 2, np.int64(1)], ("a", "b")) == ["a", -1, 2, "b"]

@@ -48,6 +48,17 @@ def test_rows_with_the_same_text_are_in_the_same_fold() -> None:
         assert not set(fold.train.input_ids.tolist()) & set(fold.dev.input_ids.tolist())
 
 
+def test_pairs_that_part_their_tokens_elsewhere_are_different_texts() -> None:
+    pairs = [([0, 0, 1], 0), ([0, 1, 1], 0), ([0, 0, 0], 1), ([1, 1, 1], 1)]
+    pool = Examples.of(
+        [
+            Example(input_ids=[5, 6, 7], token_type_ids=types, label=label, row=row)
+            for row, (types, label) in enumerate(pairs)
+        ]
+    )
+    assert [len(fold.dev) for fold in deal(pool, 2, ["a", "b"])] == [2, 2]
+
+
 def test_the_folds_are_the_same_each_time() -> None:
     pool = rows(list(range(20)), [0, 1] * 10)
     first, second = (deal(pool, 4, ["a", "b"]) for _ in range(2))
