@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -10,21 +11,36 @@ import socket
 import stat
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 from spt.errors import InputError
 
-_ENDING = ".partial"
+_ENDING = ".spt.partial"
 # of a folder whose place another is taking
-_REPLACED = ".old"
-_HOST = re.sub(r"\W", "-", socket.gethostname())
-_TEMPORARY = re.compile(r".*?(?:\.(?P<host>[\w-]+))?\.(?P<pid>\d+)\.(?:partial|old)")
-_OLD = re.compile(r"\.(?P<folder>.+)\.[\w-]+\.\d+\.old", re.DOTALL)
+_REPLACED = ".spt.old"
+_PROCESSES = Path("/proc/self/ns/pid")
+# nobody else's file is called so, and nobody else's is removed
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.+)\.(?P<host>[\w-]+)\.(?P<pid>\d+)\.\d+\.spt\.(?:partial|old)", re.DOTALL
+)
+_numbers = itertools.count()
 # a writer on another machine, or one whose id another process has by now, is dead after this long
 _ABANDONED_SECONDS = 24 * 3600
+
+
+def _host() -> str:
+    """Return what two processes have in common just where each sees whether the other lives.
+
+    Containers may share the name of their machine, and then each has processes of its own.
+    """
+    name = re.sub(r"\W", "-", socket.gethostname())
+    return f"{name}-{_PROCESSES.stat().st_ino}" if _PROCESSES.exists() else name
+
+
+_HOST = _host()
 
 
 @contextmanager
@@ -32,7 +48,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Hand out a temporary neighbour of a file to write, and put it in the file's place at the block's end.
 
     It is flushed to the disk before, its mode is as the umask says, and the folder is flushed after. Where
-    the block raises, the file stays as it was. What dead processes left in the folder is swept.
+    the block raises, the file stays as it was. What dead processes left in the folder is swept. A symbolic
+    link stays one: the file that it names is written.
 
     Args:
         path: of the file; its folder is there.
@@ -43,8 +60,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise InputError(f"'{path}' is a folder, but a file is written there. Move the folder away.")
+    path = path.resolve() if path.is_symlink() else path
     sweep(path.parent)
-    partial = _temporary(path)
+    partial = _temporary(path, _ENDING)
     try:
         # made here, because some libraries make files that nobody else may read
         os.close(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666))
@@ -84,14 +102,15 @@ def replacing_folder(folder: Path, marker: str, kind: str, replaced: Collection[
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     sweep(folder.parent)
-    partial = _temporary(folder)
+    partial = _temporary(folder, _ENDING)
+    partial.mkdir()
     try:
-        partial.mkdir()
         yield partial
         for path in partial.iterdir():
             _flush(path)
-        _keep_others(folder, partial, replaced)
-        _replace_folder(partial, folder)
+        with _alone(folder.parent):
+            _keep_others(folder, partial, replaced)
+            _replace_folder(partial, folder)
         _flush_folder(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -191,24 +210,39 @@ def state_of(path: Path) -> tuple[int, ...] | None:
 
 def temporaries(folder: Path) -> Iterator[Path]:
     """Yield the temporary files and folders in a folder, those of living writers among them."""
-    yield from (path for path in folder.glob(f"*{_ENDING}") if _TEMPORARY.fullmatch(path.name))
+    yield from (path for path in folder.glob(f".*{_ENDING}") if _TEMPORARY.fullmatch(path.name))
 
 
 def sweep(folder: Path) -> None:
     """Remove the temporary files and folders whose writers are dead."""
-    for path in temporaries(folder):
-        if not _is_abandoned(path):
-            continue
-        if not path.is_dir():
-            path.unlink(missing_ok=True)
-        elif path.name.startswith("."):
-            # no folder of another name is one of ours
+    for path in filter(_is_abandoned, temporaries(folder)):
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def _temporary(path: Path) -> Path:
-    """Return this process's temporary neighbour of a file or folder, which is nobody else's."""
-    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}{_ENDING}")
+def _temporary(path: Path, ending: str) -> Path:
+    """Return a temporary neighbour of a file or folder, which is no other process's and no other call's."""
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{next(_numbers)}{ending}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other writers from renaming what a folder holds, where the system locks folders."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl  # noqa: PLC0415
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # some network's folders cannot be locked
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_replaceable(folder: Path, marker: str) -> bool:
@@ -242,7 +276,7 @@ def _link(source: str | Path, target: str | Path) -> None:
 def _replace_folder(new: Path, folder: Path) -> None:
     """Put a folder in another's place; what was there comes back if that fails."""
     # of another name than temporaries: nothing sweeps it away where only the first of two renamings was done
-    old = folder.with_name(f".{folder.name}.{_HOST}.{os.getpid()}{_REPLACED}")
+    old = _temporary(folder, _REPLACED)
     if folder.exists():
         # a writer elsewhere is taken for dead by the age of what it left
         os.utime(folder)
@@ -266,8 +300,8 @@ def _abandoned_replaced(folder: Path) -> list[Path]:
 def _all_replaced(parent: Path) -> Iterator[tuple[str, Path]]:
     """Yield the name of each folder that was being replaced in a folder, and where what it held is."""
     for path in parent.glob(f".*{_REPLACED}"):
-        if match := _OLD.fullmatch(path.name):
-            yield match["folder"], path
+        if match := _TEMPORARY.fullmatch(path.name):
+            yield match["name"], path
 
 
 def _is_abandoned(path: Path) -> bool:

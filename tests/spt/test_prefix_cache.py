@@ -19,8 +19,8 @@ from spt.data.encoded.batches import make_loader
 from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.prefix_cache import PrefixCache, key
-from spt.storage import files
 from spt.workbench import Workbench
+from tests.support.killed import temporary_name
 from tests.support.tiny import tiny_workbench
 
 
@@ -221,12 +221,12 @@ def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_counts(
     room = PrefixCache("disk", tmp_path)
     room.extend(rows, model(run, 1), run.tokenizer, 16)
     size = next(tmp_path.glob("*.safetensors")).stat().st_size
-    (tmp_path / f".x.{files._HOST}.{2**22 + 1}.partial").write_bytes(b"0" * size)
+    (tmp_path / temporary_name("x", 2**22 + 1)).write_bytes(b"0" * size)
     cache = PrefixCache("disk", tmp_path, limit=2 * size + 100)
     cache.extend(rows, model(run, 2), run.tokenizer, 16)
     assert not list(tmp_path.glob("*.partial"))
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
-    (tmp_path / f".x.{files._HOST}.{os.getppid()}.partial").write_bytes(b"0" * size)
+    (tmp_path / temporary_name("x", os.getppid())).write_bytes(b"0" * size)
     cache.extend(rows, model(run, 2), run.tokenizer, 16)
     assert {path.stem for path in tmp_path.glob("*.safetensors")} == {key(rows, model(run, 2), 16)}
 

@@ -41,7 +41,9 @@ def test_a_prompt_is_called_as_its_folder_or_its_run_or_as_it_is_named(
 
 def test_a_folder_of_prompts_gives_those_that_are_there_now(tmp_path: Path) -> None:
     # what saving has there for a moment
-    make_prompts(tmp_path, "shelf/a", "shelf/b", "shelf/.b.host.12.partial", "shelf/.b.host.12.old")
+    make_prompts(
+        tmp_path, "shelf/a", "shelf/b", "shelf/.b.host.12.0.spt.partial", "shelf/.b.host.12.0.spt.old"
+    )
     (tmp_path / "shelf" / "notes").mkdir()
     folders = PromptFolders.of([str(tmp_path / "shelf")])
     assert [prompt.name for prompt in folders.current().prompts] == ["a", "b"]

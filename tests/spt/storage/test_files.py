@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from spt.storage.files import (
     write_text,
 )
 from spt.storage.tensor_files import write_tensors
-from tests.support.killed import dead_process, replaced_name
+from tests.support.killed import dead_process, replaced_name, temporary_name
 
 
 def test_a_file_is_flushed_then_put_in_place_then_its_folder_is_flushed(
@@ -93,20 +94,27 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_temporaries_of_dead_processes_are_swept_by_the_next_writer_in_the_folder(tmp_path: Path) -> None:
-    dead, host = dead_process(), files._HOST
-    left = [f".a.json.{host}.{dead}.partial", f".b.ckpt.{host}.{dead}.partial"]
-    living = f".c.{host}.{os.getppid()}.partial"
-    elsewhere = f".d.otherhost.{dead}.partial"
-    old = [".e.otherhost.12.partial", "e.12.partial", "best.ckpt.34.partial"]
-    other = "mine.partial"
-    for name in [*left, living, elsewhere, *old, other]:
+    dead = dead_process()
+    left = [temporary_name("a.json", dead), temporary_name("b.ckpt", dead)]
+    living = temporary_name("c", os.getppid())
+    elsewhere = temporary_name("d", dead, "otherhost")
+    old = temporary_name("e", 12, "otherhost")
+    # of others, however old
+    mine = [
+        "mine.partial",
+        "film.2024.partial",
+        ".cfg.5.partial",
+        ".a.host.12.partial",
+        "a.host.12.0.spt.partial",
+    ]
+    for name in [*left, living, elsewhere, old, *mine]:
         (tmp_path / name).write_bytes(b"123")
     yesterday = time.time() - 25 * 3600
-    for name in [*old, other]:
+    for name in [old, *mine]:
         os.utime(tmp_path / name, (yesterday, yesterday))
-    assert {path.name for path in temporaries(tmp_path)} == {*left, living, elsewhere, *old}
+    assert {path.name for path in temporaries(tmp_path)} == {*left, living, elsewhere, old}
     write_text(tmp_path / "a.json", "new")
-    assert {path.name for path in tmp_path.iterdir()} == {"a.json", living, elsewhere, other}
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", living, elsewhere, *mine}
     sweep(tmp_path)
     assert (tmp_path / living).exists()
 
@@ -125,12 +133,49 @@ def test_a_writer_that_is_killed_leaves_a_temporary_that_the_next_one_sweeps(tmp
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_writer_among_other_processes_of_the_machine_is_alive(tmp_path: Path) -> None:
+    """A container may share the name of its machine, and has processes of its own."""
+    name, processes = files._HOST.rsplit("-", 1)
+    elsewhere = tmp_path / temporary_name("a", dead_process(), f"{name}-{int(processes) + 1}")
+    elsewhere.write_bytes(b"half")
+    sweep(tmp_path)
+    assert elsewhere.exists()
+
+
+def test_the_file_that_a_symbolic_link_names_is_written(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    real, link = tmp_path / "store" / "real.csv", tmp_path / "link.csv"
+    for before in ("old", None):
+        if before is not None:
+            real.write_text(before)
+            link.symlink_to(real)
+        else:
+            real.unlink()
+        write_text(link, "new")
+        assert link.is_symlink() and real.read_text() == "new"
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["real.csv"]
+
+
+def test_threads_that_write_one_file_or_folder_leave_what_one_of_them_wrote(tmp_path: Path) -> None:
+    def write(number: int) -> None:
+        write_text(tmp_path / "file", str(number))
+        with replacing_folder(tmp_path / "folder", "a", "a prompt", ("a", "b")) as partial:
+            for name in ("a", "b"):
+                (partial / name).write_text(str(number))
+                time.sleep(0.001)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, range(60)))
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
+    assert (tmp_path / "folder" / "a").read_text() == (tmp_path / "folder" / "b").read_text()
+
+
 def test_a_writer_that_has_ended_is_dead_before_its_parent_asks(tmp_path: Path) -> None:
     writer = subprocess.Popen([sys.executable, "-c", ""])
     try:
         os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)
         os.kill(writer.pid, 0)
-        left = tmp_path / f".model.{files._HOST}.{writer.pid}.partial"
+        left = tmp_path / temporary_name("model", writer.pid)
         left.mkdir()
         sweep(tmp_path)
         assert not left.exists()
@@ -176,7 +221,7 @@ def test_what_fails_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_a_writer_that_was_killed_is_swept_and_one_of_the_user_is_not(tmp_path: Path) -> None:
-    left, mine = tmp_path / f".model.{files._HOST}.{dead_process()}.partial", tmp_path / "mine.12.partial"
+    left, mine = tmp_path / temporary_name("model", dead_process()), tmp_path / ".mine.host.12.partial"
     yesterday = time.time() - 25 * 3600
     for folder in (left, mine):
         folder.mkdir()
@@ -221,9 +266,9 @@ def killed(tmp_path: Path) -> Path:
 
 
 def test_a_folder_that_was_being_replaced_at_a_kill_comes_back(killed: Path) -> None:
-    (old,) = killed.parent.glob(".model.*.old")
+    (old,) = killed.parent.glob(".model.*.spt.old")
     assert time.time() - old.stat().st_mtime < 3600
-    other = killed.parent / ".model.of.another.12.old"
+    other = killed.parent / replaced_name("model.of.another", 12)
     other.mkdir()
     restore_folder(killed)
     assert (killed / "a").read_text() == "old"
