@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from spt.answers.options import AnswerRule
 from spt.errors import InputError
@@ -68,6 +68,12 @@ class ModelSpec(ConfigSection):
         None, ge=0, description="Tokens that windows of a longer text share; null cuts it."
     )
     answers: AnswerRule = Field(default_factory=AnswerRule, description="Temperature and threshold.")
+
+    @model_validator(mode="after")
+    def _answers_of_the_task(self) -> ModelSpec:
+        if problem := self.answers.misfit(self.task):
+            raise ValueError(f"answers: {problem}")
+        return self
 
     @property
     def classes(self) -> int:

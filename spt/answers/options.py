@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
@@ -56,11 +56,22 @@ class AnswerRule(ConfigSection):
         None, ge=0, le=1, description="Least probability of an answer; null answers every text."
     )
 
-    thresholds: tuple[float, ...] | None = Field(
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = Field(
         None,
         description="Least probability of each class, in class order, where a text may have several labels, "
         "chosen on dev; null where it has one.",
     )
+
+    def misfit(self, task: Task) -> str | None:
+        """Say why the rule cannot be that of a task's prompt; None where it can."""
+        classes, limits = len(task.labels or ()), self.thresholds
+        if limits is not None and not task.multi_label:
+            return f"thresholds are of texts with several labels, but task '{task.name}' gives a text one"
+        if limits is not None and len(limits) != classes:
+            return f"there are {len(limits)} thresholds, but {classes} classes"
+        if limits is None and task.multi_label and self.temperature != 1:
+            return f"there is a temperature, but no threshold of the {classes} classes, which go together"
+        return None
 
     @classmethod
     def fitted(

@@ -231,6 +231,12 @@ def flip(folder: Path, at: int) -> None:
     rewrite(folder / WEIGHTS, lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
 
 
+def several(folder: Path, **answers: Any) -> None:
+    """Make the task one of several labels a text."""
+    task = {**json.loads((folder / PROMPT_JSON).read_bytes())["spec"]["task"], "multi_label": True}
+    respecify(folder, task={**task, "metric": "macro_f1"}, answers=answers)
+
+
 BIAS = "head.linear.bias"
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "no folder": shutil.rmtree,
@@ -265,6 +271,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "endless length": lambda folder: respecify(folder, max_length=10**12),
     "longer length": lambda folder: respecify(folder, max_length=2**20),
     "nobody's home": lambda folder: respecify(folder, backbone={"name": "~nosuchuser/model"}),
+    "thresholds": lambda folder: respecify(folder, answers={"thresholds": [0.5, 0.5]}),
+    "a negative threshold": lambda folder: respecify(folder, answers={"thresholds": [2, -1]}),
+    "several labels": lambda folder: several(folder, thresholds=[0.5]),
+    "no thresholds": lambda folder: several(folder, temperature=2.0),
     "numbers for a backbone": lambda folder: change(folder, backbone={"weights": 5}),
     "whole numbers": lambda folder: retensor(folder, lambda t: {**t, BIAS: t[BIAS].long()}),
     "other shape": lambda folder: retensor(folder, lambda t: {**t, BIAS: torch.zeros(3)}),
@@ -306,6 +316,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         ("endless length", r"is damaged: spec\.max_length: .* less than or equal to 16777216"),
         ("longer length", "max_length is 1048576, but the backbone .* reads at most 32 tokens"),
         ("nobody's home", r"trained on the backbone '~nosuchuser/model'\. '~nosuchuser/model' is no path"),
+        ("thresholds", r"is damaged: spec: .*thresholds are of texts with several labels, but task 'custom'"),
+        ("a negative threshold", r"is damaged: spec\.answers\.thresholds\.0: .* less than or equal to 1"),
+        ("several labels", "is damaged: spec: .*there are 1 thresholds, but 2 classes"),
+        ("no thresholds", "is damaged: spec: .*there is a temperature, but no threshold of the 2 classes"),
         ("numbers for a backbone", r"is damaged: backbone\.weights: .* valid string"),
         ("whole numbers", r"is not a saved prompt: .*it holds I64, but weights are BF16"),
         ("other shape", r"does not fit prompt.json .*head\.linear\.bias"),
