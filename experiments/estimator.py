@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from experiments.fitting.class_values import ClassValues
 from experiments.fitting.parameters import plain, run_config, unknown_parameters
 from experiments.fitting.rows import LabelledRows, TextColumns, label_column, text_columns
-from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
+from experiments.fitting.saved_estimator import ESTIMATOR_JSON, SavedEstimator, packed, unpacked
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
 from experiments.logs import quiet_training
@@ -272,7 +272,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         return self._classifier
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the saved prompt, which `spt predict` reads too, and estimator.json beside it.
+        """Write the saved prompt, which `spt predict` reads too, and estimator.json in it: all or nothing.
 
         Its parameters are those that were fitted; those that were set since are of the next fit.
 
@@ -280,18 +280,18 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             InputError: if there is something else than a saved prompt or an empty folder.
             NotFittedError: if the estimator is not fitted.
         """
-        folder = expanded(folder)
-        self.classifier_.save_pretrained(folder)
+        saved = self.classifier_.saved
         defaults = plain(SPTClassifier().get_params(deep=False))
         parameters = {"verbose": plain(self.verbose), **self._fitted_parameters}
         changed = {name: value for name, value in parameters.items() if value != defaults[name]}
         names = getattr(self, "feature_names_in_", None)
-        SavedEstimator(
+        estimator = SavedEstimator(
             parameters=changed,
             classes=self._classes,
             metrics=self.metrics_,
             feature_names=None if names is None else tuple(names),
-        ).write(folder)
+        )
+        saved.write(expanded(folder), {ESTIMATOR_JSON: estimator.text})
 
     def push_to_hub(
         self,
@@ -332,7 +332,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             revision: commit, tag or branch of the hub; None for its main branch.
 
         Raises:
-            InputError: as `PromptClassifier.from_pretrained`, or if estimator.json is damaged.
+            InputError: as `PromptClassifier.from_pretrained`, or if estimator.json is damaged, or of another
+                prompt.
         """
         folder = prompt_folder(folder, revision)
         saved = SavedEstimator.read(folder)
@@ -341,7 +342,9 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             from spt.serving.classifier import PromptClassifier  # noqa: PLC0415
 
             classifier = PromptClassifier.from_pretrained(folder)
-        if saved is None:
+        if saved is not None:
+            saved.check_classes(classifier.labels, folder)
+        else:
             labels, spec = classifier.labels, classifier.spec
             parameters = {"backbone": spec.backbone.model_dump(exclude_defaults=True), "task": spec.task}
             saved = SavedEstimator(parameters=parameters, classes=ClassValues(labels, labels), metrics={})

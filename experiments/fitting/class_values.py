@@ -25,11 +25,22 @@ class ClassValues:
         names: of the classes.
         values: what the user calls them, all of one type.
         dtype: of the user's labels, where they were an array; None leaves it to numpy.
+
+    Raises:
+        ValueError: if a class has no value of its own, or the values are not of the type.
     """
 
     names: tuple[str, ...]
     values: tuple[Value, ...]
     dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.values) == len(set(self.values)):
+            raise ValueError(f"{len(self.names)} classes have {len(set(self.values))} different values")
+        try:
+            np.asarray(self.values, dtype=self.dtype)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"the values {some(map(repr, self.values))} are not {self.dtype!r}") from error
 
     @classmethod
     def of(cls, labels: Sequence[Any], names: Sequence[str], dtype: str | None = None) -> ClassValues:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from experiments.fitting.class_values import ClassValues
-from spt.storage.files import write_bytes, write_text
+from spt.data.values import some
+from spt.errors import InputError
+from spt.storage.files import write_bytes
 from spt.storage.json_files import checked, read_json
 
 if TYPE_CHECKING:
@@ -40,6 +42,15 @@ class SavedEstimator(BaseModel):
     metrics: Mapping[str, Any]
     feature_names: tuple[str, ...] | None = None
 
+    @field_validator("metrics")
+    @classmethod
+    def _numbers_by_layer(cls, metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name in ("gates", "scores"):
+            numbers = metrics.get(name) or {}
+            if not isinstance(numbers, Mapping) or not all(map(_is_of_layer, numbers, numbers.values())):
+                raise ValueError(f"{name} are no numbers by layer")
+        return metrics
+
     @classmethod
     def read(cls, folder: Path) -> SavedEstimator | None:
         """Read the file beside a saved prompt; None where a run alone saved it.
@@ -50,9 +61,26 @@ class SavedEstimator(BaseModel):
         path = folder / ESTIMATOR_JSON
         return checked(cls, read_json(path, ADVICE), f"'{path}'", ADVICE) if path.exists() else None
 
-    def write(self, folder: Path) -> None:
-        """Write the file beside a saved prompt."""
-        write_text(folder / ESTIMATOR_JSON, self.model_dump_json(indent=2) + "\n")
+    @property
+    def text(self) -> str:
+        """Return what the file holds."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def check_classes(self, names: Sequence[str], folder: Path) -> None:
+        """Refuse classes that are not those of the prompt beside it, in order: answers would be other ones.
+
+        Raises:
+            InputError: naming both.
+        """
+        if self.classes.names != tuple(names):
+            raise InputError(
+                f"'{folder / ESTIMATOR_JSON}' is of the classes {some(self.classes.names)}, but the prompt "
+                f"beside it of {some(names)}. {ADVICE}"
+            )
+
+
+def _is_of_layer(layer: str, number: Any) -> bool:
+    return layer.isdecimal() and isinstance(number, int | float)
 
 
 def packed(classifier: PromptClassifier) -> dict[str, bytes]:

@@ -232,9 +232,14 @@ class PromptClassifier:
         Raises:
             InputError: if there is something else than a saved prompt or an empty folder.
         """
+        self.saved.write(expanded(folder))
+
+    @property
+    def saved(self) -> SavedPrompt:
+        """Return what `save_pretrained` writes."""
         weights = {name: p.detach().cpu().contiguous() for name, p in trained(self.model)}
         backbone = BackboneIdentity.of(self.model.backbone, self.tokenizer)
-        SavedPrompt(self.spec, self.architecture, backbone, weights, self.card).write(expanded(folder))
+        return SavedPrompt(self.spec, self.architecture, backbone, weights, self.card)
 
     def push_to_hub(
         self,

@@ -63,8 +63,12 @@ class SavedPrompt:
     weights: dict[str, Tensor]
     card: str | None = None
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, beside: Mapping[str, str] | None = None) -> None:
         """Take the place of a saved prompt, or fill an empty folder; other files in it stay.
+
+        Args:
+            folder: of the prompt.
+            beside: what others keep with it, as text by the name of a file of `spt.hub.download.FILES`.
 
         Raises:
             InputError: if there is something else.
@@ -73,6 +77,8 @@ class SavedPrompt:
             write_tensors(partial / WEIGHTS, self.weights)
             if self.card is not None:
                 write_text(partial / CARD, self.card)
+            for name, text in (beside or {}).items():
+                write_text(partial / name, text)
             write_text(partial / PROMPT_JSON, self._content({WEIGHTS: file_digest(partial / WEIGHTS)}))
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from copy import copy
 from pathlib import Path
@@ -18,6 +19,7 @@ from experiments.estimator import SPTClassifier
 from experiments.fitting.parameters import run_config
 from experiments.fitting.session import FittedRun
 from spt.errors import InputError
+from spt.serving import saved_prompt
 from spt.serving.classifier import PromptClassifier
 from tests.support.estimators import QUERIES, same, tiny_estimator
 
@@ -51,6 +53,54 @@ def test_a_saved_estimator_comes_back_whole(fitted: SPTClassifier, tmp_path: Pat
     assert [answer.label for answer in plain.predict(QUERIES)] == fitted.predict(QUERIES).tolist()
     (tmp_path / "model" / "estimator.json").write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match=r"estimator.json' is damaged"):
+        SPTClassifier.from_pretrained(tmp_path / "model")
+
+
+def test_a_save_that_fails_leaves_the_estimator_that_was_there(
+    fitted: SPTClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted.save_pretrained(tmp_path / "model")
+    written: list[str] = []
+
+    def full(path: Path, text: str) -> None:
+        written.append(path.name)
+        if path.name == "estimator.json":
+            raise OSError(28, "No space left on device")
+        path.write_text(text, encoding="utf-8")
+
+    monkeypatch.setattr(saved_prompt, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        copy(fitted).set_params(seed=7).save_pretrained(tmp_path / "model")
+    assert "estimator.json" in written
+    assert same(SPTClassifier.from_pretrained(tmp_path / "model"), fitted)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"classes": {"names": ["good", "bad"], "values": ["good", "bad"]}},
+            "good, bad, but .* of bad, good",
+        ),
+        (
+            {"classes": {"names": ["bad", "nice"], "values": [0, 1]}},
+            "of the classes bad, nice, but the prompt",
+        ),
+        ({"classes": {"names": ["bad", "good"], "values": [0]}}, "2 classes have 1 different values"),
+        ({"classes": {"names": ["bad", "good"], "values": [0, 1], "dtype": "zz"}}, "0, 1 are not 'zz'"),
+        ({"metrics": {"gates": {"x": 0.5}}}, "gates are no numbers by layer"),
+        ({"metrics": {"scores": [1, 2]}}, "scores are no numbers by layer"),
+    ],
+    ids=str,
+)
+def test_a_file_of_another_prompt_or_by_another_hand_is_refused(
+    changes: dict[str, Any], message: str, fitted: SPTClassifier, tmp_path: Path
+) -> None:
+    fitted.save_pretrained(tmp_path / "model")
+    path = tmp_path / "model" / "estimator.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"estimator.json' .*{message}"):
         SPTClassifier.from_pretrained(tmp_path / "model")
 
 
