@@ -175,6 +175,8 @@ class _Training:
         trainer = pl.Trainer(
             **trainer_arguments(self.config, self.config.epochs, self.folder, callbacks),
             gradient_clip_val=self.config.gradient_clip,
+            # a list of no dev rows would be wondered at
+            limit_val_batches=0 if self.dev is None else None,
         )
         path = checkpoint_path(self.folder)
         try:
