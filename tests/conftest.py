@@ -25,6 +25,12 @@ def own_logging() -> Iterator[None]:
         room.setLevel(level)
 
 
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no report of a run, which takes longer than the run itself."""
+    monkeypatch.setattr("experiments.pipeline.write_run_report", lambda *_: None)
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and those that start NNI or Ray in one, so that they take turns."""

@@ -23,7 +23,7 @@ from tests.support.runs import tiny_config
 from tests.support.searches import TIMES
 from tests.support.tiny import tiny_tree
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_report")]
 
 # kills itself as the first epoch of the retraining ends
 KILLED = """

@@ -14,6 +14,8 @@ from spt.serving.request import Request
 from spt.serving.server import PromptServer
 from tests.support.runs import tiny_config
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 TEMPLATE = "{prompt} {text} It was {prompt} {mask} {prompt} ."
 WARP: dict[str, Any] = {
     "task": {"name": "custom", "label_words": ["terrible", "great"], "template": TEMPLATE},

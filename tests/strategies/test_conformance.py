@@ -31,6 +31,8 @@ from tests.support.searches import (
     searched,
 )
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

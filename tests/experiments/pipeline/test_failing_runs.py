@@ -16,6 +16,8 @@ from spt.errors import InputError, TrialFailed
 from tests.support.quick_runs import quick_config
 from tests.support.runs import tiny_config
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def test_a_run_goes_on_with_another_engine(home: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")

@@ -19,6 +19,8 @@ from spt.errors import InputError
 from spt.storage import files
 from tests.support.searches import config, timeless
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def cut(path: Path) -> None:
     content = path.read_bytes()

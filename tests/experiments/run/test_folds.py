@@ -27,6 +27,8 @@ from tests.support.runs import tiny_config
 from tests.support.searches import TIMES, candidates
 from tests.support.tiny import make_label_sets
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 DATA: dict[str, Any] = {"train_size": 40, "dev_size": 20, "folds": 3}
 TRAINING: dict[str, Any] = {"epochs": 2, "batch_size": 16}
 SEARCHES: dict[str, dict[str, Any]] = {

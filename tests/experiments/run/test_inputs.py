@@ -26,6 +26,8 @@ from spt.storage.files import write_text
 from spt.training.unfinished import checkpoint_path
 from tests.support.runs import tiny_config
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 MANUAL = {"strategy": "manual", "manual_layers": [1]}
 
 
