@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.run import searching
-from experiments.run.estimates import training_flops
+from experiments.run.estimates import prompt_tuning_flops, training_flops
 from experiments.run.training import train_layers
 from spt.architecture import PromptLayers
 from strategies.costs import cost_of
@@ -31,3 +31,8 @@ def test_a_cost_counts_what_a_prompt_joins(combine: str, positions: int, tmp_pat
     longer_below = PromptLayers.of({2: "generated_4", 3: "generated_1"}, 4)
     tokens = budget.tokens
     assert cost_of(longer_below, budget) == pytest.approx((2 * tokens + positions) / (4 * (tokens + 4)))
+
+
+def test_a_prompt_tuning_run_over_folds_is_of_all_epochs_on_train_and_dev(tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path, training={"epochs": 3}, data={"folds": 2})
+    assert prompt_tuning_flops(bench) == prompt_tuning_flops(bench.on_all_rows(3))
