@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.config import RunConfig
 from experiments.keys import leaves
-from experiments.run.folder import CHANGEABLE
+from experiments.run.folder import CHANGEABLE, KEEPING
 from spt.workbench import SPLITS
 
 
@@ -37,7 +37,8 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _numbers(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dotted keys on which the numbers of trainings depend.
 
-    They have their own layers and seeds, and no search.
+    They have their own layers and seeds, and no search. A table is of scores, which kept states do not change.
     """
-    given = {key: value for key, value in run.items() if key not in (*CHANGEABLE, "seed", "search")}
+    others = (*CHANGEABLE, *KEEPING, "seed", "search")
+    given = {key: value for key, value in run.items() if key not in others}
     return leaves(given)

@@ -28,7 +28,10 @@ LOCK = ".lock"
 GRACE_SECONDS = 3.0
 # keys that a run may go on with changed: its numbers do not depend on them, but for the last bits, which
 # threads, device and engine may change
-CHANGEABLE = ("name", "threads", "device", "cache", "cache_gb", "baselines", "loggers", "search.engine")
+CHANGEABLE = ("name", "threads", "device", "baselines", "loggers", "search.engine")
+# which states are kept decides what operations a run is charged, and with a budget what it tries; digests of
+# stored results are older than these keys' part in them, and stay the same at the defaults
+KEEPING = {key: RunConfig.model_fields[key].default for key in ("cache", "cache_gb")}
 
 
 log = logging.getLogger(__name__)
@@ -247,9 +250,17 @@ def numbers_of(config: RunConfig) -> str:
 
 
 def _numbers(config: RunConfig) -> dict[str, Any]:
-    """Return the dotted keys that decide the numbers of a run."""
+    """Return the dotted keys that decide the numbers of a run; those of kept states but for their defaults.
+
+    Only `auto` asks how much room there is: `off` keeps nothing, and `disk` everything, or there is no run.
+    """
     values = leaves(config.model_dump(mode="json"))
-    return {key: value for key, value in values.items() if not _changeable(key)}
+    unread = {"cache_gb"} if config.cache != "auto" else set()
+    return {
+        key: value
+        for key, value in values.items()
+        if not _changeable(key) and key not in unread and (key not in KEEPING or value != KEEPING[key])
+    }
 
 
 def _changeable(key: str) -> bool:

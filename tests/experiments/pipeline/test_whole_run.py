@@ -290,8 +290,10 @@ def test_a_trained_run_that_goes_on_loads_one_backbone(
     assert len(loads) == 1
 
 
-def test_a_run_goes_on_with_another_cache_or_name(whole: Whole, home: Path) -> None:
-    assert run(quick_config(home, cache="auto", threads=2, name="other"), whole[0]) == whole[1]
+def test_a_run_goes_on_with_other_threads_or_another_name(whole: Whole, home: Path) -> None:
+    assert run(quick_config(home, threads=2, name="other"), whole[0]) == whole[1]
+    with pytest.raises(InputError, match=r"different: cache\)"):
+        run(quick_config(home, cache="auto"), whole[0])
 
 
 def test_a_folder_of_an_earlier_version_is_read(whole: Whole, home: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ FREE: list[dict[str, Any]] = [
     {"name": "other"},
     {"threads": 2},
     {"device": "cpu"},
-    {"cache": "auto"},
+    # nothing is kept, whatever room there is
     {"cache_gb": 1.5},
     {"search": {**RANDOM, "engine": {"kind": "ray", "cpus": 2}}},
 ]
@@ -53,6 +53,28 @@ def test_what_changes_the_numbers_is_refused_by_its_key(change: dict[str, Any], 
         pass
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "different"),
+    [
+        ({}, {"cache": "auto"}, "cache"),
+        ({"cache": "auto"}, {"cache": "disk"}, "cache"),
+        ({"cache": "auto"}, {"cache": "auto", "cache_gb": 1.5}, "cache_gb"),
+    ],
+)
+def test_what_decides_which_states_are_kept_is_refused_for_what_a_run_is_charged(
+    before: dict[str, Any], now: dict[str, Any], different: str, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.claimed(tiny_config(tmp_path, **before)):
+        pass
+    with pytest.raises(InputError, match=rf"another config \(different: {different}\)"):
+        folder.check(tiny_config(tmp_path, **now))
+
+
+def test_digests_that_are_older_than_the_part_of_kept_states_in_them_stay(tmp_path: Path) -> None:
+    assert "'cache" not in numbers_of(tiny_config(tmp_path, cache="auto"))
+
+
 def test_an_evolution_goes_on_elsewhere_with_as_many_candidates_at_a_time(tmp_path: Path) -> None:
     folder, elsewhere = RunFolder(tmp_path / "run"), {**EVOLUTION, "engine": {"kind": "ray"}}
     with folder.claimed(tiny_config(tmp_path, search=EVOLUTION)):
@@ -74,7 +96,7 @@ def test_a_config_of_an_older_version_without_a_newer_key_goes_on(tmp_path: Path
 
 
 def test_the_memory_cache_of_an_older_version_is_read_as_auto_and_the_run_goes_on(tmp_path: Path) -> None:
-    folder, config = RunFolder(tmp_path / "run"), tiny_config(tmp_path)
+    folder, config = RunFolder(tmp_path / "run"), tiny_config(tmp_path, cache="auto")
     with folder.claimed(config):
         pass
     path = folder.path / "config.yml"
