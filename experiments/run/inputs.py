@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from experiments.config import RunConfig
+from experiments.paths import LAYERS
 from experiments.run.folder import RunFolder
 from spt.assets import BACKBONES, local_backbone
 from spt.audit.folder import KINDS
@@ -20,6 +21,7 @@ from spt.errors import InputError
 from spt.storage.digests import SIZE, file_digest, short
 from spt.storage.files import state_of, write_text
 from spt.storage.json_files import checked, json_object, read_json
+from strategies.options import ManualOptions
 
 if TYPE_CHECKING:
     # takes seconds to load, for which a comparison that is done need not wait
@@ -66,7 +68,8 @@ class RunInputs(BaseModel):
 
     Attributes:
         format: of the file; 1 had no files of saved data sets and backbones.
-        files: that the rows come from, as `source_files` names them; none for embedded and hub data.
+        files: that the rows come from, as `source_files` names them, none for embedded and hub data; and the
+            file that layers named by hand are read from.
         classes: names, in the order of their numbers.
         rows: of each split as they are used, cut and encoded.
         backbone: weights, config and tokenizer.
@@ -86,7 +89,7 @@ class RunInputs(BaseModel):
 
     @classmethod
     def of(cls, config: RunConfig, workbench: Workbench) -> RunInputs:
-        """Take the digests of a loaded workbench and of the files that its rows come from."""
+        """Take the digests of a loaded workbench and of the files that its rows and layers come from."""
         return cls(
             files={split: data_file(path) for split, path in _files(config).items() if path.is_file()},
             classes=workbench.spec.task.labels or (),
@@ -144,7 +147,7 @@ class RunInputs(BaseModel):
 
 
 def check_files(config: RunConfig, folder: RunFolder) -> None:
-    """Refuse data files that are not those the run in a folder began with; a file that is gone is no change.
+    """Refuse files of data or layers that are not those a run began with; a file that is gone is no change.
 
     Raises:
         InputError: naming the file and both digests.
@@ -159,6 +162,9 @@ def _refuse_other_files(config: RunConfig, owner: str, began_with: RunInputs) ->
         before = began_with.files.get(name)
         if not path.is_file() or (began_with.format == 1 and name not in SPLIT_NAMES):
             continue
+        # an older version did not note the file of layers
+        if before is None and name == LAYERS:
+            continue
         if before is None:
             raise InputError(
                 f"The data file '{path}' was not there when the {owner} began. Move it "
@@ -166,14 +172,15 @@ def _refuse_other_files(config: RunConfig, owner: str, began_with: RunInputs) ->
             )
         now = data_file(path)
         if (now.bytes, now.sha256) != (before.bytes, before.sha256):
+            what = "file of layers" if name == LAYERS else "data file"
             raise InputError(
-                f"The data file '{path}' has changed since the {owner} began (SHA-256 "
+                f"The {what} '{path}' has changed since the {owner} began (SHA-256 "
                 f"{short(before.sha256)} then, {short(now.sha256)} now). {RESTORE}"
             )
 
 
 def check_finished(config: RunConfig, folder: RunFolder) -> None:
-    """Refuse to read back a finished run whose data files or local backbone are others now.
+    """Refuse to read back a finished run whose files of data or layers, or local backbone are others now.
 
     Raises:
         InputError: naming what differs, with both values.
@@ -183,7 +190,7 @@ def check_finished(config: RunConfig, folder: RunFolder) -> None:
 
 
 def check_unchanged(config: RunConfig, began_with: RunInputs, owner: str) -> None:
-    """Refuse data files or a local backbone that are not those that a result was made of.
+    """Refuse files of data or layers, or a local backbone, that are not those that a result was made of.
 
     A backbone is loaded only where its files are not those that were noted; files may be saved anew.
 
@@ -275,7 +282,10 @@ def split_rows(examples: Sequence[Example]) -> SplitRows:
 
 
 def _files(config: RunConfig) -> dict[str, Path]:
-    return source_files(config.task, config.data, config.seed)
+    """Find the files that the rows come from, and that of layers named by hand."""
+    files = source_files(config.task, config.data, config.seed)
+    layers = config.search.manual_layers if isinstance(config.search, ManualOptions) else None
+    return {**files, LAYERS: Path(layers)} if isinstance(layers, str) and layers.endswith(".json") else files
 
 
 def _shown(rows: SplitRows) -> str:

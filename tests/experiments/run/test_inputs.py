@@ -18,7 +18,7 @@ from experiments.config import RunConfig, load_config
 from experiments.pipeline import run
 from experiments.run import folder, inputs
 from experiments.run.folder import RunFolder
-from experiments.run.inputs import RunInputs, split_rows
+from experiments.run.inputs import RunInputs, check_files, check_finished, split_rows
 from experiments.run.training import load_workbench
 from spt.data.encoded.examples import Example
 from spt.errors import InputError
@@ -97,6 +97,22 @@ def test_a_finished_run_refuses_a_changed_data_file_without_loading_it(
             stage(config(home), home / "run")
     with pytest.raises(InputError, match=message):
         is_finished(config(home), home / "run")
+
+
+def test_another_content_of_the_file_of_layers_is_refused(tmp_path: Path) -> None:
+    layers, place = tmp_path / "architecture.json", RunFolder(tmp_path)
+    layers.write_text('{"layers": [1], "total": 4}', encoding="utf-8")
+    of_file = tiny_config(tmp_path, search={"strategy": "manual", "manual_layers": str(layers)})
+    began_with = RunInputs.of(of_file, load_workbench(of_file))
+    began_with.write(place.inputs)
+    check_finished(of_file, place)
+    edit(layers, lambda text: text.replace("1", "3"))
+    for check in (check_files, check_finished):
+        with pytest.raises(InputError, match=rf"The file of layers '{layers}' has changed since the run in"):
+            check(of_file, place)
+    # an older version noted the data alone
+    began_with.model_copy(update={"files": {"train": began_with.files["train"]}}).write(place.inputs)
+    check_finished(of_file, place)
 
 
 def test_a_file_that_is_gone_or_was_moved_is_no_change(home: Path) -> None:
