@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 from ray.tune.schedulers import ASHAScheduler
 
+from experiments.config import RunConfig
 from experiments.tuning.config import Asha, TuneConfig
 from experiments.tuning.trial import DEV, EPOCH
 
@@ -35,7 +36,7 @@ class ResumableAsha(ASHAScheduler):  # type: ignore[misc]
             grace_period=options.grace_epochs,
             reduction_factor=options.reduction_factor,
         )
-        self._epochs = config.run.training.epochs
+        self._config = config
         self._curves = {
             trial.number: dict(trial.intermediate_values) for trial in study.get_trials(deepcopy=False)
         }
@@ -55,5 +56,14 @@ class ResumableAsha(ASHAScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Let a trial end that has had its last epoch: stopping it would save nothing."""
         decision: str = super().on_trial_result(tune_controller, trial, result)
-        epochs = trial.config["parameters"].get("training.epochs", self._epochs)
-        return self.CONTINUE if result[EPOCH] >= epochs else decision
+        if decision != self.STOP:
+            return decision
+        last = _last_report(self._config.trial_run(trial.config["parameters"]))
+        return self.CONTINUE if result[EPOCH] >= last else decision
+
+
+def _last_report(run: RunConfig) -> int:
+    """Return the number of a run's last epoch, or of what it reports as such: a fold, or all steps."""
+    if run.data.folds is not None:
+        return run.data.folds
+    return 1 if run.training.contrastive_steps else run.training.epochs

@@ -129,7 +129,7 @@ def test_a_later_session_goes_on_with_what_was_running(tmp_path: Path) -> None:
     assert again._ot_study.trials[1].user_attrs[CHECKPOINT] == "/shared/1"
 
 
-def asha_over(curves: dict[int, dict[int, float]], running: set[int]) -> ResumableAsha:
+def asha_over(curves: dict[int, dict[int, float]], running: set[int], **sections: Any) -> ResumableAsha:
     study = optuna.create_study(direction="maximize")
     for number, curve in curves.items():
         trial = study.ask()
@@ -140,7 +140,7 @@ def asha_over(curves: dict[int, dict[int, float]], running: set[int]) -> Resumab
     config = TuneConfig.model_validate(
         {
             "asha": {"grace_epochs": 1, "reduction_factor": 2},
-            "run": {"search": {"strategy": "spt_darts"}, "training": {"epochs": 4}},
+            "run": {"search": {"strategy": "spt_darts"}, "training": {"epochs": 4}, **sections},
             "searchSpace": {"search.consistency": {"_type": "uniform", "_value": [0, 1]}},
         }
     )
@@ -169,3 +169,21 @@ def test_asha_lets_a_trial_end_after_its_last_epoch() -> None:
     curves = {0: {2: 0.8, 4: 0.8}, 1: {2: 0.9, 4: 0.9}}
     assert decide(asha_over(curves, set()), 2, 3, 0.1) == TrialScheduler.STOP
     assert decide(asha_over(curves, set()), 2, 4, 0.1) == TrialScheduler.CONTINUE
+
+
+@pytest.mark.parametrize(
+    ("sections", "last"),
+    [
+        ({"training": {"contrastive_steps": 9}}, 1),
+        ({"training": {"epochs": 2}, "data": {"folds": 3}}, 3),
+        ({"training": {"epochs": 9}, "data": {"folds": 3}}, 3),
+    ],
+)
+def test_asha_lets_a_trial_end_after_its_last_report_where_that_is_no_epoch(
+    sections: dict[str, Any], last: int
+) -> None:
+    curves = {number: dict.fromkeys(range(1, last + 1), 0.9) for number in (0, 1)}
+    decisions = [
+        decide(asha_over(curves, set(), **sections), 2, number, 0.1) for number in range(1, last + 1)
+    ]
+    assert decisions == [TrialScheduler.STOP] * (last - 1) + [TrialScheduler.CONTINUE]
