@@ -36,6 +36,8 @@ from strategies.options import for_another_strategy, readers
 # of an nnictl file, and of no run
 NNI_KEYS = {"searchSpace", "trialCommand"}
 MOST_RUNS = 10_000
+# of a folder's name, of which file systems take 255 with the endings of files beside it
+MOST_BYTES = 100
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,7 @@ def _named(cells: list[GridCell]) -> list[GridCell]:
     names = [_slug(f"{cell.group}-{cell.condition}-seed{cell.config.seed}") for cell in cells]
     times = Counter(names)
     return [
-        replace(cell, config=cell.config.model_copy(update={"name": name + _digest(cell, times[name])}))
+        replace(cell, config=cell.config.model_copy(update={"name": _distinct(name, cell, times[name])}))
         for cell, name in zip(cells, names, strict=True)
     ]
 
@@ -307,5 +309,9 @@ def _slug(text: str) -> str:
     return re.sub(r"[^\w.]+", "-", text.replace("e+", "e")).strip("-.")
 
 
-def _digest(cell: GridCell, times: int) -> str:
-    return "" if times == 1 else "-" + sha256(repr(cell).encode()).hexdigest()[:8]
+def _distinct(name: str, cell: GridCell, times: int) -> str:
+    """Add a digest of its own to a name that others have too, or that was cut."""
+    short = name.encode()[:MOST_BYTES].decode(errors="ignore")
+    if times == 1 and short == name:
+        return name
+    return f"{short}-{sha256(repr(cell).encode()).hexdigest()[:8]}"

@@ -171,6 +171,14 @@ def test_folder_names_stay_apart_where_values_look_alike(tmp_path: Path) -> None
     assert {cell.config.name for cell in cells} == {cell.config.name for cell in again}
 
 
+def test_folder_names_of_long_values_are_cut_and_stay_apart(tmp_path: Path) -> None:
+    long = "The text is ä " * 20
+    space = {"task.template": choice(*(f"{long}{{text}} {word} {{mask}}" for word in ("It was", "I was")))}
+    names = [cell.config.name for cell in experiment(tmp_path, space, head={"kind": "verbalizer"}).cells()]
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) < 120 and name.isprintable() for name in names)
+
+
 def test_a_value_that_is_written_in_several_ways_is_one_choice(tmp_path: Path) -> None:
     space = {"search.k": choice(2, 2.0, 1), "seed": choice(0, 1)}
     cells = experiment(tmp_path, space).cells()
