@@ -37,7 +37,7 @@ def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _numbers(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dotted keys on which the numbers of trainings depend.
 
-    They have their own layers and seeds, and no search; a table is of scores, which kept states do not change.
+    They have their own layers and seeds, and no search; kept states change no score.
     """
     others = (*CHANGEABLE, *KEEPING, "seed", "search")
     given = {key: value for key, value in run.items() if key not in others}

@@ -13,7 +13,7 @@ from spt.architecture import PromptLayers
 from spt.build import new_factory
 from spt.data.encoded.batches import BucketedBatches, make_loader, to_device
 from spt.flops import flops
-from spt.model import PromptedModel
+from spt.model import PromptedModel, trained
 from spt.process.devices import chosen_device
 from spt.prompts.config import PromptConfig
 from spt.training.config import CONTRASTIVE_ROWS
@@ -43,6 +43,9 @@ def retraining_flops(workbench: Workbench, layers: PromptLayers) -> float:
 def training_flops(workbench: Workbench, layers: PromptLayers) -> float:
     """Estimate the FLOPs of training prompts at these layers, without a prefix cache or an early stop."""
     model = workbench.factory.model(layers)
+    if next(trained(model), None) is None:
+        # such a model is only scored
+        return 0
     training, length = workbench.training, longest_prompt(workbench, layers)
     step = _training_step(workbench, model)
     rows = _rows(workbench, model, "train", training.batch_size, step, length)

@@ -36,3 +36,9 @@ def test_a_cost_counts_what_a_prompt_joins(combine: str, positions: int, tmp_pat
 def test_a_prompt_tuning_run_over_folds_is_of_all_epochs_on_train_and_dev(tmp_path: Path) -> None:
     bench = tiny_workbench(tmp_path, training={"epochs": 3}, data={"folds": 2})
     assert prompt_tuning_flops(bench) == prompt_tuning_flops(bench.on_all_rows(3))
+
+
+def test_what_has_nothing_to_train_takes_no_training(tmp_path: Path) -> None:
+    task = {"label_words": ["terrible", "great"], "template": "{text} it was {mask}"}
+    bench = tiny_workbench(tmp_path, head={"kind": "verbalizer"}, task=task)
+    assert training_flops(bench, PromptLayers.of([], bench.num_layers)) == 0
