@@ -52,7 +52,7 @@ def _tested(comparison: Comparison) -> list[str]:
     """Say what the tests against the reference show, all conditions together."""
     tests, reference = comparison.tests, f"'{comparison.reference}'"
     if not tests:
-        return ["One seed tells no group from another."] if len(comparison.groups) > 1 else []
+        return _untested(comparison)
     above = [test for test in tests if test.adjusted < LEVEL and test.difference > 0]
     below = [test for test in tests if test.adjusted < LEVEL and test.difference < 0]
     if not above and not below:
@@ -66,6 +66,18 @@ def _tested(comparison: Comparison) -> list[str]:
     rest = len(tests) - len(above) - len(below)
     others = f"; {rest} cannot be told from it" if rest else ""
     return [f"Tested against {reference}, {' and '.join(parts)}{others}."]
+
+
+def _untested(comparison: Comparison) -> list[str]:
+    """Say why no group was tested: there is one run of each, or too few of them gave results."""
+    if len(comparison.groups) == 1:
+        return []
+    if len({(record.condition, record.seed) for record in comparison.records}) == 1:
+        return ["One seed tells no group from another."]
+    return [
+        f"No other group has two runs with results to pair with those of '{comparison.reference}', so that "
+        "none is tested."
+    ]
 
 
 def _named(tests: Sequence[PairedTest]) -> str:

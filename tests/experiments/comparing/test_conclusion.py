@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from experiments.comparing.conclusion import best_row, conclusion
@@ -31,6 +32,15 @@ def test_the_best_on_dev_is_named_though_another_is_higher_on_test() -> None:
         "On trec, 'chosen' is best on dev and reaches 92.0 % test accuracy with its one seed."
     )
     assert told.endswith("One seed tells no group from another.")
+
+
+def test_failed_runs_of_several_seeds_are_not_called_one_seed() -> None:
+    whole = comparison(("first", 0.8, 0.8), ("second", 0.9, 0.9), seeds=2)
+    failed = [replace(record, metrics=None) if record.seed == 1 else record for record in whole.records]
+    told = conclusion(Comparison(failed, KEYS))
+    assert "One seed" not in told
+    assert "No other group has two runs with results to pair with those of 'first'" in told
+    assert told.endswith("2 of 4 runs failed.")
 
 
 def test_a_group_alone_reaches_what_it_reaches() -> None:
