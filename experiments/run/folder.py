@@ -21,7 +21,7 @@ from spt.errors import InputError, TrialFailed
 from spt.process.provenance import Provenance, torch_threads
 from spt.storage.files import state_of, write_text
 from spt.storage.yaml_files import read_yaml
-from strategies.options import ManualOptions, OneShotOptions
+from strategies.options import EvolutionOptions, ManualOptions, OneShotOptions
 
 LOCK = ".lock"
 # workers of a command that was killed take a moment to end
@@ -135,7 +135,8 @@ class RunFolder:
         if changed:
             raise InputError(
                 f"The run folder '{self.path}' holds a run of another config (different: "
-                f"{', '.join(changed)}). Choose another folder, or delete this one."
+                f"{', '.join(changed)}). {_to_go_on(stored, changed)}Choose another folder, or delete this "
+                "one."
             )
 
     def check_complete(self, config: RunConfig) -> None:
@@ -261,6 +262,16 @@ def _numbers(config: RunConfig) -> dict[str, Any]:
         for key, value in values.items()
         if not _changeable(key) and key not in unread and (key not in KEEPING or value != KEEPING[key])
     }
+
+
+def _to_go_on(stored: RunConfig, changed: list[str]) -> str:
+    """Say what to set where only a default is another, which follows from an engine that may change."""
+    if changed != ["search.concurrent"] or not isinstance(stored.search, EvolutionOptions):
+        return ""
+    return (
+        f"Set search.concurrent={stored.search.concurrent} to go on here (by default it follows from "
+        "search.engine.kind). "
+    )
 
 
 def _changeable(key: str) -> bool:

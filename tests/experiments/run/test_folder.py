@@ -79,7 +79,8 @@ def test_an_evolution_goes_on_elsewhere_with_as_many_candidates_at_a_time(tmp_pa
     folder, elsewhere = RunFolder(tmp_path / "run"), {**EVOLUTION, "engine": {"kind": "ray"}}
     with folder.claimed(tiny_config(tmp_path, search=EVOLUTION)):
         pass
-    with pytest.raises(InputError, match=r"another config \(different: search\.concurrent\)"):
+    told = r"another config \(different: search\.concurrent\)\. Set search\.concurrent=1 to go on here"
+    with pytest.raises(InputError, match=told):
         folder.check(tiny_config(tmp_path, search=elsewhere))
     folder.check(tiny_config(tmp_path, search={**elsewhere, "concurrent": 1}))
 
