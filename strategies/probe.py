@@ -76,29 +76,42 @@ def log_evidence(gram: Tensor, products: Tensor, squares: Tensor, rows: int) -> 
         rows: N that have gone into the sums, less one for the centring.
 
     Returns:
-        The mean over the outputs; 0 where none changes.
+        The mean over the outputs; 0 where none changes, and nan where a sum is not finite.
 
     Source: LogME (arXiv 2102.11005); that it takes sums in place of rows, and centres them, is ours.
     """
-    values, vectors = torch.linalg.eigh(gram)
-    spectrum, projected = values.clamp_min(0), (vectors.mT @ products).square()
+    if not (gram.isfinite().all() and products.isfinite().all()):
+        return math.nan
+    spectrum, vectors = _directions(gram, rows)
+    projected = (vectors.mT @ products).square()
     changing = [output for output, square in enumerate(squares.tolist()) if square > 0]
     evidences = [_of_output(spectrum, projected[:, output], squares[output], rows) for output in changing]
     return sum(evidences) / max(1, len(evidences))
 
 
+def _directions(gram: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues above rounding noise, at most one a row, and their vectors: [D], [H, D]."""
+    values, vectors = torch.linalg.eigh(gram)
+    noise = torch.finfo(gram.dtype).eps * len(values) * values[-1]
+    first = max(int((values <= noise).sum()), len(values) - rows)
+    return values[first:], vectors[:, first:]
+
+
 def _of_output(spectrum: Tensor, projected: Tensor, square: Tensor, rows: int) -> float:
     """Iterate alpha, the precision of the weights, and beta, that of the noise, to their fixed point."""
-    alpha, beta = 1.0, 1.0
-    for _ in range(MOST_ITERATIONS):
+    width = len(spectrum)
+    # features that are all the same leave the weights their prior
+    alpha, beta = 1.0, 1.0 if width else rows / (float(square) + LEAST)
+    for _ in range(MOST_ITERATIONS if width else 0):
         ratio = alpha / beta
         used = float((spectrum / (spectrum + ratio)).sum())
+        # as a sum, which is above 0 also where the rows are as good as used up
+        unused = rows - width + float((ratio / (spectrum + ratio)).sum())
         weights, residual = _fit(spectrum, projected, square, ratio)
-        alpha, beta = used / (weights + LEAST), (rows - used) / (residual + LEAST)
+        alpha, beta = used / (weights + LEAST), unused / (residual + LEAST)
         if abs(alpha / beta - ratio) < TOLERANCE * ratio:
             break
     weights, residual = _fit(spectrum, projected, square, alpha / beta)
-    width = len(spectrum)
     evidence = (width * math.log(alpha) + rows * math.log(beta) - rows * math.log(2 * math.pi)) / 2
     evidence -= float((alpha + beta * spectrum).log().sum()) / 2
     return (evidence - (beta * residual + alpha * weights) / 2) / rows

@@ -118,6 +118,35 @@ def test_few_rows_have_a_finite_evidence() -> None:
     assert abs(moments.evidence(0)) < 10
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
+def test_directions_that_few_rows_do_not_span_tell_nothing_however_large_the_states(scale: float) -> None:
+    random = torch.Generator().manual_seed(0)
+    features = scale * (torch.randn(16, 256, generator=random, dtype=torch.double) + 3)
+    # the same rows in the 16 directions that they span
+    spanned = features @ torch.linalg.qr(features.T)[0]
+    evidences = []
+    for each in (features, spanned):
+        moments = LevelMoments(1, each.shape[1], 2)
+        moments.add(each[:, None], torch.eye(2).repeat(8, 1))
+        evidences.append(moments.evidence(0))
+    assert evidences[0] == pytest.approx(evidences[1], rel=1e-6)
+
+
+def test_features_that_are_all_the_same_leave_the_labels_to_chance() -> None:
+    zero, one = torch.zeros(4, 4, dtype=torch.double), torch.ones(1, dtype=torch.double)
+    by_chance = (10 * np.log(10) - 10 * np.log(2 * np.pi) - 10) / 20
+    assert log_evidence(zero, zero[:, :1], one, rows=10) == pytest.approx(by_chance, abs=1e-4)
+    moments = LevelMoments(1, 4, 1)
+    moments.add(torch.full((11, 1, 4), 0.3), torch.eye(11)[:, :1])
+    assert moments.evidence(0) == pytest.approx(by_chance + np.log(11 / 10) / 2, abs=1e-4)
+
+
+def test_states_that_are_not_finite_have_no_evidence() -> None:
+    moments = LevelMoments(1, 4, 2)
+    moments.add(torch.full((6, 1, 4), float("nan")), torch.eye(2).repeat(3, 1))
+    assert np.isnan(moments.evidence(0))
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_level_means_are_those_of_the_layers_outputs(name: str) -> None:
     backbone, rows = tiny_backbone(name, attentions(name)[0]), batch(name, [5, 8])
