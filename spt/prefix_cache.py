@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import transformers
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -138,10 +140,12 @@ class PrefixCache:
         with FileLock(path.with_suffix(".lock")):
             states = _read(path)
             if states is None:
-                _write(path, *compute())
-                states = _read(path)
-        assert states is not None
-        os.utime(path)
+                computed = compute()
+                _write(path, *computed)
+                # mapped rather than held, unless another process that needed room has removed the file
+                states = _read(path) or computed
+        with suppress(FileNotFoundError):
+            os.utime(path)
         _evict(folder, self.limit, keep=path)
         return states
 
@@ -149,8 +153,8 @@ class PrefixCache:
 def key(examples: Examples, model: PromptedModel, batch_size: int, precision: Precision = "32") -> str:
     """Name states by all they depend on: tokens, layer, precision, the backbone's weights and settings.
 
-    Device, attention kernel and size of the batches are among it: they change last bits, and the padding
-    that is charged for, and so is what a charge counts.
+    Device, attention kernel, versions of the libraries and size of the batches are among it: they change last
+    bits, and the padding that is charged for, and so is what a charge counts.
 
     Args:
         examples: encoded rows, in the order of their states.
@@ -162,10 +166,10 @@ def key(examples: Examples, model: PromptedModel, batch_size: int, precision: Pr
     backbone = model.backbone
     config = backbone.model.config
     settings = f"{backbone.device.type} {config._attn_implementation} {batch_size} {config.to_json_string()}"
+    versions = f"{torch.__version__} {transformers.__version__}"
     counted = sorted(map(str, FORMULAS))
-    digest.update(
-        f"{model.first_prompt_layer} {precision} {backbone.fingerprint} {settings} {counted}".encode()
-    )
+    parts = (model.first_prompt_layer, precision, backbone.fingerprint, settings, versions, counted)
+    digest.update(" ".join(map(str, parts)).encode())
     types = examples.token_type_ids
     for start, end in pairwise(examples.offsets.tolist()):
         digest.update(examples.input_ids[start:end].astype(np.int64).tobytes() + b";")

@@ -6,10 +6,12 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
 from spt import prefix_cache
@@ -134,6 +136,15 @@ def test_the_key_changes_with_all_that_states_depend_on(
     assert key(examples(run), model(run, 1, 3), 16) not in keys
 
 
+@pytest.mark.parametrize("library", [torch, transformers])
+def test_another_version_of_a_library_has_another_key(
+    run: Workbench, library: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = key(examples(run), model(run, 1), 16)
+    monkeypatch.setattr(library, "__version__", "0.0")
+    assert key(examples(run), model(run, 1), 16) != before
+
+
 def test_states_are_charged_by_their_own_batches_whatever_is_kept(run: Workbench, tmp_path: Path) -> None:
     def charged(folder: str, batch_size: int) -> int:
         cache = PrefixCache("disk", tmp_path / folder)
@@ -192,6 +203,29 @@ def test_several_writers_at_once_leave_one_whole_file(
     assert sum(counted) == len(rows)
     assert [path.suffix for path in tmp_path.iterdir() if path.suffix != ".lock"] == [".safetensors"]
     assert all(same_states(extended[0], extended[3]))
+
+
+@pytest.mark.parametrize("step", ["_write", "_read"])
+def test_a_file_that_another_process_removes_at_once_is_not_missed(
+    run: Workbench,
+    tmp_path: Path,
+    step: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows, prompted, made = examples(run), model(run, 2), getattr(prefix_cache, step)
+    whole = PrefixCache("disk", tmp_path / "whole").extend(rows, prompted, run.tokenizer, 16)
+
+    def then_removed(path: Path, *content: Any) -> Any:
+        result = made(path, *content)
+        path.unlink(missing_ok=True)
+        return result
+
+    monkeypatch.setattr(prefix_cache, step, then_removed)
+    extended = PrefixCache("disk", tmp_path).extend(rows, prompted, run.tokenizer, 16)
+    assert all(same_states(extended.examples, whole.examples))
+    assert extended.flops == whole.flops
+    assert caplog.text == ""
 
 
 def test_disk_refuses_what_does_not_fit_and_auto_goes_without(run: Workbench, tmp_path: Path) -> None:
