@@ -102,6 +102,8 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
         self._threads = cpus
         self._models: list[ExecutableModelSpace] = []
         self._running: dict[Any, ExecutableModelSpace] = {}
+        # a model that came in after the others were interrupted would be waited for without end
+        self._changing = threading.Lock()
         self._collector: threading.Thread | None = None
         self._stopped = threading.Event()
         self._error: Exception | None = None
@@ -113,13 +115,22 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
         return sum(min(floor(node.get(kind, 0) / wanted[kind]) for kind in wanted) for node in nodes)
 
     def submit_models(self, *models: ExecutableModelSpace) -> None:
-        """Begin candidates; they wait for a worker where there are more than slots."""
-        for model in models:
-            if not model.status.frozen() or model.status.completed():
-                raise RuntimeError(f"A model must be frozen and not have run before, but is {model}.")
-            model.status = ModelStatus.Training
-            self._models.append(model)
-            self._running[self._execute.remote(model, self._threads)] = model
+        """Begin candidates; they wait for a worker where there are more than slots.
+
+        Raises:
+            RuntimeError: a model is not frozen or has run before, or a callback of the strategy ended with an
+                error.
+            InputError: as a candidate raised it.
+            MachineFault: a candidate raised anything else, or its worker died.
+        """
+        with self._changing:
+            self._check()
+            for model in models:
+                if not model.status.frozen() or model.status.completed():
+                    raise RuntimeError(f"A model must be frozen and not have run before, but is {model}.")
+                model.status = ModelStatus.Training
+                self._models.append(model)
+                self._running[self._execute.remote(model, self._threads)] = model
         if self._collector is None:
             self._collector = threading.Thread(target=self._collect, daemon=True)
             self._collector.start()
@@ -167,10 +178,11 @@ class RayEngine(ExecutionEngine):  # type: ignore[misc]
         self._interrupt()
 
     def _interrupt(self) -> None:
-        for task, model in self._running.items():
-            ray.cancel(task, force=True)
-            model.status = ModelStatus.Interrupted
-        self._running.clear()
+        with self._changing:
+            for task, model in self._running.items():
+                ray.cancel(task, force=True)
+                model.status = ModelStatus.Interrupted
+            self._running.clear()
 
     def _check(self) -> None:
         if isinstance(self._error, InputError | MachineFault):

@@ -140,3 +140,9 @@ def test_an_error_in_a_strategys_callback_is_not_lost() -> None:
     engine.wait_models()
     with pytest.raises(RuntimeError, match="callback ended with an error"):
         engine.idle_worker_available()
+    # between the two another strategy's next candidate is drawn
+    late = frozen((2, 3))
+    with pytest.raises(RuntimeError, match="callback ended with an error"):
+        engine.submit_models(late)
+    assert engine.list_models(ModelStatus.Training) == []
+    assert late.status == ModelStatus.Frozen
