@@ -34,7 +34,8 @@ class Derived:
 
     Attributes:
         layers: that were chosen.
-        scores: of each candidate layer.
+        scores: of each candidate layer. One that the search has dropped counts 0 where gates are the scores,
+            and has none where dev gives them.
         evaluations: scores of dev.
         subsets: of layers that it has scores of, between which a cost can choose; none of 'threshold'.
         kinds: what each of the layers gets; none where all get what the section `prompt` says.
@@ -124,7 +125,7 @@ def _best_layers(
 
     Args:
         scores: of every slot.
-        of_layers: of every layer, that of its best kind; dropped ones are among them.
+        of_layers: of every layer, that of its best kind; dropped ones may be among them.
         budget: says which layers there may be.
         evaluations: that the scores took.
     """

@@ -176,8 +176,12 @@ def _judged(metrics: Mapping[str, Any], truth: TruthTable | None) -> dict[str, f
     if truth is None or not truth.judges(metrics):
         return {}
     regret = {"regret": truth.regret(tuple(metrics["layers"]))}
-    scores = {int(layer): score for layer, score in (metrics.get("scores") or {}).items()}
-    tau = truth.kendall(scores)
+    scores, gates = (
+        {int(layer): value for layer, value in (metrics.get(key) or {}).items()}
+        for key in ("scores", "gates")
+    )
+    # the gate of a layer that was given up is shut, which a learned one never is
+    tau = truth.kendall(scores, dropped=[layer for layer, gate in gates.items() if gate == 0])
     return regret if tau is None else {**regret, "kendall_tau": tau}
 
 

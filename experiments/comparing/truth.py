@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
@@ -138,15 +138,22 @@ class TruthTable:
             losses.append(self.test(best, scored_on) - self.test(layers, scored_on))
         return fmean(losses)
 
-    def kendall(self, scores: Mapping[int, float]) -> float | None:
+    def kendall(self, scores: Mapping[int, float], dropped: Collection[int] = ()) -> float | None:
         """Return Kendall's tau-b, in [-1, 1], of a subset's summed layer scores with its mean test metric.
 
-        None where a layer has no score, or where equal scores rank nothing.
+        Args:
+            scores: of the layers.
+            dropped: layers that a search gave up before it scored the others. Subsets that hold one without a
+                score are tied below all others, among which the search chose.
+
+        Returns:
+            None where another layer has no score, or where equal scores rank nothing.
         """
-        if not set(range(self.total)) <= scores.keys():
+        ranked = {**dict.fromkeys(dropped, -inf), **scores}
+        if not set(range(self.total)) <= ranked.keys():
             return None
         subsets = list(self.entries)
-        sums = [sum(scores[layer] for layer in subset) for subset in subsets]
+        sums = [sum(ranked[layer] for layer in subset) for subset in subsets]
         tau = float(kendalltau(sums, [self.test(subset) for subset in subsets]).statistic)
         return None if isnan(tau) else tau
 

@@ -22,7 +22,15 @@ from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
 from spt.prompts.kinds import INSERT
 from strategies.derivation import DERIVATIONS, DerivationOptions, Derived, check_derivation, most_evaluations
-from strategies.hyper_network import GatedLayer, fixed_gates, gate_values, gated_layers, gates_for
+from strategies.hyper_network import (
+    GatedLayer,
+    drop,
+    fixed_gates,
+    gate_values,
+    gated_layers,
+    gates_for,
+    remaining_budget,
+)
 from tests.support.families import HIDDEN, batch, shared_backbone
 
 GATES = {0: 0.3, 1: 0.9, 2: 0.5, 3: 0.7}
@@ -83,6 +91,18 @@ def test_top_k_takes_the_lower_layer_of_a_tie_and_candidates_only() -> None:
     derived = DERIVATIONS["top_k"](space, budget, Scored(space), DerivationOptions())
     assert derived.layers == (0,)
     assert derived.scores.keys() == {0, 2, 3}
+
+
+@pytest.mark.parametrize(("rule", "of_dropped"), [("top_k", {0: 0.0}), ("ablation", {}), ("pruned", {})])
+def test_a_dropped_layer_is_never_chosen_and_has_no_score_of_dev(
+    rule: str, of_dropped: dict[int, float]
+) -> None:
+    space = hyper_network(Budget(4, 2))
+    drop(space, [0])
+    derived = DERIVATIONS[rule](space, remaining_budget(space), Scored(space), DerivationOptions())
+    assert 0 not in derived.layers
+    assert not any(0 in subset.layers for subset in derived.subsets)
+    assert {layer: score for layer, score in derived.scores.items() if layer == 0} == of_dropped
 
 
 def test_ablation_scores_without_and_alone() -> None:

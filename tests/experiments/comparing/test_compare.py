@@ -217,6 +217,10 @@ def test_the_truth_judges_runs_of_its_space(tmp_path: Path) -> None:
     assert found["regret"] == pytest.approx(0.05)
     assert found["kendall_tau"] == pytest.approx(1.0)
     assert "kendall_tau" not in judged(tmp_path, scores=None)
+    without_first = {"1": 0.9, "2": 0.5}
+    shut, learned = {"0": 0.0, "1": 0.6, "2": 0.5}, {"0": 1e-9, "1": 0.6, "2": 0.5}
+    assert judged(tmp_path, scores=without_first, gates=shut)["kendall_tau"] == pytest.approx(1.0)
+    assert "kendall_tau" not in judged(tmp_path, scores=without_first, gates=learned)
 
 
 @pytest.mark.parametrize(
