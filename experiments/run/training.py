@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from experiments.config import RunConfig
+from experiments.run.unread_prompts import unread_prompt_notes
 from spt.architecture import PromptLayers
 from spt.data.reading.tables import Rows
 from spt.errors import TrialFailed
@@ -20,6 +22,8 @@ from spt.training.fit import fit
 from spt.training.history import History
 from spt.training.result import TrainingResult
 from spt.workbench import Workbench
+
+log = logging.getLogger(__name__)
 
 Stage = Literal["search", "train"]
 # stage, epoch from 0, dev score
@@ -44,6 +48,8 @@ def load_workbench(config: RunConfig, rows: Mapping[str, Rows] | None = None) ->
     Raises:
         InputError: if data, backbone, head and prompt do not fit together.
     """
+    for note in unread_prompt_notes(config):
+        log.warning("%s", note)
     return Workbench.load(
         config.task,
         rows=rows,
