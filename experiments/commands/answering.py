@@ -64,7 +64,7 @@ def predict(
     A CSV file may have ; a tab or | in place of commas.
 
     Other files have a text a line, or two texts with a tab between them where the task has pairs; if the
-    first line is a JSON object, all are, with the same columns.
+    first line that is not blank is a JSON object, all are, with the same columns.
 
     The input is UTF-8, and read and answered in parts, so it may be of any length.
 

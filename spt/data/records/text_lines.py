@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from spt.data.reading.csv_rows import DELIMITERS
@@ -14,29 +16,50 @@ from spt.data.values import is_missing, is_utf8
 from spt.errors import InputError
 from spt.tasks import Task
 
+# of a list, or of an object that goes on in the next line
+_BEGUN_JSON = re.compile(r'\[$|\[?\s*\{\s*(?:$|"[^"]*"\s*:)')
+
 
 def read_lines(lines: Iterable[bytes], task: Task) -> Iterator[TextRecord]:
     """Yield the record of each line, as the lines come; the columns of a plain text are those of the task.
 
     Args:
-        lines: UTF-8; JSON throughout if the first line is an object.
+        lines: UTF-8; JSON throughout if the first one that is not blank is an object, and then blank ones are
+            no records.
         task: says whether a row has two texts, and their keys in JSON; `text_columns` says what else they may
             be called.
 
     Raises:
-        InputError: at the first line that cannot be read, or that is the header of a table, naming it.
+        InputError: at the first line that cannot be read, or that is the header of a table or begins a list
+            of JSON, naming it.
     """
-    keys: tuple[str, ...] | None = None
-    for number, raw in enumerate(lines, start=1):
-        where = f"Line {number}"
-        line = _decoded(raw, where)
-        if number == 1:
-            keys = _json_keys(line, task, where)
-            _check_no_header(line, task, where)
+    placed = _placed(lines)
+    head = _to_first_filled(placed)
+    keys = _json_keys(head[-1], task) if head else None
+    for where, line in chain(head, placed):
+        if keys is not None and is_missing(line):
+            continue
         record = _from_text(line, task, where) if keys is None else _from_json(line, keys, where)
         if record.texts is not None and not all(map(is_utf8, record.texts)):
             raise InputError(f"{where}: the text holds half of a surrogate pair. Mend or remove the line.")
         yield record
+
+
+def _placed(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """Give each line with the name of its place."""
+    for number, raw in enumerate(lines, start=1):
+        where = f"Line {number}"
+        yield where, _decoded(raw, where)
+
+
+def _to_first_filled(placed: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Take the lines up to the first that is not blank, which is the last of them."""
+    head = []
+    for where, line in placed:
+        head.append((where, line))
+        if not is_missing(line):
+            break
+    return head
 
 
 def _decoded(raw: bytes, where: str) -> str:
@@ -46,13 +69,31 @@ def _decoded(raw: bytes, where: str) -> str:
         raise InputError(f"{where}: not UTF-8 ({error}). Convert the input to UTF-8.") from error
 
 
-def _json_keys(line: str, task: Task, where: str) -> tuple[str, ...] | None:
-    """Return the keys of the texts if the first line is an object; None where lines are texts themselves."""
+def _json_keys(first: tuple[str, str], task: Task) -> tuple[str, ...] | None:
+    """Return the keys of the texts if the first line is an object; None where lines are texts themselves.
+
+    Raises:
+        InputError: if it is an object without these keys, or nothing that should get an answer.
+    """
+    where, line = first
     try:
         row = _parsed(line, where)
     except json.JSONDecodeError:
-        return None
-    return text_columns(row, task, f"{where} is a JSON object: it") if isinstance(row, dict) else None
+        row = None
+    if isinstance(row, dict):
+        return text_columns(row, task, f"{where} is a JSON object: it")
+    _check_no_json(line, task, where)
+    _check_no_header(line, task, where)
+    return None
+
+
+def _check_no_json(line: str, task: Task, where: str) -> None:
+    """Refuse JSON over several lines or in a list, each line of which would get an answer as a text."""
+    if _BEGUN_JSON.match(line.strip()):
+        raise InputError(
+            f"{where} begins JSON that is not one object a line. Write one object a line, or give a list of "
+            f"objects as a file that ends in .json. {_as_json_text(task)}"
+        )
 
 
 def _check_no_header(line: str, task: Task, where: str) -> None:
@@ -66,9 +107,14 @@ def _check_no_header(line: str, task: Task, where: str) -> None:
         if not is_prose and any(set(columns) <= set(fields) for columns in possible_columns(task)):
             raise InputError(
                 f"{where} is the header of a table, with the columns {', '.join(fields)}. Give it as a file "
-                "that ends in .csv or .tsv, which is read by its columns. If it is a text, give JSON lines, "
-                f"as {json.dumps(dict.fromkeys(own_columns(task), '…'), ensure_ascii=False)}."
+                f"that ends in .csv or .tsv, which is read by its columns. {_as_json_text(task)}"
             )
+
+
+def _as_json_text(task: Task) -> str:
+    """Return the advice how a text is given that looks like something else."""
+    example = json.dumps(dict.fromkeys(own_columns(task), "…"), ensure_ascii=False)
+    return f"If it is a text, give JSON lines, as {example}."
 
 
 def _parsed(line: str, where: str) -> Any:

@@ -90,6 +90,13 @@ def test_the_tasks_own_columns_go_before_the_general_ones() -> None:
         ([b"message\n"], TEXT, "columns message.* If it is a text, give JSON lines, as {.message.: .….}"),
         ([b"text\n"], TEXT, "Line 1 is the header of a table"),
         ([b"text\ttext_pair\n"], PAIR, "Line 1 is the header of a table"),
+        ([b"[\n", b'{"text": "a"}\n', b"]\n"], TEXT, "Line 1 begins JSON .* ends in .json. If it is a text"),
+        ([b' [ {"text": "a"}, {"text": "b"}]\n'], TEXT, "Line 1 begins JSON that is not one object a line"),
+        ([b"\n", b'[{"text": "a"},\n'], TEXT, "Line 2 begins JSON"),
+        ([b"[{\n"], TEXT, "Line 1 begins JSON"),
+        ([b"{\n", b'"text": "a"}\n'], TEXT, "Line 1 begins JSON"),
+        ([b'{"text": "a",\n', b'"id": 1}\n'], TEXT, "Line 1 begins JSON"),
+        ([b"\n", b"message,label\n"], TEXT, "Line 2 is the header of a table"),
         ([b"[" * 100_000], TEXT, "Line 1: nested too deeply"),
         ([b'{"text": "a"}', b'{"text": ' + b"[" * 100_000], TEXT, "Line 2: nested too deeply"),
     ],
@@ -99,9 +106,33 @@ def test_unreadable_lines_are_named(lines: list[bytes], task: Task, said: str) -
         list(read_lines(lines, task))
 
 
-@pytest.mark.parametrize("line", ["text, please", "a text", "Text", "no message;no text", '{"text": "text"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "text, please",
+        "a text",
+        "Text",
+        "no message;no text",
+        '{"text": "text"}',
+        '{"text":"a","tags":["x","text","y"]}',
+    ],
+)
 def test_a_first_line_that_names_a_column_among_words_is_a_text(line: str) -> None:
     assert len(list(read_lines([line.encode()], TEXT))) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["[laughs] that was great", "[1, 2]", "[{sic}]", "{name}, hi", '{"so", he said']
+)
+def test_a_first_line_that_begins_with_a_bracket_is_a_text(line: str) -> None:
+    assert texts(read_lines([line.encode(), b'{"text": "a"}'], TEXT)) == [(line,), ('{"text": "a"}',)]
+
+
+def test_blank_lines_among_json_lines_are_no_records() -> None:
+    lines = [b"\n", b" \n", b'{"text": "a"}\n', b"\n", b'{"text": "b"}\n', b"\n"]
+    assert texts(read_lines(lines, TEXT)) == [("a",), ("b",)]
+    assert texts(read_lines([b"\n", b"a\n", b"\n"], TEXT)) == [None, ("a",), None]
+    assert texts(read_lines([b"\n", b" \n"], TEXT)) == [None, None] and texts(read_lines([], TEXT)) == []
 
 
 def test_quoted_line_breaks_and_blank_lines_make_no_records(
