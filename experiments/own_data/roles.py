@@ -8,34 +8,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments.own_data.header import LABEL_NAMES, TEXT_NAMES
 from experiments.own_data.survey import Column, Survey
 from spt.errors import InputError
 
 Role = Literal["text", "second text", "label", "id", "date", "empty", "not used"]
-# parts of names, the most telling first
-TEXT_NAMES = (
-    "text",
-    "message",
-    "sentence",
-    "review",
-    "comment",
-    "body",
-    "content",
-    "description",
-    "question",
-)
-LABEL_NAMES = (
-    "label",
-    "class",
-    "category",
-    "target",
-    "intent",
-    "sentiment",
-    "topic",
-    "team",
-    "stars",
-    "rating",
-)
 PAIRS = (
     ("text", "text_pair"),
     ("premise", "hypothesis"),

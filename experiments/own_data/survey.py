@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from experiments.own_data.header import is_row
 from spt.data.config import ENDINGS, Delimiter, Format
 from spt.data.labels.label_lists import label_list
 from spt.data.reading.csv_rows import (
@@ -29,12 +31,13 @@ from spt.errors import InputError
 BLOCK = 2**20
 # of a CSV file whose delimiter is looked for
 SAMPLE_ROWS = 50
-# values among rows in a column whose values repeat
-MOST_DISTINCT = 0.5
 # what begins files of other encodings than UTF-8; all else that is not UTF-8 is likely of Windows
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 UTF_8, WINDOWS = "utf-8", "cp1252"
 BOM = b"\xef\xbb\xbf"
+# by which Excel is told the delimiter of a file
+SEPARATOR_LINE = re.compile(r'\s*"?sep=.?"?\s*', re.IGNORECASE)
+SEPARATOR_LENGTH = 20
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ def survey(path: Path) -> Survey:
     if kind == "json":
         columns = _filled(_json_columns(path, encoding), path)
         return Survey(path, kind, encoding, has_bom, None, True, columns)
+    _check_no_separator_line(path, encoding)
     try:
         delimiter: Delimiter = "tab" if kind == "tsv" else _delimiter(path, encoding)
         has_header, columns = _csv_columns(path, kind, encoding, delimiter)
@@ -172,6 +176,17 @@ def _encoding(path: Path) -> str:
     except UnicodeDecodeError:
         return WINDOWS
     return UTF_8
+
+
+def _check_no_separator_line(path: Path, encoding: str) -> None:
+    """Refuse a first line that is for Excel alone, and would be the header to all that reads the file."""
+    with path.open(encoding=text_encoding(encoding), newline="", errors="replace") as stream:
+        line = stream.readline(SEPARATOR_LENGTH)
+    if SEPARATOR_LINE.fullmatch(line):
+        raise InputError(
+            f"The first line of '{path}' is {line.strip()!r}, which tells Excel the delimiter and is no "
+            "header. Remove this line."
+        )
 
 
 def _delimiter(path: Path, encoding: str) -> Delimiter:
@@ -206,23 +221,10 @@ def _csv_columns(
             f"Row {uneven[0]} of '{path}' has {len(rest[uneven[0] - 1])} fields, but the first row has "
             f"{len(first)}: {', '.join(first)[:200]}. Put fields with the delimiter in double quotes."
         )
-    has_header = not _is_row(first, rest)
+    has_header = not is_row(first, rest)
     names = column_names(first if has_header else [""] * len(first), path)
     rows = rest if has_header else [first, *rest]
     return has_header, tuple(Column(name, [row[column] for row in rows]) for column, name in enumerate(names))
-
-
-def _is_row(first: Sequence[str], rest: Sequence[Sequence[str]]) -> bool:
-    """Say whether the first line of a table is a row: a column whose values repeat has its cell as well.
-
-    A text may be the name of its column by chance, and a header that is in the file twice says nothing.
-    """
-    others = [row for row in rest if row != first]
-    columns = ({row[column] for row in others} for column in range(len(first)))
-    return any(
-        name and name in values and len(values) <= len(others) * MOST_DISTINCT
-        for name, values in zip(first, columns, strict=True)
-    )
 
 
 def _json_columns(path: Path, encoding: str) -> tuple[Column, ...]:

@@ -155,6 +155,50 @@ def test_a_header_that_a_text_or_a_row_repeats_is_still_one(tmp_path: Path, more
     assert seen.rows == 61
 
 
+LINES = [f"words of number {n}" for n in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("header", "classes"),
+    [
+        ("text,spam", ("spam", "ham")),
+        ("comment,toxic", ("toxic", "ok")),
+        ("msg,spam", ("spam", "ham")),
+        ("spam,msg", ("spam", "ham")),
+    ],
+)
+def test_a_column_of_labels_may_be_called_like_one_of_them(
+    tmp_path: Path, header: str, classes: tuple[str, str]
+) -> None:
+    label_first = header.startswith(classes[0])
+    rows = [(classes[n % 2], line) if label_first else (line, classes[n % 2]) for n, line in enumerate(LINES)]
+    file = tmp_path / "rows.csv"
+    file.write_text("\n".join([header, *map(",".join, rows)]), encoding="utf-8")
+    seen = survey(file)
+    assert seen.has_header and ",".join(column.name for column in seen.columns) == header
+    assert seen.rows == len(LINES)
+
+
+@pytest.mark.parametrize(
+    ("first", "others"),
+    [
+        ("ham,Go until jurong point; crazy..", ("ham,{}", "spam,{}")),
+        ("spam,Hello", ("ham,{}", "spam,Ok")),
+        ("1,text of some words", ("0,{}", "1,{}")),
+        ("1,Hello", ("0,{}", "1,{}")),
+        ("en,ham,Hello", ("en,ham,{}", "de,spam,{}")),
+    ],
+)
+def test_a_first_row_of_a_class_and_a_text_is_no_header(
+    tmp_path: Path, first: str, others: tuple[str, str]
+) -> None:
+    file = tmp_path / "rows.csv"
+    rows = [others[n % 2].format(line) for n, line in enumerate(LINES)]
+    file.write_text("\n".join([first, *rows]), encoding="utf-8")
+    seen = survey(file)
+    assert not seen.has_header and seen.rows == len(LINES) + 1
+
+
 def test_dev_and_test_beside_train_are_taken(tmp_path: Path) -> None:
     for name in ("train", "dev", "test"):
         make_tickets(tmp_path / f"{name}.csv")
@@ -188,6 +232,9 @@ BAD: dict[str, tuple[str, str]] = {
     "none.csv": ("", "has no rows"),
     "header.csv": ("text,label\n", "has no rows"),
     "twice.csv": ("text,label,text\na b,1,c\n", "several columns of the name 'text'.* Rename or remove"),
+    "excel.csv": ("sep=;\r\ntext;label\r\na b;1\r\n", "'sep=;', which tells Excel .* Remove this line"),
+    "quoted.csv": ('"sep=,"\ntext,label\na b,1\n', "Remove this line"),
+    "tabs.tsv": ("sep=\t\ntext\tlabel\na b\t1\n", "Remove this line"),
     "uneven.csv": ("text,label\na b,1\nc d,1,2\n", "Row 2 of"),
     "numbers.csv": ("\n".join(["x,y", *(f"{n},{n}" for n in range(30))]), "looks like a text"),
     "texts.csv": ("\n".join(["x", *(f"row {n}" for n in range(30))]), "looks like a label"),
