@@ -317,10 +317,20 @@ def _task_lines(task: Task) -> Iterator[str]:
 def inline(value: Any, allow_unicode: bool = True) -> str:
     """A value as YAML on one line."""
     plain = list(value) if isinstance(value, tuple) else value
-    text: str = yaml.safe_dump(
-        plain, default_flow_style=True, width=float("inf"), allow_unicode=allow_unicode
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
+
+    def dumped(style: str | None, allow_unicode: bool) -> str:
+        text: str = yaml.safe_dump(
+            plain,
+            default_flow_style=True,
+            default_style=style,
+            width=float("inf"),
+            allow_unicode=allow_unicode,
+        )
+        return text.removesuffix("\n").removesuffix("\n...")
+
+    text = dumped(None, allow_unicode)
+    # only in double quotes are line breaks escaped
+    return text if len(text.splitlines()) <= 1 else dumped('"', allow_unicode=False)
 
 
 def _type_name(annotation: Any) -> str:

@@ -18,6 +18,7 @@ from spt.data.splitting.held_out import rows_left_for_train
 from spt.data.values import some
 from spt.errors import InputError
 from spt.storage.files import write_text
+from spt.storage.yaml_files import parse_yaml
 from spt.training.by_rows import options_by_rows
 from strategies.options import DEFAULT
 
@@ -73,8 +74,23 @@ def write_config(
     if options := options_by_rows(config.training, rows, config.head, config.task):
         tree["training"] = {**tree.get("training", {}), **options}
         comments[f"training.{next(iter(options))}"] = f"as suits {rows} rows to train on"
-    write_text(output, "\n".join(_lines(found, tree, comments)) + "\n")
+    text = "\n".join(_lines(found, tree, comments)) + "\n"
+    _check_read_back(text, tree, path)
+    write_text(output, text)
     return list(_seen(found, roles))
+
+
+def _check_read_back(text: str, tree: Mapping[str, Any], path: Path) -> None:
+    """Refuse a config that would not be read as what was to be written."""
+    try:
+        problem = "" if parse_yaml(text) == tree else "it would have other values"
+    except InputError as error:
+        problem = str(error)
+    if problem:
+        raise InputError(
+            f"A config for '{path}' could not be read: {problem}. Give the file, its columns and its classes "
+            "names without special characters."
+        )
 
 
 def _whole_rows(found: Survey, names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -155,7 +171,8 @@ def _rows(text: Column, label: Column, comments: dict[str, str]) -> dict[str, An
 
 
 def _lines(found: Survey, tree: Mapping[str, Any], comments: Mapping[str, str]) -> Iterator[str]:
-    yield f"# of {found.path.name}, {found.rows} rows; see `spt config` for every key, and `spt check`"
+    file = _one_line(found.path.name)
+    yield f"# of {file}, {found.rows} rows; see `spt config` for every key, and `spt check`"
     for key, value in tree.items():
         if not isinstance(value, Mapping):
             yield f"{key}: {inline(value)}"
@@ -164,7 +181,7 @@ def _lines(found: Survey, tree: Mapping[str, Any], comments: Mapping[str, str]) 
         for name, inner in value.items():
             dotted = f"{key}.{name}"
             comment = comments.get(dotted, COMMENTS.get(dotted))
-            yield f"  {name}: {inline(inner)}" + (f"  # {comment}" if comment else "")
+            yield f"  {name}: {inline(inner)}" + (f"  # {_one_line(comment)}" if comment else "")
 
 
 COMMENTS = {
@@ -176,10 +193,11 @@ COMMENTS = {
 
 def _seen(found: Survey, roles: Roles) -> Iterator[str]:
     """Write what was seen of a file: a line, one a column, and what should be looked at."""
-    yield f"{found.path}: {', '.join(_facts(found))}"
-    width = max(len(column.name) for column in found.columns)
-    for column in found.columns:
-        yield f"  {column.name:<{width}}  {_described(column, roles)}"
+    yield f"{_one_line(str(found.path))}: {', '.join(_facts(found))}"
+    names = [_one_line(column.name) for column in found.columns]
+    width = max(map(len, names))
+    for name, column in zip(names, found.columns, strict=True):
+        yield f"  {name:<{width}}  {_described(column, roles)}"
     label = _column(found, roles.label)
     if few := [f"{name} ({count})" for name, count in label.counts.items() if count < FEW_ROWS]:
         yield f"Classes of few rows, whose scores say little: {some(few)}."
@@ -218,6 +236,11 @@ def _classes(label: Column) -> str:
         f"{' '.join(name.split())[:30]} {count}" for name, count in label.counts.most_common(SHOWN_CLASSES)
     ]
     return ", ".join(shown) + (" …" if len(label.counts) > SHOWN_CLASSES else "")
+
+
+def _one_line(text: str) -> str:
+    """Return a text on one line, as a comment is, without the characters that YAML refuses."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 def _column(found: Survey, name: str) -> Column:

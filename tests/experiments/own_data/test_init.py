@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from experiments.cli import app
 from experiments.config import load_config
+from experiments.own_data import config_file
 from experiments.own_data.config_file import write_config
 from experiments.own_data.roles import guess_roles
 from experiments.own_data.survey import survey
@@ -153,6 +154,32 @@ def test_a_header_that_a_text_or_a_row_repeats_is_still_one(tmp_path: Path, more
     seen = survey(file)
     assert seen.has_header and [column.name for column in seen.columns] == ["text", "label"]
     assert seen.rows == 61
+
+
+def test_names_and_classes_of_any_characters_give_a_config_that_is_read(tmp_path: Path) -> None:
+    text, label = "Feedback\n(free text)", "the\u2028team\x07"
+    file, output = tmp_path / "a\nform.csv", tmp_path / "config.yml"
+    rows = [
+        (text, label),
+        *((f"words of text {n}" if n else "", ["a\x07\n#", "b"][n % 2]) for n in range(60)),
+    ]
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    assert len(write_config(file, output)) == len(rows[0]) + 1
+    config = load_config(output)
+    assert (config.task.text, config.task.label, config.data.train) == (text, label, file)
+    assert "# without Feedback (free text): 1, without the team: 0;" in output.read_text(encoding="utf-8")
+
+
+def test_what_would_not_be_read_back_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, output = make_tickets(tmp_path / "tickets.csv"), tmp_path / "config.yml"
+    for line, said in (("name: other", "other values"), ("\x07", "special characters")):
+        monkeypatch.setattr(config_file, "_lines", lambda *_, line=line: [line])
+        with pytest.raises(InputError, match=f"config for '.*tickets.csv' could not be read.*{said}"):
+            write_config(file, output)
+    assert not output.exists()
 
 
 LINES = [f"words of number {n}" for n in range(60)]
