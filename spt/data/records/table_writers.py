@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -131,7 +132,7 @@ def _fields(record: Mapping[str, Any], target: _Target) -> list[str]:
     for name in target.names:
         value = record.get(name)
         if isinstance(value, dict | list):
-            value = json.dumps(value, ensure_ascii=False, default=str)
+            value = _as_json(value)
         fields.append("" if value is None else str(value))
     if not all(map(is_utf8, fields)):
         raise target.refusal("has half of a surrogate pair", "Mend or remove the row.")
@@ -143,11 +144,28 @@ def _json_writer(target: _Target) -> WriteRecords:
 
     def write(records: Records) -> None:
         for record in records:
-            # what JSON has no type for, as a date of parquet, is written as text
-            line = json.dumps(record, ensure_ascii=False, default=str)
-            file.write((line if is_utf8(line) else json.dumps(record, default=str)) + "\n")
+            line = _as_json(record)
+            file.write((line if is_utf8(line) else _as_json(record, ensure_ascii=True)) + "\n")
 
     return write
+
+
+def _as_json(value: Any, ensure_ascii: bool = False) -> str:
+    """Return a value as JSON: what that has no type for, as a date, as text, and NaN as null."""
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii, default=str, allow_nan=False)
+    except ValueError:
+        finite = _finite(value)
+        return json.dumps(finite, ensure_ascii=ensure_ascii, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for each NaN and Infinity in it, for which JSON has no other word."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _parquet_writer(target: _Target) -> WriteRecords:

@@ -74,6 +74,14 @@ def test_json_lines_keep_every_value(tmp_path: Path) -> None:
     assert json.loads(dated.read_text(encoding="utf-8")) == {"at": "2024-01-02"}
 
 
+def test_numbers_that_json_has_not_are_null_in_it(tmp_path: Path) -> None:
+    row = {"a": math.nan, "b": [1.5, -math.inf], "c": {"d": math.inf, "e": "NaN"}, "f": "\ud83d"}
+    line = write(tmp_path / "a.jsonl", [row]).read_text(encoding="utf-8")
+    expected = {"a": None, "b": [1.5, None], "c": {"d": None, "e": "NaN"}, "f": "\ud83d"}
+    assert json.loads(line, parse_constant=pytest.fail) == expected
+    assert "[1.5, null]" in write(tmp_path / "a.csv", [{"b": row["b"]}]).read_text(encoding="utf-8")
+
+
 def test_parquet_has_the_types_of_its_source_and_of_the_first_rows(tmp_path: Path) -> None:
     source = pa.table(
         {"n": pa.array([1, 2], pa.int8()), "at": pa.array([0, None], pa.timestamp("ms")), "text": ["a", "b"]}
