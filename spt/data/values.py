@@ -66,17 +66,30 @@ def as_list(values: Any, what: str) -> list[Any]:
     Raises:
         InputError: for what has no items, or none in an order of rows.
     """
-    if hasattr(values, "tolist"):
-        values = values.tolist()
+    values = python_values(values)
     if isinstance(values, str):
         return [values]
-    unordered = isinstance(values, (Mapping, AbstractSet, bytes, bytearray)) or hasattr(values, "columns")
-    if unordered or not isinstance(values, Iterable):
+    if not has_rows(values):
         raise InputError(
             f"{what} is of type {type(values).__name__}, but must be a list, an array or a Series with one "
             "value a row."
         )
     return list(values)
+
+
+def python_values(values: Any) -> Any:
+    """Return the values of an array or a Series as Python's own; what has columns or is neither as it is."""
+    if not hasattr(values, "columns"):
+        for method in ("tolist", "to_pylist"):
+            if hasattr(values, method):
+                return getattr(values, method)()
+    return values
+
+
+def has_rows(values: Any) -> bool:
+    """Say whether something has one value a row, in an order, as a table, a mapping or a set has not."""
+    unordered = isinstance(values, (Mapping, AbstractSet, bytes, bytearray)) or hasattr(values, "columns")
+    return isinstance(values, Iterable) and not unordered
 
 
 def is_utf8(text: str) -> bool:

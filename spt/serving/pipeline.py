@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spt.data.values import clean_texts
+from spt.data.values import clean_texts, has_rows, python_values
 from spt.errors import InputError
 
 BATCH_SIZE = 128
@@ -85,12 +85,12 @@ class TextClassificationPipeline:
         if isinstance(inputs, str | Mapping):
             (answer,) = self._answers([inputs], limit, size)
             return [answer] if isinstance(inputs, str) and top_k is NOT_GIVEN else answer
-        if not isinstance(inputs, Iterable):
+        if not has_rows(inputs):
             raise InputError(
                 f"A pipeline was given {type(inputs).__name__}, but takes a text, a mapping with "
-                "text and text_pair, a list of those, or what yields them."
+                "text and text_pair, a list of those, or what yields them in order, as a column of a table."
             )
-        answers = self._answers(inputs, limit, size)
+        answers = self._answers(python_values(inputs), limit, size)
         return list(answers) if isinstance(inputs, list | tuple) else answers
 
     def _answers(self, inputs: Iterable[Any], top_k: int | None, size: int) -> Iterator[Results]:

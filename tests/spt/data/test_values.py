@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from pydantic import ValidationError
 from spt.data.config import DataConfig
 from spt.data.loading import load_splits
 from spt.data.reading.tables import to_tables
+from spt.data.values import as_list
 from spt.errors import InputError
 from spt.tasks import get_task
 
@@ -171,13 +173,13 @@ def test_splits_that_share_nothing_are_not_spoken_of(write: Write, caplog: pytes
 # JSON and parquet: what was written
 
 
-@pytest.mark.parametrize("as_list", [False, True], ids=["lines", "list"])
-def test_json_text_stays_what_was_written(as_list: bool, write: Write) -> None:
+@pytest.mark.parametrize("in_list", [False, True], ids=["lines", "list"])
+def test_json_text_stays_what_was_written(in_list: bool, write: Write) -> None:
     labels = ["2024-01-01", "2024-01-02T10:00:00+02:00", "1.50", "01", "NaN", "null", "true"]
     texts = [f"{label} {i}" for i in range(3) for label in labels]
     rows = [{"text": text, "label": text.split()[0], "id": i} for i, text in enumerate(texts)]
     rows += [{"text": "2024-05-06T00:00:00Z", "label": "01"}, {"text": "2024-05-06", "label": "01"}]
-    content = json.dumps(rows, indent=1) if as_list else json_lines(*rows)
+    content = json.dumps(rows, indent=1) if in_list else json_lines(*rows)
     assert rows_of(load(write("t.json", content))) == sorted((row["text"], row["label"]) for row in rows)
 
 
@@ -443,3 +445,12 @@ def test_encodings_of_text_are_read(encoding: str, write: Write) -> None:
     for name, text in (("t.csv", content), ("t.jsonl", json_lines(*rows))):
         splits = load(write(name, text.encode(encoding)), encoding=encoding)
         assert rows_of(splits) == sorted((row["text"], row["label"]) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "values", [pa.chunked_array([["a"], ["b"]]), pa.array(["a", "b"]), pd.Series(["a", "b"])]
+)
+def test_values_of_every_kind_of_array_are_pythons_own(values: Any) -> None:
+    assert as_list(values, "It") == ["a", "b"]
+    with pytest.raises(InputError, match="It is of type Table, but must be a list"):
+        as_list(pa.table({"text": values}), "It")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -103,10 +105,10 @@ def test_a_generator_is_read_as_far_as_answers_are_asked_for(prompt: PromptClass
 
 def test_a_column_of_a_data_set_is_answered(prompt: PromptClassifier) -> None:
     datasets = pytest.importorskip("datasets")
+    labels = [answer.label for answer in prompt.predict(TEXTS)]
     column = datasets.Dataset.from_dict({"text": TEXTS})["text"]
-    assert [each["label"] for each in prompt.pipeline()(column)] == [
-        answer.label for answer in prompt.predict(TEXTS)
-    ]
+    for texts in (column, pd.Series(TEXTS), pa.array(TEXTS), pa.chunked_array([TEXTS[:1], TEXTS[1:]])):
+        assert [each["label"] for each in prompt.pipeline()(texts)] == labels
 
 
 def test_pairs_are_mappings(tmp_path: Path) -> None:
@@ -129,6 +131,10 @@ def test_pairs_are_mappings(tmp_path: Path) -> None:
         ([["fine", "dull"]], "Input 1 of the pipeline is list"),
         ({"text": "fine", "text_pair": "dull"}, "Input 1 of the pipeline is keys text, text_pair"),
         (7, "was given int"),
+        (pd.DataFrame({"text": ["fine"], "id": [1]}), "was given DataFrame, .* a column of a table"),
+        (pa.table({"text": ["fine"]}), "was given Table"),
+        ({"fine", "dull"}, "was given set"),
+        (b"fine", "was given bytes"),
     ],
 )
 def test_what_is_no_text_is_refused_by_its_number(inputs: Any, said: str, prompt: PromptClassifier) -> None:
