@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -99,12 +100,14 @@ def check_finite(probabilities: Iterable[NDArray[Any]], numbers: Sequence[int]) 
 
 
 def check_threshold(threshold: float | None) -> None:
-    """Refuse a threshold that is no probability.
+    """Refuse a threshold that is no probability; True is none either.
 
     Raises:
         InputError: with the value.
     """
-    if threshold is not None and not 0 <= threshold <= 1:
+    is_number = isinstance(threshold, Real) and not isinstance(threshold, bool)
+    if threshold is not None and not (is_number and 0 <= threshold <= 1):
         raise InputError(
-            f"The threshold is {threshold}, but must be in [0, 1]: the least probability of an answer."
+            f"The threshold is {threshold!r}, but must be in [0, 1]: a number, the least probability of an "
+            "answer."
         )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -135,12 +136,12 @@ def make_loader(
         A loader whose `batch_sampler.set_epoch(epoch)` chooses the order.
 
     Raises:
-        InputError: for a batch without rows.
+        InputError: for a batch without rows, or a size that is no whole number.
     """
-    if batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}, but must be at least 1.")
+    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
+        raise InputError(f"batch_size is {batch_size!r}, but must be at least 1, a whole number.")
     return bucketed_loader(
-        Examples.of(examples), batch_size, seed, partial(collate, pad_id=_pad_id(tokenizer))
+        Examples.of(examples), int(batch_size), seed, partial(collate, pad_id=_pad_id(tokenizer))
     )
 
 

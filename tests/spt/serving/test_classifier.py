@@ -416,9 +416,9 @@ def test_pairs_are_read_and_their_order_counts(home: Path) -> None:
         pairs.predict(firsts[:2], ["a", None])
 
 
-@pytest.mark.parametrize("batch_size", [0, -1])
-def test_a_batch_without_rows_is_refused(made: PromptClassifier, batch_size: int) -> None:
-    with pytest.raises(InputError, match=f"batch_size is {batch_size}, but must be at least 1"):
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, "8", True, None])
+def test_a_batch_without_a_number_of_rows_is_refused(made: PromptClassifier, batch_size: Any) -> None:
+    with pytest.raises(InputError, match=f"batch_size is {batch_size!r}, but must be at least 1"):
         made.predict(TEXTS, batch_size=batch_size)
 
 
@@ -516,10 +516,15 @@ def test_below_the_threshold_there_is_no_label(made: PromptClassifier, tmp_path:
     assert loaded.predict(TEXTS, threshold=0) == plain
 
 
-@pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan")])
-def test_a_threshold_that_is_no_probability_is_refused(made: PromptClassifier, threshold: float) -> None:
+@pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan"), "0.5", True, [0.5]])
+def test_a_threshold_that_is_no_probability_is_refused(made: PromptClassifier, threshold: Any) -> None:
     with pytest.raises(InputError, match=r"threshold is .*, but must be in \[0, 1\]"):
         made.predict(TEXTS, threshold=threshold)
+
+
+def test_numbers_of_numpy_are_batch_sizes_and_thresholds(made: PromptClassifier) -> None:
+    plain = made.predict(TEXTS, batch_size=2, threshold=0.5)
+    assert made.predict(TEXTS, batch_size=np.int64(2), threshold=np.float32(0.5)) == plain
 
 
 def test_scores_say_how_much_a_threshold_answers_and_how_well(made: PromptClassifier) -> None:
