@@ -47,9 +47,18 @@ def read_lines(lines: Iterable[bytes], task: Task) -> Iterator[TextRecord]:
 
 def _placed(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     """Give each line with the name of its place."""
-    for number, raw in enumerate(lines, start=1):
+    for number, raw in enumerate(_parted(lines), start=1):
         where = f"Line {number}"
         yield where, _decoded(raw, where)
+
+
+def _parted(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Give each line; of a file with carriage returns and no other line ends, what stands between them."""
+    for number, raw in enumerate(lines):
+        if number == 0 and not raw.endswith(b"\n"):
+            yield from raw.removesuffix(b"\r").split(b"\r")
+        else:
+            yield raw
 
 
 def _to_first_filled(placed: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -128,6 +128,12 @@ def test_a_first_line_that_begins_with_a_bracket_is_a_text(line: str) -> None:
     assert texts(read_lines([line.encode(), b'{"text": "a"}'], TEXT)) == [(line,), ('{"text": "a"}',)]
 
 
+def test_carriage_returns_end_lines_where_nothing_else_does() -> None:
+    assert texts(read_lines([b"a\rb\r\rc\r"], TEXT)) == [("a",), ("b",), None, ("c",)]
+    assert texts(read_lines([b'{"text": "a"}\r{"text": "b"}'], TEXT)) == [("a",), ("b",)]
+    assert texts(read_lines([b"a\rb\r\n", b"c\rd"], TEXT)) == [("a\rb",), ("c\rd",)]
+
+
 def test_blank_lines_among_json_lines_are_no_records() -> None:
     lines = [b"\n", b" \n", b'{"text": "a"}\n', b"\n", b'{"text": "b"}\n', b"\n"]
     assert texts(read_lines(lines, TEXT)) == [("a",), ("b",)]
