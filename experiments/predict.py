@@ -103,7 +103,7 @@ def read_records(file: Path, task: Task, all_columns: bool = True) -> Iterator[T
     """Yield the records of a file: of tables by their columns, else of each line.
 
     Args:
-        file: to read; '-' is standard input.
+        file: to read, or a pipe of lines; '-' is standard input.
         task: names the columns of the texts.
         all_columns: whether other columns are of use.
 
@@ -122,14 +122,30 @@ def read_records(file: Path, task: Task, all_columns: bool = True) -> Iterator[T
 def _check_files(file: Path, output: Path | None) -> None:
     """Refuse a file that is not there, or an output that cannot be written, before models are loaded."""
     if file != STANDARD_INPUT and not file.is_file():
-        raise InputError(f"There is no file '{file}'. Working directory: {Path.cwd()}.")
+        _check_pipe(file)
     if output is None:
         return
+    if output.exists() and not output.is_file():
+        raise InputError(
+            f"'{output}' is no file, but --output is one that is there whole or not at all. Leave out "
+            "--output to print the answers to standard output, or choose a file."
+        )
     output_ending(output)
     if not output.parent.is_dir():
         raise InputError(f"There is no folder '{output.parent}' to write '{output.name}' into.")
     if output.exists() and file != STANDARD_INPUT and output.samefile(file):
         raise InputError(f"'{output}' is the file that is read. Write the answers to another file.")
+
+
+def _check_pipe(file: Path) -> None:
+    """Refuse what is no file, but for a pipe of lines: a table is opened more than once."""
+    if not file.exists():
+        raise InputError(f"There is no file '{file}'. Working directory: {Path.cwd()}.")
+    if not file.is_fifo() or has_columns(file):
+        raise InputError(
+            f"'{file}' is no file, and no pipe of lines. Give a table as a file, and lines as a file, a pipe "
+            "whose name has no ending of a table, or - for standard input."
+        )
 
 
 @dataclass

@@ -55,11 +55,15 @@ def replacing(path: Path) -> Iterator[Path]:
         path: of the file; its folder is there.
 
     Raises:
-        InputError: if there is a folder of the file's name.
+        InputError: if there is a folder, a pipe or a device of the file's name.
         OSError: of the disk, naming the file.
     """
     if path.is_dir():
         raise InputError(f"'{path}' is a folder, but a file is written there. Move the folder away.")
+    if path.exists() and not path.is_file():
+        raise InputError(
+            f"'{path}' is a pipe or a device, but what is written takes the place of a file. Choose a file."
+        )
     path = path.resolve() if path.is_symlink() else path
     sweep(path.parent)
     partial = _temporary(path, _ENDING)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +262,31 @@ def test_outputs_that_cannot_be_are_refused_before_a_model_is_read(tmp_path: Pat
         assert result.exit_code == 2 and said in result.stderr
     missing = spt("predict", tmp_path / "no-model", tmp_path / "none.csv")
     assert missing.exit_code == 2 and "There is no file" in missing.stderr
+
+
+def test_a_pipe_is_read_by_its_lines(model: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_text, args=("fine\nawful\n",), daemon=True).start()
+    result = spt("predict", model, pipe)
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 2
+
+
+def test_what_is_neither_a_file_nor_a_pipe_of_lines_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("pipe.csv", "."):
+        result = spt("predict", tmp_path / "no-model", tmp_path / name)
+        assert result.exit_code == 2 and "is no file, and no pipe of lines" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["pipe", "link.csv"])
+def test_answers_do_not_take_the_place_of_a_pipe(tmp_path: Path, name: str) -> None:
+    file, pipe, link = written(tmp_path / "in.csv", ROWS), tmp_path / "pipe", tmp_path / "link.csv"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    result = spt("predict", tmp_path / "no-model", file, "-o", tmp_path / name)
+    assert result.exit_code == 2 and "--output to print the answers" in result.stderr.replace("\n", " ")
+    assert pipe.is_fifo() and link.is_symlink()
 
 
 def test_votes_have_no_probability_of_each_class(model: Path) -> None:

@@ -93,6 +93,16 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
         write_text(tmp_path / "a.json", "1")
 
 
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(InputError, match="is a pipe or a device, but"):
+            write_text(path, "new")
+    assert pipe.is_fifo() and link.is_symlink() and len(list(tmp_path.iterdir())) == 2
+
+
 def test_temporaries_of_dead_processes_are_swept_by_the_next_writer_in_the_folder(tmp_path: Path) -> None:
     dead = dead_process()
     left = [temporary_name("a.json", dead), temporary_name("b.ckpt", dead)]
