@@ -16,7 +16,7 @@ from benchmarks.record import load, path_of
 
 RESULT, OFFICIAL = "methods_deep", "methods_official"
 # what the README has beside the defaults, after the reference
-BESIDE = ("linear_probe", "late_prompt", "deep_prompts", "setfit")
+BESIDE = ("ia3", "bitfit", "linear_probe", "late_prompt", "deep_prompts", "setfit")
 Entry = Mapping[str, Any]
 # the defaults, and a method within the same budget
 Pair = tuple[Entry, Entry]
