@@ -11,7 +11,7 @@ from spt.process.quiet import quiet_logger
 def quantize(path: Path) -> None:
     """Replace a graph by one whose products multiply 8-bit weights by activations rounded as they come.
 
-    Each column of a weight has a scale of its own; the words' vectors have 8 bits too.
+    Each column of a weight has a scale of its own, and 7 of the bits; the words' vectors have 8 bits too.
 
     Args:
         path: of the graph; a file of its weights beside it goes too.
@@ -31,6 +31,7 @@ def quantize(path: Path) -> None:
         quiet_logger("root"),
         foreign_files(f"{path.name} cannot be written in 8 bits", "Export it without --int8."),
     ):
-        quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True)
+        # sums of products with weights of all 8 bits overflow on processors without VNNI, silently
+        quantize_dynamic(whole, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
     whole.unlink()
     path.with_name(f"{path.name}.data").unlink(missing_ok=True)

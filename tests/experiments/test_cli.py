@@ -370,7 +370,7 @@ def test_predict_refuses_a_file_that_is_not_there(finished: Path, tmp_path: Path
     for file in (tmp_path / "none.csv", tmp_path):
         result = spt("predict", finished / "model", file)
         assert result.exit_code == 2
-        assert f"no file '{file}'" in result.stderr
+        assert f"no file '{file}'" in result.stderr or f"'{file}' is no file" in result.stderr
 
 
 @pytest.mark.slow

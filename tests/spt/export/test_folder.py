@@ -180,7 +180,8 @@ def test_weights_of_8_bits_are_smaller_and_answer_almost_the_same(home: Path) ->
     short = ["it was great", "dull"]
     chances, _ = by_the_snippet(home / "int8", short)
     distance = np.abs(chances - windowed.predict_proba(short)).max()
-    assert 0 < distance < 0.05
+    # on every processor: with sums that overflow it is above 0.07 on those without VNNI
+    assert 0 < distance < 0.01
     # the snippet reads no windows, and says so
     with pytest.raises(AssertionError, match="a text is too long: the model reads such texts in windows"):
         by_the_snippet(home / "int8", HARD)
