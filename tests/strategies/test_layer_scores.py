@@ -23,9 +23,9 @@ from spt.prompts.choices import Propagate
 from spt.prompts.config import PromptConfig
 from spt.start import Start
 from spt.workbench import Workbench
-from strategies import probe
+from strategies import gradient, probe
 from strategies.budgets import as_after_scores, budget_before_scores
-from strategies.gradient import FaintPrompt
+from strategies.gradient import PRESENCE, FaintPrompt
 from strategies.layer_scores import SCORERS, LayerScores, score_layers
 from strategies.options import SCORING, OneShotRandomOptions, ProbeOptions
 from strategies.probe import LevelMoments, log_evidence
@@ -196,6 +196,27 @@ def test_faint_prompts_do_not_add_up_where_prompts_do(tmp_path: Path) -> None:
         for combine in ("add", "replace")
     )
     assert added == replaced
+
+
+def test_a_gradients_score_is_the_median_norm_of_what_rows_and_batches_add_up_to() -> None:
+    faint = FaintPrompt(None)
+    assert faint.score == 0
+    of_vectors = torch.tensor([[3.0, 4.0], [1.0, 0.0], [0.0, -100.0]])
+    for summand in (of_vectors.repeat(2, 1, 1), -of_vectors[None]):
+        faint._add(summand)
+    # two rows of a batch, less one of the other
+    assert faint.score == pytest.approx(5 / PRESENCE)
+
+
+def test_as_many_batches_give_gradients_as_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = tiny_workbench(tmp_path)
+    scores = []
+    for batches in (1, 8, 10**6):
+        monkeypatch.setattr(gradient, "BATCHES", batches)
+        scores.append(scored(bench, "gradient").scores)
+    assert scores[0] != scores[1] != scores[2]
 
 
 @pytest.mark.parametrize("name", SCORING)
