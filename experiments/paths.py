@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from search_spaces.named_layers import is_layers_file
 from spt.assets import BACKBONES, DATA_SETS
 from spt.errors import InputError
 from spt.storage.files import expanded
@@ -84,7 +85,7 @@ def _is_path(value: str, folder: Path, key: str) -> bool:
     if key in FILES:
         return True
     if key == LAYERS:
-        return value.endswith(".json")
+        return is_layers_file(value)
     if key not in NAMES or value in NAMES[key]:
         return False
     written_as_path = value.startswith((".", "/", "~")) or SEED in value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeGuard
 
 from spt.architecture import PromptLayers
 from spt.errors import InputError
@@ -28,13 +29,18 @@ def named_layers(layers: Iterable[int] | Mapping[int, str] | str, total: int) ->
     """
     if not isinstance(layers, str):
         return PromptLayers.of(layers, total)
-    if layers.endswith(".json"):
+    if is_layers_file(layers):
         return PromptLayers.load(Path(layers)).scaled(total)
     if not NAME.fullmatch(layers):
         raise InputError(unknown_name(layers))
     if layers.startswith("every_"):
         return PromptLayers.of(range(0, total, int(layers.removeprefix("every_"))), total)
     return PromptLayers.of({"input": [0], "all": range(total), "middle": [total // 2]}[layers], total)
+
+
+def is_layers_file(layers: object) -> TypeGuard[str]:
+    """Say whether layers are given as the path of a run's architecture.json."""
+    return isinstance(layers, str) and layers.endswith(".json")
 
 
 def unknown_name(name: str) -> str:

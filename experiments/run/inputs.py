@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from experiments.config import RunConfig
 from experiments.paths import LAYERS
 from experiments.run.folder import RunFolder
+from search_spaces.named_layers import is_layers_file
 from spt.assets import BACKBONES, local_backbone
 from spt.audit.folder import KINDS
 from spt.data.reading.source_files import SPLIT_NAMES, source_files
@@ -160,10 +161,9 @@ def check_files(config: RunConfig, folder: RunFolder) -> None:
 def _refuse_other_files(config: RunConfig, owner: str, began_with: RunInputs) -> None:
     for name, path in _files(config).items():
         before = began_with.files.get(name)
-        if not path.is_file() or (began_with.format == 1 and name not in SPLIT_NAMES):
-            continue
-        # an older version did not note the file of layers
-        if before is None and name == LAYERS:
+        # not noted by older versions
+        unnoted = name == LAYERS or (began_with.format == 1 and name not in SPLIT_NAMES)
+        if not path.is_file() or (before is None and unnoted):
             continue
         if before is None:
             raise InputError(
@@ -285,7 +285,7 @@ def _files(config: RunConfig) -> dict[str, Path]:
     """Find the files that the rows come from, and that of layers named by hand."""
     files = source_files(config.task, config.data, config.seed)
     layers = config.search.manual_layers if isinstance(config.search, ManualOptions) else None
-    return {**files, LAYERS: Path(layers)} if isinstance(layers, str) and layers.endswith(".json") else files
+    return {**files, LAYERS: Path(layers)} if is_layers_file(layers) else files
 
 
 def _shown(rows: SplitRows) -> str:

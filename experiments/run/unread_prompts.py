@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from experiments.config import RunConfig
+from search_spaces.named_layers import is_layers_file
 from spt.prompts.kinds import INSERT, KINDS, WITHOUT_LENGTH, Kind
 from strategies.options import DevScoredOptions, ManualOptions, StrategyOptions
 
@@ -46,4 +47,4 @@ def _bases(search: StrategyOptions) -> set[str]:
     layers = search.manual_layers if isinstance(search, ManualOptions) else ()
     if isinstance(layers, Mapping):
         return {Kind.read(kind).base for kind in layers.values()} or {INSERT}
-    return {*KINDS} if isinstance(layers, str) and layers.endswith(".json") else {INSERT}
+    return {*KINDS} if is_layers_file(layers) else {INSERT}
