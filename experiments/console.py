@@ -14,6 +14,9 @@ from spt.errors import AGAIN, InputError, MachineFault, TrialFailed
 GOES_ON = "Stopped. The same command goes on from the last finished epoch."
 
 
+_asked = threading.Event()
+
+
 class Terminated(KeyboardInterrupt):
     """Report that this process was asked to end by SIGTERM."""
 
@@ -62,21 +65,31 @@ def terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = threading.Event()
 
     def terminate(*_: Any) -> None:
         # the second one would interrupt the end of children
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        asked.set()
+        _asked.set()
         raise Terminated
 
+    _asked.clear()
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-        if asked.is_set() and sys.exc_info()[1] is not None:
+        if _asked.is_set() and sys.exc_info()[1] is not None:
             raise Terminated
+
+
+def end_if_asked() -> None:
+    """End a loop of a library's that has taken the error of SIGTERM for nothing.
+
+    Raises:
+        Terminated: if this process was asked to end inside `terminable`.
+    """
+    if _asked.is_set():
+        raise Terminated
 
 
 def _stop_code(error: BaseException) -> int | None:

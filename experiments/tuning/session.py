@@ -22,6 +22,7 @@ from ray import tune as ray_tune
 from experiments.cluster.connect import check_feasible, cluster, nodes
 from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
+from experiments.console import end_if_asked
 from experiments.keys import read_tree
 from experiments.live.time_left import duration
 from experiments.run import searching
@@ -234,6 +235,10 @@ class Notes(ray_tune.Callback):  # type: ignore[misc]
     def __init__(self, search: SafeOptunaSearch, storage: str) -> None:
         self.search = search
         self.storage = storage
+
+    def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
+        """End the study where Ray took the word to end for nothing."""
+        end_if_asked()
 
     def on_checkpoint(self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any) -> None:
         """Note a trial's checkpoint by its last three folders: session, trial and checkpoint."""

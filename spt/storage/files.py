@@ -98,13 +98,14 @@ def replacing_folder(folder: Path, marker: str, kind: str, replaced: Collection[
         InputError: if there is something else, or one of the others has the name of a new file.
     """
     folder = folder.resolve()
-    restore_folder(folder)
-    if folder.exists() and not _is_replaceable(folder, marker):
-        raise InputError(
-            f"'{folder}' is neither {kind} nor an empty folder, and saving there would delete "
-            f"what it holds. Choose another folder."
-        )
     folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.parent):
+        restore_folder(folder)
+        if folder.exists() and not _is_replaceable(folder, marker):
+            raise InputError(
+                f"'{folder}' is neither {kind} nor an empty folder, and saving there would delete "
+                f"what it holds. Choose another folder."
+            )
     sweep(folder.parent)
     partial = _temporary(folder, _ENDING)
     partial.mkdir()

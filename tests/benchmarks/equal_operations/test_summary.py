@@ -156,6 +156,8 @@ def test_a_table_says_what_the_defaults_reach_beside_others_within_the_same_budg
         "within": "5",
         "defaults": "86.0 ± 5.7",
         "`lora`": "85.0: +1.0 (-11.7 to +13.7)",
+        "`ia3`": "",
+        "`bitfit`": "",
         "`linear_probe`": "",
         "`late_prompt`": "",
         "`deep_prompts`": "",

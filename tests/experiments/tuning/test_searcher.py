@@ -1,5 +1,8 @@
 """What the safe searcher tells Optuna, without a cluster."""
 
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +12,11 @@ import pytest
 from optuna.distributions import FloatDistribution
 from ray.tune.schedulers import TrialScheduler
 
+from experiments.console import Terminated, terminable
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.searcher import ATTEMPTS, CHECKPOINT, SafeOptunaSearch, failure
+from experiments.tuning.session import Notes
 from experiments.tuning.study import open_study
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}
@@ -187,3 +192,15 @@ def test_asha_lets_a_trial_end_after_its_last_report_where_that_is_no_epoch(
         decide(asha_over(curves, set(), **sections), 2, number, 0.1) for number in range(1, last + 1)
     ]
     assert decisions == [TrialScheduler.STOP] * (last - 1) + [TrialScheduler.CONTINUE]
+
+
+def test_a_study_ends_at_its_next_step_where_ray_took_the_word_to_end_for_nothing() -> None:
+    notes = Notes(new_search(), "storage")
+    with pytest.raises(Terminated), terminable():
+        notes.on_step_begin(0, [])
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        notes.on_step_begin(1, [])
+        raise AssertionError("the study went on")
+    with terminable():
+        notes.on_step_begin(0, [])
