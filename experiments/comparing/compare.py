@@ -180,8 +180,7 @@ def _judged(metrics: Mapping[str, Any], truth: TruthTable | None) -> dict[str, f
         {int(layer): value for layer, value in (metrics.get(key) or {}).items()}
         for key in ("scores", "gates")
     )
-    # the gate of a layer that was given up is shut, which a learned one never is
-    tau = truth.kendall(scores, dropped=[layer for layer, gate in gates.items() if gate == 0])
+    tau = truth.kendall(scores, gates)
     return regret if tau is None else {**regret, "kendall_tau": tau}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -138,17 +138,19 @@ class TruthTable:
             losses.append(self.test(best, scored_on) - self.test(layers, scored_on))
         return fmean(losses)
 
-    def kendall(self, scores: Mapping[int, float], dropped: Collection[int] = ()) -> float | None:
+    def kendall(self, scores: Mapping[int, float], gates: Mapping[int, float] | None = None) -> float | None:
         """Return Kendall's tau-b, in [-1, 1], of a subset's summed layer scores with its mean test metric.
 
         Args:
             scores: of the layers.
-            dropped: layers that a search gave up before it scored the others. Subsets that hold one without a
+            gates: of the search, where it had some. One that is shut, 0, as a learned one never is, is of a
+                layer that the search gave up before it scored the others. Subsets that hold one without a
                 score are tied below all others, among which the search chose.
 
         Returns:
             None where another layer has no score, or where equal scores rank nothing.
         """
+        dropped = (layer for layer, gate in (gates or {}).items() if gate == 0)
         ranked = {**dict.fromkeys(dropped, -inf), **scores}
         if not set(range(self.total)) <= ranked.keys():
             return None

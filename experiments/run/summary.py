@@ -1,6 +1,6 @@
 """What a run folder has to show so far, in a few lines."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from experiments.run.results import ADVICE, RunMetrics, SearchResult
 from experiments.run.simple_baselines.scores import baseline_lines
 from spt.architecture import PromptLayers, layers_text
 from spt.metrics import TITLES, scores_beside
+from spt.reports.wording import score_text
 from spt.storage.json_files import read_json
 from strategies.costs import ScoredSubset
 
@@ -27,9 +28,9 @@ def summary(folder: Path) -> dict[str, str]:
     training = _read(folder / "train" / "train.json")
     lines = {"layers": f"{architecture.text} of 0 to {architecture.total - 1}"}
     if search.gates:
-        lines["gates"] = _by_layer(search.gates, 2)
+        lines["gates"] = _by_layer(search.gates, "{:.2f}".format)
     if search.scores and search.scores != search.gates:
-        lines[f"{search.derivation or 'layer'} scores"] = _by_layer(search.scores, 3)
+        lines[f"{search.derivation or 'layer'} scores"] = _by_layer(search.scores, score_text)
     if len(search.front) > 1:
         lines["score by cost"] = "  ".join(map(_score_by_cost, search.front))
     if (folder / "metrics.json").exists():
@@ -42,13 +43,15 @@ def summary(folder: Path) -> dict[str, str]:
     return {name: value for name, value in lines.items() if value}
 
 
-def _by_layer(values: Mapping[int, float], decimals: int) -> str:
-    return "  ".join(f"{layer}: {value:.{decimals}f}" for layer, value in values.items())
+def _by_layer(values: Mapping[int, float], write: Callable[[float], str]) -> str:
+    return "  ".join(f"{layer}: {write(value)}" for layer, value in values.items())
 
 
 def _score_by_cost(subset: ScoredSubset) -> str:
     """Write layers as '8+9: 0.912 for 0.33': of the operations of a prompt at the input."""
-    return f"{layers_text(subset.layers, subset.kinds, '+')}: {subset.score:.3f} for {subset.cost:.2f}"
+    return (
+        f"{layers_text(subset.layers, subset.kinds, '+')}: {score_text(subset.score)} for {subset.cost:.2f}"
+    )
 
 
 def table(folder: Path) -> Table:

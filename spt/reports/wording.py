@@ -25,6 +25,11 @@ def range_text(interval: Sequence[float], signed: bool = False) -> str:
     return f"{100 * low:{form}} to {100 * high:{form}}"
 
 
+def score_text(score: float) -> str:
+    """Write a score of a layer, which may be small, to three digits that say something: '0.00187'."""
+    return f"{score:#.3g}"
+
+
 def count(number: int, thing: str) -> str:
     """Write how many there are of a thing: '1 row', '2 rows'."""
     return f"{number:,} {thing}{'s' * (number != 1)}"

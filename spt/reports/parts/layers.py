@@ -12,7 +12,7 @@ from spt.reports.charts import gate_chart
 from spt.reports.drawing import Picture
 from spt.reports.page import Cell, Content, Section, Table, percent
 from spt.reports.run_files import RunFiles
-from spt.reports.wording import count, listed, named_layers
+from spt.reports.wording import count, listed, named_layers, score_text
 
 # sets of layers that are listed
 MOST_CANDIDATES = 15
@@ -52,6 +52,10 @@ WEIGHED = (
     "The choice was by these scores less search.cost_weight, {weight:g}, times the share of the layers "
     "from the first prompt on, so that cheaper layers may have been kept in the place of better ones."
 )
+LIMITED = (
+    "the layers that were kept are the best together that search.most_parameters or search.most_operations "
+    "leave room for."
+)
 SEED = (
     "Another seed may well choose otherwise: `spt compare` over several seeds shows how steady the choice is."
 )
@@ -82,7 +86,7 @@ def _why(run: RunFiles) -> list[str]:
             *_weighed(search),
         ]
     if run.metrics["strategy"] in SCORED:
-        return [SCORED[run.metrics["strategy"]], *_lead(run)]
+        return [SCORED[run.metrics["strategy"]], *(_weighed(search) or _lead(run))]
     if not run.metrics["gates"] and run.derivation is None:
         return [NAMED] if run.metrics["strategy"] == "manual" else []
     how = HYPER_NETWORK.format(epochs=search.get("epochs", "its")) if run.metrics["gates"] else UNGATED
@@ -107,11 +111,17 @@ def _lead(run: RunFiles) -> list[str]:
         return []
     last, first = min(kept, key=kept.__getitem__), max(others, key=others.__getitem__)
     lead, spread = kept[last] - others[first], max(scores.values()) - min(scores.values())
-    if lead <= 0:
+    if lead == 0:
         return [f"Layer {last} and layer {first} are tied, and the lower one wins a tie. {SEED}"]
+    if lead < 0:
+        return [
+            f"Layer {first} ({score_text(others[first])}) was left out though layer {last} "
+            f"({score_text(kept[last])}), which was kept, is below it: {LIMITED}"
+        ]
     said = (
-        f"The last layer kept, {last} ({kept[last]:.3f}), is {lead:.3f} ahead of the first one left out, "
-        f"{first} ({others[first]:.3f}), where all layers lie within {spread:.3f}."
+        f"The last layer kept, {last} ({score_text(kept[last])}), is {score_text(lead)} ahead of the first "
+        f"one left out, {first} ({score_text(others[first])}), where all layers lie within "
+        f"{score_text(spread)}."
     )
     return [f"{said} That is close to a tie. {SEED}" if lead < SMALL_LEAD * spread else said]
 
@@ -188,7 +198,7 @@ def _score_bar(layer: int, scores: Mapping[int, float]) -> Content:
         return "-"
     low, high = min(scores.values()), max(scores.values())
     share = 1.0 if high == low else 0.1 + 0.9 * (scores[layer] - low) / (high - low)
-    return Cell(f"{scores[layer]:.3f}", scores[layer], share, "bar")
+    return Cell(score_text(scores[layer]), scores[layer], share, "bar")
 
 
 def _candidate_table(run: RunFiles) -> Table:

@@ -67,18 +67,18 @@ def test_scores_that_rank_nothing_or_leave_a_layer_out_have_no_kendall(tmp_path:
     assert made.kendall({0: 0.5, 1: 0.5, 2: 0.5}) is None
     assert made.kendall({1: 0.9, 2: 0.5}) is None
     assert made.kendall({}) is None
-    assert made.kendall({1: 0.9}, dropped=[0]) is None
+    assert made.kendall({1: 0.9}, {0: 0.0}) is None
 
 
 def test_subsets_with_a_dropped_layer_are_tied_below_the_others(tmp_path: Path) -> None:
     made = table(tmp_path)
     # layer 0 is the worst, 1 the best
-    assert made.kendall({1: -0.5, 2: -0.9}, dropped=[0]) == pytest.approx(1)
-    assert made.kendall({0: 0.2, 2: 0.9}, dropped=[1]) == pytest.approx(-1 / 3)
-    tied = made.kendall({1: 0.9}, dropped=[0, 2])
+    assert made.kendall({1: -0.5, 2: -0.9}, {0: 0.0, 1: 0.6}) == pytest.approx(1)
+    assert made.kendall({0: 0.2, 2: 0.9}, {1: 0.0}) == pytest.approx(-1 / 3)
+    tied = made.kendall({1: 0.9}, {0: 0.0, 2: 0.0})
     assert tied == made.kendall({0: 0.1, 1: 0.9, 2: 0.1}) is not None
     # gates that are scores have 0 there
-    assert made.kendall({0: 0.0, 1: 0.0, 2: 0.5}, dropped=[0, 1]) == made.kendall({0: 0.0, 1: 0.0, 2: 0.5})
+    assert made.kendall({0: 0.0, 1: 0.0, 2: 0.5}, {0: 0.0, 1: 0.0}) == made.kendall({0: 0.0, 1: 0.0, 2: 0.5})
 
 
 def test_a_run_is_judged_only_within_the_space(tmp_path: Path) -> None:

@@ -153,6 +153,11 @@ def test_a_run_without_a_prompt_is_one_of_the_head(tmp_path: Path) -> None:
         ([0.1, 0.2, 0.9], "is 0.700 ahead of the first one left out, 1 (0.200)"),
         ([0.1, 0.88, 0.9], "That is close to a tie."),
         ([0.1, 0.9, 0.9], "Layer 2 and layer 1 are tied, and the lower one wins a tie."),
+        ([1e-5, 0.00119, 0.00991], "is 0.00872 ahead of the first one left out, 1 (0.00119)"),
+        (
+            [0.1, 0.95, 0.9],
+            "Layer 1 (0.950) was left out though layer 2 (0.900), which was kept, is below it",
+        ),
     ],
 )
 def test_a_lead_is_told_as_what_it_is(scores: list[float], said: str, tmp_path: Path) -> None:
@@ -182,9 +187,10 @@ def test_a_choice_by_cost_is_told_as_one(tmp_path: Path) -> None:
     content = yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))
     content["run"]["search"] = {**content["run"].get("search", {}), "cost_weight": 0.25}
     (tmp_path / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    html = report(tmp_path, {**METRICS, "scores": {"0": 0.9, "1": 0.9, "2": 0.8}})
-    assert "less search.cost_weight, 0.25, times the share" in html
-    assert "are tied" not in html
+    for strategy in (METRICS["strategy"], "gradient"):
+        html = report(tmp_path, {**METRICS, "strategy": strategy, "scores": {"0": 0.9, "1": 0.9, "2": 0.8}})
+        assert "less search.cost_weight, 0.25, times the share" in html
+        assert "are tied" not in html and "was left out" not in html
 
 
 def test_a_gate_that_was_shut_is_told_and_ends_its_line(tmp_path: Path) -> None:
