@@ -203,7 +203,7 @@ def _derived(
 ) -> Iterator[Record]:
     """Record the choice of each derivation from one hyper-network, or that of the search's own alone."""
     training = search["search_flops"] - search["derivation_flops"]
-    gates = {int(layer): gate for layer, gate in search["gates"].items()}
+    gates = {int(layer): gate for layer, gate in (search["gates"] or {}).items()}
     alone = {search["derivation"]: {**search, "flops": search["derivation_flops"]}}
     for rule, derived in (derivations or alone).items():
         layers = tuple(derived["layers"])

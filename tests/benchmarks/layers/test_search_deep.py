@@ -87,6 +87,15 @@ def test_searches_are_judged_by_the_table(tmp_path: Path, monkeypatch: pytest.Mo
     assert rows["last"]["regret"] == {"mean": 0.0, "sd": 0.0, "n": 2}
 
 
+def test_layers_that_a_search_gave_up_are_ranked_below_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = {"search.strategy": "spt_darts", "search.epochs": 3, "search.shrink": 2}
+    variants = json.dumps({"darts": {**search, "search.derivation": "ablation"}})
+    for found in measured(tmp_path, monkeypatch, variants)["records"]:
+        assert len(found["scores"]) < 4 and found["kendall_tau"] is not None
+
+
 def test_a_strategy_without_all_of_its_seeds_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
