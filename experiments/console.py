@@ -72,13 +72,14 @@ def terminable() -> Iterator[None]:
         _asked.set()
         raise Terminated
 
-    _asked.clear()
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-        if _asked.is_set() and sys.exc_info()[1] is not None:
+        asked = _asked.is_set()
+        _asked.clear()
+        if asked and sys.exc_info()[1] is not None:
             raise Terminated
 
 

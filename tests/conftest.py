@@ -7,6 +7,8 @@ from collections.abc import Iterator
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# beside the other processes of the tests, Ray's workers would get next to nothing at its own 15
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import pytest
 import torch

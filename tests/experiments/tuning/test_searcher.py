@@ -202,5 +202,4 @@ def test_a_study_ends_at_its_next_step_where_ray_took_the_word_to_end_for_nothin
             os.kill(os.getpid(), signal.SIGTERM)
         notes.on_step_begin(1, [])
         raise AssertionError("the study went on")
-    with terminable():
-        notes.on_step_begin(0, [])
+    notes.on_step_begin(0, [])
