@@ -25,7 +25,8 @@ class Evolution(RegularizedEvolution):  # type: ignore[misc]
 
     Results count in the order in which their candidates were chosen, not in which they end: what is chosen
     depends on options, seed and results alone, and is the same with any number of workers and after a kill.
-    Each candidate waits for all results but those of the `concurrent` - 1 before it.
+    Each candidate after the first population waits for all results but those of the `concurrent` - 1 before
+    it.
 
     Args:
         options: of the strategy; the first of the population are drawn uniformly.

@@ -306,8 +306,8 @@ class EvolutionOptions(MultiTrialOptions):
         default_factory=_default_concurrent,
         ge=1,
         le=10**6,
-        description="Candidates that may train at a time, each chosen without the results of the others; "
-        "default: 1, with engine.kind ray the population.",
+        description="Candidates that may train at a time once the first population is chosen, each chosen "
+        "without the results of the others; default: 1, with engine.kind ray the population.",
     )
 
     @model_validator(mode="after")

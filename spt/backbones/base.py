@@ -226,7 +226,8 @@ class Backbone(nn.Module, ABC):
         Returns:
             [B, 1, 1 or P + T, P + T], or None where nothing needs to be added.
         """
-        smallest = torch.finfo(dtype).min
+        # half, so that it stays a number where autocast makes bf16 of it
+        smallest = torch.finfo(dtype).min / 2
         all_allowed = prompt.presence is None and window is None and not padded
         # sdpa applies the model's own causality where it gets no mask; eager attention does not
         if all_allowed and (not self.causal or self.model.config._attn_implementation == "sdpa"):

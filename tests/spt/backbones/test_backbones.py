@@ -18,7 +18,7 @@ from spt.backbones.bert import RobertaBackbone
 from spt.errors import InputError
 from spt.model import PromptedModel, trained
 from spt.prompts.choices import Propagate
-from spt.prompts.state import PromptState
+from spt.prompts.state import EMPTY, PromptState
 from tests.support.families import (
     EVERY,
     FAMILIES,
@@ -429,3 +429,9 @@ def test_a_skeleton_has_the_shapes_of_the_model_and_no_values(name: str, tmp_pat
     assert {name: weight.shape for name, weight in skeleton.model.named_parameters()} == shapes
     assert all(weight.is_meta for weight in skeleton.parameters())
     assert (skeleton.hidden_size, skeleton.num_layers) == (HIDDEN, model.config.num_hidden_layers)
+
+
+def test_what_shuts_padding_out_stays_a_number_where_autocast_makes_16_bits_of_it() -> None:
+    mask = torch.tensor([[1, 1, 0], [1, 0, 0]])
+    bias = tiny_backbone("modernbert").bias(mask, EMPTY, torch.float32, window=1)
+    assert bias is not None and bias.to(torch.bfloat16).isfinite().all()
