@@ -32,6 +32,7 @@ ADVICE = "Choose another folder for the training, or delete this one."
 class StageCost(NamedTuple):
     """Hold what the stage took."""
 
+    steps: int
     seconds: float
     flops: int
 
@@ -62,12 +63,15 @@ def contrast(
     if path.exists():
         stored = read_tensors(path, ADVICE)
         model.load_state_dict(stored.tensors, strict=False)
-        return StageCost(float(stored.metadata["seconds"]), int(stored.metadata["flops"]))
+        # a finished stage has taken all of its steps
+        return StageCost(
+            config.contrastive_steps, float(stored.metadata["seconds"]), int(stored.metadata["flops"])
+        )
     if all(name.startswith("head.") for name, _ in trained(model)):
-        return StageCost(0.0, 0)
+        return StageCost(0, 0.0, 0)
     start = monotonic()
     flops = _train(model, train, config, seed)
-    cost = StageCost(monotonic() - start, flops)
+    cost = StageCost(config.contrastive_steps, monotonic() - start, flops)
     tensors = {name: p.detach().cpu().contiguous() for name, p in trained(model)}
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(path, tensors, {"seconds": str(cost.seconds), "flops": str(cost.flops)})

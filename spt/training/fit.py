@@ -156,7 +156,7 @@ class _Training:
         return TrainingResult(
             score,
             epochs=1,
-            steps=self.config.contrastive_steps + fitted.steps,
+            steps=stage.steps + fitted.steps,
             seconds=stage.seconds + monotonic() - start,
             flops=stage.flops + counter.total,
             best_epoch=1,

@@ -22,7 +22,9 @@ from spt.training.callbacks import OnEpoch
 from spt.training.config import TrainingConfig
 from spt.training.contrast import class_batches, contrast, pair_loss
 from spt.training.fit import fit
+from spt.training.head_regression import fit_head
 from spt.training.history import History
+from spt.training.losses import new_loss
 from spt.workbench import Workbench
 from tests.support.tiny import tiny_workbench
 
@@ -196,8 +198,11 @@ def test_where_the_head_alone_trains_there_is_no_stage(tmp_path: Path) -> None:
     run = bench(tmp_path)
     model = run.factory.model(PromptLayers.of([], 4))
     loader = run.batches("train", model, shuffled=True).loader
-    assert contrast(model, loader, run.training, run.seed, tmp_path) == (0.0, 0)
-    assert train(run, model, tmp_path).dev > 0.5
+    assert contrast(model, loader, run.training, run.seed, tmp_path) == (0, 0.0, 0)
+    result = train(run, model, tmp_path)
+    assert result.dev > 0.5
+    alone = fit_head(model, loader, new_loss(run.spec.task), run.training.precision)
+    assert result.steps == alone.steps
 
 
 def test_a_head_that_cannot_be_fitted_is_charged_with_the_stage(
