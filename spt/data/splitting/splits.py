@@ -72,6 +72,22 @@ def per_class(labels: Sequence[RowLabel], number: int, generator: np.random.Gene
     return _sample(labels, classes, [number] * len(classes), generator)
 
 
+def equal_parts(sets: Sequence[tuple[int, ...]], parts: int, generator: np.random.Generator) -> list[int]:
+    """Deal rows of several labels into parts of one size, to a row, with equal shares of each class.
+
+    Args:
+        sets: classes of each row, [N].
+        parts: how many, >= 1.
+        generator: says in which order rows are dealt.
+
+    Returns:
+        The part of each row, from 0, [N].
+    """
+    wants = {index: [count / parts] * parts for index, count in rows_by_class(sets).items()}
+    room = [len(sets[part::parts]) for part in range(parts)]
+    return _deal_sets(sets, wants, room, generator)
+
+
 def first_of_each(rows: Iterable[Hashable]) -> list[int]:
     """Sorted indices of the first occurrence of each row."""
     first: dict[Hashable, int] = {}
@@ -93,38 +109,58 @@ def _are_sets(labels: Sequence[RowLabel]) -> bool:
 def _stratified_sets(
     sets: Sequence[tuple[int, ...]], total: int, generator: np.random.Generator, keep: int
 ) -> list[int]:
-    """Source: Sechidis et al., On the Stratification of Multi-Label Data (2011): a sample and its rest."""
+    """Deal rows of several labels into a sample and its rest."""
     if total > len(sets):
         raise InputError(f"{total} rows are wanted, but only {len(sets)} can be taken.")
     share = total / len(sets)
     counts = rows_by_class(sets)
     stays = {index: max(min(keep, count), (1 - share) * count) for index, count in counts.items()}
-    # how many rows of each class sample and rest still want
     wants = {index: [counts[index] - stays[index], stays[index]] for index in counts}
-    room = [total, len(sets) - total]
+    parts = _deal_sets(sets, wants, [total, len(sets) - total], generator)
+    return [row for row, part in enumerate(parts) if part == 0]
+
+
+def _deal_sets(
+    sets: Sequence[tuple[int, ...]],
+    wants: dict[int, list[float]],
+    room: list[int],
+    generator: np.random.Generator,
+) -> list[int]:
+    """Deal rows of several labels into parts, those of the rarest class first.
+
+    Args:
+        sets: classes of each row, [N].
+        wants: rows of each class that each part still wants, which is counted down.
+        room: rows that each part still takes, N together, which is counted down.
+        generator: says in which order rows of a class are dealt.
+
+    Returns:
+        The part of each row, [N].
+
+    Source: Sechidis et al., On the Stratification of Multi-Label Data (2011).
+    """
     order = [int(row) for row in generator.permutation(len(sets))]
-    chosen: list[int] = []
+    part_of = [0] * len(sets)
 
     def place(row: int, part: int) -> None:
         room[part] -= 1
         for index in sets[row]:
             wants[index][part] -= 1
-        if part == 0:
-            chosen.append(row)
+        part_of[row] = part
 
     left = dict.fromkeys(order)
-    remaining = Counter(counts)
+    remaining = rows_by_class(sets)
     while remaining:
         rarest = min(remaining, key=lambda index: (remaining[index], index))
         for row in [row for row in left if rarest in sets[row]]:
-            open_parts = [part for part in (0, 1) if room[part]]
+            open_parts = [part for part, places in enumerate(room) if places]
             place(row, max(open_parts, key=lambda part: (wants[rarest][part], room[part])))
             del left[row]
             remaining -= Counter(sets[row])
         del remaining[rarest]
     for row in left:
-        place(row, 0 if room[0] else 1)
-    return sorted(chosen)
+        place(row, next(part for part, places in enumerate(room) if places))
+    return part_of
 
 
 def _per_class_sets(

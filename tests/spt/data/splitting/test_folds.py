@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spt.data.encoded.examples import Example, Examples
+from spt.data.labels.label_sets import multi_hot
 from spt.data.splitting.folds import deal, pooled
 from spt.errors import InputError
 from tests.support.tiny import tiny_workbench
@@ -40,6 +42,30 @@ def test_every_text_is_held_out_once_and_classes_keep_their_share(sizes: list[in
         assert len(fold.dev) in (len(pool) // folds, -(-len(pool) // folds))
         for label, size in enumerate(sizes):
             assert Counter(fold.dev.labels.tolist())[label] in (size // folds, -(-size // folds))
+
+
+@given(st.lists(st.sets(st.integers(0, 2)), min_size=12, max_size=40), st.integers(2, 4), st.data())
+def test_each_training_has_a_rare_class_of_texts_with_several_labels(
+    common: list[set[int]], folds: int, data: st.DataObject
+) -> None:
+    sets = [sorted(labels) for labels in common]
+    rare = data.draw(st.lists(st.integers(0, len(sets) - 1), min_size=2, max_size=3, unique=True))
+    for row in rare:
+        sets[row].append(3)
+    # two of each common class, whatever was drawn
+    sets += [[0, 1, 2]] * 2
+    pool = replace(rows(list(range(len(sets))), [0] * len(sets)), labels=multi_hot(sets, 4))
+    dealt = deal(pool, folds, [*"abcd"])
+    assert sorted(np.concatenate([fold.dev.input_ids for fold in dealt]).tolist()) == list(range(len(sets)))
+    for fold in dealt:
+        assert fold.train.labels.any(0).all()
+        assert fold.dev.labels[:, 3].sum() <= -(-len(rare) // folds)
+        assert len(fold.dev) in (len(pool) // folds, -(-len(pool) // folds))
+
+
+def test_folds_of_one_label_a_text_stay_what_runs_began_with() -> None:
+    dealt = deal(rows(list(range(12)), [0, 1, 2] * 4), 3, ["a", "b", "c"])
+    assert [fold.dev.input_ids.tolist() for fold in dealt] == [[0, 9, 10, 11], [1, 3, 4, 8], [2, 5, 6, 7]]
 
 
 def test_rows_with_the_same_text_are_in_the_same_fold() -> None:
@@ -82,6 +108,13 @@ def test_train_and_dev_are_pooled_with_numbers_of_their_own() -> None:
 def test_what_cannot_be_dealt_is_refused(labels: list[int], folds: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         deal(rows(list(range(len(labels))), labels), folds, ["a", "b"])
+
+
+def test_a_class_whose_rows_are_all_in_one_fold_is_refused() -> None:
+    # the same text with both labels: it counts as a text of its first row's
+    pool = rows([1, 2, 3, 4, 4], [0, 0, 0, 0, 1])
+    with pytest.raises(InputError, match=r"folds is 2, but all rows of the class 'b' .* are in one fold"):
+        deal(pool, 2, ["a", "b"])
 
 
 def test_a_workbench_deals_windows_by_their_texts(tmp_path: Path) -> None:
