@@ -76,6 +76,8 @@ class RunInputs(BaseModel):
         backbone: weights, config and tokenizer.
         backbone_files: of a local folder, by name; none for embedded and hub backbones.
         left_out: how many rows of each split's source had no text or no label.
+        folds: the held-out rows of each fold, where texts may have several labels, which older versions dealt
+            otherwise and did not note; folds of one label a text follow from the rows.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,6 +89,7 @@ class RunInputs(BaseModel):
     backbone: BackboneDigests
     backbone_files: Mapping[str, DataFile] = Field(default_factory=dict)
     left_out: Mapping[str, int] = Field(default_factory=dict)
+    folds: tuple[SplitRows, ...] = ()
 
     @classmethod
     def of(cls, config: RunConfig, workbench: Workbench) -> RunInputs:
@@ -98,6 +101,7 @@ class RunInputs(BaseModel):
             backbone=BackboneDigests.model_validate(workbench.backbone_identity.as_json()),
             backbone_files=backbone_files(config),
             left_out=workbench.left_out,
+            folds=_folds(workbench),
         )
 
     @classmethod
@@ -127,7 +131,7 @@ class RunInputs(BaseModel):
         write_text(path, self.model_dump_json(indent=2) + "\n")
 
     def changes(self, now: RunInputs) -> list[str]:
-        """Name classes, parts of the backbone and splits that differ now, with both values.
+        """Name classes, parts of the backbone, splits and folds that differ now, with both values.
 
         Files are not compared: of two that give the same rows one is as good as the other.
         """
@@ -144,6 +148,9 @@ class RunInputs(BaseModel):
                 for split, rows in self.rows.items()
                 if rows != now.rows[split]
             ]
+        # other rows are other folds too
+        if not changes and self.folds != now.folds:
+            changes.append(f"the folds ({_folds_shown(self.folds)} then, {_folds_shown(now.folds)} now)")
         return changes
 
 
@@ -286,6 +293,17 @@ def _files(config: RunConfig) -> dict[str, Path]:
     files = source_files(config.task, config.data, config.seed)
     layers = config.search.manual_layers if isinstance(config.search, ManualOptions) else None
     return {**files, LAYERS: Path(layers)} if is_layers_file(layers) else files
+
+
+def _folds(workbench: Workbench) -> tuple[SplitRows, ...]:
+    """Take the digests of the rows that each fold holds out, where texts may have several labels."""
+    if not workbench.spec.task.multi_label:
+        return ()
+    return tuple(split_rows(bench.examples["dev"]) for bench in workbench.fold_workbenches)
+
+
+def _folds_shown(folds: Sequence[SplitRows]) -> str:
+    return "; ".join(map(_shown, folds)) or "dealt by an older version of the program"
 
 
 def _shown(rows: SplitRows) -> str:

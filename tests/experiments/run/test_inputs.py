@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from experiments import pipeline
 from experiments.comparing.grid import is_finished
 from experiments.config import RunConfig, load_config
-from experiments.pipeline import run
+from experiments.pipeline import claimed, run
 from experiments.run import folder, inputs
 from experiments.run.folder import RunFolder
 from experiments.run.inputs import RunInputs, check_files, check_finished, split_rows
@@ -25,6 +25,7 @@ from spt.errors import InputError
 from spt.storage.files import write_text
 from spt.training.unfinished import checkpoint_path
 from tests.support.runs import tiny_config
+from tests.support.tiny import make_label_sets
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -279,6 +280,27 @@ def test_rows_are_known_by_tokens_types_labels_and_order() -> None:
 def test_the_same_workbench_gives_the_same_inputs(home: Path) -> None:
     first, second = (RunInputs.of(config(home), load_workbench(config(home))) for _ in range(2))
     assert first == second
+
+
+def test_folds_that_an_older_version_dealt_otherwise_are_refused(tmp_path: Path) -> None:
+    folder, data = RunFolder(tmp_path / "run"), make_label_sets(tmp_path / "sets.jsonl")
+    task = {"multi_label": True, "label_words": None}
+    of_sets = config(tmp_path, task=task, data={"train": str(data), "folds": 2})
+    with claimed(of_sets, folder):
+        noted = RunInputs.read(folder.inputs)
+    assert [fold.rows for fold in noted.folds] == [70, 70]
+    with claimed(of_sets, folder):
+        noted.model_copy(update={"folds": ()}).write(folder.inputs)
+    with (
+        pytest.raises(InputError, match=r"Different: the folds \(dealt by an older version .* then, 70 with"),
+        claimed(of_sets, folder),
+    ):
+        pass
+
+
+def test_folds_of_one_label_a_text_are_not_noted(tmp_path: Path) -> None:
+    in_folds = config(tmp_path, data={"folds": 2})
+    assert RunInputs.of(in_folds, load_workbench(in_folds)).folds == ()
 
 
 def test_a_damaged_checkpoint_is_refused_and_the_advice_gives_the_same_numbers(
