@@ -1,9 +1,8 @@
-"""What the files of a backbone say of it, read without torch: layers, longest input, and its tokenizer."""
+"""What the files of a backbone say of it, read without torch: layers and longest input."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ from spt.assets import BACKBONES, backbone_path, fetched_path
 
 # how the families call the number of their layers
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
-# of which the lengths are measured: more would take longer than a check may
-SAMPLE = 5000
 # what transformers writes for "no limit"
 NO_LIMIT = 10**6
 
@@ -33,21 +30,6 @@ class BackboneFiles:
     layers: int | None
     limit: int | None
     complete: bool
-
-    def lengths(self, texts: Sequence[tuple[str, ...]]) -> list[int] | None:
-        """Count the tokens of each of the texts, or of an even sample of many; None without a tokenizer."""
-        path = self.folder / "tokenizer.json"
-        if not path.is_file():
-            return None
-        # loads in a moment, and few commands need it
-        from tokenizers import Tokenizer  # noqa: PLC0415
-
-        tokenizer = Tokenizer.from_file(str(path))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        step = max(1, len(texts) // SAMPLE)
-        rows: list[Any] = [row if len(row) > 1 else row[0] for row in texts[::step]]
-        return [len(encoding.ids) for encoding in tokenizer.encode_batch(rows)]
 
 
 def read_backbone_files(name: str) -> BackboneFiles | None:

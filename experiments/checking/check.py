@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.checking.asked_layers import asked_layers
-from experiments.checking.backbone_files import BackboneFiles, read_backbone_files
+from experiments.checking.backbone_files import read_backbone_files
 from experiments.checking.range_ends import with_range_ends
 from experiments.checking.right_part import RightPart, right_part
 from experiments.config import RunConfig, load_config, run_tree
 from experiments.keys import read_tree
-from experiments.run.data_report import DataReport, SplitReport, distinct_data, report_data
+from experiments.run.data_report import DataReport, distinct_data, report_data
 from experiments.run.unread_prompts import unread_prompt_notes
 from spt.errors import InputError
 from spt.problems import Problems
@@ -30,7 +30,8 @@ class CheckedData:
     Attributes:
         config: of the first of these runs.
         data: what was seen of them.
-        lengths: split -> tokens of each text; empty where the backbone is not here.
+        lengths: split -> tokens of each text, of many of a sample, as the run reads it; empty where the
+            backbone is not here.
     """
 
     config: RunConfig
@@ -193,13 +194,12 @@ def _checked_data(config: RunConfig) -> CheckedData:
         files = None
     if files is None:
         return CheckedData(config, report, {})
-    problems: Sequence[str] = ()
-    if files.complete:
-        from experiments.checking.model_problems import text_problems  # noqa: PLC0415
+    # loads torch, as above
+    from experiments.checking.model_problems import check_texts  # noqa: PLC0415
 
-        problems = text_problems(config, report, files.limit)
-    report = replace(report, problems=(*report.problems, *problems))
-    return CheckedData(config, report, _lengths(files, report.splits))
+    texts = check_texts(config, report, files)
+    report = replace(report, problems=(*report.problems, *texts.problems))
+    return CheckedData(config, report, texts.lengths)
 
 
 def _suiting_rows(checked: CheckedData) -> Iterator[str]:
@@ -210,8 +210,3 @@ def _suiting_rows(checked: CheckedData) -> Iterator[str]:
     if options := options_by_rows(config.training, train.rows, config.head, config.task):
         named = ", ".join(f"training.{name}={value}" for name, value in options.items())
         yield f"train has {train.rows:,} rows, and the defaults suit many: {named} suits so few."
-
-
-def _lengths(files: BackboneFiles, splits: Mapping[str, SplitReport]) -> dict[str, list[int]]:
-    lengths = {split: files.lengths(report.texts) for split, report in splits.items() if report.rows}
-    return {split: counts for split, counts in lengths.items() if counts is not None}

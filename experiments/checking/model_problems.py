@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from experiments.checking.asked_layers import asked_layers
+from experiments.checking.backbone_files import BackboneFiles
 from experiments.config import RunConfig
 from experiments.run.data_report import DataReport, taken_warnings
 from spt.architecture import PromptLayers
 from spt.backbones.registry import load_skeleton
 from spt.build import load_tokenizer, new_factory
-from spt.data.encoded.encoding import encode_texts
+from spt.data.encoded.encoding import encode_texts, text_lengths
 from spt.problems import Problems
 from spt.spec import ModelSpec
 
 # texts of each split that are encoded: windows of many long ones would take longer than a check may
-SAMPLE = 500
+ENCODED = 500
+# texts of each split whose tokens are counted, which takes less
+COUNTED = 5000
+
+
+class CheckedTexts(NamedTuple):
+    """Hold what keeps texts from being read, and the tokens of each text that was counted, by split."""
+
+    problems: Sequence[str]
+    lengths: dict[str, list[int]]
 
 
 def model_problems(config: RunConfig, limit: int | None) -> Sequence[str]:
@@ -53,27 +63,34 @@ def model_problems(config: RunConfig, limit: int | None) -> Sequence[str]:
     return problems.texts
 
 
-def text_problems(config: RunConfig, data: DataReport, limit: int | None) -> Sequence[str]:
-    """Return what keeps the texts of a run's data from being read, by a sample of each split.
+def check_texts(config: RunConfig, data: DataReport, files: BackboneFiles) -> CheckedTexts:
+    """Read a sample of the texts of each split as the run would; nothing is known without a tokenizer.
 
     Args:
-        config: of the run, whose backbone is here.
+        config: of the run.
         data: of the run.
-        limit: as of `model_problems`.
+        files: of its backbone; whatever is missing is not downloaded.
     """
-    problems, spec = Problems("the texts"), _spec(config, limit)
+    problems, spec = Problems("the texts"), _spec(config, files.limit)
+    here = spec.model_copy(update={"backbone": spec.backbone.model_copy(update={"name": str(files.folder)})})
+    lengths: dict[str, list[int]] = {}
     tokenizer: Any = None
     with Problems("the tokenizer").collecting():
-        tokenizer = load_tokenizer(spec)
-    for split in data.splits.values() if tokenizer is not None else ():
-        texts = list(zip(*split.texts[:: max(1, len(split.texts) // SAMPLE)], strict=True))
-        if texts:
-            firsts, seconds = texts[0], texts[1] if len(texts) > 1 else None
-            with problems.collecting(), taken_warnings():
-                encode_texts(
-                    firsts, seconds, tokenizer, spec.task, spec.max_length, spec.verbalizes, spec.windows
-                )
-    return problems.texts
+        tokenizer = load_tokenizer(here)
+    for name, split in data.splits.items() if tokenizer is not None else ():
+        if not split.texts:
+            continue
+        with problems.collecting(), taken_warnings():
+            counted, encoded = (_columns(split.texts, number) for number in (COUNTED, ENCODED))
+            lengths[name] = text_lengths(*counted, tokenizer, spec.task, spec.verbalizes)
+            encode_texts(*encoded, tokenizer, spec.task, spec.max_length, spec.verbalizes, spec.windows)
+    return CheckedTexts(problems.texts, lengths)
+
+
+def _columns(rows: Sequence[tuple[str, ...]], number: int) -> tuple[Sequence[str], Sequence[str] | None]:
+    """Return the texts, and the second ones where there are some, of an even sample of many rows."""
+    first, *second = zip(*rows[:: max(1, len(rows) // number)], strict=True)
+    return first, second[0] if second else None
 
 
 def _spec(config: RunConfig, limit: int | None) -> ModelSpec:

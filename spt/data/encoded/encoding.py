@@ -97,6 +97,26 @@ def encode_texts(
     return examples
 
 
+def text_lengths(
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    template: bool,
+) -> list[int]:
+    """Count the tokens that `encode_texts` cuts, or reads in windows, where there are more than max_length.
+
+    The arguments are its own.
+
+    Returns:
+        Tokens of each text with special tokens and, where that is filled, the template, [N].
+    """
+    rows = text_rows(texts, pairs, task)
+    pattern = template_pattern(task, tokenizer) if template else None
+    chunks = (_whole(rows[first : first + CHUNK], tokenizer, pattern) for first in range(0, len(rows), CHUNK))
+    return [len(tokens["input_ids"]) for _, encoded in chunks for tokens in encoded]
+
+
 def _encode_chunks(
     chunks: Iterable[Sequence[tuple[str, ...]]],
     tokenizer: PreTrainedTokenizerBase,
@@ -118,8 +138,7 @@ def _encode_chunks(
     parts: list[Examples] = []
     count = 0
     for chunk in chunks:
-        rows = [tuple(_plain(text, tokenizer) for text in row) for row in chunk]
-        encoded = _tokenize_all(tokenizer, [_fill(pattern, row) for row in rows])
+        rows, encoded = _whole(chunk, tokenizer, pattern)
         rows_here = range(count, count + len(rows))
         _check_tokens(encoded, rows_here if numbers is None else [numbers[row] for row in rows_here])
         is_long = np.array([len(tokens["input_ids"]) > max_length for tokens in encoded], dtype=bool)
@@ -135,6 +154,14 @@ def _encode_chunks(
         parts.append(replace(examples, rows=row_numbers, cut=cut[row_numbers - count]))
         count += len(rows)
     return Examples.concatenated(parts)
+
+
+def _whole(
+    rows: Sequence[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, pattern: str | None
+) -> tuple[list[tuple[str, ...]], list[Tokens]]:
+    """Return the texts of rows as they are read, and all tokens of each row, before any is cut."""
+    plain = [tuple(_plain(text, tokenizer) for text in row) for row in rows]
+    return plain, _tokenize_all(tokenizer, [_fill(pattern, row) for row in plain])
 
 
 def _check_room(tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> None:

@@ -19,6 +19,8 @@ from experiments.comparing.grid import run_grid
 from experiments.config import load_config
 from experiments.pipeline import run
 from experiments.run.data_report import check_data, report_data
+from experiments.run.training import load_workbench
+from spt.data.encoded.cuts import cut_shares
 from spt.errors import InputError
 from tests.support.runs import tiny_config
 from tests.support.tiny import tiny_tree
@@ -200,6 +202,14 @@ def test_what_is_odd_about_the_rows_is_told(home: Path, tmp_path: Path) -> None:
     (data,) = check.data
     # [CLS] is not added by this tokenizer; five words fit
     assert data.cut("dev") == 0.0 and check_file(path, {"data.max_length": 4}).data[0].cut("dev") == 2 / 3
+
+
+@pytest.mark.parametrize("head", ["classification", "verbalizer"])
+def test_as_many_texts_are_cut_as_the_run_cuts(head: str, home: Path, tmp_path: Path) -> None:
+    path = config(tmp_path, home, head={"kind": head}, data={"max_length": 8})
+    (data,) = check_file(path, {}).data
+    shares = {split: data.cut(split) for split in data.data.splits}
+    assert shares == cut_shares(load_workbench(load_config(path)).examples) and shares["train"]
 
 
 def test_a_training_that_does_not_suit_its_rows_is_told(home: Path, tmp_path: Path) -> None:
