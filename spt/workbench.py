@@ -29,7 +29,6 @@ from spt.process.modes import Precision
 from spt.prompts.config import PromptConfig
 from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
 from spt.tasks import Task, get_task
-from spt.training.by_rows import unread_notes
 from spt.training.class_weights import class_weights
 from spt.training.config import TrainingConfig, check_contrast
 from spt.training.fit import Loader
@@ -142,7 +141,7 @@ class Workbench:
         )
         # refuses weights of classes that are not there
         _ = workbench.class_weights
-        for sign in (*workbench.cut_signs(), *unread_notes(training)):
+        for sign in workbench.cut_signs():
             log.warning("%s", sign)
         return workbench
 

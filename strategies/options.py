@@ -112,6 +112,13 @@ class SpaceOptions(StrategyOptions):
         scorer, number = self.candidates_by.split(":")
         return scorer, int(number)
 
+    @property
+    def scorers(self) -> set[str]:
+        """Return the strategies by whose scores of single layers candidates, or the layers, are chosen."""
+        chosen = self.scorer_and_number
+        named = {self.strategy} if chosen is None else {self.strategy, chosen[0]}
+        return named & {*SCORING}
+
 
 class DevScoredOptions(SpaceOptions):
     """What every strategy reads whose choice is by scores of dev."""

@@ -15,9 +15,10 @@ from experiments.config import RunConfig, load_config, run_tree
 from experiments.keys import read_tree
 from experiments.run.data_report import DataReport, distinct_data, report_data
 from experiments.run.unread_prompts import unread_prompt_notes
+from experiments.run.unread_training import unread_training_notes
 from spt.errors import InputError
 from spt.problems import Problems
-from spt.training.by_rows import options_by_rows, unread_notes
+from spt.training.by_rows import options_by_rows
 
 # of files that stand for several runs
 OF_MANY_RUNS = {"trialCommand", "searchSpace", "methods", "conditions"}
@@ -109,7 +110,7 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
             notes.add(line)
     # of a wrong config either may be empty
     for config in configs or readable:
-        for line in (*unread_notes(config.training), *unread_prompt_notes(config)):
+        for line in (*unread_training_notes(config), *unread_prompt_notes(config)):
             notes.add(line)
     return Check(tuple(problems.texts), tuple(notes.texts), len(configs or readable), tuple(data))
 

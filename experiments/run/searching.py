@@ -47,7 +47,7 @@ from strategies.costs import by_layer_scores, choose, pareto_front, scored_subse
 from strategies.derivation import check_derivation, most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
-from strategies.layer_scores import SCORERS, ScoredLayers
+from strategies.layer_scores import ScoredLayers
 from strategies.ledger import Ledger
 from strategies.multi_trial import check_exhaustive
 from strategies.one_shot import OneShot
@@ -155,8 +155,7 @@ def _prompt_length(workbench: Workbench, kind: str) -> int:
 
 def _check_scorer(workbench: Workbench, options: SpaceOptions) -> None:
     """Refuse scores by the gradient of a prompt where a layer gets none."""
-    scorer = options.strategy if options.scorer_and_number is None else options.scorer_and_number[0]
-    if scorer == "gradient" and workbench.spec.prompt.generator == "scaling":
+    if "gradient" in options.scorers and workbench.spec.prompt.generator == "scaling":
         raise InputError(
             "gradient scores a layer by the gradient of its prompt, but prompt.generator is scaling, which "
             "gives it none. Score by probe, or choose another generator."
@@ -179,7 +178,7 @@ def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> floa
     assert isinstance(options, SpaceOptions)
     budget = _budget(workbench, options)
     needed = _kept_flops(workbench, _of_each_kind(budget))
-    if options.strategy in SCORERS or options.scorer_and_number is not None:
+    if options.scorers:
         needed += scoring_flops(workbench)
     if not isinstance(options, OneShotOptions):
         return needed

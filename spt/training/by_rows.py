@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from spt.spec import HeadConfig
 from spt.tasks import Task
@@ -41,30 +41,6 @@ def options_by_rows(config: TrainingConfig, rows: int, head: HeadConfig, task: T
 def suited_to_rows(config: TrainingConfig, rows: int, head: HeadConfig, task: Task) -> TrainingConfig:
     """Return a training with the options that `options_by_rows` gives, for the same arguments."""
     return config.model_copy(update=options_by_rows(config, rows, head, task))
-
-
-def unread_notes(config: TrainingConfig) -> Iterator[str]:
-    """Yield what is to be said of options of a training that were set and change nothing.
-
-    Contrastive steps fit the head to its end, and leave the learning rate to what has no rate of its own.
-
-    Source: ours.
-    """
-    if not config.contrastive_steps:
-        return
-    unread = {"epochs", "patience", "batch_size", "compile"}
-    if None not in (config.prompt_rate, config.generator_rate):
-        unread.add("learning_rate")
-    changed = sorted(unread & config.model_dump(exclude_defaults=True).keys())
-    if not changed:
-        return
-    instead = "set training.prompt_rate and training.generator_rate, " if "learning_rate" in changed else ""
-    yield (
-        f"{', '.join(f'training.{name}' for name in changed)} is set but not read: the "
-        f"{config.contrastive_steps} training.contrastive_steps draw rows and have rates of their own and "
-        f"are not compiled, and the head is fitted to its end. Leave it out, {instead}or set "
-        "training.contrastive_steps to 0."
-    )
 
 
 def _suits_contrast(head: HeadConfig, task: Task) -> bool:

@@ -27,7 +27,7 @@ from strategies import gradient, probe
 from strategies.budgets import as_after_scores, budget_before_scores
 from strategies.gradient import PRESENCE, FaintPrompt
 from strategies.layer_scores import SCORERS, LayerScores, score_layers
-from strategies.options import SCORING, OneShotRandomOptions, ProbeOptions
+from strategies.options import SCORING, GradientOptions, OneShotRandomOptions, ProbeOptions, SpaceOptions
 from strategies.probe import LevelMoments, log_evidence
 from tests.support.families import FAMILIES, HIDDEN, attentions, batch, tiny_backbone
 from tests.support.tiny import make_label_sets, tiny_workbench
@@ -283,3 +283,19 @@ def test_fewer_layers_than_k_may_be_left_to_choose_from_where_fewer_are_cheap() 
 def test_a_scorer_that_is_none_is_refused(candidates: str) -> None:
     with pytest.raises(ValueError, match="must be a strategy that scores layers"):
         ProbeOptions(candidates_by=candidates)
+
+
+@pytest.mark.parametrize(
+    ("options", "scorers"),
+    [
+        (ProbeOptions(), {"probe"}),
+        (GradientOptions(candidates_by="probe:4"), {"gradient", "probe"}),
+        (OneShotRandomOptions(candidates_by="gradient:4"), {"gradient"}),
+        (OneShotRandomOptions(), set()),
+    ],
+    ids=lambda value: getattr(value, "strategy", ""),
+)
+def test_the_scorers_are_the_strategy_and_what_chooses_its_candidates(
+    options: SpaceOptions, scorers: set[str]
+) -> None:
+    assert options.scorers == scorers
