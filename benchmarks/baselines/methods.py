@@ -76,9 +76,24 @@ def _with_lora(factory: ModelFactory, size: int, layers: range) -> PromptedModel
 
 def ia3(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
     """Scale keys, values and the feed-forward's inner states: (IA)^3 (arXiv 2205.05638)."""
+    return _with_ia3(factory, range(factory.backbone.num_layers))
+
+
+def ia3_upper(factory: ModelFactory, size: int) -> PromptedModel:  # noqa: ARG001
+    """Scale those of the upper half of the layers alone, where found prompts mostly are (ours)."""
+    layers = factory.backbone.num_layers
+    return _with_ia3(factory, range(layers // 2, layers))
+
+
+def _with_ia3(factory: ModelFactory, layers: range) -> PromptedModel:
     targets, inner = IA3_MODULES.get(_model_type(factory.backbone), (None, None))
     config = IA3Config(target_modules=targets, feedforward_modules=inner)
     inject_adapter_in_model(config, factory.backbone.model)
+    for name, parameter in factory.backbone.model.named_parameters():
+        # peft has no choice of layers for it
+        number = re.search(r"\.(\d+)\.", name)
+        if parameter.requires_grad and number is not None and int(number[1]) not in layers:
+            parameter.requires_grad_(False)
     return TunedBackbone(factory.backbone, factory.head())
 
 
@@ -155,6 +170,7 @@ BASELINES = {
     "lora": Baseline(lora, 8),
     "lora_upper": Baseline(lora_upper, 8),
     "ia3": Baseline(ia3),
+    "ia3_upper": Baseline(ia3_upper),
     "adapters": Baseline(adapters, 64),
     "prefix_tuning": Baseline(prefix_tuning, 10),
     "p_tuning_mlp": Baseline(p_tuning_mlp, 10),

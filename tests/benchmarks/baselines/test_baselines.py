@@ -23,8 +23,13 @@ from tests.support.runs import tiny_config
 
 LAYERS, INNER, CLASSES = 3, 40, 2
 LENGTHS = [7, 3, 5]
-INSIDE = ["full", "bitfit", "lora", "lora_upper", "ia3", "adapters"]
-RATES = {"full": 3e-3, "lora": 2e-2, "lora_upper": 2e-2, "ia3": 5e-2, "prefix_tuning": 3e-2}
+INSIDE = ["full", "bitfit", "lora", "lora_upper", "ia3", "ia3_upper", "adapters"]
+RATES = {
+    "full": 3e-3,
+    **dict.fromkeys(("lora", "lora_upper"), 2e-2),
+    **dict.fromkeys(("ia3", "ia3_upper"), 5e-2),
+    "prefix_tuning": 3e-2,
+}
 
 
 def factory(name: str = "bert", head: Any = None, seed: int = 0) -> ModelFactory:
@@ -73,11 +78,16 @@ def test_sizes_are_those_of_the_formulas(method: str, size: int | None, expected
     assert inside(made(method, size=size)) == expected
 
 
-def test_upper_lora_is_lora_in_layers_from_the_middle_on() -> None:
-    names = {name for name, _ in trained(made("lora_upper"))}
+@pytest.mark.parametrize(
+    ("method", "size", "a_layer"),
+    [("lora_upper", 4, 2 * 4 * (HIDDEN + HIDDEN)), ("ia3_upper", None, 2 * HIDDEN + INNER)],
+)
+def test_upper_ones_are_in_layers_from_the_middle_on(method: str, size: int | None, a_layer: int) -> None:
+    made_of = made(method, size=size)
+    names = {name for name, _ in trained(made_of)}
     layers = {layer for layer in range(LAYERS) if any(f".layer.{layer}." in name for name in names)}
     assert layers == {1, 2}
-    assert inside(made("lora_upper", size=4)) == 2 * 2 * 4 * (HIDDEN + HIDDEN)
+    assert inside(made_of) == 2 * a_layer
 
 
 def test_bitfit_is_the_biases_and_full_is_everything() -> None:
