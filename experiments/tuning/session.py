@@ -8,7 +8,7 @@ import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from ray import tune as ray_tune
 from experiments.cluster.connect import check_feasible, cluster, nodes
 from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
-from experiments.console import end_if_asked
 from experiments.keys import read_tree
 from experiments.live.time_left import duration
 from experiments.run import searching
@@ -30,6 +29,7 @@ from experiments.run.data_report import check_data
 from experiments.run.summary import percent
 from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
+from experiments.tuning.callbacks import Notes, TrialLogs
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.journal import ADVICE
 from experiments.tuning.report import MEANING, write_study_report
@@ -191,8 +191,7 @@ def _run_trials(
     shared: SharedWorkbench | None,
     watch: ray_tune.Callback | None,
 ) -> None:
-    ended = sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
-    if ended >= config.trials:
+    if _ended(study) >= config.trials:
         return
     storage = f"{config.storage_path or folder.resolve() / 'ray'}/{config.name}"
     # of its own, so that nothing a dying session still writes gets in the way of the next
@@ -202,53 +201,48 @@ def _run_trials(
         session += 1
     study.set_user_attr(SESSIONS, session + 1)
     search = SafeOptunaSearch(study, config.distributions, config.objectives, config.trials)
-    resources = {"cpu": config.resources.cpus, "gpu": config.resources.gpus}
     trainable = ray_tune.with_parameters(trial, tuning=config, run=run, shared=shared, home=str(Path.cwd()))
-    tuner = ray_tune.Tuner(
-        ray_tune.with_resources(trainable, resources),
-        tune_config=ray_tune.TuneConfig(
-            search_alg=search,
-            scheduler=ResumableAsha(config, study) if config.asha else None,
-            num_samples=config.trials - ended,
-            max_concurrent_trials=config.concurrency,
-            reuse_actors=True,
-            trial_dirname_creator=lambda started: f"trial_{started.config['number']:04d}",
-        ),
-        run_config=ray_tune.RunConfig(
+    with closing(TrialLogs()) as logs:
+        callbacks = [Notes(search, storage), logs, *([watch] if watch else [])]
+        run_config = ray_tune.RunConfig(
             name=f"session_{session}",
             storage_path=storage,
             failure_config=ray_tune.FailureConfig(max_failures=config.max_failures),
             # the one before the last is what the journal names while the last is being noted
             checkpoint_config=ray_tune.CheckpointConfig(num_to_keep=2),
-            callbacks=[Notes(search, storage), *([watch] if watch else [])],
+            callbacks=callbacks,
             verbose=0,
-        ),
-    )
-    tuner.fit()
+        )
+        _tuner(trainable, config, study, search, run_config).fit()
     if search.fault is not None:
         raise MachineFault(search.fault, "the same command with --resume goes on")
 
 
-class Notes(ray_tune.Callback):  # type: ignore[misc]
-    """Tells a study's searcher what Tune does not: checkpoints, and what the machine failed at."""
+def _tuner(
+    trainable: Any,
+    config: TuneConfig,
+    study: optuna.Study,
+    search: SafeOptunaSearch,
+    run_config: ray_tune.RunConfig,
+) -> ray_tune.Tuner:
+    resources = {"cpu": config.resources.cpus, "gpu": config.resources.gpus}
+    return ray_tune.Tuner(
+        ray_tune.with_resources(trainable, resources),
+        tune_config=ray_tune.TuneConfig(
+            search_alg=search,
+            scheduler=ResumableAsha(config, study) if config.asha else None,
+            # those that the study lacks
+            num_samples=config.trials - _ended(study),
+            max_concurrent_trials=config.concurrency,
+            reuse_actors=True,
+            trial_dirname_creator=lambda started: f"trial_{started.config['number']:04d}",
+        ),
+        run_config=run_config,
+    )
 
-    def __init__(self, search: SafeOptunaSearch, storage: str) -> None:
-        self.search = search
-        self.storage = storage
 
-    def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
-        """End the study where Ray took the word to end for nothing."""
-        end_if_asked()
-
-    def on_checkpoint(self, iteration: int, trials: Any, trial: Any, checkpoint: Any, **info: Any) -> None:
-        """Note a trial's checkpoint by its last three folders: session, trial and checkpoint."""
-        path = "/".join([self.storage, *Path(checkpoint.path).parts[-3:]])
-        self.search.note_checkpoint(trial.trial_id, path)
-
-    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        """Note the last of the errors that a trial was given up for."""
-        lines = str(trial.get_error() or "its worker died").strip().splitlines()
-        self.search.note_fault(trial.config["number"], lines[-1])
+def _ended(study: optuna.Study) -> int:
+    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:

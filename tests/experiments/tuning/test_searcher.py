@@ -14,9 +14,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from experiments.console import Terminated, terminable
 from experiments.tuning.asha import ResumableAsha
+from experiments.tuning.callbacks import Notes
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.searcher import ATTEMPTS, CHECKPOINT, SafeOptunaSearch, failure
-from experiments.tuning.session import Notes
 from experiments.tuning.study import open_study
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}
