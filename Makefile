@@ -26,7 +26,7 @@ test: lint
 	@sh .ci/chromium
 	@$(BIN)/python -c 'from spt.assets import fetch; [fetch(name) for name in ("minilm-l6", "trec")]' \
 		|| echo "Tests on real weights will be skipped."
-	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist loadgroup
+	PATH="$$(pwd)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 lint: $(VENV)/.setup-test
 	$(BIN)/ruff check .

@@ -18,5 +18,5 @@ def test_helpers_are_imported_from_support_alone() -> None:
 
 def test_the_tests_of_a_file_share_a_process(request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("loadgroup", default=False):
-        pytest.skip("for `pytest -n 2 --dist loadgroup`, which `make test` calls")
+        pytest.skip("for `pytest -n 3 --dist loadgroup`, which `make test` calls")
     assert request.node.nodeid.endswith(f"@{Path(__file__)}"), "pytest-xdist would split files"

@@ -100,6 +100,7 @@ def test_training_selects_by_it(ran: Trial) -> None:
     assert training["dev"] == pytest.approx(ran.metrics.dev_metric)
 
 
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("metric", NAMES)
 def test_a_search_among_candidates_selects_by_it(metric: str, home: Path, tmp_path: Path) -> None:
     metrics = run(load_config(config_of(home, metric, strategy="random", evaluations=2)), tmp_path / "run")
@@ -150,6 +151,7 @@ def run_here(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("metric", NAMES)
 def test_a_comparison_ranks_and_names_it(metric: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "run_grid", run_here)

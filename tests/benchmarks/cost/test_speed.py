@@ -19,10 +19,10 @@ from benchmarks.cost.speed import UNIT, counts, measure_speed, ratios
 
 # largest FLOPs and saved bytes of a step, in units of one peft PromptTuning step
 LIMITS = {
-    "spt_4_7_9_11": (0.83, 0.67),
-    "late_6": (0.74, 0.51),
-    "late_6_cached": (0.51, 0.51),
-    "late_9_cached": (0.26, 0.26),
+    "spt_4_7_9_11": (0.85, 0.42),
+    "late_6": (0.74, 0.3),
+    "late_6_cached": (0.52, 0.3),
+    "late_9_cached": (0.26, 0.15),
 }
 SMALL = Shape(batch=2, tokens=16, prompt=4, layers=12, hidden=64)
 CPU = torch.device("cpu")
@@ -30,13 +30,12 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, float]]:
-    # ratios are those of more rows
-    makers = contenders_and_searches(Shape(batch=2), CPU)
+    # ratios are those of more rows, and close to those of more states
+    makers = contenders_and_searches(Shape(batch=2, hidden=256), CPU)
     names = (UNIT, "search_step", *LIMITS)
     return {r["name"]: r for r in ratios({name: counts(makers[name]()) for name in names})}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_step_costs_no_more_than_the_layers_that_learn(
     name: str, found: dict[str, dict[str, float]]
@@ -53,12 +52,10 @@ def test_a_step_of_each_method_does_work(name: str) -> None:
     assert counts(contenders_and_searches(SMALL, CPU)[name]())["flops"] > 0
 
 
-@pytest.mark.slow
 def test_a_search_step_costs_no_more_than_its_passes(found: dict[str, dict[str, float]]) -> None:
     assert found["search_step"]["ratio_flops"] <= 2.6
 
 
-@pytest.mark.slow
 def test_caching_the_prefix_saves_its_operations_and_nothing_of_the_backward_pass(
     found: dict[str, dict[str, float]],
 ) -> None:
@@ -66,9 +63,8 @@ def test_caching_the_prefix_saves_its_operations_and_nothing_of_the_backward_pas
     assert found["late_6_cached"]["saved_bytes"] == found["late_6"]["saved_bytes"]
 
 
-@pytest.mark.slow
 def test_making_the_prompts_is_a_small_part_of_a_step() -> None:
-    assert speed.generation(Shape(), CPU, repeats=1)["share_of_flops"] < 0.03
+    assert speed.generation(Shape(hidden=256), CPU, repeats=1)["share_of_flops"] < 0.03
 
 
 def test_cost_grows_with_what_is_varied(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from spt.errors import InputError, TrialFailed
 from tests.support.ray_processes import private_ray
 from tests.support.searches import TIMES, TRIALS, candidates, config
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("no_report")]
 
 
 @pytest.fixture(scope="module", autouse=True)

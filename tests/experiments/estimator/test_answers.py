@@ -20,6 +20,8 @@ from experiments.fitting.splits import read_splits
 from spt.errors import InputError
 from tests.support.estimators import QUERIES, same, tiny_estimator
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def test_columns_of_other_names_are_named_by_the_task(
     home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier

@@ -25,6 +25,8 @@ from tests.support.loaded import loaded_by
 
 ROOT = Path(__file__).parents[3]
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def halves(
     data: tuple[list[str], list[str]],
