@@ -35,7 +35,8 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and those that start NNI or Ray in one, so that they take turns."""
+    """Keep a file's tests in one process, those that start Ray in one, and NNI's, so that they take turns."""
     for item in items:
-        services = {"nni", "ray"} & {mark.name for mark in item.iter_markers()}
-        item.add_marker(pytest.mark.xdist_group("services" if services else str(item.path)))
+        names = {mark.name for mark in item.iter_markers()}
+        group = next((service for service in ("ray", "nni") if service in names), str(item.path))
+        item.add_marker(pytest.mark.xdist_group(group))
