@@ -22,7 +22,7 @@ LIMITS = {
     "spt_4_7_9_11": (0.85, 0.42),
     "late_6": (0.74, 0.3),
     "late_6_cached": (0.52, 0.3),
-    "late_9_cached": (0.26, 0.15),
+    "late_9_cached": (0.26, 0.16),
 }
 SMALL = Shape(batch=2, tokens=16, prompt=4, layers=12, hidden=64)
 CPU = torch.device("cpu")

@@ -85,8 +85,7 @@ def test_no_bar_leaves_a_semaphore_where_a_worker_is_ended(tmp_path: Path) -> No
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from types import SimpleNamespace
-from experiments import pipeline
+from types import ModuleType, SimpleNamespace
 from experiments.comparing.grid import run_grid
 from tests.support.runs import tiny_config
 from tests.support.workers import report_threads
@@ -100,7 +99,9 @@ def run(config, folder, on_epoch=None):
         os.kill(os.getpid(), signal.SIGKILL)
     return SimpleNamespace(as_json=lambda: {"seed": config.seed})
 
-pipeline.run = run
+# in the place of the whole one, which takes seconds to load
+pipeline = sys.modules["experiments.pipeline"] = ModuleType("experiments.pipeline")
+pipeline.run = pipeline.search = run
 if __name__ == "__main__":
     home = Path(sys.argv[1])
     configs = {f"seed{seed}": tiny_config(home, seed=seed) for seed in (0, 1)}
