@@ -152,7 +152,7 @@ def run_here(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_report")
-@pytest.mark.parametrize("metric", ["f1", "matthews"])
+@pytest.mark.parametrize("metric", NAMES)
 def test_a_comparison_ranks_and_names_it(metric: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "run_grid", run_here)
     config = config_of(home, metric)

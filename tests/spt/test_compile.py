@@ -19,13 +19,13 @@ from tests.support.tiny import tiny_workbench
 pytestmark = pytest.mark.slow
 
 
-def test_compiled_logits_and_gradients_are_the_same_without_a_graph_break() -> None:
-    # a BERT is what the training below compiles
-    backbone = tiny_backbone("gpt2")
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_compiled_logits_and_gradients_are_the_same_without_a_graph_break(name: str) -> None:
+    backbone = tiny_backbone(name)
     plain, compiled = prompted(backbone, [1, 2]), prompted(backbone, [1, 2])
     compiled.compile(fullgraph=True, dynamic=True, backend="aot_eager")
     for lengths in ([6, 4], [9, 8, 3], [7, 7]):
-        rows = batch("gpt2", lengths)
+        rows = batch(name, lengths)
         gradients = []
         for model in (plain, compiled):
             model.zero_grad()

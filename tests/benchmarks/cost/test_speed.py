@@ -19,9 +19,9 @@ from benchmarks.cost.speed import UNIT, counts, measure_speed, ratios
 
 # largest FLOPs and saved bytes of a step, in units of one peft PromptTuning step
 LIMITS = {
-    "spt_4_7_9_11": (0.85, 0.42),
+    "spt_4_7_9_11": (0.83, 0.43),
     "late_6": (0.74, 0.3),
-    "late_6_cached": (0.52, 0.3),
+    "late_6_cached": (0.51, 0.3),
     "late_9_cached": (0.26, 0.16),
 }
 SMALL = Shape(batch=2, tokens=16, prompt=4, layers=12, hidden=64)
@@ -30,8 +30,8 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, float]]:
-    # ratios are those of more rows, and close to those of more states
-    makers = contenders_and_searches(Shape(batch=2, hidden=256), CPU)
+    # ratios are those of more rows
+    makers = contenders_and_searches(Shape(batch=1), CPU)
     names = (UNIT, "search_step", *LIMITS)
     return {r["name"]: r for r in ratios({name: counts(makers[name]()) for name in names})}
 
@@ -64,7 +64,7 @@ def test_caching_the_prefix_saves_its_operations_and_nothing_of_the_backward_pas
 
 
 def test_making_the_prompts_is_a_small_part_of_a_step() -> None:
-    assert speed.generation(Shape(hidden=256), CPU, repeats=1)["share_of_flops"] < 0.03
+    assert speed.generation(Shape(batch=1), CPU, repeats=1)["share_of_flops"] < 0.03
 
 
 def test_cost_grows_with_what_is_varied(monkeypatch: pytest.MonkeyPatch) -> None:
