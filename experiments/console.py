@@ -12,8 +12,7 @@ import typer
 from spt.errors import AGAIN, InputError, MachineFault, TrialFailed
 
 GOES_ON = "Stopped. The same command goes on from the last finished epoch."
-
-
+# whether this process was asked to end, until `terminable` ends
 _asked = threading.Event()
 
 

@@ -92,7 +92,7 @@ def _with_ia3(factory: ModelFactory, layers: range) -> PromptedModel:
     for name, parameter in factory.backbone.model.named_parameters():
         # peft has no choice of layers for it
         number = re.search(r"\.(\d+)\.", name)
-        if parameter.requires_grad and number is not None and int(number[1]) not in layers:
+        if number is not None and int(number[1]) not in layers:
             parameter.requires_grad_(False)
     return TunedBackbone(factory.backbone, factory.head())
 
