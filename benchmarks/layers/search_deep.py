@@ -190,11 +190,8 @@ def _looked_up(cell: Cell, table: TruthTable, config: RunConfig) -> Record:
 
 def _searched(cell: Cell, table: TruthTable, search: Mapping[str, Any]) -> Record:
     """Record what a search found that ran."""
-    scores, gates = (
-        {int(layer): value for layer, value in (search[key] or {}).items()} for key in ("scores", "gates")
-    )
-    tau = table.kendall(scores, gates)
-    record = _record(cell, table, tuple(search["layers"]), search["search_flops"], tau)
+    scores = {int(layer): score for layer, score in search["scores"].items()}
+    record = _record(cell, table, tuple(search["layers"]), search["search_flops"], table.kendall_of(search))
     return {**record, "scores": scores, "search_seconds": search["search_seconds"]}
 
 

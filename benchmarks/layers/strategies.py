@@ -203,7 +203,6 @@ def _derived(
 ) -> Iterator[Record]:
     """Record the choice of each derivation from one hyper-network, or that of the search's own alone."""
     training = search["search_flops"] - search["derivation_flops"]
-    gates = {int(layer): gate for layer, gate in (search["gates"] or {}).items()}
     alone = {search["derivation"]: {**search, "flops": search["derivation_flops"]}}
     for rule, derived in (derivations or alone).items():
         layers = tuple(derived["layers"])
@@ -211,7 +210,7 @@ def _derived(
         yield {
             **_record(table, config, layers, training + derived["flops"] + retraining),
             "derivation": rule,
-            "kendall_tau": table.kendall({int(layer): s for layer, s in derived["scores"].items()}, gates),
+            "kendall_tau": table.kendall_of({**derived, "gates": search["gates"]}),
             "evaluations": derived["evaluations"],
             "scores": derived["scores"],
             "search_seconds": search["search_seconds"],

@@ -176,11 +176,7 @@ def _judged(metrics: Mapping[str, Any], truth: TruthTable | None) -> dict[str, f
     if truth is None or not truth.judges(metrics):
         return {}
     regret = {"regret": truth.regret(tuple(metrics["layers"]))}
-    scores, gates = (
-        {int(layer): value for layer, value in (metrics.get(key) or {}).items()}
-        for key in ("scores", "gates")
-    )
-    tau = truth.kendall(scores, gates)
+    tau = truth.kendall_of(metrics)
     return regret if tau is None else {**regret, "kendall_tau": tau}
 
 

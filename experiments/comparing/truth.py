@@ -159,6 +159,14 @@ class TruthTable:
         tau = float(kendalltau(sums, [self.test(subset) for subset in subsets]).statistic)
         return None if isnan(tau) else tau
 
+    def kendall_of(self, found: Mapping[str, Any]) -> float | None:
+        """Return `kendall` of the scores and gates that metrics.json or search.json has of a search."""
+        scores, gates = (
+            {int(layer): value for layer, value in (found.get(key) or {}).items()}
+            for key in ("scores", "gates")
+        )
+        return self.kendall(scores, gates)
+
     def reliability(self) -> float | None:
         """Return the table's own rank correlation: Kendall's tau-b of one half of the seeds with the other.
 
