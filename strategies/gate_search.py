@@ -27,7 +27,7 @@ class GateSearch(OneShot):
         options: of the strategy.
         seed: of the split of the training data, and of what the search samples.
         flops_limit: operations that the search's training may take; it stops before the step that would pass
-            them. None for any number.
+            them, and only its last dev score comes on top. None for any number.
         history: JSON lines of step, epoch and gates, written as the search goes; None for none.
         record_every: weight steps between two lines of the history, >= 1.
     """

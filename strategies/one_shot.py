@@ -41,7 +41,7 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
         derivation_options: of the derivation.
         seed: of what the search samples.
         flops_limit: operations that the search's training may take; it stops before the step that would pass
-            them. None for any number.
+            them, and only its last dev score comes on top. None for any number.
     """
 
     def __init__(
@@ -180,7 +180,6 @@ class OneShotModule(DartsLightningModule):  # type: ignore[misc]
 
     def on_train_start(self) -> None:
         """Stop at once where the search had come to its limit before it was killed."""
-        self._spent = self.strategy.training_flops
         self._stop_at_limit()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -188,22 +187,23 @@ class OneShotModule(DartsLightningModule):  # type: ignore[misc]
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Stop where another step would pass the limit."""
-        spent = self.strategy.training_flops
-        self._max_step_flops = max(self._max_step_flops, spent - self._spent)
-        self._spent = spent
+        step = self.strategy.training_flops - self._spent
+        self._max_step_flops = max(self._max_step_flops, step)
         self._stop_at_limit()
 
     def _stop_at_limit(self) -> None:
         limit = self.strategy.flops_limit
         # a step in which the gates move costs up to twice one of the warm-up
-        if limit is not None and self._spent + 2 * self._max_step_flops > limit:
+        if limit is not None and self.strategy.training_flops + 2 * self._max_step_flops > limit:
             self.trainer.should_stop = True
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.training_module.validation_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
+        """Stop where the dev score that was just paid leaves too little for another step."""
         self.training_module.on_validation_epoch_end()
+        self._stop_at_limit()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen backbone out of checkpoints."""

@@ -183,8 +183,8 @@ def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> floa
     if not isinstance(options, OneShotOptions):
         return needed
     strategy, hyper_network = _hyper_network(workbench, options, budget, seed)
-    # an epoch may end just before the last step that fits, and the last epoch ends with a score too
-    scores = 2 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
+    # the last epoch ends with a score, whatever was spent before
+    scores = 1 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
     return needed + scores * dev_flops(workbench, hyper_network, _longest(workbench, budget))
 
 

@@ -55,6 +55,11 @@ def test_wrong_layers_are_refused(layers: list[int], message: str) -> None:
         PromptLayers.of(layers, 6)
 
 
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^Prompt layers: 'fre' is no kind .* as generated_20\. Name each"):
+        PromptLayers.of({1: "fre"}, 6)
+
+
 def test_it_cannot_be_changed() -> None:
     made = PromptLayers.of([1], 4)
     with pytest.raises(ValidationError, match="frozen"):

@@ -10,7 +10,15 @@ from search_spaces.budget import Budget
 from spt.architecture import PromptLayers
 from spt.prompts.config import PromptConfig
 from strategies.budgets import with_prompt_lengths
-from strategies.costs import ScoredSubset, by_layer_scores, choose, cost_of, pareto_front, scored_subsets
+from strategies.costs import (
+    ScoredSubset,
+    by_layer_scores,
+    by_slot_scores,
+    choose,
+    cost_of,
+    pareto_front,
+    scored_subsets,
+)
 from strategies.derivation import _best_layers
 from strategies.options import DartsOptions
 
@@ -110,6 +118,20 @@ def test_by_layers_nothing_better_is_left_out(scores: list[float], k: int, weigh
     assert set(some) <= set(every)
     assert max(map(gain, some)) == pytest.approx(max(map(gain, every)))
     assert {(s.score, s.cost) for s in pareto_front(some)} == {(s.score, s.cost) for s in pareto_front(every)}
+
+
+def test_of_equal_layers_the_lower_ones_join_the_first() -> None:
+    tied = by_layer_scores(dict.fromkeys(range(5), 0.5), Budget(5, 3))
+    assert [subset.layers for subset in tied] == [(0, 1, 2), (1, 2, 3), (2, 3, 4)]
+
+
+def test_with_parameters_only_first_layers_that_leave_room_for_all_count() -> None:
+    budget = Budget(4, 2, exactly=False, kinds=("free", "generated"), parameters=(1, 3), most_parameters=4)
+    scores = {(layer, "free"): float(layer) for layer in range(4)}
+    scores |= {(layer, "generated"): 10.0 for layer in range(4)}
+    subsets = {subset.layers: (subset.kinds, subset.score) for subset in by_slot_scores(scores, budget)}
+    # layer 3 alone would score 10
+    assert subsets == {(first, 3): (("generated", "free"), 6.5) for first in range(3)}
 
 
 def test_open_gates_are_not_weighed() -> None:

@@ -17,6 +17,8 @@ from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
 from spt.build import ModelFactory
+from spt.evaluation import evaluate
+from spt.flops import FlopCounter
 from spt.heads import ClassificationHead
 from spt.model import trained
 from spt.prompts.config import PromptConfig
@@ -84,6 +86,19 @@ def test_fixed_gates_are_the_discrete_model(strategy: Any, layers: tuple[int, ..
 
 
 @torch.no_grad()
+def test_kinds_keep_their_shares_where_others_are_pruned() -> None:
+    space = PromptLayerSpace(factory(), Budget(3, 2, kinds=("free", "generated")))
+    Darts(DartsOptions()).mutate_model(space)
+    choice = space.choices[0]
+    assert isinstance(choice, SoftmaxLayer)
+    choice._arch_alpha.data = torch.tensor([0.0, 1.0, 2.0])
+    free, generated = torch.tensor([0.0, 1.0, 2.0]).softmax(-1)[1:].tolist()
+    for kinds, shares in {("free",): [free], ("generated",): [generated]}.items():
+        assert choice.weights(kinds).tolist() == pytest.approx(shares)
+    assert choice.weights(("free", "generated")).tolist() == pytest.approx([free, generated])
+
+
+@torch.no_grad()
 def test_gumbel_samples_in_training_only() -> None:
     space, inputs = hyper_network(GumbelDarts(GumbelDartsOptions()), factory()), batch("bert", [5, 3])
     assert torch.equal(space(inputs).logits, space(inputs).logits)
@@ -96,14 +111,14 @@ def test_only_choices_are_replaced() -> None:
     assert SoftmaxLayer.replace(nn.Linear(1, 1), "", {}, {}, nn.Softmax) is None
 
 
-def searched(folder: Path, strategy: Any) -> PromptLayerSpace:
+def searched(folder: Path, strategy: Any, epochs: int = 2) -> PromptLayerSpace:
     run = tiny_workbench(folder)
     space = PromptLayerSpace(run.factory, Budget(4, 2))
     evaluator = new_evaluator(
         run.batches("train", space, shuffled=True).loader,
         run.batches("dev", space).loader,
         run.spec.task,
-        run.training.model_copy(update={"epochs": 2}),
+        run.training.model_copy(update={"epochs": epochs}),
         seed=0,
         folder=folder / str(len(list(folder.iterdir()))),
     )
@@ -122,6 +137,23 @@ def test_a_search_moves_both_logits_and_the_generators(tmp_path: Path) -> None:
     fresh = dict(PromptLayerSpace(space.factory, space.budget).named_parameters())
     moved = {name for name, p in trained(space) if name in fresh and not torch.equal(p, fresh[name])}
     assert {f"choices.{layer}.insert.generator.bias" for layer in range(4)} <= moved
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.9])
+def test_a_limit_holds_where_gates_begin_to_move(share: float, tmp_path: Path) -> None:
+    warm, whole = (Darts(DartsOptions(warmup_epochs=1)) for _ in range(2))
+    space = searched(tmp_path, warm, epochs=1)
+    searched(tmp_path, whole)
+    run = tiny_workbench(tmp_path)
+    with FlopCounter() as last_score:
+        evaluate(space, run.batches("dev", space).loader, run.spec.task)
+    limit = warm.training_flops + share * (whole.training_flops - warm.training_flops)
+    limited = Darts(DartsOptions(warmup_epochs=1), flops_limit=limit)
+    searched(tmp_path, limited)
+    assert warm.training_flops <= limited.training_flops <= limit + last_score.total
+    # a step that moves gates fits in some of what the dearer limits leave
+    assert (limited.training_flops > warm.training_flops) == (share > 0.1)
 
 
 @pytest.mark.slow
