@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -128,7 +128,7 @@ def _searches(result: dict[str, Any], beside: dict[str, Any], whose: str) -> str
             markdown.percent(row["test_metric"]),
             _gain(row, result["records"], beside["records"]),
             markdown.points(row["regret"]),
-            "" if row["kendall_tau"] is None else f"{row['kendall_tau']:.2f}",
+            markdown.decimal(found["kendall_tau"] for found in _of_row(row, result["records"])),
             f"{row['cost']:.2f}",
         ]
         for row in rows
@@ -181,10 +181,14 @@ def _rates(beside: dict[str, Any]) -> str:
 def _gain(row: dict[str, Any], found: list[dict[str, Any]], prompt_tuning: list[dict[str, Any]]) -> str:
     """Write the mean difference to Prompt Tuning by seed, where that was trained on the task."""
     theirs = by_seed((r for r in prompt_tuning if r["task"] == row["task"]), "test_metric")
-    of_row = (r for r in found if (r["strategy"], r["task"]) == (row["strategy"], row["task"]))
-    mine = by_seed(of_row, "test_metric")
+    mine = by_seed(_of_row(row, found), "test_metric")
     gain = difference(mine, theirs)
     return markdown.points(asdict(gain)) if gain and theirs.keys() >= mine.keys() else ""
+
+
+def _of_row(row: dict[str, Any], records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the records of each seed of what a row is a summary of."""
+    return (r for r in records if (r["strategy"], r["task"]) == (row["strategy"], row["task"]))
 
 
 def layers_worth() -> str:

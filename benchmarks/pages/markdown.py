@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from spt.architecture import layers_name
@@ -40,6 +41,14 @@ def percent(score: Mapping[str, Any]) -> str:
 def points(score: Mapping[str, Any]) -> str:
     """Write '0.34 ± 0.51', in points, for a mean and an sd, which a single run does not have."""
     return f"{100 * score['mean']:.2f} ± {100 * (score['sd'] or 0):.2f}"
+
+
+def decimal(values: Iterable[float | None]) -> str:
+    """Write '0.28 ± 0.05' for mean and sd of the values that there are, '0.28' for one, '' for none."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return "".join(f"{value:.2f}" for value in known)
+    return f"{fmean(known):.2f} ± {stdev(known):.2f}"
 
 
 def interval(difference: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -77,7 +77,7 @@ def strategies() -> str:
             row["derivation"] or "",
             markdown.percent(row["test_metric"]),
             markdown.points(row["regret"]),
-            _decimal(row["kendall_tau"]),
+            markdown.decimal(_taus(row, parts)),
             _decimal(row["stability"]),
             f"{row['total_flops']['mean'] / training:.2f}",
         ]
@@ -85,6 +85,14 @@ def strategies() -> str:
     ]
     head = ["search", "derivation", "test %", "regret, points", "Kendall's tau", "stability"]
     return "\n".join([title, *markdown.table([*head, "FLOPs, trainings"], rows)])
+
+
+def _taus(row: dict[str, Any], parts: Iterable[dict[str, Any]]) -> Iterator[float | None]:
+    """Yield Kendall's tau of each seed of a variant and derivation."""
+    for part in parts:
+        for record in part["records"]:
+            if (record["variant"], record.get("derivation")) == (row["variant"], row["derivation"]):
+                yield record.get("kendall_tau")
 
 
 def comparison() -> str:
