@@ -50,8 +50,7 @@ def export(
             raise InputError(f"Name the form of the export of '{model}': --onnx is the one there is.")
         target = folder or model.with_name(f"{model.resolve().name}-onnx")
         content = export_onnx(PromptClassifier.from_pretrained(model), target, trunk, int8)
-        when = " before their weights went into 8 bits" if int8 else ""
         print(
             f"{target}: {', '.join(content['graphs'])}; logits are at most "
-            f"{content['largest_difference']:.0e} from the model's{when}. See its README.md."
+            f"{content['largest_difference']:.0e} from the model's. See its README.md."
         )

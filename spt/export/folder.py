@@ -60,7 +60,7 @@ def export_onnx(
         write_tokenizer(classifier.tokenizer, rules, partial / TOKENIZER)
         graphs, difference = _write_graphs(classifier, layers, partial)
         if int8:
-            _quantize(classifier, graphs, partial)
+            difference = _quantize(classifier, graphs, partial)
         content = _content(classifier, rules, graphs, layers, int8, difference)
         write_text(partial / README, _readme(content))
         # of all files but the one that holds them
@@ -118,13 +118,13 @@ def _write_graphs(classifier: PromptClassifier, layers: int | None, folder: Path
     return names, difference
 
 
-def _quantize(classifier: PromptClassifier, graphs: Sequence[str], folder: Path) -> None:
-    """Replace graphs by those of 8 bits, whose logits differ, but must be numbers too."""
+def _quantize(classifier: PromptClassifier, graphs: Sequence[str], folder: Path) -> float:
+    """Replace graphs by those of 8 bits, and return how far their logits are from the model's."""
     for graph in graphs:
         quantize(folder / graph)
     runtime = OnnxGraphs([folder / name for name in graphs])
-    for batch in _batches(classifier):
-        runtime.logits(batch, "Export it without --int8.")
+    advice = "Export it without --int8."
+    return largest_difference(runtime, classifier.model, _batches(classifier), advice)
 
 
 def _inputs(classifier: PromptClassifier) -> list[str]:

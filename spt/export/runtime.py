@@ -105,9 +105,15 @@ def random_batches(backbone: Backbone, inputs: Sequence[str], max_length: int) -
 
 @torch.inference_mode()
 def largest_difference(
-    graphs: OnnxGraphs, model: PromptedModel, batches: Iterable[dict[str, Tensor]]
+    graphs: OnnxGraphs, model: PromptedModel, batches: Iterable[dict[str, Tensor]], advice: str = REPORT
 ) -> float:
     """Return how far logits of graphs and model are apart at most: a share of the largest, where above 1.
+
+    Args:
+        graphs: that are compared.
+        model: with which they are.
+        batches: of tokens, by the names of `INPUTS`.
+        advice: what to do where the graphs' logits are no numbers, as a sentence.
 
     Raises:
         InputError: if logits of the graphs or of the model are not finite, or differ in their shapes.
@@ -120,7 +126,7 @@ def largest_difference(
                 f"The model's own {LOGITS} are not finite for {_shown(batch)}, but a graph is compared with "
                 "them. Train the prompt again, with a lower learning rate."
             )
-        logits = graphs.logits(batch)
+        logits = graphs.logits(batch, advice)
         # arrays of other shapes might be compared all the same, one row with all
         if logits.shape != expected.shape:
             raise InputError(
