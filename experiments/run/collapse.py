@@ -31,14 +31,18 @@ def warn(signs: Iterable[str]) -> None:
 
 
 def search_signs(gates: Mapping[int, float] | None, folder: Path, config: RunConfig) -> list[str]:
-    """Return what is wrong with a search: gates that all ended at 0 or at 1, a loss that did not fall.
+    """Return what is wrong with a search: gates that hardly moved or ended alike, a loss that did not fall.
 
     Args:
         gates: layer -> its learned gate in [0, 1]; None where none is learned.
         folder: of the search, which holds the history of a hyper-network.
         config: of the run.
     """
-    return [*_gate_signs(gates or {}, config), *_loss_signs("search", folder, config)]
+    return [
+        *_budget_signs(folder, config),
+        *_gate_signs(gates or {}, config),
+        *_loss_signs("search", folder, config),
+    ]
 
 
 def training_signs(folder: Path, config: RunConfig) -> list[str]:
@@ -78,6 +82,24 @@ def _named(classes: tuple[int, ...], task: Task) -> str:
     if not names:
         return "no label"
     return f"the label {names[0]}" if len(names) == 1 else f"the labels {' and '.join(names)}"
+
+
+def _budget_signs(folder: Path, config: RunConfig) -> list[str]:
+    options = config.search
+    if not isinstance(options, GateOptions) or options.budget_flops is None:
+        return []
+    epochs, gates = (
+        read_json_lines(path, ADVICE) for path in (epoch_history(folder).path, folder / "gates.jsonl")
+    )
+    # gates are noted at the first step of an epoch, and after some more
+    moved = sum(line["epoch"] >= options.warmup_epochs for line in gates)
+    if not gates or moved > 1 or len(epochs) >= options.epochs:
+        return []
+    when = "in the first steps in which its gates moved" if moved else "before its gates moved"
+    return [
+        f"search.budget_flops ({options.budget_flops:.3g}) ended the search {when}, so that they do not tell "
+        f"layers apart; raise it, or lower search.warmup_epochs (now {options.warmup_epochs})"
+    ]
 
 
 def _gate_signs(gates: Mapping[int, float], config: RunConfig) -> list[str]:

@@ -110,6 +110,39 @@ def test_gates_that_all_end_at_one_end_are_told(
 
 
 @pytest.mark.parametrize(
+    ("steps", "epochs", "budget", "said"),
+    [
+        ([(0, 0), (0, 10)], 1, 1e12, "before its gates moved"),
+        ([(0, 0), (0, 15), (1, 0)], 2, 1e12, "in the first steps in which its gates moved"),
+        ([(0, 0), (0, 15), (1, 0), (1, 10)], 2, 1e12, None),
+        # one step an epoch, and all of the epochs
+        ([(0, 0), (1, 0)], 3, 1e12, None),
+        ([(0, 0)], 1, None, None),
+        ([], 0, 1e12, None),
+    ],
+)
+def test_a_budget_that_ends_a_search_before_its_gates_move_is_told(
+    steps: list[tuple[int, int]],
+    epochs: int,
+    budget: float | None,
+    said: str | None,
+    home: Path,
+    tmp_path: Path,
+) -> None:
+    gates = [{"epoch": epoch, "step": step, "gates": {"0": 0.5, "1": 0.5}} for epoch, step in steps]
+    history = [{"epoch": epoch, "dev": 0.5, "loss": 1 / (1 + epoch)} for epoch in range(epochs)]
+    for name, lines in (("gates", gates), ("history", history)):
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        (tmp_path / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    search = {"strategy": "spt_darts", "epochs": 3, "warmup_epochs": 1, "budget_flops": budget}
+    config = tiny_config(home, search=search)
+    signs = search_signs({0: 0.5, 1: 0.5}, tmp_path, config)
+    assert len(signs) == (said is not None)
+    if said is not None:
+        assert signs[0].startswith(f"search.budget_flops (1e+12) ended the search {said}, so that")
+
+
+@pytest.mark.parametrize(
     ("losses", "said"),
     [
         ([0.7, 0.699], "try a higher training.learning_rate"),
