@@ -100,7 +100,8 @@ def ablation(model: PromptedModel, budget: Budget, score: DevScore, options: Der
             without = score()
         with fixed_gates(model, {other: 0.0 for other in slots(model) if other != slot}):
             alone = score()
-        scores[slot] = of_all - without + alone
+        # the last bits of such a sum would break ties
+        scores[slot] = round(of_all - without + alone, 9)
     return _best_layers(scores, _of_each_layer(scores), budget, evaluations=2 * len(scores) + 1)
 
 

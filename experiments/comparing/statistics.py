@@ -120,7 +120,8 @@ def ranks(scores: Sequence[Sequence[float]]) -> Ranks:
 
     Source: Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 2006.
     """
-    table = np.asarray(scores)
+    # the last bits of scores would rank what is equal
+    table = np.asarray(scores).round(9)
     blocks, groups = table.shape
     mean = stats.rankdata(-table, axis=1).mean(axis=0)
     alike = bool((table == table[:, :1]).all())

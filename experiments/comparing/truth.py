@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -156,7 +156,7 @@ class TruthTable:
             return None
         subsets = list(self.entries)
         sums = [sum(ranked[layer] for layer in subset) for subset in subsets]
-        tau = float(kendalltau(sums, [self.test(subset) for subset in subsets]).statistic)
+        tau = _tau(sums, [self.test(subset) for subset in subsets])
         return None if isnan(tau) else tau
 
     def kendall_of(self, found: Mapping[str, Any]) -> float | None:
@@ -177,8 +177,7 @@ class TruthTable:
         return None if any(isnan(tau) for tau in taus) else fmean(taus)
 
     def _tau_of_halves(self, half: tuple[int, ...], other: tuple[int, ...]) -> float:
-        means = [[self.test(subset, seeds) for subset in self.entries] for seeds in (half, other)]
-        return float(kendalltau(*means).statistic)
+        return _tau(*([self.test(subset, seeds) for subset in self.entries] for seeds in (half, other)))
 
     def spread(self) -> dict[str, float]:
         """Tell how much the choice of layers matters, beside noise, in the task's metric.
@@ -194,6 +193,13 @@ class TruthTable:
         )
         choice = max(0.0, pstdev(means) ** 2 - within / seeds) ** 0.5
         return {"choice": choice, "seed": within**0.5, "best": max(means), "worst": min(means)}
+
+
+def _tau(first: Iterable[float], second: Iterable[float]) -> float:
+    """Return Kendall's tau-b; NaN where equal values rank nothing."""
+    # the last bits of sums would rank what is equal; scores may be small, so digits count and not places
+    rounded = ([float(f"{value:.12g}") for value in values] for values in (first, second))
+    return float(kendalltau(*rounded).statistic)
 
 
 def _entry(dev: float, test: float, flops: int) -> Entry:

@@ -119,6 +119,14 @@ def test_ablation_scores_without_and_alone() -> None:
     assert sorted(map(str, score.seen)) == sorted(map(str, [dict.fromkeys(LAYERS), *without, *alone]))
 
 
+def test_ablation_ties_what_differs_in_its_last_bits_and_takes_the_lower_layer() -> None:
+    budget = Budget(4, 1)
+    space = hyper_network(budget)
+    # without layer 3 the sum is 0.9999999999999999, without layer 0 it is 1.0
+    score = Scored(space, worth={0: 0.7, 1: 0.1, 2: 0.2, 3: 0.7})
+    assert DERIVATIONS["ablation"](space, budget, score, DerivationOptions()).layers == (0,)
+
+
 @pytest.mark.parametrize("exactly", [True, False])
 def test_pruned_tries_every_subset_as_a_discrete_model(exactly: bool) -> None:
     budget = Budget(4, 2, exactly=exactly)

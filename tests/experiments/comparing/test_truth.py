@@ -62,6 +62,13 @@ def test_kendall_of_the_true_order_is_one(tmp_path: Path) -> None:
     assert made.kendall({0: 0.9, 1: 0.1, 2: 0.5}) == pytest.approx(-1)
 
 
+def test_scores_that_differ_in_their_last_bits_are_tied(tmp_path: Path) -> None:
+    made = table(tmp_path)
+    assert made.kendall({0: 0.3, 1: 0.9, 2: 0.1 + 0.2}) == made.kendall({0: 0.3, 1: 0.9, 2: 0.3}) is not None
+    # small ones are told apart
+    assert made.kendall({0: 1e-13, 1: 9e-13, 2: 5e-13}) == pytest.approx(1)
+
+
 def test_scores_that_rank_nothing_or_leave_a_layer_out_have_no_kendall(tmp_path: Path) -> None:
     made = table(tmp_path)
     assert made.kendall({0: 0.5, 1: 0.5, 2: 0.5}) is None
