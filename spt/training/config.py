@@ -54,9 +54,9 @@ class TrainingConfig(ConfigSection):
         0,
         ge=0,
         le=10**6,
-        description="Steps, of 24 rows each, that draw the features of a class together, for few rows: in "
-        "place of epochs, with the head fitted to the features at the end. Searches of one hyper-network "
-        "leave them out.",
+        description="Steps, of up to 24 rows each, that draw the features of a class together, for few "
+        "rows: in place of epochs, with the head fitted to the features at the end. Searches of one "
+        "hyper-network leave them out.",
     )
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     warmup: float = Field(
