@@ -1,8 +1,10 @@
 """One local file of labelled rows -> a table with its columns as they are."""
 
 import codecs
+import glob
 import logging
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -127,8 +129,8 @@ def _check_encoding(path: Path, encoding: str) -> None:
 
 def _read_parquet(path: Path) -> RawTable:
     check_distinct(read_schema(path).names, path)
-    with _in_memory() as options:
-        rows = Dataset.from_parquet(str(path), **options)
+    with _in_memory(path, "parquet") as (named, options):
+        rows = Dataset.from_parquet(named, **options)
     # text that is no UTF-8 would only be noticed where it is used
     rows.data.table.validate(full=True)
     return RawTable.of(rows)
@@ -155,9 +157,9 @@ def _read_csv(path: Path, data: DataConfig, task: Task, kind: Format) -> RawTabl
             f"The first row of {path} has {len(first)} fields, but there are {len(columns)} columns: "
             f"{', '.join(columns)}. Check data.columns, data.format, data.delimiter and data.quoting."
         )
-    with _in_memory() as memory:
+    with _in_memory(path, kind) as (named, memory):
         table = Dataset.from_csv(
-            str(path),
+            named,
             # strings, so that a label 01 or a text 'NA' stays what it is
             features=datasets.Features({column: datasets.Value("string") for column in columns}),
             keep_default_na=False,
@@ -228,15 +230,27 @@ def _root(error: BaseException) -> str:
 
 
 @contextmanager
-def _in_memory() -> Iterator[dict[str, Any]]:
-    """Give the options for reading a file by `datasets` that leave no cache, without its bars and logs."""
+def _in_memory(path: Path, kind: Format) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give a file's name for `datasets`, and options that leave no cache, without its bars and logs."""
     bars, level = datasets.utils.is_progress_bar_enabled(), datasets.utils.logging.get_verbosity()
     datasets.utils.disable_progress_bars()
     datasets.utils.logging.set_verbosity(logging.CRITICAL + 1)
     try:
         with tempfile.TemporaryDirectory() as cache:
-            yield {"cache_dir": cache, "keep_in_memory": True}
+            named = _plainly_named(path, Path(cache) / f"rows.{kind}")
+            yield named, {"cache_dir": cache, "keep_in_memory": True}
     finally:
         datasets.utils.logging.set_verbosity(level)
         if bars:
             datasets.utils.enable_progress_bars()
+
+
+def _plainly_named(path: Path, link: Path) -> str:
+    """Give a file another name: `datasets` takes one with [, ? or * as a pattern, one with :: as a chain."""
+    try:
+        link.symlink_to(path.absolute())
+    except OSError:
+        # a file system without links
+        shutil.copyfile(path, link)
+    # the folder of temporary files has a name too
+    return glob.escape(str(link))

@@ -113,6 +113,12 @@ def _read_files(
 
 def _read_folder(folder: Path, data: DataConfig, task: Task, problems: Problems) -> dict[str, RawTable]:
     if (folder / SAVED_DATA_SET).is_file():
+        if "::" in str(folder):
+            # which would be read as a chain: from the folder whose name ends there
+            raise InputError(
+                f"data.source '{folder}' holds a data set that `datasets` saved, which it cannot read from a "
+                "path with '::'. Rename the folder."
+            )
         saved = load_from_disk(str(folder))
         return {split: RawTable.of(rows) for split, rows in _pick(saved, _detect(saved), str(folder)).items()}
     files = folder_files(folder)

@@ -3,7 +3,10 @@
 import gzip
 import json
 import re
+import tempfile
 from collections import Counter
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict
@@ -346,6 +349,43 @@ def test_a_folder_is_read_by_its_file_names(write, tmp_path):
     write("train.tsv", "text\tlabel\n")
     with pytest.raises(InputError, match=r"several files for train: train\.csv, train\.tsv"):
         load(source=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"), [("mine[2024]", "mine2"), ("why?", "whyX"), ("all*", "all of them"), ("a::b", "a")]
+)
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_name_is_no_pattern(write, tmp_path, monkeypatch, name, beside, linked):
+    if not linked:
+        # as on a file system without links
+        monkeypatch.setattr(Path, "symlink_to", Mock(side_effect=OSError))
+    mine = [{"text": f"mine {i}", "label": i % 2} for i in range(40)]
+    for folder, rows in ((name, mine), (beside, [{"text": "other", "label": 0}])):
+        (tmp_path / folder).mkdir()
+        for place in (f"{folder}/train", folder):
+            write(f"{place}.csv", "text,label\n" + "".join(f"{r['text']},{r['label']}\n" for r in rows))
+            # which takes a path as a pattern too
+            with (tmp_path / f"{place}.parquet").open("wb") as stream:
+                Dataset.from_list(rows).to_parquet(stream)
+    expected = {row["text"] for row in mine}
+    for ending in ("csv", "parquet"):
+        assert set().union(*map(texts, load(train=tmp_path / f"{name}.{ending}").values())) == expected
+    (tmp_path / name / "train.parquet").unlink()
+    assert set().union(*map(texts, load(source=str(tmp_path / name)).values())) == expected
+
+
+def test_files_are_read_where_temporary_ones_lie_in_a_folder_like_a_pattern(write, tmp_path, monkeypatch):
+    (tmp_path / "t[1]").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "t[1]"))
+    assert sum(map(len, load(train=write("data.csv", rows_csv(40))).values())) == 40
+
+
+def test_a_saved_data_set_whose_path_would_be_read_as_another_is_refused(tmp_path):
+    for name in ("a", "a::b"):
+        DatasetDict({"train": Dataset.from_dict({"text": [name]})}).save_to_disk(tmp_path / "saved")
+        (tmp_path / "saved").rename(tmp_path / name)
+    with pytest.raises(InputError, match=r"a::b' holds a data set .* path with '::'\. Rename the folder"):
+        load(source=str(tmp_path / "a::b"))
 
 
 def test_a_saved_data_set_is_read(tmp_path):
