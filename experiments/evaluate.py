@@ -19,7 +19,7 @@ from experiments.run.folder import RunFolder, stored_config
 from experiments.run.summary import percent
 from spt.answers.class_scores import ClassScores, class_scores
 from spt.answers.decisions import decide
-from spt.answers.score_intervals import Interval, accuracy_interval, metric_interval
+from spt.answers.score_intervals import Interval, accuracy_interval, jackknife_metric, metric_interval
 from spt.data.config import DataConfig
 from spt.data.incomplete import complete_tables
 from spt.data.labels.row_labels import row_labels
@@ -51,14 +51,15 @@ class FileScores:
         model: folder of the prompt.
         file: that was scored.
         scores: as `PromptClassifier.evaluate` gives them.
-        intervals: of `test_accuracy` and `test_metric` at 95 %, over rows.
+        intervals: of `test_accuracy` and `test_metric` at 95 %, over rows; None where these do not say how
+            far a score may be off.
         classes: that occur in the file, or were answered, in the order of the prompt.
     """
 
     model: str
     file: str
     scores: Mapping[str, Any]
-    intervals: Mapping[str, Interval]
+    intervals: Mapping[str, Interval | None]
     classes: Sequence[ClassScores]
 
     def as_json(self) -> dict[str, Any]:
@@ -85,8 +86,11 @@ class FileScores:
         return [summary, self._class_table()]
 
     def _with_interval(self, name: str) -> str:
-        low, high = self.intervals[name]
-        return f"{percent(self.scores[name])} (95 % interval over rows: {percent(low)} to {percent(high)})"
+        score, interval = percent(self.scores[name]), self.intervals[name]
+        if interval is None:
+            return f"{score} (no interval: it is the same whichever rows are left out)"
+        low, high = interval
+        return f"{score} (95 % interval over rows: {percent(low)} to {percent(high)})"
 
     def _class_table(self) -> Table:
         table = Table()
@@ -205,10 +209,11 @@ def _check_columns(task: Task, table: RawTable, file: Path) -> None:
 
 def _intervals(
     classifier: PromptClassifier, classes: NDArray[Any], chances: NDArray[Any], predicted: NDArray[Any]
-) -> dict[str, Interval]:
+) -> dict[str, Interval | None]:
     """Return the intervals of the accuracy and of the task's metric."""
-    task, thresholds = classifier.spec.task, classifier.spec.answers.thresholds
+    task = classifier.spec.task
+    scores = jackknife_metric(task, classes, chances, classifier.spec.answers.thresholds)
     return {
         "test_accuracy": accuracy_interval(classes, predicted),
-        "test_metric": metric_interval(task, classes, chances, thresholds),
+        "test_metric": metric_interval(task, scores, len(classes)),
     }

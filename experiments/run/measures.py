@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.config import RunConfig
 from experiments.run.answers import AnswerMetrics, RowProbabilities, threshold_signs
@@ -19,7 +17,7 @@ from experiments.run.results import RunMetrics, SearchResult
 from experiments.run.simple_baselines.measuring import measure_baselines
 from experiments.run.simple_baselines.scores import BaselineScores
 from spt.answers.decisions import decide, score_answers
-from spt.answers.score_intervals import jackknife_metric, metric_interval
+from spt.answers.score_intervals import JackknifeScores, jackknife_metric, metric_interval
 from spt.data.encoded.cuts import cut_shares
 from spt.model import PromptedModel, trained
 from spt.process.provenance import Provenance
@@ -68,6 +66,7 @@ def run_metrics(
     prompt, head = _parameter_counts(classifier.model)
     folds, used = workbench.folds is not None, workbench.final
     expected = test_answers[1].astype(np.int64)
+    run_scores = jackknife_metric(task, expected, test_answers[0], rule.thresholds)
     return RunMetrics(
         task=task.name,
         backbone=config.backbone.name,
@@ -89,8 +88,8 @@ def run_metrics(
         test_micro_f1=test_scores.get("micro_f1"),
         test_mean_average_precision=test_scores.get("mean_average_precision"),
         test_label_ranking=test_scores.get("label_ranking"),
-        test_interval=metric_interval(task, expected, test_answers[0], rule.thresholds),
-        baselines=_baselines(config, workbench, classifier, test_answers[0], expected),
+        test_interval=metric_interval(task, run_scores, len(expected)),
+        baselines=_baselines(config, workbench, run_scores),
         gates=search.gates,
         scores=search.scores,
         evaluations=search.evaluations,
@@ -140,19 +139,11 @@ def joined(parts: Sequence[RowProbabilities]) -> RowProbabilities:
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _baselines(
-    config: RunConfig,
-    workbench: Workbench,
-    classifier: PromptClassifier,
-    chances: NDArray[Any],
-    labels: NDArray[Any],
-) -> BaselineScores | None:
-    """Measure what needs no prompt beside the run's calibrated answers to test, where that is asked for."""
+def _baselines(config: RunConfig, workbench: Workbench, run: JackknifeScores) -> BaselineScores | None:
+    """Measure what needs no prompt beside the scores of the run on test, where that is asked for."""
     if not config.baselines:
         return None
-    run_scores = jackknife_metric(classifier.spec.task, labels, chances, classifier.spec.answers.thresholds)
-    measured = measure_baselines(workbench)
-    return {name: baseline.beside(run_scores) for name, baseline in measured.items()}
+    return {name: baseline.beside(run) for name, baseline in measure_baselines(workbench).items()}
 
 
 def _parameter_counts(model: PromptedModel) -> tuple[int, int]:

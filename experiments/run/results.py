@@ -131,7 +131,8 @@ class RunMetrics:
         left_out: rows of each split of the source that had no text or no label.
         fold_metrics: the task's metric on each fold, whose mean `dev_metric` is then; None without folds.
         baselines: scores of what needs no prompt; None where they were not asked for, and in older files.
-        test_interval: of `test_metric`, at 95 % over the rows of test; None in older files.
+        test_interval: of `test_metric`, at 95 % over the rows of test; None where these do not say how far it
+            may be off, and in older files.
         prompt_tuning_flops: operations that training one free prompt at the input on the same rows for as
             many epochs would take, estimated; None in older files.
     """

@@ -19,6 +19,8 @@ GROUPS = 30
 CONFIDENCE = 0.95
 # metrics that are shares of rows
 SHARES = ("accuracy", "subset_accuracy")
+# scores no further apart are the same but for rounding
+ROUNDING = 1e-12
 
 Interval = tuple[float, float]
 
@@ -52,12 +54,14 @@ class JackknifeScores:
         return cls(score_rows(np.arange(rows)), without)
 
     @property
-    def interval(self) -> Interval:
-        """Return the 95 % interval of the score; without end where there are fewer than two groups."""
-        groups = len(self.without)
-        if groups < 2:
-            return -math.inf, math.inf
-        values = np.array(self.without)
+    def interval(self) -> Interval | None:
+        """Return the 95 % interval of the score; None where it is the same whichever group is left out.
+
+        The rows then do not say how far it may be off, as where all of them are right, or there is one alone.
+        """
+        groups, values = len(self.without), np.array(self.without)
+        if groups < 2 or float(np.ptp(values)) < ROUNDING:
+            return None
         error = math.sqrt((groups - 1) / groups * float(((values - values.mean()) ** 2).sum()))
         reach = float(t.ppf((1 + CONFIDENCE) / 2, groups - 1)) * error
         return self.score - reach, self.score + reach
@@ -95,26 +99,29 @@ def accuracy_interval(labels: NDArray[Any], predictions: NDArray[Any]) -> Interv
         predictions: likewise.
     """
     right = _right(labels, predictions)
-    wilson = binomtest(int(right.sum()), len(right)).proportion_ci(CONFIDENCE, method="wilson")
-    return float(wilson.low), float(wilson.high)
+    return _wilson(int(right.sum()), len(right))
 
 
-def metric_interval(
-    task: Task, labels: NDArray[Any], probabilities: NDArray[Any], thresholds: Sequence[float] | None
-) -> Interval:
+def metric_interval(task: Task, scores: JackknifeScores, rows: int) -> Interval | None:
     """Return the interval of the task's metric: Wilson's of a share of rows, the jackknife's of any other.
 
     Args:
         task: whose metric it is.
-        labels: as of `jackknife_metric`, as the next two.
-        probabilities: of each class.
-        thresholds: of each class, or None.
+        scores: of `jackknife_metric`.
+        rows: how many were scored.
     """
     if task.metric in SHARES:
-        return accuracy_interval(labels, decide(task, probabilities, thresholds))
-    low, high = jackknife_metric(task, labels, probabilities, thresholds).interval
+        return _wilson(round(scores.score * rows), rows)
+    if scores.interval is None:
+        return None
+    low, high = scores.interval
     lowest = -1.0 if task.metric == "matthews" else 0.0
     return max(low, lowest), min(high, 1.0)
+
+
+def _wilson(right: int, rows: int) -> Interval:
+    wilson = binomtest(right, rows).proportion_ci(CONFIDENCE, method="wilson")
+    return float(wilson.low), float(wilson.high)
 
 
 def _right(labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[np.bool_]:

@@ -87,6 +87,18 @@ def test_the_metric_of_the_task_has_its_interval_whatever_it_is(tmp_path: Path) 
         assert "95 % interval" in line
 
 
+def test_a_score_that_is_the_same_without_any_rows_has_no_interval(tmp_path: Path) -> None:
+    made = classifier(tmp_path, (1,), task={"metric": "weighted_f1"})
+    made.save_pretrained(tmp_path / "model")
+    labels = [answer.label for answer in made.predict(TEXTS)]
+    file = written(tmp_path / "labelled.csv", labels=labels)
+    assert "100.0 % (no interval: it is the same" in spt("evaluate", tmp_path / "model", "--on", file).stdout
+    told = json.loads(spt("evaluate", tmp_path / "model", "--on", file, "--json").stdout)
+    assert told["intervals"]["test_metric"] is None
+    low, high = told["intervals"]["test_accuracy"]
+    assert 0.6 < low < high == 1
+
+
 def test_a_run_folder_stands_for_its_model(tmp_path: Path) -> None:
     config = tiny_config(
         tmp_path, search={"strategy": "manual", "manual_layers": [1]}, training={"epochs": 1}
@@ -214,5 +226,6 @@ def test_sets_of_labels_are_scored_by_class_and_by_row(tmp_path: Path) -> None:
         assert one["precision"] == pytest.approx(hits / max(1, sum(answered)))
     right = [set(answer.labels) == set(given) for answer, given in zip(answers, sets, strict=True)]
     assert told["test_accuracy"] == pytest.approx(np.mean(right))
-    low, high = told["intervals"]["test_metric"]
-    assert low <= told["test_macro_f1"] == told["test_metric"] <= high
+    low, high = told["intervals"]["test_accuracy"]
+    assert low <= told["test_accuracy"] <= high
+    assert told["test_macro_f1"] == told["test_metric"]

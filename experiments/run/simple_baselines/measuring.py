@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from experiments.run.simple_baselines.features import level_features, token_texts
 from experiments.run.simple_baselines.scores import BaselineScore
 from spt.answers.decisions import dev_thresholds, score_dev
-from spt.answers.score_intervals import Interval, JackknifeScores, jackknife_metric
+from spt.answers.score_intervals import JackknifeScores, jackknife_metric
 from spt.assets import cache_folder
 from spt.data.encoded.examples import Examples
 from spt.errors import InputError
@@ -54,9 +53,7 @@ class MeasuredBaseline:
 
     def beside(self, run: JackknifeScores) -> BaselineScore:
         """Set the scores of a run's answers to the same rows of test beside it."""
-        return BaselineScore(
-            self.dev, self.test.score, _bounded(self.test.interval), _bounded(run.minus(self.test).interval)
-        )
+        return BaselineScore(self.dev, self.test.score, self.test.interval, run.minus(self.test).interval)
 
 
 def measure_baselines(bench: Workbench) -> dict[str, MeasuredBaseline]:
@@ -170,11 +167,6 @@ def row_answers(examples: Examples, chances: NDArray[Any]) -> tuple[NDArray[Any]
     rows, labels = torch.from_numpy(examples.rows), torch.from_numpy(examples.labels)
     pooled = pool_windows(rows, torch.from_numpy(chances), labels)
     return pooled.probabilities.numpy(), pooled.labels.numpy()
-
-
-def _bounded(interval: Interval) -> Interval | None:
-    """Return an interval that has ends, which that of a single row has not."""
-    return interval if all(map(math.isfinite, interval)) else None
 
 
 def _key(bench: Workbench, examples: Mapping[str, Examples]) -> str:

@@ -21,7 +21,8 @@ class BaselineScore:
     Attributes:
         dev_metric: None where layers are judged by folds.
         test_metric: of the rows that the run is scored on.
-        test_interval: of the metric on test, at 95 % over rows; None in older files.
+        test_interval: of the metric on test, at 95 % over rows; None where these do not say how far it may
+            be off, and in older files.
         gain_interval: of what the run's metric on test is above it, at 95 % over the same rows; likewise.
     """
 

@@ -92,4 +92,4 @@ def _took(run: RunFiles) -> str:
 
 
 def _interval(interval: Any) -> str:
-    return f"{range_text(interval)}, 95 % over rows" if interval else "no interval was noted"
+    return f"{range_text(interval)}, 95 % over rows" if interval else "no interval over rows"

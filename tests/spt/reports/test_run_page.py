@@ -131,6 +131,13 @@ def test_the_answer_is_as_sure_as_its_interval(change: Any, said: str, tmp_path:
     assert said in answer
 
 
+def test_a_score_may_have_no_interval(tmp_path: Path) -> None:
+    fill(tmp_path)
+    page = report(tmp_path, {**METRICS, "test_interval": None})
+    assert "no interval over rows" in page and "There is no interval where a score is the same" in page
+    assert "95 % interval" not in answer_of(page)
+
+
 def test_the_answer_says_what_the_run_took(tmp_path: Path) -> None:
     fill(tmp_path)
     for total, said in ((6e11, "0.6 of the operations"), (2.3e12, "2.3 times the operations")):

@@ -18,6 +18,7 @@ from experiments.run.simple_baselines.features import LEVELS, level_features, to
 from experiments.run.simple_baselines.measuring import MeasuredBaseline, fitted_and_scored, measure_baselines
 from experiments.run.simple_baselines.scores import BaselineScore, baseline_lines
 from experiments.run.training import load_workbench
+from spt.answers.score_intervals import JackknifeScores
 from spt.prefix_cache import PrefixCache
 from spt.workbench import Workbench
 from tests.support.runs import tiny_config
@@ -40,7 +41,7 @@ def test_they_are_measured_shown_and_found_again(config: RunConfig, tmp_path: Pa
     assert RunMetrics.read(tmp_path / "run" / "metrics.json").baselines == metrics.baselines
     assert "without prompts: majority class" in (tmp_path / "run" / "report.html").read_text()
     for score in metrics.baselines.values():
-        assert score.test_interval is not None and score.gain_interval is not None
+        assert score.gain_interval is not None
         low, high = score.gain_interval
         assert low <= metrics.test_metric - score.test_metric <= high
     (kept,) = (tmp_path / "cache" / "baselines").iterdir()
@@ -163,6 +164,14 @@ def test_folds_leave_the_baselines_without_a_dev(tmp_path: Path, monkeypatch: py
     bench = load_workbench(config)
     scores = measure_baselines(bench)
     assert {score.dev for score in scores.values()} == {None}
+
+
+def test_equal_answers_are_no_sure_difference_of_nothing() -> None:
+    right = JackknifeScores(1.0, (1.0,) * 8)
+    beside = MeasuredBaseline(None, right).beside(right)
+    assert beside.gain_interval is None
+    said = baseline_lines({"tfidf": beside}, right.score)["worth it?"]
+    assert said == "level with the best of them, TF-IDF and logistic regression"
 
 
 def test_the_gain_over_the_best_is_told() -> None:
