@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from experiments.run.simple_baselines.features import level_features, token_texts
 from experiments.run.simple_baselines.scores import BaselineScore
 from spt.answers.decisions import dev_thresholds, score_dev
-from spt.answers.score_intervals import JackknifeScores, jackknife_metric
+from spt.answers.score_intervals import Interval, JackknifeScores, jackknife_metric, metric_interval
 from spt.assets import cache_folder
 from spt.data.encoded.examples import Examples
 from spt.errors import InputError
@@ -39,21 +39,28 @@ MOST = 5000
 # inverse strengths of the regularisation, of which dev chooses
 STRENGTHS = (0.01, 0.1, 1.0)
 UNCHOSEN = (0.1,)
-VERSION = 2
+VERSION = 3
 
 Features = Any
 
 
 @dataclass(frozen=True)
 class MeasuredBaseline:
-    """Hold what a baseline scores: the task's metric on dev, where there is one, and on test."""
+    """Hold what a baseline scores: the task's metric on dev, where there is one, and on test.
+
+    Attributes:
+        dev: None where there is none.
+        test: of the rows that a run is scored on.
+        test_interval: of the metric on test, as that of a run.
+    """
 
     dev: float | None
     test: JackknifeScores
+    test_interval: Interval | None
 
     def beside(self, run: JackknifeScores) -> BaselineScore:
         """Set the scores of a run's answers to the same rows of test beside it."""
-        return BaselineScore(self.dev, self.test.score, self.test.interval, run.minus(self.test).interval)
+        return BaselineScore(self.dev, self.test.score, self.test_interval, run.minus(self.test).interval)
 
 
 def measure_baselines(bench: Workbench) -> dict[str, MeasuredBaseline]:
@@ -151,7 +158,8 @@ def score_of(
         chances, labels = answers["dev"]
         dev, thresholds = score_dev(task, labels, chances)["metric"], dev_thresholds(task, labels, chances)
     chances, labels = answers["test"]
-    return MeasuredBaseline(dev, jackknife_metric(task, labels.astype(np.int64), chances, thresholds))
+    test = jackknife_metric(task, labels.astype(np.int64), chances, thresholds)
+    return MeasuredBaseline(dev, test, metric_interval(task, test, len(labels)))
 
 
 def chances_of(fitted: Any, features: Features, classes: int) -> NDArray[Any]:

@@ -5,21 +5,32 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from experiments.config import RunConfig
 from experiments.pipeline import run
 from experiments.run.results import RunMetrics
 from experiments.run.simple_baselines import measuring
 from experiments.run.simple_baselines.features import LEVELS, level_features, token_texts
-from experiments.run.simple_baselines.measuring import MeasuredBaseline, fitted_and_scored, measure_baselines
+from experiments.run.simple_baselines.measuring import (
+    MeasuredBaseline,
+    fitted_and_scored,
+    measure_baselines,
+    score_of,
+)
 from experiments.run.simple_baselines.scores import BaselineScore, baseline_lines
 from experiments.run.training import load_workbench
-from spt.answers.score_intervals import JackknifeScores
+from spt.answers.score_intervals import JackknifeScores, jackknife_metric, metric_interval
+from spt.data.encoded.examples import Examples
+from spt.metrics import Metric
 from spt.prefix_cache import PrefixCache
+from spt.tasks import get_task
 from spt.workbench import Workbench
 from tests.support.runs import tiny_config
 
@@ -41,7 +52,7 @@ def test_they_are_measured_shown_and_found_again(config: RunConfig, tmp_path: Pa
     assert RunMetrics.read(tmp_path / "run" / "metrics.json").baselines == metrics.baselines
     assert "without prompts: majority class" in (tmp_path / "run" / "report.html").read_text()
     for score in metrics.baselines.values():
-        assert score.gain_interval is not None
+        assert score.test_interval is not None and score.gain_interval is not None
         low, high = score.gain_interval
         assert low <= metrics.test_metric - score.test_metric <= high
     (kept,) = (tmp_path / "cache" / "baselines").iterdir()
@@ -166,9 +177,28 @@ def test_folds_leave_the_baselines_without_a_dev(tmp_path: Path, monkeypatch: py
     assert {score.dev for score in scores.values()} == {None}
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "matthews"])
+def test_a_baselines_interval_is_made_as_a_runs_and_a_gains_may_be_beyond_one(metric: Metric) -> None:
+    labels, rows = np.arange(20) % 2, np.arange(20)
+    task = get_task("custom", labels=["a", "b"]).model_copy(update={"metric": metric})
+    bench = cast(Workbench, SimpleNamespace(spec=SimpleNamespace(task=task, classes=2)))
+    part = Examples(input_ids=np.ones(20, np.int32), lengths=np.ones(20, np.int64), labels=labels, rows=rows)
+    examples = dict.fromkeys(("train", "dev", "test"), part)
+    # what is read tells the classes of all rows but one
+    features = dict.fromkeys(examples, np.where(rows == 3, 0, labels)[:, None])
+    baseline = score_of(bench, examples, features, LogisticRegression(C=100))
+    assert baseline.test_interval == metric_interval(task, baseline.test, 20)
+    low, high = baseline.test_interval or (0, 0)
+    assert low < baseline.test.score < high <= 1
+    # right in one row alone
+    worst = jackknife_metric(task, labels, np.eye(2)[np.where(rows == 0, labels, 1 - labels)], None)
+    low, _ = baseline.beside(worst).gain_interval or (0, 0)
+    assert low < -1
+
+
 def test_equal_answers_are_no_sure_difference_of_nothing() -> None:
     right = JackknifeScores(1.0, (1.0,) * 8)
-    beside = MeasuredBaseline(None, right).beside(right)
+    beside = MeasuredBaseline(None, right, (0.7, 1.0)).beside(right)
     assert beside.gain_interval is None
     said = baseline_lines({"tfidf": beside}, right.score)["worth it?"]
     assert said == "level with the best of them, TF-IDF and logistic regression"
