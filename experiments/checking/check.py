@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -132,7 +133,8 @@ def _configs(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
 
         return load_tune_config(path, overrides).runs_at_ends()
     if {"methods", "conditions"} <= keys:
-        raise InputError(f"'{path}' is a bench, which `python -m benchmarks methods {path}` checks itself.")
+        command = f"python -m benchmarks methods {shlex.quote(str(path))}"
+        raise InputError(f"'{path}' is a bench, which `{command}` checks itself.")
     return [load_config(path, overrides)]
 
 

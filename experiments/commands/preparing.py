@@ -1,6 +1,7 @@
 """From a file of one's own to a config that runs: init, check."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,8 @@ def init(
         from experiments.own_data.config_file import write_config
 
         print("\n".join(write_config(file, output, parse_overrides(overrides or []), force)))
-        print(f"\n{output} is written. Next: `spt check {output}`, then `spt run {output}`.")
+        config = shlex.quote(str(output))
+        print(f"\n{output} is written. Next: `spt check {config}`, then `spt run {config}`.")
 
 
 def check(

@@ -1,6 +1,7 @@
 """One run, whole or stage by stage: run, search, train, evaluate."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -148,7 +149,8 @@ def _stage(
         elif not quiet:
             show(table(folder))
             if stage == "run":
-                _say(f"Next: `spt predict {folder / 'model'} FILE`, or look at {folder / 'report.html'}")
+                predict = shlex.join(["spt", "predict", str(folder / "model"), "FILE"])
+                _say(f"Next: `{predict}`, or look at {folder / 'report.html'}")
 
 
 def _say(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -186,7 +187,7 @@ def _write_best(path: Path, experiment: str, done: Sequence[EndedTrial]) -> str:
     found = f"# layers {layers} of 0 to {metrics.layers_total - 1}, by {metrics.strategy}"
     content = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_text(path, f"{head}\n{found}\n{content}")
-    return f"best so far, trial {trial.note.number}, {scores}: spt run {path.absolute()}"
+    return f"best so far, trial {trial.note.number}, {scores}: spt run {shlex.quote(str(path.absolute()))}"
 
 
 def _dev_metric(trial: EndedTrial) -> float:

@@ -2,6 +2,8 @@ import csv
 import errno
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +130,16 @@ def test_the_folder_is_named_after_the_run(
     monkeypatch.setattr(pipeline, "search", leave_layers)
     assert spt("search", config, "name=other").exit_code == 0
     assert (tmp_path / "runs" / "other" / "architecture.json").exists()
+
+
+def test_the_command_that_comes_next_can_be_pasted(
+    finished: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(finished, tmp_path / "ü -x [1]")
+    monkeypatch.setattr(pipeline, "run", lambda *_: None)
+    result = spt("run", config, "--folder", folder)
+    command = shlex.split(result.stderr.rpartition("Next: ")[2].split("`")[1])
+    assert command == ["spt", "predict", str(folder / "model"), "FILE"]
 
 
 LAYERS = '{"layers": [1], "total": 4}'

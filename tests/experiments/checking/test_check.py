@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -317,6 +318,13 @@ def test_other_files_are_a_problem(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     check = check_file(path, {})
     assert isinstance(check, Check) and len(check.problems) == 1 and "other.yml" in check.problems[0]
+
+
+def test_the_command_that_checks_a_bench_can_be_pasted(tmp_path: Path) -> None:
+    path = tmp_path / "my bench.yml"
+    path.write_text("methods: {}\nconditions: {}\n", encoding="utf-8")
+    (problem,) = check_file(path, {}).problems
+    assert shlex.split(problem.split("`")[1]) == ["python", "-m", "benchmarks", "methods", str(path)]
 
 
 def test_a_comparison_refuses_all_bad_data_before_its_first_run(home: Path, tmp_path: Path) -> None:

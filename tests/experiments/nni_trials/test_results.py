@@ -1,6 +1,7 @@
 """What an experiment's trials leave above their folders, without NNI."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,12 @@ def test_trials_are_compared_and_the_best_is_written_and_both_are_said(tmp_path:
         f"report of 4 trials: {tmp_path / 'report.html'}, with results.json beside it",
         f"best so far, trial 1, dev accuracy 90.0 %, test accuracy -2.0 %: spt run {tmp_path / 'best.yml'}",
     ]
+
+
+def test_the_command_that_runs_the_best_again_can_be_pasted(tmp_path: Path) -> None:
+    done(tmp_path / "a b's", 0, {"search.k": 2})
+    said = write_experiment_results(tmp_path / "a b's", "E", "")
+    assert shlex.split(said.rpartition(": ")[2]) == ["spt", "run", str(tmp_path / "a b's" / "best.yml")]
 
 
 def test_numbers_that_short_would_be_alike_are_written_out(tmp_path: Path) -> None:

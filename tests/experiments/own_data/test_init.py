@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,13 @@ def test_paths_start_from_the_configs_folder_and_overrides_are_written(tmp_path:
     assert yaml.safe_load(output.read_text(encoding="utf-8"))["data"]["train"] == "../tickets.csv"
     config = load_config(output)
     assert config.search.k == 3 and config.task.label == "date" and config.data.train == file
+
+
+def test_the_commands_that_come_next_can_be_pasted(tmp_path: Path) -> None:
+    output = tmp_path / "ü -x [1].yml"
+    result = CliRunner().invoke(app, ["init", str(make_tickets(tmp_path / "t.csv")), "-o", str(output)])
+    commands = [shlex.split(part) for part in result.stdout.split("`") if part.startswith("spt")]
+    assert commands == [["spt", "check", str(output)], ["spt", "run", str(output)]]
 
 
 def test_a_config_is_not_written_over_without_force(tmp_path: Path) -> None:
