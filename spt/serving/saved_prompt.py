@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from spt.storage.tensor_header import TensorEntry, read_header
 
 WEIGHTS = "prompt.safetensors"
 PROMPT_JSON = "prompt.json"
+# where the folder of a run has its prompt
+OF_RUN = "model"
 FORMAT = 7
 # format 1 notes the weights of the backbone alone, and no digest of its own; 2 knows no temperature, 3 no
 # offset of tokens, 4 no several labels a text, 5 no temperature of these, 6 no kinds of what a layer gets
@@ -240,7 +243,7 @@ def _read_content(folder: Path) -> _Content1 | _Content2:
     try:
         config = read_json(path, MUST_HOLD)
     except InputError as error:
-        raise InputError(f"'{folder}' is not a saved prompt. {error}") from error
+        raise InputError(f"'{folder}' is not a saved prompt{_of_run(folder) or f'. {error}'}") from error
     written = config.get("format")
     if type(written) is not int or written not in FORMATS:
         packages = config.get("versions")
@@ -254,6 +257,15 @@ def _read_content(folder: Path) -> _Content1 | _Content2:
     except (InputError, ValidationError) as error:
         reason = described(error) if isinstance(error, ValidationError) else error
         raise InputError(f"'{path}' is damaged: {reason}. {ADVICE}") from error
+
+
+def _of_run(folder: Path) -> str:
+    """Name the prompt of a run whose folder was given in its place; empty for any other folder."""
+    # a folder that is closed gets the reason why it cannot be read
+    with suppress(OSError):
+        if not (folder / PROMPT_JSON).exists() and (folder / OF_RUN / PROMPT_JSON).is_file():
+            return f", but of a run, whose prompt is in it: give '{folder / OF_RUN}'."
+    return ""
 
 
 def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:

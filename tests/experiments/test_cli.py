@@ -332,6 +332,11 @@ def test_predict_refuses_what_is_not_a_model(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "not a saved prompt" in result.stderr
     assert spt("predict", tmp_path, tmp_path / "none.txt").exit_code == 2
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "prompt.json").write_text("{}", encoding="utf-8")
+    result = spt("predict", tmp_path, given="a text")
+    assert f"'{tmp_path}' is not a saved prompt" in result.stderr
+    assert f"give '{tmp_path / 'model'}'." in result.stderr
 
 
 TICKETS = [

@@ -104,6 +104,13 @@ def test_a_file_of_another_prompt_or_by_another_hand_is_refused(
         SPTClassifier.from_pretrained(tmp_path / "model")
 
 
+def test_the_folder_of_a_run_is_refused_with_that_of_its_prompt(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "prompt.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"but of a run, .*: give '{tmp_path}/model'"):
+        SPTClassifier.from_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -331,6 +331,17 @@ def test_a_damaged_or_foreign_folder_is_refused(kind: str, message: str, saved: 
         PromptClassifier.from_pretrained(saved)
 
 
+def test_the_prompt_of_a_run_is_named_where_the_run_is_given(saved: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(saved, run / "model")
+    with pytest.raises(InputError, match=rf"'{run}' is not a saved prompt, but .*: give '{run}/model'\.$"):
+        PromptClassifier.from_pretrained(run)
+    # one that is damaged is itself meant
+    (run / PROMPT_JSON).write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=f"'{run}' is not a saved prompt. "):
+        PromptClassifier.from_pretrained(run)
+
+
 def test_a_backbone_that_is_gone_or_another_is_refused(home: Path, tmp_path: Path) -> None:
     make_backbone(tmp_path / "backbone")
     made = new_classifier(home, backbone={"name": str(tmp_path / "backbone")})
