@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spt.data.values import clean_labels, rows_shown, some
+from spt.data.values import clean_labels, rows_shown, scalar, some
 from spt.errors import InputError
 
 Value = bool | int | float | str
@@ -130,6 +130,7 @@ def label_type(labels: Sequence[Any]) -> type[Value]:
     Raises:
         InputError: for labels of several types, or fractions, which a regression has.
     """
+    labels = [scalar(label) for label in labels]
     types = {_type_of(label): row for row, label in reversed(list(enumerate(labels)))}
     if len(types) > 1 and types.keys() != {int, float}:
         shown = ", ".join(f"{kind.__name__} (row {row + 1})" for kind, row in types.items())
@@ -159,6 +160,6 @@ def _as_kind(kind: type[Value], value: Any) -> Value:
 def _type_of(label: Any) -> type[Value]:
     if isinstance(label, str):
         return str
-    if isinstance(label, bool | np.bool_):
+    if isinstance(label, bool):
         return bool
     return int if isinstance(label, Integral) else float

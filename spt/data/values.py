@@ -47,7 +47,7 @@ def clean_labels(values: Sequence[Any], where: str, rows: Sequence[int] | None =
     Raises:
         InputError: naming the rows, if a label is missing, is something else, or is too long for a name.
     """
-    values = [_scalar(value) for value in values]
+    values = [scalar(value) for value in values]
     check = _Check(where, values, rows or range(len(values)))
     check.find(is_missing, "is empty in", "Fill or remove these rows.")
     several = any(isinstance(value, list | tuple) for value in values)
@@ -84,6 +84,11 @@ def python_values(values: Any) -> Any:
             if hasattr(values, method):
                 return getattr(values, method)()
     return values
+
+
+def scalar(value: Any) -> Any:
+    """Return a number of numpy or torch as Python's own, and anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def has_rows(values: Any) -> bool:
@@ -159,11 +164,6 @@ class _Check:
 def _kind(value: Any) -> str:
     infinite = isinstance(value, float) and math.isinf(value)
     return f"{value} (float)" if infinite else f"a value of type {type(value).__name__}"
-
-
-def _scalar(value: Any) -> Any:
-    """Return a number of numpy or torch as Python's own."""
-    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _is_label(value: Any) -> bool:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from experiments.fitting.class_values import ClassValues
+from experiments.fitting.class_values import ClassValues, label_type
 from experiments.fitting.parameters import run_config
 from experiments.fitting.rows import LabelledRows, text_columns
 from experiments.fitting.splits import held_out, read_splits
@@ -189,6 +189,8 @@ def test_all_that_is_wrong_with_the_rows_is_told_at_once(home: Path) -> None:
         (np.eye(3), [0, 1, 0], r"array of the shape \(3, 3\)"),
         (["a", "b"], [1, "1"], r"several types: .*int \(row 1\).*str \(row 2\)|several types: .*str.*int"),
         (["a", "b", "c"], [0.5, 1.0, 0.2], "Unknown label type: continuous.* 2 rows: 1, 3"),
+        (["a", "b"], [np.float32(0.5), np.float32(1.5)], "Unknown label type: continuous.* 2 rows: 1, 2"),
+        (["a", "b"], [torch.tensor(0.5), torch.tensor(1.0)], "Unknown label type: continuous.* row 1"),
         ("great", "good", "one class only"),
         (5, [1], "is of type int"),
         (pd.DataFrame({"a": ["x"], "b": ["y"], "c": ["z"]}), [0], "no column 'text', only a, b, c"),
@@ -207,6 +209,13 @@ def test_rows_that_cannot_be_learned_from_are_refused(
 def test_rows_of_a_test_that_data_leave_out_are_refused(home: Path) -> None:
     with pytest.raises(InputError, match=r"data\.test_size is 0, but rows of test are given"):
         tiny_estimator(home, data={"test_size": 0}).fit(["a", "b"], ["x", "y"], test=(["c"], ["x"]))
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, np.array])
+def test_numbers_of_other_libraries_are_of_the_type_that_they_hold(kind: Callable[[Any], Any]) -> None:
+    for values in ((2, 1), (2.0, 1.0), (True, False)):
+        labels = [kind(value) for value in values]
+        assert label_type(labels) is type(values[0])
 
 
 def test_classes_that_no_label_has_are_of_the_type_of_the_labels() -> None:
