@@ -14,6 +14,7 @@ from experiments.config import RunConfig, checked
 from experiments.paths import anchored
 from spt.answers.options import AnswersConfig
 from spt.data.config import DataConfig
+from spt.data.values import class_name
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.prompts.config import PromptConfig
@@ -98,7 +99,8 @@ def unknown_parameters(names: Iterable[str], known: Iterable[str]) -> InputError
 def plain(value: Any) -> Any:
     """Return a parameter as JSON has it: arrays, tensors and paths as Python's own, tasks as their fields."""
     if isinstance(value, Mapping):
-        return {str(name): plain(inner) for name, inner in value.items()}
+        # a key may be a label, as of class weights
+        return {class_name(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple | range | AbstractSet):
         return [plain(inner) for inner in value]
     if isinstance(value, BaseModel):

@@ -57,7 +57,14 @@ def clean_labels(values: Sequence[Any], where: str, rows: Sequence[int] | None =
     check.find(_is_too_long, too_long, "A label is a short name; check the column.")
     check.find(_is_broken, "holds half of a surrogate pair in", "Mend or remove these rows.")
     check.problems.refuse()
-    return [_class_name(value) for value in values]
+    return [class_name(value) for value in values]
+
+
+def class_name(label: Any) -> str:
+    """Return the name of a label's class, as `clean_labels` has it, also of what that refuses."""
+    value = scalar(label)
+    is_whole_number = isinstance(value, float) and value.is_integer()
+    return str(int(value) if is_whole_number else value).strip()
 
 
 def as_list(values: Any, what: str) -> list[Any]:
@@ -178,8 +185,3 @@ def _is_too_long(value: Any) -> bool:
 
 def _is_broken(value: Any) -> bool:
     return isinstance(value, str) and not is_utf8(value)
-
-
-def _class_name(value: str | float) -> str:
-    is_whole_number = isinstance(value, float) and value.is_integer()
-    return str(int(value) if is_whole_number else value).strip()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from spt.data.values import class_name
 from spt.errors import InputError
 from spt.process.modes import Precision
 from spt.sections import ConfigSection
@@ -109,8 +110,8 @@ class TrainingConfig(ConfigSection):
             raise ValueError(
                 f"a weight must be a number above 0, at most {MOST_WEIGHT}, but there is {shown}"
             )
-        # YAML reads a class that is called 1 as a number
-        return {str(name): float(weight) for name, weight in value.items()}
+        # YAML reads a class that is called 1 as a number, and 1.0 is the label of the same class
+        return {class_name(name): float(weight) for name, weight in value.items()}
 
 
 def _is_weight(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sklearn.base import clone
 
@@ -13,6 +14,7 @@ from experiments.estimator import SPTClassifier
 from experiments.fitting.parameters import OF_FILES, SECTIONS, SHORT_NAMES, run_config
 from experiments.pipeline import Pipeline
 from spt.data.config import DataConfig
+from spt.data.values import clean_labels
 from spt.errors import InputError
 from spt.tasks import get_task
 from spt.training.by_rows import suited_to_rows
@@ -169,6 +171,18 @@ def test_keys_of_sections_are_set_without_touching_what_was_given() -> None:
     assert model.get_params()["training"] is training
     whole = SPTClassifier().set_params(search__epochs=7, search={"consistency": 0.0})
     assert whole.search == {"consistency": 0.0, "epochs": 7}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [(1, "1"), (1.0, "1"), (np.float32(1), "1"), (np.int64(-1), "-1"), (True, "True"), ("good ", "good")],
+    ids=repr,
+)
+def test_class_weights_name_classes_as_labels_do(key: Any, name: str) -> None:
+    assert clean_labels([key], "It") == [name]
+    assert run_config({"training": {"class_weights": {key: 2.0}}}).training.class_weights == {name: 2.0}
+    # where YAML is read
+    assert TrainingConfig(class_weights={key: 2.0}).class_weights == {name: 2.0}
 
 
 def test_a_parameter_that_changes_nothing_is_said(
