@@ -157,9 +157,9 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         """Search layers, and train prompts there.
 
         Args:
-            X: texts as a list, a tuple, an array or a Series; pairs of texts as a list of (first, second) or
-                an array of two columns; or a DataFrame, a `datasets.Dataset` or a mapping with the task's
-                columns, or with one or two of any name.
+            X: texts as a list, a tuple, an array or a Series; pairs of texts as a list of (first, second), or
+                of [first, second] as JSON has them, or an array of two columns; or a DataFrame, a
+                `datasets.Dataset` or a mapping with the task's columns, or with one or two of any name.
             y: a label for each row: texts, whole numbers or truth values; a list of them where the task has
                 several labels a text; None reads the task's column of X, of a `datasets.ClassLabel` by the
                 names of its classes.

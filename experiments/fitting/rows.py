@@ -197,9 +197,9 @@ def text_columns(
     """Read the texts of some rows.
 
     Args:
-        rows: texts as a list, an array or a Series; pairs of texts as a list of tuples or an array of two
-            columns; or a DataFrame, a `datasets.Dataset` or a mapping of columns: those with the names, or,
-            if it has others, its only one or two.
+        rows: texts as a list, an array or a Series; pairs of texts as a list of tuples or of lists, or an
+            array of two columns; or a DataFrame, a `datasets.Dataset` or a mapping of columns: those with the
+            names, or, if it has others, its only one or two.
         pairs: the second texts, where `rows` has one a row; None where it has both.
         names: of the columns of texts.
         split: names the rows in errors.
@@ -369,12 +369,14 @@ def _unnamed_columns(rows: Any, split: str) -> TextColumns:
         texts, *seconds = (as_list(column, f"The rows of {split}") for column in rows.T)
         return TextColumns(texts, seconds[0] if seconds else None)
     values = as_list(rows, f"The list of texts of {split}")
-    if not any(isinstance(value, tuple) for value in values):
+    # JSON writes pairs as lists
+    lengths = [len(value) if isinstance(value, list | tuple) else None for value in values]
+    if not any(length is not None for length in lengths):
         return TextColumns(values)
-    if wrong := [row for row, value in enumerate(values) if not isinstance(value, tuple) or len(value) != 2]:
+    if wrong := [row for row, length in enumerate(lengths) if length != 2]:
         raise InputError(
-            f"The rows of {split} must all be pairs (first text, second text), but are not in "
-            f"{rows_shown(wrong)}."
+            f"The rows of {split} must all be pairs (first text, second text), or all be texts, but are "
+            f"neither in {rows_shown(wrong)}."
         )
     return TextColumns([first for first, _ in values], [second for _, second in values])
 

@@ -44,6 +44,7 @@ def test_pairs_are_learned_and_answered(home: Path, data: tuple[list[str], list[
     assert model.score(pairs, labels) == np.mean(model.predict(pairs) == labels)
     columns = [list(column) for column in zip(*pairs, strict=True)]
     assert np.array_equal(model.predict_proba(columns[0], columns[1]), model.predict_proba(pairs))
+    assert model.predict(list(map(list, pairs))).tolist() == model.predict(pairs).tolist()
     with pytest.raises(InputError, match="X has 1 texts a row, but the estimator was fitted on 2"):
         model.predict(texts)
     with pytest.raises(InputError, match="X has 1 texts a row, but the estimator was fitted on 2"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,11 @@ def test_rows_of_any_kind_are_read_the_same(kind: str, data: tuple[list[str], li
 
 PAIRS: dict[str, Callable[[list[str], list[str]], tuple[Any, Any]]] = {
     "tuples": lambda texts, seconds: (list(zip(texts, seconds, strict=True)), None),
+    "lists": lambda texts, seconds: (json.loads(json.dumps([*zip(texts, seconds, strict=True)])), None),
+    "a series of lists": lambda texts, seconds: (
+        pd.Series([list(pair) for pair in zip(texts, seconds, strict=True)]),
+        None,
+    ),
     "two lists": lambda texts, seconds: (texts, seconds),
     "two columns": lambda texts, seconds: (np.array([texts, seconds]).T, None),
     "a frame": lambda texts, seconds: (pd.DataFrame({"premise": texts, "hypothesis": seconds}), None),
@@ -184,7 +190,8 @@ def test_all_that_is_wrong_with_the_rows_is_told_at_once(home: Path) -> None:
     [
         (["a", "b"], None, "no labels of train"),
         ([], [], "no rows of train"),
-        ([["a", "b"], ["c"]], [0, 1], "type list in 2 rows: 1, 2"),
+        ([["a", "b"], ["c"]], [0, 1], "must all be pairs .* row 2"),
+        ([["a"], ["c"]], [0, 1], "must all be pairs .* 2 rows: 1, 2"),
         ([("a", "b"), "c", ("d",)], [0, 1, 0], r"must all be pairs .* 2 rows: 2, 3"),
         (np.eye(3), [0, 1, 0], r"array of the shape \(3, 3\)"),
         (["a", "b"], [1, "1"], r"several types: .*int \(row 1\).*str \(row 2\)|several types: .*str.*int"),
