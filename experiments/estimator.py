@@ -159,7 +159,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         Args:
             X: texts as a list, a tuple, an array or a Series; pairs of texts as a list of (first, second), or
                 of [first, second] as JSON has them, or an array of two columns; or a DataFrame, a
-                `datasets.Dataset` or a mapping with the task's columns, or with one or two of any name.
+                `datasets.Dataset` or a mapping with the task's columns, or with one or two of any name, of
+                which two are taken for pairs, with a warning.
             y: a label for each row: texts, whole numbers or truth values; a list of them where the task has
                 several labels a text; None reads the task's column of X, of a `datasets.ClassLabel` by the
                 names of its classes.

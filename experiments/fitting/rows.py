@@ -199,7 +199,7 @@ def text_columns(
     Args:
         rows: texts as a list, an array or a Series; pairs of texts as a list of tuples or of lists, or an
             array of two columns; or a DataFrame, a `datasets.Dataset` or a mapping of columns: those with the
-            names, or, if it has others, its only one or two.
+            names, or, if it has others, its only one or two, of which two are told in a warning.
         pairs: the second texts, where `rows` has one a row; None where it has both.
         names: of the columns of texts.
         split: names the rows in errors.
@@ -349,6 +349,15 @@ def _named_columns(
                 "texts by task={'text': NAME}, or give that column alone."
             )
         names = others
+        if len(names) == 2:
+            # one of them may be no text, such as an id
+            log.warning(
+                "the columns '%s' and '%s' of %s are taken for the first and the second text of each row; if "
+                "they are, name them by task={'text': NAME, 'text_pair': NAME}, and if one is no text, name "
+                "the other by task={'text': NAME}",
+                *names,
+                split,
+            )
     texts, *seconds = (as_list(columns[name], f"The column '{name}' of {split}") for name in names)
     if seconds and len(seconds[0]) != len(texts):
         first, second = names

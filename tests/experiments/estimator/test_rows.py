@@ -87,6 +87,21 @@ def test_a_column_of_labels_is_never_a_text(y: list[str] | None) -> None:
     assert read.labels == ["good", "bad"]
 
 
+def test_two_columns_that_nobody_named_are_told_to_be_pairs(caplog: pytest.LogCaptureFixture) -> None:
+    table = pd.DataFrame({"id": ["a1", "b2"], "body": ["fine", "dull"]})
+    labels, config = ["good", "bad"], run_config({"task": "custom"})
+    splits, _ = read_splits(config, {"train": (table, labels, None), "dev": (table, labels, None)})
+    assert splits["train"].columns.names == ("id", "body")
+    (told,) = caplog.messages
+    assert "columns 'id' and 'body' of train are taken for the first and the second text" in told
+    caplog.clear()
+    for fields, width in (({"text": "body"}, 1), ({"text": "body", "text_pair": "id"}, 2)):
+        read = LabelledRows.read(table, labels, None, get_task("custom", **fields), "train")
+        assert (read.columns.texts, read.columns.width) == (["fine", "dull"], width)
+    assert text_columns(table[["body"]], None, ("text",), "train").texts == ["fine", "dull"]
+    assert not caplog.messages
+
+
 def test_labels_that_stand_in_a_second_column_under_any_name_are_refused() -> None:
     table = pd.DataFrame({"review": ["fine", "dull"], "team": ["good", "bad"]})
     with pytest.raises(
