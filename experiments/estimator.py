@@ -64,8 +64,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         training: further options of the training.
         answers: calibration, and when a text is answered by None.
         seed: of initial weights, batch order and samples.
-        threads: of torch; 0 leaves its own choice.
-        device: where torch computes: auto, cpu, cuda, cuda:1 or mps.
+        threads: of torch in `fit`; 0 leaves what the process has.
+        device: where torch computes in `fit`, and the prompt is then: auto, cpu, cuda, cuda:1 or mps.
         cache: where hidden states below the first prompt are kept: auto, disk or off.
         cache_gb: size of all cached files together.
         baselines: whether what needs no prompt is scored beside it, where test rows are given; in `metrics_`.

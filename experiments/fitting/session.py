@@ -14,6 +14,7 @@ from experiments.run.measures import read_training
 from experiments.run.results import SearchResult
 from experiments.run.training import load_workbench
 from spt.data.reading.tables import Rows
+from spt.process.devices import process_kept
 from spt.serving.classifier import PromptClassifier
 from spt.training.by_rows import suited_to_rows
 
@@ -25,8 +26,11 @@ class FittedRun(NamedTuple):
     metrics: dict[str, Any]
 
 
+@process_kept()
 def fit_rows(config: RunConfig, rows: Mapping[str, Rows], folder: Path) -> FittedRun:
     """Search and train on rows, and score them where there are rows of test; go on where that was stopped.
+
+    Threads, device and random states of the process are afterwards what they were.
 
     Args:
         config: of the run, without a source of rows; its training is made to suit the rows of train.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 from spt.errors import InputError
 from spt.process.modes import AUTO, device_name
 
+TOKENIZER_THREADS = "RAYON_NUM_THREADS"
 # the one that `use_device` set; empty while the best one is taken
 _chosen: list[torch.device] = []
 
@@ -49,7 +54,29 @@ def use_threads(threads: int) -> None:
     if threads:
         torch.set_num_threads(threads)
         # tokenizers read it when they first encode many texts
-        os.environ["RAYON_NUM_THREADS"] = str(threads)
+        os.environ[TOKENIZER_THREADS] = str(threads)
+
+
+@contextmanager
+def process_kept() -> Iterator[None]:
+    """Leave device, threads and global random states of this process as they were, whatever the body does.
+
+    States of GPUs are kept where the process has used one before: a state asked for would begin to use them.
+    """
+    device, threads, tokenizers = _chosen[:], torch.get_num_threads(), os.environ.get(TOKENIZER_THREADS)
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    gpus = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+    try:
+        with torch.random.fork_rng(gpus):
+            yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
+        _chosen[:] = device
+        torch.set_num_threads(threads)
+        os.environ.pop(TOKENIZER_THREADS, None)
+        if tokenizers is not None:
+            os.environ[TOKENIZER_THREADS] = tokenizers
 
 
 def _existing(name: str) -> torch.device:

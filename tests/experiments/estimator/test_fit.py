@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -105,6 +108,27 @@ def test_all_rows_but_those_of_dev_are_trained_on(home: Path, data: tuple[list[s
     assert rows["dev"]["rows"] == distinct // 10
     assert rows["train"]["rows"] == distinct - distinct // 10
     assert model.run_ == home / "rows"
+
+
+def test_a_fit_leaves_threads_and_random_states_as_they_were(
+    home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier
+) -> None:
+    def state() -> bytes:
+        states = (random.getstate(), np.random.get_state(), torch.get_rng_state().tolist())
+        return pickle.dumps((torch.get_num_threads(), *states))
+
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        before = state()
+        # one thread, by which the bits are those of the other
+        assert same(tiny_estimator(home, threads=1).fit(*data), fitted)
+        assert state() == before
+        with pytest.raises(InputError):
+            tiny_estimator(home, threads=1, layers=[9]).fit(*data)
+        assert state() == before
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_it_stands_in_a_pipeline(

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+import pickle
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from spt.errors import InputError
 from spt.process import cores
 from spt.process.cores import omp_threads, share_of_cores
-from spt.process.devices import best_device, chosen_device, lightning_device, use_device
+from spt.process.devices import (
+    best_device,
+    chosen_device,
+    lightning_device,
+    process_kept,
+    use_device,
+    use_threads,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +70,33 @@ def test_a_device_that_is_not_there_is_refused(
 def test_a_trainer_takes_the_same_device() -> None:
     assert lightning_device(torch.device("cpu")) == {"accelerator": "cpu", "devices": 1}
     assert lightning_device(torch.device("cuda:1")) == {"accelerator": "cuda", "devices": [1]}
+
+
+@pytest.mark.parametrize("tokenizers", [None, "3"])
+def test_a_process_is_kept_as_it_was_after_an_error_too(
+    monkeypatch: pytest.MonkeyPatch, tokenizers: str | None
+) -> None:
+    with_gpus(monkeypatch, 2)
+    # undone at the end, whatever the test does
+    monkeypatch.setenv("RAYON_NUM_THREADS", tokenizers or "")
+    if tokenizers is None:
+        monkeypatch.delenv("RAYON_NUM_THREADS")
+
+    def state() -> bytes:
+        of_torch, threads = torch.get_rng_state().tolist(), torch.get_num_threads()
+        seen = (random.getstate(), np.random.get_state(), of_torch, threads, chosen_device())
+        return pickle.dumps((*seen, os.environ.get("RAYON_NUM_THREADS")))
+
+    use_device("cuda:1")
+    before = state()
+    with pytest.raises(InputError), process_kept():
+        use_threads(torch.get_num_threads() + 1)
+        use_device("cpu")
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+        raise InputError("It is wrong.")
+    assert state() == before
 
 
 @pytest.mark.parametrize(
