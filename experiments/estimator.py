@@ -17,10 +17,10 @@ from experiments.fitting.class_values import ClassValues
 from experiments.fitting.parameters import plain, run_config, unknown_parameters
 from experiments.fitting.rows import LabelledRows, TextColumns, label_column, text_columns
 from experiments.fitting.saved_estimator import ESTIMATOR_JSON, SavedEstimator, packed, unpacked
+from experiments.fitting.scoring import score_rows
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
 from experiments.logs import quiet_training
-from spt.data.labels.label_lists import clean_label_lists
 from spt.errors import InputError
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
@@ -235,7 +235,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         """Return the task's metric of the answers: accuracy, unless `task` names another.
 
         Rows without text or label are left out, as those of `fit`, where `data` said so by incomplete: drop.
-        Parameters that were set since `fit` change nothing.
+        Parameters that were set since `fit` change nothing. A label that was not fitted, as one may be of
+        which no row was in a fold, makes every answer wrong, and a warning says so.
 
         Args:
             X: as of `predict`, or a table with the labels too.
@@ -243,21 +244,14 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             pairs: the second text of each row, where X has the first.
 
         Raises:
-            InputError: as `predict`; or for labels that are no classes, with their rows.
+            InputError: as `predict`; or for labels of another type than the classes, with their rows.
         """
         columns = self._text_columns(X, pairs)
         config = run_config(self._fitted_parameters)
         rows = LabelledRows(columns, label_column(y, X, config.task, "X"))
         if config.data.incomplete == "drop" and len(rows.labels) == len(rows.columns.texts):
             rows = rows.complete("X")
-        several = self.classifier_.spec.task.multi_label
-        if several:
-            clean_label_lists(rows.labels, "The list of labels of X")
-        names: Sequence[Any] = (self._classes.name_sets_of if several else self._classes.names_of)(
-            rows.labels
-        )
-        scores = self.classifier_.evaluate(rows.columns.texts, names, rows.columns.pairs)
-        return float(scores["test_metric"])
+        return score_rows(self.classifier_, self._classes, rows)
 
     @property
     def classifier_(self) -> PromptClassifier:

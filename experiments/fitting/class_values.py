@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from numbers import Integral
 from typing import Any
 
@@ -91,33 +92,42 @@ class ClassValues:
         sets[:] = [tuple(self._value_of[name] for name in names) for names in answers]
         return sets
 
-    def names_of(self, labels: Sequence[Any]) -> list[str]:
-        """Return the names of labels to score answers by.
+    def numbers_of(self, labels: Sequence[Sequence[Any]]) -> tuple[list[list[int]], list[Value]]:
+        """Return the numbers of the labels of each row, and the labels that are no classes.
+
+        Classes have their place in `names`, and labels that are none the numbers after those.
+
+        Args:
+            labels: of each row, any number; texts, numbers or truth values.
 
         Raises:
-            InputError: naming the rows, for labels that are no classes, or of another type than the classes.
+            InputError: naming the rows, for labels of another type than the classes.
         """
-        return [name for (name,) in self.name_sets_of([(label,) for label in labels])]
-
-    def name_sets_of(self, labels: Sequence[Sequence[Any]]) -> list[list[str]]:
-        """Return the names of labels to score answers by, where a row has any number.
-
-        Raises:
-            InputError: as `names_of`.
-        """
-        name_of = dict(zip(self.values, self.names, strict=True))
-        rows = [[label.strip() if isinstance(label, str) else label for label in row] for row in labels]
-        unknown: dict[int, list[Any]] = {}
-        for number, row in enumerate(rows):
-            if foreign := [each for each in row if not isinstance(each, Hashable) or each not in name_of]:
-                unknown[number] = foreign
-        if unknown:
-            foreign = list(dict.fromkeys(repr(label) for row in unknown.values() for label in row))
+        rows = [[_clean(label) for label in row] for row in labels]
+        wrong = {
+            row: others
+            for row, each in enumerate(rows)
+            if (others := [repr(label) for label in each if not self._may_be_class(label)])
+        }
+        if wrong:
+            shown = some(dict.fromkeys(label for others in wrong.values() for label in others))
             raise InputError(
-                f"The label {some(foreign)} ({rows_shown(list(unknown))}) is none of the classes that were "
-                f"fitted: {some(map(repr, self.values))}. Mend or remove these rows."
+                f"The label {shown} ({rows_shown(list(wrong))}) is of another type than the classes that "
+                f"were fitted: {some(map(repr, self.values))}. Write labels as those, or remove these rows."
             )
-        return [[name_of[label] for label in row] for row in rows]
+        numbers = {value: number for number, value in enumerate(self.values)}
+        for label in chain.from_iterable(rows):
+            numbers.setdefault(label, len(numbers))
+        return [[numbers[label] for label in row] for row in rows], list(numbers)[len(self.values) :]
+
+    def _may_be_class(self, label: Value) -> bool:
+        """Say whether a label is a class or of their type, as whole numbers with and without a point are."""
+        if label in self.values:
+            # True is 1, too
+            return True
+        kinds = {_type_of(label), _type_of(self.values[0])}
+        is_whole = not isinstance(label, float) or label.is_integer()
+        return is_whole and (len(kinds) == 1 or kinds == {int, float})
 
     @cached_property
     def _value_of(self) -> dict[str, Value]:
@@ -155,6 +165,12 @@ def _as_kind(kind: type[Value], value: Any) -> Value:
         # any name would be true
         raise ValueError(value)
     return kind(value)
+
+
+def _clean(label: Any) -> Value:
+    """Return a label as it is compared: without what numpy, torch or spaces add."""
+    value: Value = scalar(label)
+    return value.strip() if isinstance(value, str) else value
 
 
 def _type_of(label: Any) -> type[Value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,17 @@ import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import f1_score
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from experiments.estimator import SPTClassifier
+from experiments.fitting.class_values import ClassValues
 from experiments.fitting.parameters import run_config
+from experiments.fitting.rows import LabelledRows, TextColumns
+from experiments.fitting.scoring import score_rows
 from experiments.fitting.splits import read_splits
 from spt.errors import InputError
+from spt.metrics import Metric, score
 from tests.support.estimators import QUERIES, same, tiny_estimator
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -151,8 +158,12 @@ def test_a_text_may_have_several_labels(kind: str, home: Path, data: tuple[list[
     score = model.score(rows, labels)
     assert score == model.classifier_.evaluate(texts, sets)["test_macro_f1"] > 0.6
     if kind == "lists":
-        with pytest.raises(InputError, match=r"label 'long' \(row 1\) is none of the classes"):
-            model.score(texts[:1], [["good", "long"]])
+        long = [["good", "long"], ["long", "odd"], *sets[2:]]
+        binary = MultiLabelBinarizer(classes=["good", "short", "long", "odd"])
+        expected = f1_score(*map(binary.fit_transform, (long, answers)), average="macro", zero_division=0.0)
+        assert model.score(texts, long) == pytest.approx(expected)
+        with pytest.raises(InputError, match=r"label 1 \(row 1\) is of another type than the classes"):
+            model.score(texts[:1], [["good", 1]])
         with pytest.raises(InputError, match="labels of X holds no list of labels, but NoneType, in row 2"):
             model.score(texts[:2], [["good"], None])
 
@@ -222,8 +233,42 @@ def test_questions_that_cannot_be_answered_are_refused_by_row(fitted: SPTClassif
         fitted.predict(["great", None, float("nan")])
     with pytest.raises(InputError, match="X has 2 texts a row, but the estimator was fitted on 1"):
         fitted.predict([("great", "film")])
-    with pytest.raises(InputError, match=r"label 'fine', 1 \(2 rows: 2, 3\) is none of the classes"):
-        fitted.score(QUERIES[:3], ["good", "fine", 1])
+    with pytest.raises(InputError, match=r"label 1, 0\.5 \(2 rows: 2, 3\) is of another type than the cl"):
+        fitted.score(QUERIES[:3], ["good", 1, 0.5])
+    with pytest.raises(InputError, match="labels of X is empty in row 1"):
+        fitted.score(QUERIES[:2], [None, "good"])
+    for texts in ([], QUERIES):
+        with pytest.raises(InputError, match=f"X has {len(texts)} texts and 0 labels"):
+            fitted.score(texts, [])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1", "matthews"])
+def test_a_class_that_was_not_fitted_is_never_right(
+    metric: Metric, fitted: SPTClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = fitted.classifier_
+    task = made.spec.task.model_copy(update={"metric": metric})
+    made = replace(made, spec=made.spec.model_copy(update={"task": task}))
+    labels = ["good", " rare ", "bad", "other"]
+    # numbered by hand: bad, good, rare, other
+    answers = [["bad", "good"].index(answer) for answer in fitted.predict(QUERIES)]
+    scored = score_rows(made, fitted._classes, LabelledRows(TextColumns(QUERIES), labels))
+    assert scored == score(metric, [1, 2, 0, 3], answers)["metric"] < 1
+    assert caplog.messages == [
+        "the label 'rare', 'other' of X (2 rows: 2, 4) is none of the classes that were fitted, so answers "
+        "there count as wrong"
+    ]
+
+
+def test_labels_of_one_type_with_the_classes_may_be_new() -> None:
+    numbers = ClassValues(("0", "1"), (0, 1))
+    assert numbers.numbers_of([[1], [5.0, 7], [np.int8(0), 5], []]) == ([[1], [2, 3], [0, 2], []], [5.0, 7])
+    assert ClassValues(("0", "1"), (0.0, 1.0)).numbers_of([[True], [3]]) == ([[1], [2]], [3])
+    for wrong in ("1", 0.5):
+        with pytest.raises(InputError, match=r"row 1\) is of another type than the classes .*: 0, 1\. "):
+            numbers.numbers_of([[wrong]])
+    with pytest.raises(InputError, match=r"label True \(row 2\)"):
+        ClassValues(("a", "b"), ("a", "b")).numbers_of([["c"], [True]])
 
 
 def test_an_estimator_that_is_not_fitted_says_so(home: Path, tmp_path: Path) -> None:

@@ -150,6 +150,9 @@ def test_folds_and_grids_score_it(home: Path, data: tuple[list[str], list[str]])
     assert cross_val_score(tiny_estimator(home), texts, labels, cv=2).min() > 0.6
     losses = cross_val_score(tiny_estimator(home), np.array(texts), labels, cv=2, scoring="neg_log_loss")
     assert losses.min() > -1
+    # of a class of one row, which a fold cannot have on both sides
+    rare = ["rare", *labels[1:]]
+    assert cross_val_score(tiny_estimator(home), texts, rare, cv=2, error_score="raise").min() > 0.5
     chosen = {"layers": [[0], [3]], "training__weight_decay": [0.0]}
     grid = GridSearchCV(tiny_estimator(home), chosen, cv=2).fit(pd.Series(texts), labels)
     assert grid.best_estimator_.layers_ in ((0,), (3,))
