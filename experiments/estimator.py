@@ -75,7 +75,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         verbose: whether a terminal shows the progress.
 
     Attributes:
-        classes_: sorted, of the type of the labels, [C].
+        classes_: sorted, of the type of the labels, [C]; those that have a column each, as the columns are.
         layers_: that have a prompt.
         kinds_: what each of them gets, by name; empty where all get what `prompt` says.
         gates_: of each layer in [0, 1], NaN of a layer that was no candidate, [L]; None where the strategy
@@ -161,9 +161,10 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
                 of [first, second] as JSON has them, or an array of two columns; or a DataFrame, a
                 `datasets.Dataset` or a mapping with the task's columns, or with one or two of any name, of
                 which two are taken for pairs, with a warning.
-            y: a label for each row: texts, whole numbers or truth values; a list of them where the task has
-                several labels a text; None reads the task's column of X, of a `datasets.ClassLabel` by the
-                names of its classes.
+            y: a label for each row: texts, whole numbers or truth values; where the task has several labels a
+                text, a list of them, or an array [N, C] or a DataFrame of 0 and 1 with a column for each
+                class; None reads the task's column of X, of a `datasets.ClassLabel` by the names of its
+                classes.
             pairs: the second text of each row, where X has the first.
             dev: rows that choose layers and epoch, as (X, y), (X, y, pairs) or a table with all; drawn from
                 the training rows by default.
@@ -183,12 +184,12 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         watched = self.verbose and someone_watches()
         with quiet_training(), self._run_folder() as folder, run_shown(folder, watched):
             run = fit_rows(config, rows, folder)
-        self._remember(
-            run.classifier,
-            ClassValues.of(splits["train"].each_label, run.classifier.labels, _dtype(y)),
-            run.metrics,
-            splits["train"].columns.names,
-        )
+        train, names = splits["train"], run.classifier.labels
+        if train.classes is None:
+            classes = ClassValues.of(train.each_label, names, _dtype(y))
+        else:
+            classes = ClassValues(names, train.classes, indicator=True)
+        self._remember(run.classifier, classes, run.metrics, train.columns.names)
         self.run_ = None if self.folder is None else folder
         return self
 
@@ -200,8 +201,9 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             pairs: the second text of each row, where X has the first.
 
         Returns:
-            None for a row whose probabilities stay below the threshold that `answers` asked for; a tuple of
-            classes for each row where the task has several labels a text.
+            None for a row whose probabilities stay below the threshold that `answers` asked for. Where the
+            task has several labels a text, a tuple of classes for each row; or 0 and 1 for each class
+            [N, C], if the labels were fitted so.
 
         Raises:
             InputError: naming the rows, for what is no text, or for another number of texts a row than was

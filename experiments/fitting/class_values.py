@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spt.data.labels.label_sets import multi_hot
 from spt.data.values import clean_labels, rows_shown, scalar, some
 from spt.errors import InputError
 
@@ -26,6 +27,7 @@ class ClassValues:
         names: of the classes.
         values: what the user calls them, all of one type.
         dtype: of the user's labels, where they were an array; None leaves it to numpy.
+        indicator: whether the user's labels have a column of 0 and 1 for each class, in the order of `names`.
 
     Raises:
         ValueError: if a class has no value of its own, or the values are not of the type.
@@ -34,6 +36,7 @@ class ClassValues:
     names: tuple[str, ...]
     values: tuple[Value, ...]
     dtype: str | None = None
+    indicator: bool = False
 
     def __post_init__(self) -> None:
         if not len(self.names) == len(self.values) == len(set(self.values)):
@@ -73,7 +76,12 @@ class ClassValues:
 
     @cached_property
     def order(self) -> NDArray[np.intp]:
-        """Return the positions of the classes when their values are sorted, as in scikit-learn."""
+        """Return the positions of the classes when their values are sorted, as in scikit-learn.
+
+        Classes that have columns stay in the order of these.
+        """
+        if self.indicator:
+            return np.arange(len(self.names))
         return np.argsort(np.asarray(self.values), kind="stable")
 
     @property
@@ -87,7 +95,13 @@ class ClassValues:
         return np.array(values, dtype=object if None in values else np.asarray(self.values, self.dtype).dtype)
 
     def value_sets_of(self, answers: Sequence[Sequence[str]]) -> NDArray[Any]:
-        """Return what the user calls the labels of answers with any number of them, as tuples, [N]."""
+        """Return what the user calls the labels of answers with any number of them, as tuples, [N].
+
+        Where the user's labels have a column for each class, answers have 1 there and 0 elsewhere, [N, C].
+        """
+        if self.indicator:
+            numbers = [[self.names.index(name) for name in names] for names in answers]
+            return multi_hot(numbers, len(self.names)).astype(np.int64)
         sets = np.empty(len(answers), dtype=object)
         sets[:] = [tuple(self._value_of[name] for name in names) for names in answers]
         return sets

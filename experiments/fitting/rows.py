@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from experiments.fitting.class_values import label_type
 from spt.data.labels.label_lists import clean_label_lists, label_list
-from spt.data.values import as_list, clean_labels, clean_texts, is_missing, rows_shown, some
+from spt.data.values import as_list, clean_labels, clean_texts, is_missing, python_values, rows_shown, some
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.sections import problems_of
@@ -51,10 +51,12 @@ class LabelledRows:
     Attributes:
         columns: the texts.
         labels: one a row, or a list of any number where the task has several labels a text.
+        classes: that the labels had a column of 0 and 1 for; None where they were given in another form.
     """
 
     columns: TextColumns
     labels: list[Any]
+    classes: tuple[int | str, ...] | None = None
 
     @classmethod
     def read(
@@ -75,7 +77,8 @@ class LabelledRows:
                 types, or pairs of texts and labels.
         """
         columns = text_columns(rows, pairs, names or task.text_fields, split, task.label_fields)
-        read = cls(columns, label_column(labels, rows, task, split))
+        classes = indicated_classes(labels, task, split)
+        read = cls(columns, label_column(labels, rows, task, split), classes)
         if len(read.labels) != len(columns.texts):
             raise InputError(
                 f"There are {len(columns.texts)} texts of {split}, but {len(read.labels)} labels."
@@ -128,7 +131,7 @@ class LabelledRows:
         )
         kept = None if pairs is None else [pairs[row] for row in whole]
         columns = replace(self.columns, texts=[texts[row] for row in whole], pairs=kept)
-        return LabelledRows(columns, [self.labels[row] for row in whole])
+        return replace(self, columns=columns, labels=[self.labels[row] for row in whole])
 
     def find_problems(self, split: str, task: Task, problems: Problems) -> None:
         """Note the rows whose texts or labels are missing or something else, and a single class of train."""
@@ -169,6 +172,9 @@ def fitting_task(task: Task, splits: Mapping[str, LabelledRows], problems: Probl
             "label_columns": None,
             "label_delimiter": None,
         }
+    if (train := splits.get("train")) is not None and train.classes is not None:
+        # a class without a row, as in a fold, has a column too
+        changes["labels"] = [str(name) for name in train.classes]
     if problems.texts or not changes:
         return task
     try:
@@ -229,8 +235,9 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
     """Read the labels of some rows.
 
     Args:
-        labels: as many as rows, as a list, an array or a Series; None for the task's column of `rows`, where
-            classes of a `datasets.ClassLabel` have their names, unless the task has others.
+        labels: as many as rows, as a list, an array or a Series, or columns of `indicated_classes`; None for
+            the task's column of `rows`, where classes of a `datasets.ClassLabel` have their names, unless the
+            task has others.
         rows: as of `text_columns`.
         task: names the column.
         split: names the rows in errors.
@@ -243,6 +250,8 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
         if task.label_columns:
             return _label_lists(given, task, split)
         labels = given[task.label]
+    if (classes := indicated_classes(labels, task, split)) is not None:
+        return _indicated(labels, classes, task, split)
     columns = _columns(labels)
     if columns is not None and len(columns) == 1:
         (labels,) = columns.values()
@@ -257,21 +266,74 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
     return values
 
 
+def indicated_classes(labels: Any, task: Task, split: str) -> tuple[int | str, ...] | None:
+    """Return the classes that labels have a column of 0 and 1 for, in the order of the columns.
+
+    They are called as the task says, or else as the columns of a table, or numbered from 0.
+
+    Args:
+        labels: a table, or an array of numbers [N, C], with two columns or more; others have no such classes.
+        task: has no such labels either unless a text may have several.
+        split: names the rows in errors.
+
+    Raises:
+        InputError: if the task has other classes.
+    """
+    if not task.multi_label or isinstance(labels, Mapping):
+        return None
+    columns = _columns(labels)
+    names: tuple[int | str, ...] = () if columns is None else tuple(columns)
+    if columns is None and getattr(labels, "ndim", 1) == 2 and hasattr(labels, "tolist"):
+        names = () if _holds_texts(labels) else tuple(range(labels.shape[1]))
+    if len(names) < 2:
+        return None
+    given = task.labels or task.label_columns
+    if given is None:
+        return names
+    called = tuple(map(str, names))
+    if len(given) != len(names) or (given != called and set(given) == set(called)):
+        raise InputError(
+            f"The labels of {split} have the columns {some(called)}, but the classes of task '{task.name}' "
+            f"are {some(given)}. Give a column for each, in their order."
+        )
+    return given
+
+
+def _indicated(
+    labels: Any, classes: Sequence[int | str], task: Task, split: str
+) -> list[list[int | str] | None]:
+    """Return the labels of each row of a table or an array with a column of 0 and 1 for each class."""
+    columns = _columns(labels)
+    cells = python_values(labels.T) if columns is None else columns.values()
+    value_of = {str(name): name for name in classes}
+    table = {
+        name: as_list(each, f"The column '{name}' of the labels of {split}")
+        for name, each in zip(value_of, cells, strict=True)
+    }
+    changes = {"labels": None, "label_columns": tuple(table), "label_delimiter": None}
+    rows = _label_lists(table, task.model_copy(update=changes), split)
+    return [None if row is None else [value_of[name] for name in row] for row in rows]
+
+
+def _holds_texts(labels: Any) -> bool:
+    dtype = getattr(labels, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.kind in "OU"
+
+
 def _single_column(labels: Any, split: str) -> Any:
     """Return the column of an array [N, 1], and an array [N, M] of texts as it is: a list of labels a row.
 
     Raises:
-        InputError: for 0 and 1 for each class, which would be read as labels called 0 and 1.
+        InputError: for numbers, as of 0 and 1 for each class where a text has one label, and sparse ones.
     """
     if labels.shape[1] == 1:
         return labels[:, 0]
-    dtype = getattr(labels, "dtype", None)
-    if isinstance(dtype, np.dtype) and dtype.kind in "OU":
+    if _holds_texts(labels):
         return labels
     raise InputError(
         f"The labels of {split} are an array of numbers of the shape {tuple(labels.shape)}, but must be one "
-        "label a row, or, with task.multi_label, a list of its labels: of 0 and 1 for each class "
-        "MultiLabelBinarizer's inverse_transform makes such lists."
+        "label a row. Where a text may have several, set task.multi_label, and give a list of labels a row, "
+        "or 0 and 1 for each class as a DataFrame or an array that is not sparse."
     )
 
 

@@ -141,13 +141,16 @@ SETS: dict[str, Callable[[list[str], list[list[str]]], tuple[Any, Any, dict[str,
 }
 
 
-@pytest.mark.parametrize("kind", SETS)
-def test_a_text_may_have_several_labels(kind: str, home: Path, data: tuple[list[str], list[str]]) -> None:
-    texts, names = data
-    sets = [
+def label_sets(texts: list[str], names: list[str]) -> list[list[str]]:
+    return [
         (["good"] if name == "good" else []) + (["short"] if len(text.split()) < 7 else [])
         for text, name in zip(texts, names, strict=True)
     ]
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_a_text_may_have_several_labels(kind: str, home: Path, data: tuple[list[str], list[str]]) -> None:
+    texts, sets = data[0], label_sets(*data)
     rows, labels, fields = SETS[kind](texts, sets)
     model = tiny_estimator(home, task={"multi_label": True, **fields}).fit(rows, labels)
     assert model.classes_.tolist() == ["good", "short"]
@@ -166,6 +169,30 @@ def test_a_text_may_have_several_labels(kind: str, home: Path, data: tuple[list[
             model.score(texts[:1], [["good", 1]])
         with pytest.raises(InputError, match="labels of X holds no list of labels, but NoneType, in row 2"):
             model.score(texts[:2], [["good"], None])
+
+
+@pytest.mark.parametrize("classes", [[0, 1], ["short", "good"]], ids=["array", "frame"])
+def test_a_column_for_each_class_is_answered_by_such_columns(
+    classes: list[Any], home: Path, data: tuple[list[str], list[str]], tmp_path: Path
+) -> None:
+    texts, sets = data[0], label_sets(*data)
+    # in another order than sorted
+    hot = np.array([["short" in each, "good" in each] for each in sets])
+    labels = hot if classes == [0, 1] else pd.DataFrame(hot.astype(int), columns=classes)
+    model = tiny_estimator(home, task={"multi_label": True}).fit(texts, labels)
+    answers, limits = model.predict(texts), model.classifier_.spec.answers.thresholds
+    assert model.classes_.tolist() == classes
+    assert answers.dtype == np.int64
+    assert answers.tolist() == (model.predict_proba(texts) >= limits).tolist()
+    expected = f1_score(hot, answers, average="macro")
+    assert model.score(texts, labels) == pytest.approx(expected)
+    assert expected > 0.6
+    lists = [[classes[column] for column in np.flatnonzero(row)] for row in hot]
+    assert model.score(texts, lists) == pytest.approx(expected)
+    model.save_pretrained(tmp_path / "model")
+    restored = SPTClassifier.from_pretrained(tmp_path / "model")
+    assert restored.classes_.tolist() == classes
+    assert restored.predict(texts).tolist() == answers.tolist()
 
 
 @pytest.mark.parametrize("kind", ["cells", "columns"])

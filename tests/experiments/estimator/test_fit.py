@@ -153,6 +153,11 @@ def test_folds_and_grids_score_it(home: Path, data: tuple[list[str], list[str]])
     # of a class of one row, which a fold cannot have on both sides
     rare = ["rare", *labels[1:]]
     assert cross_val_score(tiny_estimator(home), texts, rare, cv=2, error_score="raise").min() > 0.5
+    columns = np.array([[label == name for name in ("good", "bad", "rare")] for label in rare])
+    several = tiny_estimator(home, task={"multi_label": True})
+    for scoring in (None, "f1_micro"):
+        folds = cross_val_score(several, texts, columns, cv=2, scoring=scoring, error_score="raise")
+        assert folds.min() > 0.3
     chosen = {"layers": [[0], [3]], "training__weight_decay": [0.0]}
     grid = GridSearchCV(tiny_estimator(home), chosen, cv=2).fit(pd.Series(texts), labels)
     assert grid.best_estimator_.layers_ in ((0,), (3,))

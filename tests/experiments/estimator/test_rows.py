@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, List, Value
+from scipy.sparse import csr_array
 
 from experiments.fitting.class_values import ClassValues, label_type
 from experiments.fitting.parameters import run_config
@@ -169,16 +170,65 @@ def test_pairs_whose_second_column_would_be_that_of_the_labels_are_refused(home:
         tiny_estimator(home, task={"label": "text_pair"}).fit([("a", "x"), ("b", "y")], ["yes", "no"])
 
 
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_a_number_for_each_class_is_no_list_of_labels(multi_label: bool) -> None:
-    task = get_task("custom", multi_label=multi_label)
-    for array in (np.array([[0, 1], [1, 0]]), torch.tensor([[0, 1], [1, 0]])):
-        with pytest.raises(
-            InputError, match=r"labels of train are an array of numbers of the shape \(2, 2\)"
-        ):
-            LabelledRows.read(["a", "b"], array, None, task, "train")
-    read = LabelledRows.read(["a", "b"], np.array([["x", "y"], ["y", "z"]]), None, task, "train")
-    assert read.labels == [["x", "y"], ["y", "z"]]
+def test_an_array_of_texts_has_a_list_of_labels_a_row() -> None:
+    for task in (get_task("custom"), get_task("custom", multi_label=True)):
+        read = LabelledRows.read(["a", "b"], np.array([["x", "y"], ["y", "z"]]), None, task, "train")
+        assert (read.labels, read.classes) == ([["x", "y"], ["y", "z"]], None)
+
+
+HOT = [[0, 1], [1, 1], [0, 0]]
+COLUMNS: dict[str, tuple[Any, dict[str, Any], list[Any]]] = {
+    "numbers": (np.array(HOT), {}, [0, 1]),
+    "truth values": (np.array(HOT, dtype=bool), {}, [0, 1]),
+    "a tensor": (torch.tensor(HOT), {}, [0, 1]),
+    "classes of the task": (np.array(HOT), {"labels": ["x", "y"]}, ["x", "y"]),
+    "classes by position": (
+        pd.DataFrame(HOT, columns=["x", "y"]),
+        {"labels": ["one", "two"]},
+        ["one", "two"],
+    ),
+    "a frame": (pd.DataFrame(HOT, columns=["y", "x"]), {}, ["y", "x"]),
+    "a data set": (Dataset.from_list([{"y": first, "x": second} for first, second in HOT]), {}, ["y", "x"]),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_column_for_each_class_says_the_labels(kind: str) -> None:
+    labels, fields, classes = COLUMNS[kind]
+    config = run_config({"task": {"name": "custom", "multi_label": True, **fields}})
+    given = {"train": (["a", "b", "c"], labels, None), "dev": (["d"], [[classes[1]]], None)}
+    splits, config = read_splits(config, given)
+    assert splits["train"].labels == [[classes[1]], classes, []]
+    assert splits["dev"].labels == [[classes[1]]]
+    # of which one may have no row
+    assert config.task.labels == tuple(map(str, classes))
+
+
+SEVERAL = {"multi_label": True}
+WRONG_COLUMNS: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "one label a text": (np.array(HOT), {}, r"array of numbers of the shape \(3, 2\).* set task.multi_label"),
+    "sparse": (csr_array(HOT), SEVERAL, "or an array that is not sparse"),
+    "other numbers": (
+        np.array([[0, 1], [3, 0], [1, 1]]),
+        SEVERAL,
+        "'0' of train holds something else .* 2",
+    ),
+    "missing": (pd.DataFrame({"x": [0, 1, 1], "y": [1, None, 0]}), SEVERAL, "of train is empty in row 2"),
+    "too few": (np.array(HOT), {**SEVERAL, "labels": ["x", "y", "z"]}, "columns 0, 1, but the classes of"),
+    "another order": (
+        pd.DataFrame(HOT, columns=["y", "x"]),
+        {**SEVERAL, "labels": ["x", "y"]},
+        "columns y, x, but the classes of task 'custom' are x, y. Give a column for each, in their order",
+    ),
+    "a mapping": ({"x": [0, 1, 0], "y": [1, 0, 1]}, SEVERAL, "labels of train is of type dict"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_COLUMNS)
+def test_columns_that_say_no_labels_are_refused(kind: str, home: Path) -> None:
+    labels, fields, message = WRONG_COLUMNS[kind]
+    with pytest.raises(InputError, match=message):
+        tiny_estimator(home, task=fields).fit(["a", "b", "c"], labels)
 
 
 def test_all_that_is_wrong_with_the_rows_is_told_at_once(home: Path) -> None:
