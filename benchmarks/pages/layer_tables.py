@@ -1,4 +1,4 @@
-"""What one prompt gives at each layer, from the truth tables of single layers."""
+"""What prompts give at each layer and each pair, from the truth tables, and what finds such layers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from benchmarks import CHECKOUT
 from benchmarks.by_seed import by_seed, difference
 from benchmarks.equal_operations.bench import tera
 from benchmarks.equal_operations.summary import DEFAULT
-from benchmarks.layers.search_deep import variants_of
+from benchmarks.layers.search_deep import name_of, variants_of
 from benchmarks.pages import markdown
-from benchmarks.record import load, made_of
+from benchmarks.record import load, made_of, path_of
 from experiments.comparing.statistics import spread
 from experiments.comparing.truth import ADVICE, TruthTable
 from spt.architecture import Layers
@@ -71,12 +71,19 @@ def layer_pair_table(path: Path) -> str:
         f"{device(content['machine'])} ({markdown.commands(made_of(content))}): the best pair is "
         f"{markdown.layers(best)}, the worst {markdown.layers(worst)}. The layers alone account for a "
         f"standard deviation of {100 * spread['choice']:.2f} points, the seed of a single training for "
-        f"{100 * spread['seed']:.2f}, and halves of the seeds {agreed}. Operations are of a training "
-        "with the states below the lower layer cached:"
+        f"{100 * spread['seed']:.2f}, and halves of the seeds {agreed}. Pairs of neighbours have "
+        f"{_mean_of_pairs(means, True)} on average, others {_mean_of_pairs(means, False)}. Operations are of "
+        "a training with the states below the lower layer cached:"
     )
     uppers = range(1, truth.total)
     rows = [_row_of_pairs(truth, means, lower, uppers) for lower in range(truth.total - 1)]
     return "\n".join([title, *markdown.table(["lower layer", *map(str, uppers), "10^12 FLOPs"], rows)])
+
+
+def _mean_of_pairs(means: Mapping[Layers, float], neighbours: bool) -> str:
+    """Write the mean score in % of the pairs of layers that are neighbours, or of those that are not."""
+    scores = [score for (lower, upper), score in means.items() if (upper - lower == 1) == neighbours]
+    return f"{100 * fmean(scores):.1f}"
 
 
 def _row_of_pairs(
@@ -192,27 +199,34 @@ def _of_row(row: dict[str, Any], records: Iterable[dict[str, Any]]) -> Iterator[
 
 
 def layers_worth() -> str:
-    """Say in a line how much choosing a layer is worth, from the truth tables and the bench of searches."""
-    result = load("search_deep")
+    """Say how much choosing layers is worth, of one prompt and of two, from the benches of searches."""
+    names = (name_of(k) for k in (1, 2))
+    return " ".join(_worth(load(name)) for name in names if path_of(name).exists())
+
+
+def _worth(result: dict[str, Any]) -> str:
     rows = {(row["strategy"], row["task"]): row for row in result["summary"]}
+    single = result["records"][0]["k"] == 1
+    prompts, layers = ("one prompt", "layer") if single else ("two prompts", "pair")
     ends = "; ".join(
-        f"on `{task}` {100 * table['worst']:.1f} % at the worst layer, {100 * table['best']:.1f} % at the "
+        f"on `{task}` {100 * table['worst']:.1f} % at the worst {layers}, {100 * table['best']:.1f} % at the "
         f"best (a deviation of {100 * table['choice']:.2f} points without that of seeds), "
         f"{_by_hand(rows, task)}and `gradient` finds {_test(rows, 'gradient', task)} for "
-        f"{rows['gradient', task]['cost']:.2f} of a training with its prompt at the input"
+        f"{rows['gradient', task]['cost']:.2f} of a training with its {'' if single else 'first '}prompt at "
+        "the input"
         for task, table in result["tables"].items()
         if ("gradient", task) in rows
     )
     seeds = next(iter(result["tables"].values()))["seeds"]
     return (
-        "What choosing the layer is worth for one prompt on the twelve of e5-small (2,000 rows, "
+        f"What choosing layers is worth for {prompts} on the twelve of e5-small (2,000 rows, "
         f"{seeds} seeds; worst and best are picked on the test that they are scored on): {ends}."
     )
 
 
 def _by_hand(rows: Rows, task: str) -> str:
     """Write what layers give that nothing searched, where that was measured."""
-    named = {"middle": "in the middle", "random_one": "at a random one"}
+    named = {"middle": "in the middle", "thirds": "a third and two thirds up", "random_one": "at random"}
     told = [f"{_test(rows, name, task)} {where}, " for name, where in named.items() if (name, task) in rows]
     return "".join(told)
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import record as recording
 from benchmarks.pages.gpu_tables import gpu
 from benchmarks.pages.layer_tables import (
+    _mean_of_pairs,
     layer_pair_table,
     layers_worth,
     search_deep,
@@ -68,6 +69,9 @@ def test_a_pair_has_a_place_by_its_lower_and_its_upper_layer(tmp_path: Path) -> 
     assert "1 epochs, 2 seeds, on 2 cores of x86_64" in text
     assert "the best pair is 2+3, the worst 0+1" in text
     assert "halves of the seeds agree by a Kendall's tau of 1.00" in text
+    assert "Pairs of neighbours have 31.0 on average, others 31.0." in text
+    means = {(0, 1): 0.5, (1, 2): 0.7, (0, 2): 0.9}
+    assert (_mean_of_pairs(means, True), _mean_of_pairs(means, False)) == ("60.0", "90.0")
 
 
 def test_a_shape_has_a_table_and_what_had_no_time_is_named(
@@ -184,18 +188,26 @@ def test_a_search_has_a_row_a_task_and_a_line_says_what_its_layer_is_worth(
         "cost": "0.40",
     }
     assert (second["task"], second["Kendall's tau"], second["gain, points"]) == ("`sst2`", "", "")
+    ends = "on `trec` 80.0 % at the worst layer, 91.0 % at the best"
+    told = f"{ends} (a deviation of 1.23 points without that of seeds)"
+    found = "and `gradient` finds 90.0 % for 0.40 of a training with its prompt at the input."
+    one = layers_worth()
+    assert one.startswith(
+        "What choosing layers is worth for one prompt on the twelve of e5-small (2,000 rows"
+    )
+    assert one.endswith(f"picked on the test that they are scored on): {told}, {found}")
     of_pairs = [{**record, "k": 2} for record in content["records"]]
     (tmp_path / "search_deep_k2.json").write_text(json.dumps({**content, "records": of_pairs}))
     assert table(search_deep_k2()) == [first, second]
     assert search_deep_k2().startswith("Two generated prompts on e5-small, their layers found by each search")
     assert "`benchmarks/layers/search_deep_k2.yml` says what each name is" in search_deep_k2()
-    ends = "on `trec` 80.0 % at the worst layer, 91.0 % at the best"
-    told = f"{ends} (a deviation of 1.23 points without that of seeds)"
-    found = "and `gradient` finds 90.0 % for 0.40 of a training with its prompt at the input."
-    assert layers_worth().endswith(
-        "2,000 rows, 2 seeds; worst and best are picked on the test that they are scored on): "
-        f"{told}, {found}"
+    two = layers_worth().removeprefix(f"{one} ")
+    assert two.startswith(
+        "What choosing layers is worth for two prompts on the twelve of e5-small (2,000 rows"
+    )
+    assert (
+        "on `trec` 80.0 % at the worst pair, 91.0 %" in two and "with its first prompt at the input." in two
     )
     content["summary"].append({**row, **by_hand})
     (tmp_path / "search_deep.json").write_text(json.dumps(content))
-    assert layers_worth().endswith(f"{told}, 89.5 % in the middle, {found}")
+    assert f"{told}, 89.5 % in the middle, {found}" in layers_worth()
