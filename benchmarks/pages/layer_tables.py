@@ -135,7 +135,7 @@ def _searches(result: dict[str, Any], beside: dict[str, Any], whose: str) -> str
             markdown.percent(row["test_metric"]),
             _gain(row, result["records"], beside["records"]),
             markdown.points(row["regret"]),
-            markdown.decimal(found["kendall_tau"] for found in _of_row(row, result["records"])),
+            markdown.mean_and_sd(found["kendall_tau"] for found in _of_row(row, result["records"])),
             f"{row['cost']:.2f}",
         ]
         for row in rows

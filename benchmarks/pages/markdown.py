@@ -43,7 +43,7 @@ def points(score: Mapping[str, Any]) -> str:
     return f"{100 * score['mean']:.2f} ± {100 * (score['sd'] or 0):.2f}"
 
 
-def decimal(values: Iterable[float | None]) -> str:
+def mean_and_sd(values: Iterable[float | None]) -> str:
     """Write '0.28 ± 0.05' for mean and sd of the values that there are, '0.28' for one, '' for none."""
     known = [value for value in values if value is not None]
     if len(known) < 2:

@@ -77,7 +77,7 @@ def strategies() -> str:
             row["derivation"] or "",
             markdown.percent(row["test_metric"]),
             markdown.points(row["regret"]),
-            markdown.decimal(_taus(row, parts)),
+            markdown.mean_and_sd(_taus(row, parts)),
             _decimal(row["stability"]),
             f"{row['total_flops']['mean'] / training:.2f}",
         ]
