@@ -14,12 +14,14 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from experiments.fitting.class_values import ClassValues
+from experiments.fitting.label_columns import label_column
 from experiments.fitting.parameters import plain, run_config, unknown_parameters
-from experiments.fitting.rows import LabelledRows, TextColumns, label_column, text_columns
+from experiments.fitting.rows import LabelledRows
 from experiments.fitting.saved_estimator import ESTIMATOR_JSON, SavedEstimator, packed, unpacked
 from experiments.fitting.scoring import score_rows
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
+from experiments.fitting.text_columns import TextColumns, text_columns
 from experiments.logs import quiet_training
 from spt.errors import InputError
 from spt.hub.download import prompt_folder

@@ -98,6 +98,16 @@ def scalar(value: Any) -> Any:
     return value.item() if getattr(value, "shape", None) == () else value
 
 
+def columns_of(rows: Any) -> dict[str, Any] | None:
+    """Return the columns of rows that have some; None for others."""
+    if isinstance(rows, Mapping):
+        return {str(name): values for name, values in rows.items()}
+    names = getattr(rows, "column_names", None)
+    if names is None and hasattr(rows, "to_dict"):
+        names = getattr(rows, "columns", None)
+    return None if names is None else {str(name): rows[name] for name in names}
+
+
 def has_rows(values: Any) -> bool:
     """Say whether something has one value a row, in an order, as a table, a mapping or a set has not."""
     unordered = isinstance(values, (Mapping, AbstractSet, bytes, bytearray)) or hasattr(values, "columns")

@@ -20,9 +20,10 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from experiments.estimator import SPTClassifier
 from experiments.fitting.class_values import ClassValues
 from experiments.fitting.parameters import run_config
-from experiments.fitting.rows import LabelledRows, TextColumns
+from experiments.fitting.rows import LabelledRows
 from experiments.fitting.scoring import score_rows
 from experiments.fitting.splits import read_splits
+from experiments.fitting.text_columns import TextColumns
 from spt.errors import InputError
 from spt.metrics import Metric, score
 from tests.support.estimators import QUERIES, same, tiny_estimator

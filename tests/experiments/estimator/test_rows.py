@@ -16,8 +16,9 @@ from scipy.sparse import csr_array
 
 from experiments.fitting.class_values import ClassValues, label_type
 from experiments.fitting.parameters import run_config
-from experiments.fitting.rows import LabelledRows, text_columns
+from experiments.fitting.rows import LabelledRows
 from experiments.fitting.splits import held_out, read_splits
+from experiments.fitting.text_columns import text_columns
 from spt.errors import InputError
 from spt.tasks import get_task
 from tests.support.estimators import tiny_estimator

@@ -1,0 +1,170 @@
+"""Labels in whatever form they are given -> one a row, or a list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spt.data.labels.label_lists import label_list
+from spt.data.values import as_list, columns_of, python_values, some
+from spt.errors import InputError
+from spt.tasks import Task
+
+
+def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
+    """Read the labels of some rows.
+
+    Args:
+        labels: as many as rows, as a list, an array or a Series, or columns of `indicated_classes`; None for
+            the task's column of `rows`, where classes of a `datasets.ClassLabel` have their names, unless the
+            task has others.
+        rows: as of `text_columns`.
+        task: names the column.
+        split: names the rows in errors.
+
+    Raises:
+        InputError: if there are none, or they are of another kind.
+    """
+    if labels is None:
+        given = _label_columns(rows, task, split)
+        if task.label_columns:
+            return _label_lists(given, task, split)
+        labels = given[task.label]
+    if (classes := indicated_classes(labels, task, split)) is not None:
+        return _indicated(labels, classes, task, split)
+    columns = columns_of(labels)
+    if columns is not None and len(columns) == 1:
+        (labels,) = columns.values()
+    if getattr(labels, "ndim", 1) == 2:
+        labels = _single_column(labels, split)
+    values = as_list(labels, f"The list of labels of {split}")
+    if task.label_delimiter:
+        return _label_lists({task.label: values}, task, split)
+    if task.multi_label:
+        # what is no list is refused with its row where rows are checked
+        return [value if (items := label_list(value)) is None else items for value in values]
+    return values
+
+
+def indicated_classes(labels: Any, task: Task, split: str) -> tuple[int | str, ...] | None:
+    """Return the classes that labels have a column of 0 and 1 for, in the order of the columns.
+
+    They are called as the task says, or else as the columns of a table, or numbered from 0.
+
+    Args:
+        labels: a table, or an array of numbers [N, C], with two columns or more; others have no such classes.
+        task: has no such labels either unless a text may have several.
+        split: names the rows in errors.
+
+    Raises:
+        InputError: if the task has other classes.
+    """
+    if not task.multi_label or isinstance(labels, Mapping):
+        return None
+    columns = columns_of(labels)
+    names: tuple[int | str, ...] = () if columns is None else tuple(columns)
+    if columns is None and getattr(labels, "ndim", 1) == 2 and hasattr(labels, "tolist"):
+        names = () if _holds_texts(labels) else tuple(range(labels.shape[1]))
+    if len(names) < 2:
+        return None
+    given = task.labels or task.label_columns
+    if given is None:
+        return names
+    called = tuple(map(str, names))
+    if len(given) != len(names) or (given != called and set(given) == set(called)):
+        raise InputError(
+            f"The labels of {split} have the columns {some(called)}, but the classes of task '{task.name}' "
+            f"are {some(given)}. Give a column for each, in their order."
+        )
+    return given
+
+
+def _indicated(
+    labels: Any, classes: Sequence[int | str], task: Task, split: str
+) -> list[list[int | str] | None]:
+    """Return the labels of each row of a table or an array with a column of 0 and 1 for each class."""
+    columns = columns_of(labels)
+    cells = python_values(labels.T) if columns is None else columns.values()
+    value_of = {str(name): name for name in classes}
+    table = {
+        name: as_list(each, f"The column '{name}' of the labels of {split}")
+        for name, each in zip(value_of, cells, strict=True)
+    }
+    changes = {"labels": None, "label_columns": tuple(table), "label_delimiter": None}
+    rows = _label_lists(table, task.model_copy(update=changes), split)
+    return [None if row is None else [value_of[name] for name in row] for row in rows]
+
+
+def _holds_texts(labels: Any) -> bool:
+    dtype = getattr(labels, "dtype", None)
+    return isinstance(dtype, np.dtype) and dtype.kind in "OU"
+
+
+def _single_column(labels: Any, split: str) -> Any:
+    """Return the column of an array [N, 1], and an array [N, M] of texts as it is: a list of labels a row.
+
+    Raises:
+        InputError: for numbers, as of 0 and 1 for each class where a text has one label, and sparse ones.
+    """
+    if labels.shape[1] == 1:
+        return labels[:, 0]
+    if _holds_texts(labels):
+        return labels
+    raise InputError(
+        f"The labels of {split} are an array of numbers of the shape {tuple(labels.shape)}, but must be one "
+        "label a row. Where a text may have several, set task.multi_label, and give a list of labels a row, "
+        "or 0 and 1 for each class as a DataFrame or an array that is not sparse."
+    )
+
+
+def _label_lists(columns: Mapping[str, Sequence[Any]], task: Task, split: str) -> list[list[str] | None]:
+    """Return the labels of each row, where delimited cells or several columns say them, or None."""
+    # loads datasets, for which other labels need not wait
+    from spt.data.incomplete import incomplete_rows  # noqa: PLC0415
+    from spt.data.labels.row_labels import row_labels  # noqa: PLC0415
+    from spt.data.reading.raw_table import RawTable  # noqa: PLC0415
+
+    table = RawTable(columns)
+    missing = incomplete_rows(task, table)
+    labels = iter(row_labels(task, split, table.without(missing) if missing else table))
+    return [None if row in missing else next(labels) for row in range(len(table))]
+
+
+def _label_columns(rows: Any, task: Task, split: str) -> dict[str, list[Any]]:
+    """Return the columns of labels that rows have.
+
+    Raises:
+        InputError: if they have no such columns.
+    """
+    columns = columns_of(rows)
+    if columns is None:
+        raise InputError(
+            f"There are no labels of {split}: it requires y to be passed, but the target y is None. "
+            "Give a label for each text."
+        )
+    if missing := [name for name in task.label_fields if name not in columns]:
+        raise InputError(
+            f"There are no labels of {split}, nor a column {some(map(repr, missing))} among {some(columns)}. "
+            "Give labels, or name their column by task={'label': NAME}."
+        )
+    values = {name: as_list(columns[name], f"The column '{name}' of {split}") for name in task.label_fields}
+    return _with_class_names(values, rows, task)
+
+
+def _with_class_names(values: dict[str, list[Any]], rows: Any, task: Task) -> dict[str, list[Any]]:
+    """Return columns of labels, with names for indices of named classes, unless the task has others."""
+    if not isinstance(getattr(rows, "features", None), Mapping):
+        return values
+    # loads datasets, which rows of one have loaded before
+    from spt.data.labels.row_labels import with_names  # noqa: PLC0415
+    from spt.data.reading.raw_table import RawTable  # noqa: PLC0415
+
+    classes = RawTable.of(rows).classes
+    fitting = {
+        name: names
+        for name, names in classes.items()
+        if name in values and (task.labels is None or set(names) <= set(task.labels))
+    }
+    return {**values, **{name: with_names(values[name], names) for name, names in fitting.items()}}
