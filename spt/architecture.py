@@ -75,7 +75,7 @@ class PromptLayers(BaseModel):
             try:
                 Kind.read(kind)
             except InputError as error:
-                raise ValueError(str(error)) from error
+                raise ValueError(str(error).removesuffix(".")) from error
         return kinds
 
     @field_validator("layers")
@@ -123,7 +123,7 @@ class PromptLayers(BaseModel):
         try:
             return cls(layers=tuple(layers), total=total, kinds=named)
         except _ValidationError as error:
-            problems = "; ".join(each["msg"].rstrip(".") for each in problems_of(error))
+            problems = "; ".join(each["msg"] for each in problems_of(error))
             raise InputError(
                 f"Prompt layers: {problems}. Name each layer once, from 0 to {total - 1}."
             ) from error

@@ -352,7 +352,7 @@ class ManualOptions(StrategyOptions):
             try:
                 Kind.read(kind)
             except InputError as error:
-                raise ValueError(str(error)) from error
+                raise ValueError(str(error).removesuffix(".")) from error
         return value
 
 
