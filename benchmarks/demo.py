@@ -11,8 +11,8 @@ from rich.console import Console
 from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments import demo
 from experiments.baselines import baseline
-from experiments.comparing.statistics import share_interval
 from experiments.run.results import RunMetrics
+from spt.answers.score_intervals import share_interval
 from spt.errors import MachineFault
 from spt.storage.json_files import read_json
 

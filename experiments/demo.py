@@ -298,7 +298,7 @@ def interval_of(metrics: Mapping[str, Any]) -> str:
     if metrics["metric"] != "accuracy":
         return ""
     # imports scipy, which an experiment under way should not wait for
-    from experiments.comparing.statistics import share_interval  # noqa: PLC0415
+    from spt.answers.score_intervals import share_interval  # noqa: PLC0415
 
     low, high = share_interval(metrics["test_metric"], metrics["test_size"])
     return f" ({100 * low:.1f} to {100 * high:.1f})"

@@ -43,20 +43,6 @@ def spread(values: Sequence[float], confidence: float = 0.95) -> Spread:
     return Spread(mean, sd, mean - reach, mean + reach, n)
 
 
-def share_interval(share: float, rows: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a share of rows, as an accuracy is one.
-
-    Args:
-        share: in [0, 1].
-        rows: how many it is a share of, at least 1.
-        confidence: of the interval, in (0, 1).
-
-    Source: Wilson 1927.
-    """
-    interval = stats.binomtest(round(share * rows), rows).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def paired_p(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the two-sided p of the paired permutation test of equal means.
 

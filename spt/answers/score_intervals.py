@@ -92,14 +92,14 @@ def jackknife_metric(
 
 
 def accuracy_interval(labels: NDArray[Any], predictions: NDArray[Any]) -> Interval:
-    """Return the interval of the share of rows that are all right. Source: Wilson 1927.
+    """Return the interval of the share of rows that are all right.
 
     Args:
         labels: class indices [N], or 1 for a row's classes and 0 for others [N, C].
         predictions: likewise.
     """
     right = _right(labels, predictions)
-    return _wilson(int(right.sum()), len(right))
+    return share_interval(float(right.mean()), len(right))
 
 
 def metric_interval(task: Task, scores: JackknifeScores, rows: int) -> Interval | None:
@@ -111,16 +111,23 @@ def metric_interval(task: Task, scores: JackknifeScores, rows: int) -> Interval 
         rows: how many were scored.
     """
     if task.metric in SHARES:
-        return _wilson(round(scores.score * rows), rows)
-    if scores.interval is None:
+        return share_interval(scores.score, rows)
+    interval = scores.interval
+    if interval is None:
         return None
-    low, high = scores.interval
+    low, high = interval
     lowest = -1.0 if task.metric == "matthews" else 0.0
     return max(low, lowest), min(high, 1.0)
 
 
-def _wilson(right: int, rows: int) -> Interval:
-    wilson = binomtest(right, rows).proportion_ci(CONFIDENCE, method="wilson")
+def share_interval(share: float, rows: int) -> Interval:
+    """Return the interval of a share of rows, as an accuracy is one. Source: Wilson 1927.
+
+    Args:
+        share: in [0, 1].
+        rows: how many it is a share of, at least 1.
+    """
+    wilson = binomtest(round(share * rows), rows).proportion_ci(CONFIDENCE, method="wilson")
     return float(wilson.low), float(wilson.high)
 
 

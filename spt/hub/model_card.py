@@ -28,7 +28,6 @@ HUB_METRICS = {
     "matthews": "matthews_correlation",
     "subset_accuracy": "accuracy",
 }
-CONFIDENCE = 0.95
 
 
 def write_model_card(
@@ -139,12 +138,9 @@ def _interval(scores: Mapping[str, Any] | None) -> tuple[float, float] | None:
     if scores is None:
         return None
     # takes a while to load, for which what else is of the hub need not wait
-    from scipy.stats import binomtest  # noqa: PLC0415
+    from spt.answers.score_intervals import share_interval  # noqa: PLC0415
 
-    rows = int(scores["test_size"])
-    right = round(scores["test_accuracy"] * rows)
-    interval = binomtest(right, rows).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
+    return share_interval(scores["test_accuracy"], int(scores["test_size"]))
 
 
 def _is_folder(name: str) -> bool:

@@ -13,7 +13,6 @@ from experiments.comparing.statistics import (
     holm,
     paired_p,
     ranks,
-    share_interval,
     smallest_p,
     spread,
     stability,
@@ -120,11 +119,3 @@ def test_stability_is_the_mean_jaccard_of_pairs() -> None:
     assert stability([(0, 1), (2, 3)]) == 0.0
     assert stability([(), ()]) == 1.0
     assert stability([(0,)]) is None
-
-
-def test_the_interval_of_a_share_is_wilsons() -> None:
-    share, rows, z = 0.9, 50, 1.959963984540054
-    middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
-    reach = z / (1 + z**2 / rows) * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    assert share_interval(share, rows) == pytest.approx((middle - reach, middle + reach))
-    assert share_interval(1.0, rows)[1] == 1.0

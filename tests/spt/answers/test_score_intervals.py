@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from spt.answers.score_intervals import (
     accuracy_interval,
     jackknife_metric,
     metric_interval,
+    share_interval,
 )
 from spt.tasks import Task, get_task
 
@@ -123,3 +125,11 @@ def test_a_correlation_may_be_below_zero_and_a_share_may_not() -> None:
     assert -1 <= low < high < 0
     low, _ = interval_of(two.model_copy(update={"metric": "macro_f1"}), labels, wrong)
     assert low == 0
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    share, rows, z = 0.9, 50, 1.959963984540054
+    middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    reach = z / (1 + z**2 / rows) * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
+    assert share_interval(share, rows) == pytest.approx((middle - reach, middle + reach))
+    assert share_interval(1.0, rows)[1] == 1.0
