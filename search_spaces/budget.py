@@ -192,13 +192,36 @@ class Budget:
                 kinds[layer] = min(given[layer], key=costs.parameters.__getitem__)
         return PromptLayers.of(kinds, self.total) if self._fits(kinds.values()) else parent
 
-    def top(self, scores: Mapping[int, float]) -> Layers:
+    def top(self, scores: Mapping[int, float], distance: int = 1) -> Layers:
         """Return the K candidates of the highest score, whatever they get; the lower layer wins a tie.
 
-        Source: SPT's derivation (arXiv 2310.20127), "the layers with the highest gates".
+        Args:
+            scores: of each layer.
+            distance: least difference between two chosen layers, such that there are K so far apart. The best
+                layer is taken, then the best of those far enough from it, and so on; one that would leave no
+                room for the others is passed over.
+
+        Source: SPT's derivation (arXiv 2310.20127), "the layers with the highest gates". The distance is
+        ours, after the non-maximum suppression of object detection.
         """
-        ranked = sorted(self.allowed, key=lambda layer: (-scores[layer], layer))
-        return tuple(sorted(ranked[: self.k]))
+        chosen: Layers = ()
+        for layer in sorted(self.allowed, key=lambda layer: (-scores[layer], layer)):
+            if len(chosen) < self.k <= len(self.apart(distance, (*chosen, layer))):
+                chosen += (layer,)
+        return tuple(sorted(chosen))
+
+    def apart(self, distance: int, chosen: Layers = ()) -> Layers:
+        """Return the most candidates that are at least `distance` from each other, the `chosen` among them.
+
+        Nothing is returned where these are closer to each other already.
+        """
+        if any(abs(one - other) < distance for one, other in combinations(chosen, 2)):
+            return ()
+        kept = list(chosen)
+        for layer in self.allowed:
+            if all(abs(layer - other) >= distance for other in kept):
+                kept.append(layer)
+        return tuple(sorted(kept))
 
     def best(self, scores: Mapping[tuple[int, str], float], first: int | None = None) -> PromptLayers | None:
         """Return the largest allowed subset of the highest sum of scores within the budget.

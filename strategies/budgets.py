@@ -10,7 +10,7 @@ from search_spaces.budget import Budget
 from spt.errors import InputError
 from spt.prompts.kinds import INSERT
 from strategies.costs import share_from
-from strategies.options import DevScoredOptions, SpaceOptions
+from strategies.options import DevScoredOptions, ScoringOptions, SpaceOptions
 
 
 def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
@@ -34,7 +34,24 @@ def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
                 f"search.candidates_by is {options.candidates_by}, but must leave {budget.k} (search.k) to "
                 f"{len(budget.allowed)} layers, all candidates. Choose another number."
             )
+    if isinstance(options, ScoringOptions):
+        _check_distance(budget, options)
     return budget
+
+
+def _check_distance(budget: Budget, options: ScoringOptions) -> None:
+    """Refuse a distance that leaves fewer than K layers.
+
+    Raises:
+        InputError: with the largest distance that does not.
+    """
+    distance = options.least_distance or 1
+    if len(budget.apart(distance)) < budget.k:
+        most = next(d for d in range(distance, 0, -1) if len(budget.apart(d)) >= budget.k)
+        raise InputError(
+            f"search.least_distance is {distance}, but no {budget.k} of the candidate layers "
+            f"{list(budget.allowed)} are so far apart. Set it to {most} or less, or lower search.k."
+        )
 
 
 def _of_cheap_layers(budget: Budget, options: SpaceOptions) -> Budget:

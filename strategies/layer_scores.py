@@ -18,14 +18,18 @@ from spt.flops import FlopCounter
 from spt.tasks import Task
 from spt.training.config import TrainingConfig
 from spt.training.fit import Loader
+from strategies.costs import ScoredSubset, by_layer_scores, choose
 from strategies.evaluator import EvaluatorModule, Loaders
 from strategies.gradient import gradient_scores
-from strategies.options import SpaceOptions
+from strategies.options import ScoringOptions
 from strategies.probe import probe_scores
 
 Scorer = Callable[[ModelFactory, Layers, Loader, Task, TrainingConfig], Mapping[int, float]]
 # by the names of strategies, and those in SpaceOptions.candidates
 SCORERS: dict[str, Scorer] = {"probe": probe_scores, "gradient": gradient_scores}
+
+# from a prompt to the next, which takes its place: as many as made a difference on the twelve of e5-small
+ENOUGH = 3
 
 
 class LayerScores(NamedTuple):
@@ -66,11 +70,11 @@ class ScoredLayers(Strategy):  # type: ignore[misc]
     It reads the training data of the space's evaluator and trains nothing.
 
     Args:
-        options: of the strategy, whose name is the scorer's.
+        options: of the strategy, whose name is the scorer's, and how far apart layers are chosen.
         seed: makes no difference: that of data and weights does.
     """
 
-    def __init__(self, options: SpaceOptions, *, seed: int = 0) -> None:
+    def __init__(self, options: ScoringOptions, *, seed: int = 0) -> None:
         super().__init__()
         self.options = options
         self.seed = seed
@@ -89,13 +93,20 @@ class ScoredLayers(Strategy):  # type: ignore[misc]
         )
 
     @property
-    def _space(self) -> PromptLayerSpace:
-        return cast(PromptLayerSpace, cast(RawFormatModelSpace, self.model_space).model_space)
+    def subsets(self) -> tuple[ScoredSubset, ...]:
+        """Return the best K of the layers from each on, once it has run: what is best among cheaper ones."""
+        budget = self._space.budget
+        distance = self.options.least_distance or max(1, min(ENOUGH, len(budget.allowed) // (2 * budget.k)))
+        return by_layer_scores(self.result.scores, budget, distance=distance)
 
     @property
     def layers(self) -> Layers:
-        """Return the K layers of the highest scores, once it has run."""
-        return self._space.budget.top(self.result.scores)
+        """Return the K layers of the highest scores that are far enough apart, once it has run."""
+        return choose(self.subsets, cost_weight=0).layers
+
+    @property
+    def _space(self) -> PromptLayerSpace:
+        return cast(PromptLayerSpace, cast(RawFormatModelSpace, self.model_space).model_space)
 
     def list_models(self, sort: bool = True, limit: int | None = 1) -> Iterator[object]:
         """Yield the one model of the layers that were found."""

@@ -272,13 +272,25 @@ class OneShotRandomOptions(OneShotOptions):
     strategy: Literal["one_shot_random"] = Field("one_shot_random", description=CHOICE)
 
 
-class ProbeOptions(SpaceOptions):
+class ScoringOptions(SpaceOptions):
+    """What every strategy reads that scores each layer by itself and takes the best."""
+
+    least_distance: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        description="Least difference between two chosen layers, 1 for neighbours; by default 3, or the "
+        "number of candidates / 2K where that is less.",
+    )
+
+
+class ProbeOptions(ScoringOptions):
     """What probe reads."""
 
     strategy: Literal["probe"] = Field("probe", description=CHOICE)
 
 
-class GradientOptions(SpaceOptions):
+class GradientOptions(ScoringOptions):
     """What gradient reads."""
 
     strategy: Literal["gradient"] = Field("gradient", description=CHOICE)

@@ -43,7 +43,7 @@ from strategies.budgets import (
     with_prompt_lengths,
 )
 from strategies.candidates import TrainCandidate, explore
-from strategies.costs import by_layer_scores, choose, pareto_front, scored_subsets
+from strategies.costs import choose, pareto_front, scored_subsets
 from strategies.derivation import check_derivation, most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
@@ -339,7 +339,7 @@ def _by_scores(
         search_steps=0,
         search_flops=flops,
         scores=scores,
-        front=pareto_front(by_layer_scores(scores, space.budget)),
+        front=pareto_front(strategy.subsets),
     )
 
 

@@ -1,12 +1,12 @@
 """Budgets make valid subsets directly, uniformly, and refuse what cannot be met."""
 
 from collections import Counter
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from math import comb
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numpy.random import RandomState
 
@@ -171,6 +171,42 @@ def test_other_subsets_are_outside(subset: object) -> None:
 def test_top_takes_the_highest_scores_of_the_candidates_and_the_lower_layer_of_a_tie() -> None:
     budget = Budget(5, 2, candidates=(0, 2, 4))
     assert budget.top({0: 0.5, 2: 0.5, 4: 0.9, 1: 1.0, 3: 1.0}) == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("distance", "layers"),
+    [(1, (6, 7)), (2, (4, 7)), (3, (4, 7)), (4, (3, 7)), (5, (0, 7)), (7, (0, 7))],
+)
+def test_top_passes_over_layers_too_close_to_a_better_one(distance: int, layers: tuple[int, ...]) -> None:
+    scores = dict(enumerate([0.1, 0.0, 0.0, 0.5, 0.6, 0.0, 0.8, 0.9]))
+    assert Budget(8, 2).top(scores, distance) == layers
+
+
+def test_top_passes_over_a_layer_that_leaves_no_room_for_others() -> None:
+    assert Budget(8, 2, candidates=(2, 3, 4, 5, 6)).top({2: 0.1, 3: 0.2, 4: 0.9, 5: 0.3, 6: 0.2}, 3) == (2, 5)
+
+
+@given(
+    scores=st.lists(st.integers(0, 5).map(float), min_size=9, max_size=9),
+    candidates=st.sets(st.integers(0, 8), min_size=1).map(sorted).map(tuple),
+    k=st.integers(1, 4),
+    distance=st.integers(1, 8),
+)
+def test_top_finds_layers_so_far_apart_wherever_there_are(
+    scores: list[float], candidates: tuple[int, ...], k: int, distance: int
+) -> None:
+    assume(k <= len(candidates))
+    budget = Budget(9, k, candidates=candidates)
+    possible = [
+        subset.layers
+        for subset in budget
+        if all(upper - lower >= distance for lower, upper in pairwise(subset.layers))
+    ]
+    assert (len(budget.apart(distance)) >= k) == bool(possible)
+    if possible:
+        layers = budget.top(dict(enumerate(scores)), distance)
+        assert layers in possible
+        assert max(scores[i] for i in layers) == max(scores[i] for subset in possible for i in subset)
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,18 @@ def test_operations_leave_the_layers_that_cost_no_more(name: str, home: Path, tm
         searched(home, tmp_path / "poor", name, search={**search, "k": 2, "most_operations": 0.4})
 
 
+@pytest.mark.parametrize("name", SCORING)
+def test_layers_so_far_apart_are_chosen_by_their_scores(name: str, home: Path, tmp_path: Path) -> None:
+    for distance, possible in {2: [[0, 2], [0, 3], [1, 3]], 3: [[0, 3]]}.items():
+        search = {"candidates": None, "least_distance": distance}
+        found = searched(home, tmp_path / str(distance), name, search=search)
+        assert found["layers"] in possible
+        assert all(subset["layers"] in possible for subset in found["front"])
+    message = r"least_distance is 4, but no 2 of .*\[0, 1, 2, 3\] are so far apart\. Set it to 3 or less"
+    with pytest.raises(InputError, match=message):
+        searched(home, tmp_path / "poor", name, search={**search, "least_distance": 4})
+
+
 def test_candidates_that_cost_too_much_are_not_scored(home: Path, tmp_path: Path) -> None:
     search = {"candidates": None, "k": 1, "most_operations": 0.5, "candidates_by": "gradient:1", "epochs": 1}
     searched(home, tmp_path, "one_shot_random", search=search)

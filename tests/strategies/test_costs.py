@@ -120,6 +120,13 @@ def test_by_layers_nothing_better_is_left_out(scores: list[float], k: int, weigh
     assert {(s.score, s.cost) for s in pareto_front(some)} == {(s.score, s.cost) for s in pareto_front(every)}
 
 
+def test_by_layers_so_far_apart_a_better_pair_may_be_without_the_best_layer() -> None:
+    scores = dict(enumerate([0.1, 0, 0, 0, 0, 0, 0, 0.7, 0.9, 0, 0, 0.8]))
+    subsets = by_layer_scores(scores, Budget(12, 2), distance=4)
+    assert {s.layers for s in subsets} == {(0, 8), (1, 8), (2, 8), (3, 8), (4, 8), (7, 11)}
+    assert choose(subsets, 0).layers == (7, 11)
+
+
 def test_of_equal_layers_the_lower_ones_join_the_first() -> None:
     tied = by_layer_scores(dict.fromkeys(range(5), 0.5), Budget(5, 3))
     assert [subset.layers for subset in tied] == [(0, 1, 2), (1, 2, 3), (2, 3, 4)]

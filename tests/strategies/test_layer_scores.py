@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from spt.workbench import Workbench
 from strategies import gradient, probe
 from strategies.budgets import as_after_scores, budget_before_scores
 from strategies.gradient import PRESENCE, FaintPrompt
-from strategies.layer_scores import SCORERS, LayerScores, score_layers
+from strategies.layer_scores import SCORERS, LayerScores, ScoredLayers, score_layers
 from strategies.options import SCORING, GradientOptions, OneShotRandomOptions, ProbeOptions, SpaceOptions
 from strategies.probe import LevelMoments, log_evidence
 from tests.support.families import FAMILIES, HIDDEN, attentions, batch, tiny_backbone
@@ -257,6 +258,34 @@ def test_scores_that_are_no_numbers_rank_nothing(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(SCORERS, "probe", lambda *_: {0: 0.5, 1: float("nan"), 2: float("inf")})
     with pytest.raises(TrialFailed, match=r"by probe are not all finite numbers: \{1: nan, 2: inf\}"):
         scored(tiny_workbench(tmp_path), "probe")
+
+
+@pytest.mark.parametrize(
+    ("total", "k", "candidates", "least", "layers"),
+    [
+        (12, 1, None, None, (9,)),
+        (12, 2, None, None, (6, 9)),
+        (12, 3, None, None, (5, 7, 9)),
+        (12, 4, None, None, (6, 7, 8, 9)),
+        (24, 2, None, None, (15, 18)),
+        (6, 2, None, None, (3, 4)),
+        (12, 2, tuple(range(7)), None, (5, 6)),
+        (12, 2, None, 1, (8, 9)),
+        (12, 2, None, 5, (4, 9)),
+    ],
+)
+def test_layers_are_chosen_apart_from_each_other(
+    total: int, k: int, candidates: tuple[int, ...] | None, least: int | None, layers: tuple[int, ...]
+) -> None:
+    strategy = ScoredLayers(GradientOptions(k=k, least_distance=least))
+    budget = Budget(total, k, candidates=candidates)
+    # they rise to three quarters of the depth, and fall faster
+    peak = 3 * total // 4
+    scores = {i: i - peak if i <= peak else 3 * (peak - i) for i in budget.allowed}
+    strategy.result = LayerScores(scores, 0, 0.0)
+    strategy._model_space = SimpleNamespace(model_space=SimpleNamespace(budget=budget))
+    assert strategy.layers == layers
+    assert strategy.layers in {subset.layers for subset in strategy.subsets}
 
 
 def test_a_budget_holds_all_candidates_until_they_are_scored() -> None:

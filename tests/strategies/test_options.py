@@ -118,6 +118,8 @@ def test_an_evolution_on_ray_trains_its_population_at_a_time(given: dict[str, An
         ("darts", {"kinds": ["free", "free"]}, r"\['free'\] are named twice"),
         ("darts", {"lengths": [0]}, "greater than or equal to 1"),
         ("darts", {"lengths": [5, 5]}, r"\[5\] are named twice"),
+        ("gradient", {"least_distance": 0}, "greater than or equal to 1"),
+        ("spt_darts", {"least_distance": 2}, "Extra inputs are not permitted"),
         ("probe", {"kinds": ["free"]}, "Extra inputs are not permitted"),
         ("manual", {"k": 2}, "Extra inputs are not permitted"),
         ("random", {"strategy": "darts"}, "Input should be 'random'"),

@@ -56,6 +56,10 @@ LIMITED = (
     "the layers that were kept are the best together that search.most_parameters or search.most_operations "
     "leave room for."
 )
+TOO_CLOSE = (
+    "a layer too close to a better one is passed over (search.least_distance), for a prompt acts only until "
+    "the next one takes its place."
+)
 SEED = (
     "Another seed may well choose otherwise: `spt compare` over several seeds shows how steady the choice is."
 )
@@ -116,7 +120,8 @@ def _lead(run: RunFiles) -> list[str]:
     if lead < 0:
         return [
             f"Layer {first} ({score_text(others[first])}) was left out though layer {last} "
-            f"({score_text(kept[last])}), which was kept, is below it: {LIMITED}"
+            f"({score_text(kept[last])}), which was kept, is below it: "
+            f"{TOO_CLOSE if run.metrics['strategy'] in SCORED else LIMITED}"
         ]
     said = (
         f"The last layer kept, {last} ({score_text(kept[last])}), is {score_text(lead)} ahead of the first "
