@@ -17,6 +17,7 @@ from benchmarks.pages import markdown
 from benchmarks.record import load, made_of, path_of
 from experiments.comparing.statistics import spread
 from experiments.comparing.truth import ADVICE, TruthTable
+from spt.answers.score_intervals import share_interval
 from spt.architecture import Layers
 from spt.storage.json_files import read_json
 
@@ -37,7 +38,8 @@ def single_layer_table(path: Path) -> str:
     title = (
         f"One generated prompt at each layer of {run['backbone']['name']}, {run['data']['train_size']:,} "
         f"rows of {run['task']['name']}, {run['training']['epochs']} epochs, {len(records[0]['seeds'])} "
-        f"seeds, on {device(content['machine'])} ({markdown.commands(made_of(content))}); operations are "
+        f"seeds, on {device(content['machine'])} ({markdown.commands(made_of(content))}). "
+        f"{_over_rows(run, max(fmean(record['test_metric']) for record in records))} Operations are "
         "of a training with the states below the prompt cached:"
     )
     rows = [
@@ -50,6 +52,16 @@ def single_layer_table(path: Path) -> str:
         for record in records
     ]
     return "\n".join([title, *markdown.table(["layer", "dev %", "test %", "10^12 FLOPs"], rows)])
+
+
+def _over_rows(run: Mapping[str, Any], best: float) -> str:
+    """Say how far the best score, a share of rows, may be off because these are some and not others."""
+    rows = run["data"]["test_size"]
+    low, high = share_interval(best, rows)
+    return (
+        f"Over other test rows, {rows:,} that all layers share, the best score of {100 * best:.1f} lies "
+        f"between {100 * low:.1f} and {100 * high:.1f} (95 %)."
+    )
 
 
 def layer_pairs() -> str:
@@ -72,8 +84,9 @@ def layer_pair_table(path: Path) -> str:
         f"{markdown.layers(best)}, the worst {markdown.layers(worst)}. The layers alone account for a "
         f"standard deviation of {100 * spread['choice']:.2f} points, the seed of a single training for "
         f"{100 * spread['seed']:.2f}, and halves of the seeds {agreed}. Pairs of neighbours have "
-        f"{_mean_of_pairs(means, True)} on average, others {_mean_of_pairs(means, False)}. Operations are of "
-        "a training with the states below the lower layer cached:"
+        f"{_mean_of_pairs(means, True)} on average, others {_mean_of_pairs(means, False)}. "
+        f"{_over_rows(content['run'], means[best])} Operations are of a training with the states below the "
+        "lower layer cached:"
     )
     uppers = range(1, truth.total)
     rows = [_row_of_pairs(truth, means, lower, uppers) for lower in range(truth.total - 1)]

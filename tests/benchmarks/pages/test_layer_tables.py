@@ -28,7 +28,7 @@ def test_a_layer_has_a_row_with_its_means(tmp_path: Path) -> None:
         "run": {
             "backbone": {"name": "e5-small"},
             "task": {"name": "trec"},
-            "data": {"train_size": 2000},
+            "data": {"train_size": 2000, "test_size": 100},
             "training": {"epochs": 5},
         },
         "records": [
@@ -48,6 +48,7 @@ def test_a_layer_has_a_row_with_its_means(tmp_path: Path) -> None:
         {"layer": "7", "dev %": "91.0 ± 1.4", "test %": "80.0 ± 0.0", "10^12 FLOPs": "3.0"}
     ]
     assert "2 seeds, on 2 cores of x86_64" in text
+    assert "100 that all layers share, the best score of 80.0 lies between 71.1 and 86.7 (95 %)" in text
 
 
 def test_a_pair_has_a_place_by_its_lower_and_its_upper_layer(tmp_path: Path) -> None:
@@ -68,6 +69,7 @@ def test_a_pair_has_a_place_by_its_lower_and_its_upper_layer(tmp_path: Path) -> 
     assert [row["10^12 FLOPs"] for row in rows] == ["2.0", "1.0", "0.0"]
     assert "1 epochs, 2 seeds, on 2 cores of x86_64" in text
     assert "the best pair is 2+3, the worst 0+1" in text
+    assert "the best score of 51.0 lies between" in text
     assert "halves of the seeds agree by a Kendall's tau of 1.00" in text
     assert "Pairs of neighbours have 31.0 on average, others 31.0." in text
     means = {(0, 1): 0.5, (1, 2): 0.7, (0, 2): 0.9}
