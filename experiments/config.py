@@ -22,7 +22,14 @@ from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
 from spt.storage.files import expanded, state_of
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig, check_contrast
-from strategies.options import GradientOptions, ManualOptions, OneShotOptions, Options, stored_options
+from strategies.options import (
+    GradientOptions,
+    ManualOptions,
+    OneShotOptions,
+    Options,
+    SpaceOptions,
+    stored_options,
+)
 
 LoggerName = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
@@ -133,6 +140,16 @@ class RunConfig(ConfigSection):
             raise ValueError(
                 "search.strategy is manual, but search.manual_layers is missing; name layers, as [2, 4], "
                 "middle or all, or give [] to train a head alone"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gradient_of_a_prompt(self) -> RunConfig:
+        by_gradient = isinstance(self.search, SpaceOptions) and "gradient" in self.search.scorers
+        if by_gradient and self.prompt.generator == "scaling":
+            raise ValueError(
+                "gradient scores a layer by the gradient of its prompt, but prompt.generator is scaling, "
+                "which gives it none; score by probe, or choose another generator"
             )
         return self
 

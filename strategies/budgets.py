@@ -12,6 +12,9 @@ from spt.prompts.kinds import INSERT
 from strategies.costs import share_from
 from strategies.options import DevScoredOptions, ScoringOptions, SpaceOptions
 
+# layers from a prompt to the next, which takes its place: more made no difference on the twelve of e5-small
+ENOUGH = 3
+
 
 def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
     """Return which subsets of layers may be valid: of all candidates, where they are yet to be scored.
@@ -39,19 +42,35 @@ def budget_before_scores(total: int, options: SpaceOptions) -> Budget:
     return budget
 
 
+def least_distance(budget: Budget, options: ScoringOptions) -> int:
+    """Return how far apart layers are chosen: as options say, or by default as far as always leaves room.
+
+    Source: ours, by `search-deep --k 2`.
+    """
+    return options.least_distance or max(1, min(ENOUGH, len(budget.allowed) // (2 * budget.k)))
+
+
 def _check_distance(budget: Budget, options: ScoringOptions) -> None:
-    """Refuse a distance that leaves fewer than K layers.
+    """Refuse a distance that leaves fewer than K layers, or may do so once candidates are scored.
 
     Raises:
         InputError: with the largest distance that does not.
     """
-    distance = options.least_distance or 1
-    if len(budget.apart(distance)) < budget.k:
-        most = next(d for d in range(distance, 0, -1) if len(budget.apart(d)) >= budget.k)
-        raise InputError(
-            f"search.least_distance is {distance}, but no {budget.k} of the candidate layers "
-            f"{list(budget.allowed)} are so far apart. Set it to {most} or less, or lower search.k."
-        )
+    distance, number = options.least_distance or 1, len(budget.allowed)
+    if options.scorer_and_number is not None:
+        # at worst they are all neighbours
+        _, number = options.scorer_and_number
+        budget = replace(budget, candidates=tuple(range(number)))
+    if len(budget.apart(distance)) >= budget.k:
+        return
+    most = next(d for d in range(budget.total, 0, -1) if len(budget.apart(d)) >= budget.k)
+    whose = f"candidate layers {list(budget.allowed)} are"
+    if options.scorer_and_number is not None:
+        whose = f"{number} that search.candidates_by leaves need be"
+    raise InputError(
+        f"search.least_distance is {distance}, but no {budget.k} of the {whose} so far apart. Set it to "
+        f"{most} or less, leave more candidates, or lower search.k."
+    )
 
 
 def _of_cheap_layers(budget: Budget, options: SpaceOptions) -> Budget:
@@ -115,3 +134,17 @@ def as_after_scores(budget: Budget, options: SpaceOptions) -> Budget:
     """Return a budget of as many subsets as are left when candidates are scored."""
     scored = options.scorer_and_number
     return budget if scored is None else replace(budget, candidates=budget.allowed[: scored[1]])
+
+
+def check_exhaustive(budget: Budget, evaluations: int) -> None:
+    """Refuse a space that is too large to try all of it.
+
+    Raises:
+        InputError: if it has more subsets than `evaluations`.
+    """
+    if budget.num_subsets > evaluations:
+        raise InputError(
+            f"The strategy 'exhaustive' would train {budget.num_subsets:,} subsets of layers, but "
+            f"search.evaluations allows {evaluations:,}. Raise it, use fewer search.candidates, or another "
+            "search.strategy."
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from search_spaces.budget import Budget
 from spt.architecture import Kinds, Layers, PromptLayers
@@ -60,24 +60,22 @@ def scored_subsets(scores: Mapping[PromptLayers, float], budget: Budget) -> tupl
 
 
 def by_layer_scores(
-    scores: Mapping[int, float], budget: Budget, kinds: Mapping[int, str] | None = None, distance: int = 1
+    scores: Mapping[int, float], budget: Budget, kinds: Mapping[int, str] | None = None
 ) -> tuple[ScoredSubset, ...]:
-    """Return the best K of the layers from each on, as of `Budget.top`; their score is the mean of theirs.
+    """Return for each first layer the K layers of the highest scores; their score is the mean of these.
 
-    Where prompts are of one length and layers may be neighbours, no other subset has a higher score at as low
-    a cost.
+    Where prompts are of one length, no other subset has a higher score at as low a cost.
 
     Args:
         scores: of each layer.
         budget: says which layers there may be.
         kinds: what each layer gets; None for what the section `prompt` says.
-        distance: least difference between two layers of a subset.
     """
     subsets = {}
-    for number in range(len(budget.allowed) - budget.k + 1):
-        upper = replace(budget, candidates=budget.allowed[number:])
-        if len(upper.apart(distance)) >= budget.k:
-            layers = upper.top(scores, distance)
+    for first in budget.allowed:
+        above = sorted((layer for layer in budget.allowed if layer > first), key=lambda i: (-scores[i], i))
+        if len(above) >= budget.k - 1:
+            layers = tuple(sorted([first, *above[: budget.k - 1]]))
             subset = PromptLayers.of(layers, budget.total, (kinds[i] for i in layers) if kinds else ())
             subsets[subset] = sum(scores[layer] for layer in layers) / budget.k
     return scored_subsets(subsets, budget)

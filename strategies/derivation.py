@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 from search_spaces.budget import Budget
 from spt.architecture import Kinds, Layers, PromptLayers
-from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.training.result import TrainingResult
 from strategies.candidates import explore
@@ -209,19 +208,6 @@ def most_evaluations(name: str, budget: Budget, options: DerivationOptions) -> i
     if name == "ablation":
         return 2 * len(budget.allowed) * len(budget.kinds) + 1
     return min(budget.num_subsets, options.evaluations) if name == "pruned" else 0
-
-
-def check_derivation(name: str, budget: Budget) -> None:
-    """Refuse a rule that the budget does not allow, before a search has been paid for.
-
-    Raises:
-        InputError: if the rule is 'threshold' and the budget asks for exactly K layers.
-    """
-    if name == "threshold" and budget.exactly:
-        raise InputError(
-            "The derivation 'threshold' may find fewer than K layers, but search.exactly is true. "
-            "Set search.exactly=false, or use another search.derivation."
-        )
 
 
 Derivation = Callable[[PromptedModel, Budget, DevScore, DerivationOptions], Derived]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from math import isfinite
+from statistics import fmean
 from time import monotonic
 from typing import NamedTuple, cast
 
@@ -18,7 +20,8 @@ from spt.flops import FlopCounter
 from spt.tasks import Task
 from spt.training.config import TrainingConfig
 from spt.training.fit import Loader
-from strategies.costs import ScoredSubset, by_layer_scores, choose
+from strategies.budgets import least_distance
+from strategies.costs import ScoredSubset, scored_subsets
 from strategies.evaluator import EvaluatorModule, Loaders
 from strategies.gradient import gradient_scores
 from strategies.options import ScoringOptions
@@ -27,9 +30,6 @@ from strategies.probe import probe_scores
 Scorer = Callable[[ModelFactory, Layers, Loader, Task, TrainingConfig], Mapping[int, float]]
 # by the names of strategies, and those in SpaceOptions.candidates
 SCORERS: dict[str, Scorer] = {"probe": probe_scores, "gradient": gradient_scores}
-
-# from a prompt to the next, which takes its place: as many as made a difference on the twelve of e5-small
-ENOUGH = 3
 
 
 class LayerScores(NamedTuple):
@@ -93,16 +93,28 @@ class ScoredLayers(Strategy):  # type: ignore[misc]
         )
 
     @property
-    def subsets(self) -> tuple[ScoredSubset, ...]:
-        """Return the best K of the layers from each on, once it has run: what is best among cheaper ones."""
-        budget = self._space.budget
-        distance = self.options.least_distance or max(1, min(ENOUGH, len(budget.allowed) // (2 * budget.k)))
-        return by_layer_scores(self.result.scores, budget, distance=distance)
-
-    @property
     def layers(self) -> Layers:
         """Return the K layers of the highest scores that are far enough apart, once it has run."""
-        return choose(self.subsets, cost_weight=0).layers
+        return self._space.budget.top(self.result.scores, self._distance)
+
+    @property
+    def subsets(self) -> tuple[ScoredSubset, ...]:
+        """Return the layers that it finds, and those that it would find from each layer on, for less.
+
+        Their score is the mean of the layers'. Layers without the best one, that are better on average than
+        those it finds, are left out.
+        """
+        budget, scores, distance = self._space.budget, self.result.scores, self._distance
+        above = (budget.allowed[number:] for number in range(len(budget.allowed) - budget.k + 1))
+        uppers = (replace(budget, candidates=layers) for layers in above)
+        found = [upper.top(scores, distance) for upper in uppers if len(upper.apart(distance)) >= budget.k]
+        means = {PromptLayers.of(each, budget.total): fmean(scores[i] for i in each) for each in found}
+        most = fmean(scores[layer] for layer in self.layers)
+        return scored_subsets({each: mean for each, mean in means.items() if mean <= most}, budget)
+
+    @property
+    def _distance(self) -> int:
+        return least_distance(self._space.budget, self.options)
 
     @property
     def _space(self) -> PromptLayerSpace:

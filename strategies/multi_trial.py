@@ -10,11 +10,11 @@ from nni.nas.strategy.base import Strategy
 from nni.nas.strategy.utils import DuplicationError
 from numpy.random import RandomState
 
-from search_spaces.budget import Budget
 from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import to_sample
 from search_spaces.subsets import budget_of
 from spt.errors import InputError
+from strategies.budgets import check_exhaustive
 from strategies.options import ExhaustiveOptions, ManualOptions, RandomOptions
 
 # numpy's random states, which NNI draws from, have no more
@@ -70,20 +70,6 @@ class Exhaustive(Strategy):  # type: ignore[misc]
                 break
             self.engine.submit_models(self.model_space.freeze(to_sample(subsets[index], budget)))
         self.engine.wait_models()
-
-
-def check_exhaustive(budget: Budget, evaluations: int) -> None:
-    """Refuse a space that is too large to try all of it.
-
-    Raises:
-        InputError: if it has more subsets than `evaluations`.
-    """
-    if budget.num_subsets > evaluations:
-        raise InputError(
-            f"The strategy 'exhaustive' would train {budget.num_subsets:,} subsets of layers, but "
-            f"search.evaluations allows {evaluations:,}. Raise it, use fewer search.candidates, or another "
-            "search.strategy."
-        )
 
 
 class Manual(Strategy):  # type: ignore[misc]

@@ -32,6 +32,8 @@ OLD_NAMES = {"layers": "k"}
 REMOVED = {"compare_derivations"}
 # whoever has these three together has what an earlier version wrote: all options of all strategies
 WRITTEN_TOGETHER = {"manual_layers", "population", "compare_derivations"}
+# likewise, of one that scores layers
+WRITTEN_BY_SCORING = {"strategy", "k", "exactly", "candidates", "budget_flops"}
 
 
 class EngineOptions(ConfigSection):
@@ -211,6 +213,15 @@ class GateOptions(OneShotOptions):
         return self
 
     @model_validator(mode="after")
+    def _may_find_fewer(self) -> GateOptions:
+        if self.derivation == "threshold" and self.exactly:
+            raise ValueError(
+                "derivation is threshold, which may find fewer than k layers, but exactly is true; set "
+                "exactly to false, or use another derivation"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _gates_move(self) -> GateOptions:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
@@ -274,6 +285,14 @@ class OneShotRandomOptions(OneShotOptions):
 
 class ScoringOptions(SpaceOptions):
     """What every strategy reads that scores each layer by itself and takes the best."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_without_distance(cls, options: Any) -> Any:
+        """Read what earlier versions wrote, with all options of theirs, as they meant it."""
+        if isinstance(options, Mapping) and options.keys() >= WRITTEN_BY_SCORING:
+            return {"least_distance": 1, **options}
+        return options
 
     least_distance: int | None = Field(
         None,

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.config import RunConfig
+from experiments.comparing.truth import TruthTable
+from experiments.config import RunConfig, checked
 from experiments.keys import leaves
 from experiments.run.folder import CHANGEABLE, KEEPING
+from search_spaces.named_layers import named_layers
+from spt.errors import InputError
 from spt.workbench import SPLITS
+from strategies.options import ManualOptions, SpaceOptions
 
 
 def without_folders(config: RunConfig) -> dict[str, Any]:
@@ -17,6 +21,33 @@ def without_folders(config: RunConfig) -> dict[str, Any]:
     tree = config.model_dump(mode="json")
     files = {key: Path(value).name for key in SPLITS if isinstance(value := tree["data"].get(key), str)}
     return {**tree, "data": {**tree["data"], **files}}
+
+
+def checked_of_table(tree: Mapping[str, Any], source: str, table: TruthTable) -> RunConfig:
+    """Return the configuration of a search whose layers a table has.
+
+    Args:
+        tree: its nested keys.
+        source: names it in errors.
+        table: where what it finds is looked up.
+
+    Raises:
+        InputError: naming every problem together, or if it may find another number of layers.
+    """
+    config = checked(tree, source)
+    search, k = config.search, table.budget.k
+    if isinstance(search, ManualOptions):
+        numbers = {len(named_layers(search.manual_layers, table.total).layers)}
+    else:
+        assert isinstance(search, SpaceOptions)
+        numbers = {search.k} if search.exactly else {search.k, 1}
+    if numbers != {k}:
+        found = " to ".join(map(str, sorted(numbers)))
+        raise InputError(
+            f"{source} finds {found} layers, but is judged by a table of every {k} of {table.total}. "
+            f"Let it find {k}, or judge it by another table."
+        )
+    return config
 
 
 def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

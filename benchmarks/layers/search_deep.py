@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from benchmarks import CHECKOUT
 from benchmarks.choices import chosen
+from benchmarks.layers.common_config import checked_of_table
 from benchmarks.layers.searches import Record, Searches
 from benchmarks.layers.strategies import read_variants
 from benchmarks.record import arguments_of, command_of
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TruthTable
-from experiments.config import RunConfig, checked
+from experiments.config import RunConfig
 from experiments.keys import override
 from search_spaces.named_layers import named_layers
 from spt.architecture import Layers
@@ -147,10 +148,10 @@ def configs_of(
     """Return the configuration of every search: of each variant, task and seed of its table.
 
     Raises:
-        InputError: for a key or value that is none.
+        InputError: for a key or value that is none, or layers that the table does not have.
     """
     cells = [Cell(name, task, seed) for name in changes for task in deep for seed in deep[task].table.seeds]
-    return {cell: _config(deep[cell.task].run, changes[cell.strategy], cell, variants) for cell in cells}
+    return {cell: _config(deep[cell.task], changes[cell.strategy], cell, variants) for cell in cells}
 
 
 def _load(path: Path, overrides: Mapping[str, Any], task: str) -> Deep:
@@ -165,13 +166,13 @@ def _of(key: str) -> str:
     return key.split(".", 1)[0]
 
 
-def _config(run: Mapping[str, Any], change: Mapping[str, Any], cell: Cell, variants: Path) -> RunConfig:
-    tree = deepcopy(dict(run))
+def _config(deep: Deep, change: Mapping[str, Any], cell: Cell, variants: Path) -> RunConfig:
+    tree = deepcopy(deep.run)
     if change.get("search.strategy") == "manual":
         # it has no K
         tree["search"] = {}
     override(tree, {"seed": cell.seed, **change})
-    return checked(tree, f"variant '{cell.strategy}' of {variants}")
+    return checked_of_table(tree, f"variant '{cell.strategy}' of {variants}", deep.table)
 
 
 def _looked_up(cell: Cell, table: TruthTable, config: RunConfig) -> Record:

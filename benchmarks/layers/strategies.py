@@ -10,13 +10,14 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.choices import chosen
+from benchmarks.layers.common_config import checked_of_table
 from benchmarks.layers.derivations import every_derivation
 from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid, run_jobs
 from experiments.comparing.statistics import stability
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TREC, TruthTable
-from experiments.config import RunConfig, checked
+from experiments.config import RunConfig
 from experiments.keys import override
 from spt.architecture import Layers
 from spt.errors import InputError, TrialFailed
@@ -67,7 +68,8 @@ def measure_strategies(
         How many searches failed.
 
     Raises:
-        InputError: for a bad table, file, name or seed, or a budget that does not pay one training.
+        InputError: for a bad table, file, name or seed, layers that the table does not have, or a budget that
+            does not pay one training.
     """
     table = TruthTable.load(path)
     missing = [seed for seed in seeds if seed not in table.seeds]
@@ -75,7 +77,7 @@ def measure_strategies(
         raise InputError(f"The table has no seeds {missing}, only {list(table.seeds)}.")
     budget = trainings * fmean(e.flops for by_seed in table.entries.values() for e in by_seed.values())
     changes = chosen("variant", only, read_variants(variants))
-    configs = _configs(path, variants, changes, seeds, budget, table.budget.k)
+    configs = _configs(path, variants, changes, seeds, budget, table)
     searched = {
         name: config
         for name, config in configs.items()
@@ -125,19 +127,19 @@ def _configs(
     changes: Mapping[str, Mapping[str, Any]],
     seeds: Sequence[int],
     budget: float,
-    k: int,
+    table: TruthTable,
 ) -> dict[str, RunConfig]:
     """Return what to run as variant/seed<n>: the table's trainings, and a search as the variant sets it."""
     run = read_json(path, ADVICE)["run"]
     # a default that has changed since the table was made is today's
-    run["search"] = {"k": k, "budget_flops": budget}
+    run["search"] = {"k": table.budget.k, "budget_flops": budget}
     configs = {}
     for name, change in changes.items():
         overrides = {dotted: value for dotted, value in change.items() if dotted != EVERY_DERIVATION}
         for seed in seeds:
             tree = deepcopy(run)
             override(tree, {"seed": seed, **overrides})
-            configs[f"{name}/seed{seed}"] = checked(tree, f"variant '{name}' of {variants}")
+            configs[f"{name}/seed{seed}"] = checked_of_table(tree, f"variant '{name}' of {variants}", table)
     return configs
 
 

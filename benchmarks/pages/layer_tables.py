@@ -231,9 +231,10 @@ def _worth(result: dict[str, Any]) -> str:
         if ("gradient", task) in rows
     )
     seeds = next(iter(result["tables"].values()))["seeds"]
+    picked = "worst and best are" if single else "worst, best and the distance that `gradient` keeps are"
     return (
         f"What choosing layers is worth for {prompts} on the twelve of e5-small (2,000 rows, "
-        f"{seeds} seeds; worst and best are picked on the test that they are scored on): {ends}."
+        f"{seeds} seeds; {picked} picked on the test that they are scored on): {ends}."
     )
 
 

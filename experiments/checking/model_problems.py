@@ -13,10 +13,17 @@ from experiments.config import RunConfig
 from experiments.run.data_report import DataReport, taken_warnings
 from spt.architecture import PromptLayers
 from spt.backbones.registry import load_skeleton
-from spt.build import load_tokenizer, new_factory
+from spt.build import ModelFactory, load_tokenizer, new_factory
 from spt.data.encoded.encoding import encode_texts, text_lengths
 from spt.problems import Problems
 from spt.spec import ModelSpec
+from strategies.budgets import (
+    as_after_scores,
+    budget_before_scores,
+    check_exhaustive,
+    with_parameter_limit,
+)
+from strategies.options import ExhaustiveOptions, SpaceOptions, StrategyOptions
 
 # texts of each split that are encoded: windows of many long ones would take longer than a check may
 ENCODED = 500
@@ -55,12 +62,23 @@ def model_problems(config: RunConfig, limit: int | None) -> Sequence[str]:
     with problems.collecting(), torch.device("meta"):
         factory.head()
     layers = [PromptLayers.of([0], backbone.num_layers)]
-    with problems.collecting():
+    with problems.collecting(), torch.device("meta"):
         layers += asked_layers(config, backbone.num_layers)
+        _check_space(config.search, factory)
     for each in layers:
         with problems.collecting(), torch.device("meta"):
             factory.model(each)
     return problems.texts
+
+
+def _check_space(options: StrategyOptions, factory: ModelFactory) -> None:
+    """Refuse a space without subsets within search.most_parameters, or too large to try all of it."""
+    if not isinstance(options, SpaceOptions):
+        return
+    budget = budget_before_scores(factory.backbone.num_layers, options)
+    limited = with_parameter_limit(budget, options, factory.parameters)
+    if isinstance(options, ExhaustiveOptions):
+        check_exhaustive(as_after_scores(limited, options), options.evaluations)
 
 
 def check_texts(config: RunConfig, data: DataReport, files: BackboneFiles) -> CheckedTexts:

@@ -165,4 +165,12 @@ def _changed(place: RunFolder) -> float:
     """Return when a run wrote last; its lock is touched by whoever asks to hold it."""
     folders = (place.path, place.search, place.train)
     files = (path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.name != LOCK)
-    return max(path.stat().st_mtime for path in files)
+    return max(_modified(path) for path in files)
+
+
+def _modified(path: Path) -> float:
+    """Return when a file was written last; 0 for one that a training has just put another in the place of."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -39,17 +39,17 @@ from spt.workbench import Workbench
 from strategies.budgets import (
     as_after_scores,
     budget_before_scores,
+    check_exhaustive,
     with_parameter_limit,
     with_prompt_lengths,
 )
 from strategies.candidates import TrainCandidate, explore
 from strategies.costs import choose, pareto_front, scored_subsets
-from strategies.derivation import check_derivation, most_evaluations
+from strategies.derivation import most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
 from strategies.layer_scores import ScoredLayers
 from strategies.ledger import Ledger
-from strategies.multi_trial import check_exhaustive
 from strategies.one_shot import OneShot
 from strategies.options import (
     ExhaustiveOptions,
@@ -118,12 +118,9 @@ def check(workbench: Workbench, config: RunConfig) -> None:
     workbench.factory.model(PromptLayers.of([0], workbench.num_layers))
     options = config.search
     if isinstance(options, SpaceOptions):
-        _check_scorer(workbench, options)
         budget = _budget(workbench, options)
         for layers in _of_each_kind(budget):
             workbench.factory.model(layers)
-        if isinstance(options, GateOptions):
-            check_derivation(options.derivation, budget)
         if isinstance(options, ExhaustiveOptions):
             check_exhaustive(as_after_scores(budget, options), options.evaluations)
     elif isinstance(options, ManualOptions):
@@ -151,15 +148,6 @@ def _prompt_length(workbench: Workbench, kind: str) -> int:
     """Return P of the prompt that a layer of a kind gets; 0 for none."""
     alone = PromptLayers.of({0: kind}, workbench.num_layers)
     return alone.prompt_lengths(workbench.spec.prompt)[0]
-
-
-def _check_scorer(workbench: Workbench, options: SpaceOptions) -> None:
-    """Refuse scores by the gradient of a prompt where a layer gets none."""
-    if "gradient" in options.scorers and workbench.spec.prompt.generator == "scaling":
-        raise InputError(
-            "gradient scores a layer by the gradient of its prompt, but prompt.generator is scaling, which "
-            "gives it none. Score by probe, or choose another generator."
-        )
 
 
 def _named(workbench: Workbench, options: ManualOptions) -> PromptLayers:

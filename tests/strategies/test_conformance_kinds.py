@@ -19,7 +19,7 @@ from spt.architecture import PromptLayers
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from strategies.budgets import budget_before_scores
-from strategies.options import SCORING
+from strategies.options import SCORING, ProbeOptions
 from tests.support.runs import tiny_config
 from tests.support.searches import BY_KIND, ONE_SHOT, SPACES, TRIALS, candidates, config, searched
 from tests.support.tiny import tiny_workbench
@@ -249,6 +249,16 @@ def test_layers_so_far_apart_are_chosen_by_their_scores(name: str, home: Path, t
     message = r"least_distance is 4, but no 2 of .*\[0, 1, 2, 3\] are so far apart\. Set it to 3 or less"
     with pytest.raises(InputError, match=message):
         searched(home, tmp_path / "poor", name, search={**search, "least_distance": 4})
+
+
+def test_a_distance_that_scored_candidates_may_not_have_is_refused_before_they_are_scored() -> None:
+    options = ProbeOptions(k=2, candidates_by="gradient:3", least_distance=2)
+    assert budget_before_scores(12, options).k == 2
+    message = r"least_distance is 3, but no 2 of the 3 that search\.candidates_by leaves need be so far apart"
+    with pytest.raises(InputError, match=rf"{message}\. Set it to 2 or less, leave more candidates"):
+        budget_before_scores(12, options.model_copy(update={"least_distance": 3}))
+    with pytest.raises(InputError, match="Set it to 11 or less"):
+        budget_before_scores(12, ProbeOptions(k=2, least_distance=10**6))
 
 
 def test_candidates_that_cost_too_much_are_not_scored(home: Path, tmp_path: Path) -> None:

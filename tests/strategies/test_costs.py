@@ -120,11 +120,14 @@ def test_by_layers_nothing_better_is_left_out(scores: list[float], k: int, weigh
     assert {(s.score, s.cost) for s in pareto_front(some)} == {(s.score, s.cost) for s in pareto_front(every)}
 
 
-def test_by_layers_so_far_apart_a_better_pair_may_be_without_the_best_layer() -> None:
-    scores = dict(enumerate([0.1, 0, 0, 0, 0, 0, 0, 0.7, 0.9, 0, 0, 0.8]))
-    subsets = by_layer_scores(scores, Budget(12, 2), distance=4)
-    assert {s.layers for s in subsets} == {(0, 8), (1, 8), (2, 8), (3, 8), (4, 8), (7, 11)}
-    assert choose(subsets, 0).layers == (7, 11)
+def test_a_short_prompt_low_down_may_be_cheaper_than_a_long_one_further_up() -> None:
+    scores = {(i, kind): score for i in range(12) for kind, score in (("free_2", 0.1), ("free_100", 0.2))}
+    scores |= {(4, "free_2"): 0.8, (4, "free_100"): 0.3, (5, "free_100"): 0.81, (11, "free_100"): 0.9}
+    budget = Budget(12, 2, kinds=("free_2", "free_100"), lengths=(2, 100), tokens=10.0)
+    of_layers = {i: max(scores[i, "free_2"], scores[i, "free_100"]) for i in range(12)}
+    derived = _best_layers(scores, of_layers, budget, evaluations=0)
+    cheap = choose(derived.subsets, 0.05)
+    assert (cheap.layers, cheap.kinds) == ((4, 11), ("free_2", "free_100"))
 
 
 def test_of_equal_layers_the_lower_ones_join_the_first() -> None:

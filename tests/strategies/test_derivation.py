@@ -16,12 +16,11 @@ from search_spaces.budget import Budget
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
 from spt.build import ModelFactory
-from spt.errors import InputError
 from spt.heads import ClassificationHead
 from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
 from spt.prompts.kinds import INSERT
-from strategies.derivation import DERIVATIONS, DerivationOptions, Derived, check_derivation, most_evaluations
+from strategies.derivation import DERIVATIONS, DerivationOptions, Derived, most_evaluations
 from strategies.hyper_network import (
     GatedLayer,
     drop,
@@ -213,12 +212,6 @@ def test_threshold_takes_the_gates_above_it_at_most_k_and_at_least_one(
     )
     assert derived.layers == layers
     assert PromptLayers.of(derived.layers, 4) in budget
-
-
-def test_threshold_is_refused_where_k_layers_are_asked_for() -> None:
-    with pytest.raises(InputError, match=r"fewer than K layers.*Set search\.exactly=false"):
-        check_derivation("threshold", Budget(4, 2))
-    check_derivation("threshold", Budget(4, 2, exactly=False))
 
 
 @pytest.mark.parametrize("rule", DERIVATIONS)

@@ -26,6 +26,7 @@ from spt.start import Start
 from spt.workbench import Workbench
 from strategies import gradient, probe
 from strategies.budgets import as_after_scores, budget_before_scores
+from strategies.costs import pareto_front
 from strategies.gradient import PRESENCE, FaintPrompt
 from strategies.layer_scores import SCORERS, LayerScores, ScoredLayers, score_layers
 from strategies.options import SCORING, GradientOptions, OneShotRandomOptions, ProbeOptions, SpaceOptions
@@ -281,11 +282,20 @@ def test_layers_are_chosen_apart_from_each_other(
     budget = Budget(total, k, candidates=candidates)
     # they rise to three quarters of the depth, and fall faster
     peak = 3 * total // 4
-    scores = {i: i - peak if i <= peak else 3 * (peak - i) for i in budget.allowed}
+    scores = {i: i - peak if i <= peak else 4 * (peak - i) for i in budget.allowed}
     strategy.result = LayerScores(scores, 0, 0.0)
     strategy._model_space = SimpleNamespace(model_space=SimpleNamespace(budget=budget))
     assert strategy.layers == layers
-    assert strategy.layers in {subset.layers for subset in strategy.subsets}
+    assert pareto_front(strategy.subsets)[-1].layers == layers
+
+
+def test_the_best_layer_is_found_whatever_is_near_it() -> None:
+    strategy = ScoredLayers(GradientOptions(k=2))
+    strategy._model_space = SimpleNamespace(model_space=SimpleNamespace(budget=Budget(12, 2)))
+    strategy.result = LayerScores({**dict.fromkeys(range(12), 0.1), 8: 0.8, 9: 0.9, 11: 0.8}, 0, 0.0)
+    assert strategy.layers == (0, 9)
+    # 8 and 11 are better on average, but without the best layer
+    assert {subset.layers for subset in strategy.subsets} == {(i, 9) for i in range(7)}
 
 
 def test_a_budget_holds_all_candidates_until_they_are_scored() -> None:

@@ -15,6 +15,7 @@ from strategies.options import (
     OPTIONS,
     EvolutionOptions,
     GateOptions,
+    GradientOptions,
     GumbelDartsOptions,
     ManualOptions,
     Options,
@@ -75,6 +76,13 @@ def test_an_evolution_on_ray_trains_its_population_at_a_time(given: dict[str, An
     assert EvolutionOptions(**given).concurrent == concurrent
 
 
+def test_what_a_program_wrote_before_there_was_a_distance_has_none() -> None:
+    written = GradientOptions().model_dump(exclude={"least_distance"})
+    assert GradientOptions.model_validate(written).least_distance == 1
+    assert GradientOptions.model_validate({**written, "least_distance": 4}).least_distance == 4
+    assert GradientOptions(k=3).least_distance is None
+
+
 @pytest.mark.parametrize(
     ("strategy", "option", "message"),
     [
@@ -87,6 +95,7 @@ def test_an_evolution_on_ray_trains_its_population_at_a_time(given: dict[str, An
         ("spt_darts", {"mask_probability": 1.0}, "less than 1"),
         ("spt_darts", {"shrink": -1}, "greater than or equal to 0"),
         ("spt_darts", {"patience": -1}, "greater than or equal to 0"),
+        ("spt_darts", {"derivation": "threshold"}, "may find fewer than k layers, but exactly is true; set"),
         ("darts", {"gate_every": 0}, "greater than or equal to 1"),
         ("darts", {"warmup_epochs": 4}, r"warmup_epochs is 4, but must be less than epochs \(4\)"),
         ("gumbel_darts", {"temperature": 0.0}, "greater than 0"),

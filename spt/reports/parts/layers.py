@@ -115,13 +115,14 @@ def _lead(run: RunFiles) -> list[str]:
         return []
     last, first = min(kept, key=kept.__getitem__), max(others, key=others.__getitem__)
     lead, spread = kept[last] - others[first], max(scores.values()) - min(scores.values())
-    if lead == 0:
+    passed_over = run.metrics["strategy"] in SCORED
+    if lead == 0 and not (passed_over and first < last):
         return [f"Layer {last} and layer {first} are tied, and the lower one wins a tie. {SEED}"]
-    if lead < 0:
+    if lead <= 0:
         return [
             f"Layer {first} ({score_text(others[first])}) was left out though layer {last} "
-            f"({score_text(kept[last])}), which was kept, is below it: "
-            f"{TOO_CLOSE if run.metrics['strategy'] in SCORED else LIMITED}"
+            f"({score_text(kept[last])}), which was kept, is {'below' if lead else 'level with'} it: "
+            f"{TOO_CLOSE if passed_over else LIMITED}"
         ]
     said = (
         f"The last layer kept, {last} ({score_text(kept[last])}), is {score_text(lead)} ahead of the first "

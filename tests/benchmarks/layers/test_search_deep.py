@@ -96,6 +96,22 @@ def test_layers_that_a_search_gave_up_are_ranked_below_the_others(
         assert len(found["scores"]) < 4 and found["kendall_tau"] is not None
 
 
+@pytest.mark.parametrize(
+    ("change", "numbers"),
+    [
+        ({"search.strategy": "probe", "search.k": 2}, "2"),
+        ({"search.strategy": "manual", "search.manual_layers": [0, 1]}, "2"),
+        ({"search.strategy": "random", "search.k": 2, "search.exactly": False}, "1 to 2"),
+    ],
+)
+def test_layers_that_the_table_does_not_have_are_refused_before_any_search(
+    change: dict[str, Any], numbers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError, match=rf"variant 'other' .* finds {numbers} layers, .* every 1 of 4"):
+        measured(tmp_path, monkeypatch, json.dumps({"other": change}))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_strategy_without_all_of_its_seeds_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

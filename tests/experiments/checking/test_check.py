@@ -147,6 +147,32 @@ def test_what_a_run_refuses_of_its_model_is_a_problem(
     assert problems[0] in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ({"strategy": "exhaustive", "evaluations": 2}, "would train 6 subsets of layers"),
+        (
+            {"strategy": "random", "kinds": ["free"], "lengths": [6], "most_parameters": 10},
+            "most_parameters is 10, but",
+        ),
+        (
+            {"strategy": "probe", "k": 2, "least_distance": 4},
+            "least_distance is 4, but no 2 of the candidate",
+        ),
+    ],
+    ids=str,
+)
+def test_what_a_run_refuses_of_its_space_is_a_problem(
+    search: dict[str, Any], said: str, home: Path, tmp_path: Path
+) -> None:
+    path = config(tmp_path, home, search={"k": 2, **search})
+    (problem,) = check_file(path, {}).problems
+    assert said in problem
+    with pytest.raises(InputError) as refused:
+        run(load_config(path), tmp_path / "run")
+    assert problem in str(refused.value)
+
+
 def test_problems_of_head_prompt_and_lengths_are_listed_together(home: Path, tmp_path: Path) -> None:
     wrong = {"prompt.phm_order": 3, "head.kind": "text_to_text", "data.max_length": 99, "search.k": 9}
     problems = words(check_file(config(tmp_path, home), wrong).problems)

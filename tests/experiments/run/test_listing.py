@@ -67,6 +67,18 @@ def test_a_run_whose_folder_is_held_is_running(runs: Path, tmp_path: Path) -> No
         assert {run.state for run in list_runs(runs / "stopped")} == {"running"}
 
 
+def test_a_file_that_is_replaced_meanwhile_does_not_end_the_list(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.iterdir
+    gone = runs / "stopped" / "progress.json.tmp"
+    monkeypatch.setattr(
+        Path, "iterdir", lambda path: iter([*real(path), *([gone] if path == gone.parent else [])])
+    )
+    before = [run.folder for run in list_runs(runs)]
+    assert "stopped" in before
+
+
 def test_a_second_attempt_forgets_the_failure(runs: Path, tmp_path: Path) -> None:
     with RunFolder(runs / "failed").claimed(tiny_config(tmp_path)):
         pass

@@ -185,9 +185,10 @@ def test_scores_without_a_training_are_told(strategy: str, said: str, tmp_path: 
     html = report(tmp_path, {**METRICS, **scores}).replace("'", "&#39;")
     assert said in html
     assert "is 0.700 ahead of the first one left out, 1 (0.200)" in html
-    scores["scores"] = {"0": 0.1, "1": 0.95, "2": 0.9}
-    html = report(tmp_path, {**METRICS, **scores})
-    assert "below it: a layer too close to a better one is passed over (search.least_distance)" in html
+    for score, place in ((0.95, "below"), (0.9, "level with")):
+        scores["scores"] = {"0": 0.1, "1": score, "2": 0.9}
+        html = report(tmp_path, {**METRICS, **scores})
+        assert f"{place} it: a layer too close to a better one is passed over (search.least_dist" in html
 
 
 def test_a_choice_by_cost_is_told_as_one(tmp_path: Path) -> None:
