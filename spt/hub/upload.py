@@ -23,6 +23,8 @@ def upload(
 ) -> str:
     """Send the files of a saved prompt to a repository of the hub, in one commit.
 
+    Those of a saved prompt that are there and not in the folder are removed, and no other file is.
+
     Args:
         folder: with the files; others in it stay here.
         name: owner/name; made where it is not there.
@@ -54,6 +56,8 @@ def upload(
             repo_id=name,
             folder_path=folder,
             allow_patterns=list(FILES),
+            # what is not sent would be read as the new prompt's: the labels of another estimator
+            delete_patterns=list(FILES),
             revision=revision,
             commit_message=message or "Upload a prompt of spt-nas",
         )

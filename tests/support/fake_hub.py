@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,12 +35,13 @@ class FakeHub:
     refused: dict[str, str] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
 
-    def add(self, name: str, files: Files, branch: str = "main") -> str:
+    def add(self, name: str, files: Files, branch: str = "main", deleted: Collection[str] = ()) -> str:
         """Add a commit to a branch of a repository, over the files that are there; returns its hash."""
         before = self.commits.get(name, {}).get(self.branches.get((name, branch), ""), {})
         known = self.commits.setdefault(name, {})
         commit = _hash(f"{name} {len(known)}".encode())
-        known[commit] = {**before, **files}
+        rest = {path: content for path, content in before.items() if path not in deleted}
+        known[commit] = {**rest, **files}
         self.branches[name, branch] = commit
         return commit
 
@@ -106,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"files": [{"path": each["path"], **plain} for each in asked]})
         elif parts[4:5] == ["branch"]:
             name = "/".join(parts[2:4])
-            hub.branches[name, "/".join(parts[5:])] = hub.branches[name, "main"]
+            hub.branches.setdefault((name, "/".join(parts[5:])), hub.branches[name, "main"])
             self._json({})
         elif parts[4:5] == ["commit"]:
             lines = [json.loads(line) for line in body.splitlines()]
@@ -116,7 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if line["key"] == "file"
             }
             name = "/".join(parts[2:4])
-            commit = hub.add(name, files, "/".join(parts[5:]))
+            deleted = {line["value"]["path"] for line in lines if line["key"] == "deletedFile"}
+            commit = hub.add(name, files, "/".join(parts[5:]), deleted)
             self._json(
                 {
                     "commitUrl": f"https://huggingface.co/{name}/commit/{commit}",

@@ -75,6 +75,16 @@ def test_a_card_goes_with_its_prompt(prompt: PromptClassifier, hub: FakeHub, tmp
     assert ModelCard(hub.commits[NAME][commit]["README.md"].decode()).data.tags == ["mine"]
 
 
+def test_what_another_prompt_left_is_removed_and_nothing_else(prompt: PromptClassifier, hub: FakeHub) -> None:
+    hub.add(NAME, {".gitattributes": b""})
+    for branch in ("better", "main"):
+        others = {"LICENSE": b"mine", "more/estimator.json": b"{}", "estimator.json.bak": b"{}"}
+        hub.add(NAME, {".gitattributes": b"", "estimator.json": b"{}", **others}, branch)
+        commit = prompt.push_to_hub(NAME, revision=branch)
+        sent = {"prompt.json", "prompt.safetensors", "README.md"}
+        assert set(hub.commits[NAME][commit]) == {".gitattributes", *others, *sent}
+
+
 def test_nothing_but_our_files_is_fetched(prompt: PromptClassifier, hub: FakeHub) -> None:
     prompt.push_to_hub(NAME)
     hub.add(
