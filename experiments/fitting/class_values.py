@@ -106,13 +106,16 @@ class ClassValues:
         sets[:] = [tuple(self._value_of[name] for name in names) for names in answers]
         return sets
 
-    def numbers_of(self, labels: Sequence[Sequence[Any]]) -> tuple[list[list[int]], list[Value]]:
+    def numbers_of(
+        self, labels: Sequence[Sequence[Any]], row_numbers: Sequence[int] | None = None
+    ) -> tuple[list[list[int]], list[Value]]:
         """Return the numbers of the labels of each row, and the labels that are no classes.
 
         Classes have their place in `names`, and labels that are none the numbers after those.
 
         Args:
             labels: of each row, any number; texts, numbers or truth values.
+            row_numbers: of the rows for errors, from 0; None: all, in order.
 
         Raises:
             InputError: naming the rows, for labels of another type than the classes.
@@ -120,7 +123,7 @@ class ClassValues:
         rows = [[_clean(label) for label in row] for row in labels]
         wrong = {
             row: others
-            for row, each in enumerate(rows)
+            for row, each in zip(row_numbers or range(len(rows)), rows, strict=True)
             if (others := [repr(label) for label in each if not self._may_be_class(label)])
         }
         if wrong:

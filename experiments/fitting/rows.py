@@ -33,11 +33,13 @@ class LabelledRows:
         columns: the texts.
         labels: one a row, or a list of any number where the task has several labels a text.
         classes: that the labels had a column of 0 and 1 for; None where they were given in another form.
+        numbers: of the rows as they were given, from 0, where some were left out; None for all, in order.
     """
 
     columns: TextColumns
     labels: list[Any]
     classes: tuple[int | str, ...] | None = None
+    numbers: Sequence[int] | None = None
 
     @classmethod
     def read(
@@ -71,6 +73,11 @@ class LabelledRows:
             label_type(read.each_label)
         read._refuse_answers_in_pairs(split)
         return read
+
+    @property
+    def row_numbers(self) -> Sequence[int]:
+        """Return the number of each row as they were given, from 0."""
+        return range(len(self.labels)) if self.numbers is None else self.numbers
 
     @property
     def each_label(self) -> list[Any]:
@@ -112,7 +119,7 @@ class LabelledRows:
         )
         kept = None if pairs is None else [pairs[row] for row in whole]
         columns = replace(self.columns, texts=[texts[row] for row in whole], pairs=kept)
-        return replace(self, columns=columns, labels=[self.labels[row] for row in whole])
+        return replace(self, columns=columns, labels=[self.labels[row] for row in whole], numbers=whole)
 
     def find_problems(self, split: str, task: Task, problems: Problems) -> None:
         """Note the rows whose texts or labels are missing or something else, and a single class of train."""

@@ -12,7 +12,7 @@ from experiments.fitting.rows import LabelledRows
 from spt.answers.decisions import score_answers
 from spt.data.labels.label_lists import clean_label_lists
 from spt.data.labels.label_sets import multi_hot
-from spt.data.values import clean_labels, rows_shown, some
+from spt.data.values import clean_labels, clean_texts, rows_shown, some
 from spt.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,24 +34,30 @@ def score_rows(classifier: PromptClassifier, classes: ClassValues, rows: Labelle
     """
     task, texts = classifier.spec.task, rows.columns.texts
     if task.multi_label:
-        clean_label_lists(rows.labels, "The list of labels of X")
+        clean_label_lists(rows.labels, "The list of labels of X", rows.row_numbers)
         sets = rows.labels
     else:
-        clean_labels(rows.labels, "The list of labels of X")
+        clean_labels(rows.labels, "The list of labels of X", rows.row_numbers)
         sets = [[label] for label in rows.labels]
     if len(sets) != len(texts) or not texts:
         raise InputError(
             f"X has {len(texts)} texts and {len(sets)} labels, but as many of both are needed, at least one."
         )
-    numbers, foreign = classes.numbers_of(sets)
+    numbers, foreign = classes.numbers_of(sets, rows.row_numbers)
     if foreign:
         known = len(classes.values)
-        wrong = [row for row, each in enumerate(numbers) if any(number >= known for number in each)]
+        wrong = [
+            row
+            for row, each in zip(rows.row_numbers, numbers, strict=True)
+            if any(number >= known for number in each)
+        ]
         log.warning(
             "the label %s of X (%s) is none of the classes that were fitted, so answers there count as wrong",
             some(map(repr, foreign)),
             rows_shown(wrong),
         )
+    for name, column in (("texts", texts), ("second texts", rows.columns.pairs or [])):
+        clean_texts(column, f"The list of {name}", rows.row_numbers)
     chances = classifier.predict_proba(texts, rows.columns.pairs)
     # of labels that are no classes, which no answer can be
     chances = np.pad(chances, ((0, 0), (0, len(foreign))))

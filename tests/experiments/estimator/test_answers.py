@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,25 @@ def test_rows_without_a_text_or_a_label_are_left_out_if_asked_for(
     assert model.score(*rows) == fitted.score(texts, labels)
     with pytest.raises(InputError, match="is empty in row 2"):
         fitted.score(["x", None, *texts], ["good", "good", *labels])
+
+
+def test_rows_are_counted_as_they_are_given_where_some_are_left_out(
+    fitted: SPTClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, texts, labels = copy(fitted), ["a", None, "b", "c"], ["good", "bad", None, "bad"]
+    model._fitted_parameters = {**model._fitted_parameters, "data": {"incomplete": "drop"}}
+    model.score([*texts, "d"], [*labels, "odd"])
+    assert [message.rpartition("(")[2] for message in caplog.messages] == [
+        "2 rows: 2, 3)",
+        "row 5) is none of the classes that were fitted, so answers there count as wrong",
+    ]
+    for text, label, said in (
+        (5, "bad", "list of texts holds a value of type int in row 5"),
+        ("d", 1, r"label 1 \(row 5\) is of another type"),
+        ("d", {}, "labels of X holds a value of type dict in row 5"),
+    ):
+        with pytest.raises(InputError, match=said):
+            model.score([*texts, text], [*labels, label])
 
 
 def test_parameters_that_are_set_after_a_fit_are_of_the_next_one(
