@@ -25,6 +25,7 @@ from spt.data.incomplete import complete_tables
 from spt.data.labels.row_labels import row_labels
 from spt.data.reading.files import read_file
 from spt.data.reading.raw_table import RawTable
+from spt.data.values import clean_texts
 from spt.errors import InputError, unknown
 from spt.metrics import TITLES
 from spt.problems import Problems
@@ -36,10 +37,12 @@ from spt.tasks import Task
 
 log = logging.getLogger(__name__)
 
-# say how a file is read, and what its columns are called
+# how a file says several labels a row
+WAYS = ("label_delimiter", "label_columns")
+# say how a file is read, what its columns are called, and what they hold
 KEYS = (
     *(f"data.{key}" for key in ("format", "encoding", "columns", "delimiter", "quoting", "incomplete")),
-    *(f"task.{key}" for key in ("text", "text_pair", "label")),
+    *(f"task.{key}" for key in ("text", "text_pair", "label", *WAYS)),
 )
 
 
@@ -114,8 +117,8 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
             without text or label are refused or left out as by the prompt's run, where its folder is there.
 
     Raises:
-        InputError: for a folder that is no saved prompt, other keys, a file that cannot be read, or labels
-            that the prompt was not trained on, with their rows.
+        InputError: for a folder that is no saved prompt, other keys, a column for two things, a file that
+            cannot be read, or labels that the prompt was not trained on, with their rows.
     """
     folder = _prompt_folder(model)
     data = _reading({**_of_run(folder), **overrides})
@@ -127,10 +130,10 @@ def evaluate_on(model: Path, file: Path, overrides: Mapping[str, Any]) -> FileSc
     given = row_labels(task, "the file", table)
     # one label a row is no list of labels
     named = given if task.multi_label else [name for (name,) in given]
-    classes = classifier.classes(named, len(table)).astype(np.int64)
+    classes = classifier.classes(named, len(table), table.rows).astype(np.int64)
     _tell_positions(classifier.labels, given, file)
-    pairs = None if task.text_pair is None else list(table.columns[task.text_pair])
-    chances = classifier.predict_proba(list(table.columns[task.text]), pairs)
+    texts, *pairs = _texts(task, table)
+    chances = classifier.predict_proba(texts, pairs[0] if pairs else None)
     predicted = decide(task, chances, classifier.spec.answers.thresholds)
     return FileScores(
         str(model),
@@ -156,6 +159,14 @@ def _complete(task: Task, table: RawTable, data: DataConfig) -> RawTable:
     return complete[split]
 
 
+def _texts(task: Task, table: RawTable) -> list[list[str]]:
+    """Return the texts of each column, or refuse what is none by its row in the file."""
+    return [
+        clean_texts(table.columns[name][:], table.where(f"The text column '{name}'", "the file"), table.rows)
+        for name in task.text_fields
+    ]
+
+
 def _reading(overrides: Mapping[str, Any]) -> DataConfig:
     """Return how a file is read."""
     if foreign := [key for key in overrides if key not in KEYS]:
@@ -172,11 +183,26 @@ def _reading(overrides: Mapping[str, Any]) -> DataConfig:
 def _with_columns(task: Task, overrides: Mapping[str, Any]) -> Task:
     """Return a prompt's task with the names that its columns have in a file."""
     columns = _section(overrides, "task")
-    if wrong := [key for key, name in columns.items() if not isinstance(name, str)]:
+    names = {key: name for key, name in columns.items() if key not in WAYS}
+    if wrong := [key for key, name in names.items() if not isinstance(name, str) or not name]:
         raise InputError(f"task.{wrong[0]} is {columns[wrong[0]]!r}, but must be the name of a column.")
     if "text_pair" in columns and task.text_pair is None:
         raise InputError(f"task.text_pair is '{columns['text_pair']}', but the prompt reads one text a row.")
-    return task.model_copy(update=columns)
+    if not task.multi_label and (ways := [key for key in WAYS if key in columns]):
+        raise InputError(f"task.{ways[0]} is {columns[ways[0]]!r}, but the prompt gives one label a row.")
+    changes = {**_replaced_ways(columns), **columns}
+    try:
+        return Task.model_validate({**task.model_dump(exclude_unset=True), **changes})
+    except ValidationError as error:
+        raise bad_config(error, "the columns of task", Task) from error
+
+
+def _replaced_ways(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the prompt's task says of labels that what is said of the file takes the place of."""
+    if "label_columns" in columns:
+        # classes are called as their columns are: in another order than the prompt's they would be others
+        return {"labels": None, "label_delimiter": None}
+    return {"label_columns": None} if {"label", "label_delimiter"} & columns.keys() else {}
 
 
 def _section(overrides: Mapping[str, Any], section: str) -> dict[str, Any]:
@@ -203,7 +229,10 @@ def _of_run(folder: Path) -> dict[str, Any]:
 def _check_columns(task: Task, table: RawTable, file: Path) -> None:
     for column in task.columns:
         if column not in table.names:
-            advice = f"The prompt's task reads it from {file}; set task.text, task.text_pair or task.label."
+            advice = (
+                f"The prompt's task reads it from {file}; set task.text, task.text_pair, task.label or "
+                "task.label_columns."
+            )
             raise unknown("column", column, table.names, advice)
 
 

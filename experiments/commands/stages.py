@@ -71,9 +71,9 @@ def evaluate(
 
     With --on score a trained model on another file: the task's metric and accuracy with their intervals,
     macro and weighted F1, and each class; nothing is written. Keys may then be task.text, task.text_pair,
-    task.label, and data.format, data.encoding, data.columns, data.delimiter, data.quoting and
-    data.incomplete, which leaves rows without text or label out where it is drop: it is as in the run that
-    MODEL is of, and refuse without one.
+    task.label, task.label_delimiter, task.label_columns, and data.format, data.encoding, data.columns,
+    data.delimiter, data.quoting and data.incomplete, which leaves rows without text or label out where it is
+    drop: it is as in the run that MODEL is of, and refuse without one.
     """
     if on is None:
         _stage("run", config, overrides, folder, device, quiet, as_json)

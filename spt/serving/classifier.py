@@ -169,12 +169,13 @@ class PromptClassifier:
         prefixed = {f"test_{name}": value for name, value in scores.items()}
         return {"metric": task.metric, **prefixed, "test_size": len(classes)}
 
-    def classes(self, labels: Sequence[Any], rows: int) -> NDArray[Any]:
+    def classes(self, labels: Sequence[Any], rows: int, numbers: Sequence[int] | None = None) -> NDArray[Any]:
         """Return the class of each row [N], or 1 for its classes [N, C] where a text may have several.
 
         Args:
             labels: as `evaluate` takes them.
             rows: how many there must be.
+            numbers: of the rows for errors, from 0, where some were left out; None: all, in order.
 
         Raises:
             InputError: for no rows, another number of labels, or labels that the prompt was not trained on,
@@ -183,9 +184,9 @@ class PromptClassifier:
         given, where = as_list(labels, "The list of labels"), "The list of labels"
         several = self.spec.task.multi_label
         if several:
-            names = clean_label_lists(given, where)
+            names = clean_label_lists(given, where, numbers)
         else:
-            names = [[name] for name in clean_labels(given, where)]
+            names = [[name] for name in clean_labels(given, where, numbers)]
         if len(names) != rows or not rows:
             raise InputError(
                 f"Got {rows} texts and {len(names)} labels, but as many of both are needed, at least one."
@@ -195,8 +196,9 @@ class PromptClassifier:
             foreign = some(
                 dict.fromkeys(repr(name) for row in unknown for name in names[row] if name not in index)
             )
+            shown = unknown if numbers is None else [numbers[row] for row in unknown]
             raise InputError(
-                f"The prompt was not trained on the label {foreign} ({rows_shown(unknown)}). "
+                f"The prompt was not trained on the label {foreign} ({rows_shown(shown)}). "
                 f"Its labels: {', '.join(self.labels)}. Mend or remove these rows."
             )
         classes = [[index[name] for name in each] for each in names]

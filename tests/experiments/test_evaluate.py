@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from sklearn.metrics import f1_score, precision_recall_fscore_support
 from typer.testing import CliRunner
 
 from experiments.cli import app
+from experiments.evaluate import evaluate_on
 from experiments.pipeline import run
+from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
 from tests.support.classifiers import classifier
 from tests.support.killed import dead_process, replaced_name
@@ -135,6 +138,20 @@ def test_rows_without_a_text_are_refused_or_left_out(model: Path, tmp_path: Path
     assert scored.exit_code == 0 and json.loads(scored.stdout)["test_size"] == 8
 
 
+def test_rows_are_counted_in_the_file_where_some_are_left_out(model: Path, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"text": "a", "label": "bad"} for _ in range(5)]
+    rows[1]["text"] = None
+    for column, value, said in (
+        ("label", "odd", "the label 'odd' (row 5)"),
+        ("text", 3, "The text column 'text' of the file holds a value of type int in row 5"),
+    ):
+        changed = [*rows[:4], {**rows[4], column: value}]
+        file = tmp_path / "labelled.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in changed), encoding="utf-8")
+        result = spt("evaluate", model, "--on", file, "data.incomplete=drop")
+        assert result.exit_code == 2 and said in result.stderr
+
+
 def test_rows_without_a_text_are_left_out_where_the_models_run_left_them_out(
     model: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +183,9 @@ def test_rows_without_a_text_are_left_out_where_the_models_run_left_them_out(
         (LABELS, "text,label", ["data.encoding=rot13"], "encoding"),
         (LABELS, "text,label", ["task.label=3"], "task.label is 3, but must be the name of a column"),
         (LABELS, "text,label", ["task.text_pair=b"], "reads one text a row"),
+        (LABELS, "text,label", ["task.text=label"], "the column 'label' has two meanings (text = 'label', "),
+        (LABELS, "text,label", ["task.label=''"], "task.label is '', but must be the name of a column"),
+        (LABELS, "text,label", ["task.label_delimiter=;"], "is ';', but the prompt gives one label a row"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(
@@ -229,3 +249,36 @@ def test_sets_of_labels_are_scored_by_class_and_by_row(tmp_path: Path) -> None:
     low, high = told["intervals"]["test_accuracy"]
     assert low <= told["test_accuracy"] <= high
     assert told["test_macro_f1"] == told["test_metric"]
+
+
+def test_keys_say_how_a_file_has_several_labels(tmp_path: Path) -> None:
+    """A prompt that was fitted in memory has lists of labels, whatever its file had."""
+    made = classifier(
+        tmp_path,
+        (1, 2),
+        task={"multi_label": True, "label_delimiter": "|", "labels": ["bad", "good"]},
+        head={"kind": "classification"},
+    )
+    sets = [["good"], ["bad"], ["good", "bad"], [], ["good"], ["bad"], ["good"], []]
+    cells = [";".join(labels) for labels in sets]
+    # in another order than the prompt has them
+    flags = [",".join(str(int(name in labels)) for name in ("good", "bad")) for labels in sets]
+    lists = tmp_path / "lists.jsonl"
+    rows = ({"text": text, "label": labels} for text, labels in zip(TEXTS, sets, strict=True))
+    lists.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    task = made.spec.task.model_copy(update={"label_delimiter": None})
+    fitted = replace(made, spec=made.spec.model_copy(update={"task": task}))
+    made.save_pretrained(tmp_path / "delimited")
+    fitted.save_pretrained(tmp_path / "fitted")
+    expected = evaluate_on(tmp_path / "fitted", lists, {}).scores
+    for model in (tmp_path / "fitted", tmp_path / "delimited"):
+        delimited = written(tmp_path / "cells.csv", labels=cells)
+        assert evaluate_on(model, delimited, {"task.label_delimiter": ";"}).scores == expected
+        flagged = written(tmp_path / "flags.csv", "text,good,bad", flags)
+        assert evaluate_on(model, flagged, {"task.label_columns": ["good", "bad"]}).scores == expected
+    with pytest.raises(InputError, match=r"not trained on the label 'text2' .* Its labels: bad, good"):
+        written(tmp_path / "flags.csv", "text,text2,bad", flags)
+        evaluate_on(tmp_path / "fitted", tmp_path / "flags.csv", {"task.label_columns": ["text2", "bad"]})
+    for ways in ({"task.label_delimiter": ""}, {"task.label_columns": "good"}, {"task.label_delimiter": 3}):
+        with pytest.raises(InputError, match=r"problem in the columns of task:\n  label_"):
+            evaluate_on(tmp_path / "fitted", delimited, ways)
