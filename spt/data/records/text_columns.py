@@ -9,6 +9,8 @@ from spt.tasks import Task
 
 # what columns may be called whatever the task calls its own
 GENERAL = ("text", "text_pair")
+# records of JSON among which one has the texts, as each has keys of its own
+HEAD = 1024
 SHOWN_NAMES = 20
 LONGEST_NAME = 40
 
@@ -22,6 +24,11 @@ def possible_columns(task: Task) -> tuple[tuple[str, ...], ...]:
     """Return what the columns of a row's texts may be called, the task's own names first."""
     own = own_columns(task)
     return own, GENERAL[: len(own)]
+
+
+def has_texts(names: Collection[str], task: Task) -> bool:
+    """Say whether columns of these names may hold a row's texts."""
+    return any(set(columns) <= set(names) for columns in possible_columns(task))
 
 
 def text_columns(names: Collection[str], task: Task, source: str) -> tuple[str, ...]:

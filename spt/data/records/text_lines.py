@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from spt.data.reading.csv_rows import DELIMITERS
 from spt.data.reading.json_objects import parse_json
-from spt.data.records.text_columns import GENERAL, own_columns, possible_columns, text_columns
+from spt.data.records.text_columns import GENERAL, HEAD, has_texts, own_columns, text_columns
 from spt.data.records.text_record import TextRecord
 from spt.data.values import is_missing, is_utf8
 from spt.errors import InputError
@@ -31,11 +31,11 @@ def read_lines(lines: Iterable[bytes], task: Task) -> Iterator[TextRecord]:
 
     Raises:
         InputError: at the first line that cannot be read, or that is the header of a table or begins a list
-            of JSON, naming it.
+            of JSON, naming it; or if none of the first `HEAD` objects has the keys.
     """
     placed = _placed(lines)
     head = _to_first_filled(placed)
-    keys = _json_keys(head[-1], task) if head else None
+    keys = _json_keys(head, placed, task) if head else None
     for where, line in chain(head, placed):
         if keys is not None and is_missing(line):
             continue
@@ -78,22 +78,52 @@ def _decoded(raw: bytes, where: str) -> str:
         raise InputError(f"{where}: not UTF-8 ({error}). Convert the input to UTF-8.") from error
 
 
-def _json_keys(first: tuple[str, str], task: Task) -> tuple[str, ...] | None:
+def _json_keys(
+    head: list[tuple[str, str]], placed: Iterator[tuple[str, str]], task: Task
+) -> tuple[str, ...] | None:
     """Return the keys of the texts if the first line is an object; None where lines are texts themselves.
 
+    Args:
+        head: ends with that line, and then with those that were read up to the first that has the keys.
+        placed: the lines behind it.
+        task: names the keys.
+
     Raises:
-        InputError: if it is an object without these keys, or nothing that should get an answer.
+        InputError: if there are objects without these keys, or nothing that should get an answer.
     """
-    where, line = first
+    where, line = head[-1]
+    first = _object(line, where)
+    if first is None:
+        _check_no_json(line, task, where)
+        _check_no_header(line, task, where)
+        return None
+    row = _first_with_texts(first, head, placed, task)
+    return text_columns(row, task, f"{where} is a JSON object: it")
+
+
+def _first_with_texts(
+    first: dict[str, Any], head: list[tuple[str, str]], placed: Iterator[tuple[str, str]], task: Task
+) -> dict[str, Any]:
+    """Return the first object that has the keys, adding the lines up to it to the head; else the first."""
+    if has_texts(first, task):
+        return first
+    for where, line in islice(placed, HEAD - 1):
+        head.append((where, line))
+        row = _object(line, where)
+        if row is not None and has_texts(row, task):
+            return row
+        if row is None and not is_missing(line):
+            break
+    return first
+
+
+def _object(line: str, where: str) -> dict[str, Any] | None:
+    """Return the JSON object of a line; None where it is something else."""
     try:
         row = _parsed(line, where)
     except json.JSONDecodeError:
-        row = None
-    if isinstance(row, dict):
-        return text_columns(row, task, f"{where} is a JSON object: it")
-    _check_no_json(line, task, where)
-    _check_no_header(line, task, where)
-    return None
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _check_no_json(line: str, task: Task, where: str) -> None:
@@ -113,7 +143,7 @@ def _check_no_header(line: str, task: Task, where: str) -> None:
     for delimiter in DELIMITERS.values():
         fields = [field.strip('"') for field in line.split(delimiter)]
         is_prose = any(field != field.strip() for field in fields)
-        if not is_prose and any(set(columns) <= set(fields) for columns in possible_columns(task)):
+        if not is_prose and has_texts(fields, task):
             raise InputError(
                 f"{where} is the header of a table, with the columns {', '.join(fields)}. Give it as a file "
                 f"that ends in .csv or .tsv, which is read by its columns. {_as_json_text(task)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from spt.data.reading.csv_rows import (
     warn_of_delimiter,
 )
 from spt.data.reading.json_objects import json_objects
-from spt.data.records.text_columns import possible_columns, text_columns
+from spt.data.records.text_columns import HEAD, has_texts, text_columns
 from spt.data.records.text_record import TextRecord
 from spt.data.values import SHOWN, clean_texts, is_missing
 from spt.errors import InputError
@@ -46,14 +46,16 @@ def read_table(path: Path, task: Task, all_columns: bool = True) -> Iterator[Tex
         all_columns: whether other columns are of use; those of parquet are not read otherwise.
 
     Raises:
-        InputError: if the file cannot be read or has no rows, the columns are not there, or a row has
-            something else than a text, naming the row.
+        InputError: if the file cannot be read or has no rows, the columns are not there, in JSON in none of
+            the first `HEAD` records, or a row has something else than a text, naming the row.
     """
-    number = 0
-    rows = _rows(path, ENDINGS[path.suffix.lower()], task, all_columns)
-    for number, columns in enumerate(rows, start=1):
-        if number == 1:
-            names = text_columns(columns, task, str(path))
+    kind = ENDINGS[path.suffix.lower()]
+    rows = _rows(path, kind, task, all_columns)
+    head = _to_first_with_texts(rows, task, HEAD if kind == "json" else 1)
+    if not head:
+        raise InputError(f"The file {path} has no rows.")
+    names = text_columns(head[-1] if has_texts(head[-1], task) else head[0], task, str(path))
+    for number, columns in enumerate(chain(head, rows), start=1):
         if any(is_missing(columns.get(name)) for name in names):
             yield TextRecord(None, columns)
             continue
@@ -62,8 +64,16 @@ def read_table(path: Path, task: Task, all_columns: bool = True) -> Iterator[Tex
             for name in names
         )
         yield TextRecord(tuple(texts), columns)
-    if number == 0:
-        raise InputError(f"The file {path} has no rows.")
+
+
+def _to_first_with_texts(rows: Iterator[Mapping[str, Any]], task: Task, most: int) -> list[Mapping[str, Any]]:
+    """Take the rows up to the first that has the columns of the texts, which is the last of them."""
+    head = []
+    for row in islice(rows, most):
+        head.append(row)
+        if has_texts(row, task):
+            break
+    return head
 
 
 def delimiter_of(path: Path, task: Task) -> str:
@@ -75,7 +85,7 @@ def delimiter_of(path: Path, task: Task) -> str:
     kind = ENDINGS[path.suffix.lower()]
 
     def fits(fields: Sequence[str]) -> bool:
-        return any(set(columns) <= set(fields) for columns in possible_columns(task))
+        return has_texts(fields, task)
 
     try:
         return find_delimiter(path, "utf-8", kind, is_quoted(kind), fits)

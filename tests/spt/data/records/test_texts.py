@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from spt.data.config import DataConfig
 from spt.data.reading.files import read_file
-from spt.data.records.text_columns import text_columns
+from spt.data.records.text_columns import HEAD, text_columns
 from spt.data.records.text_lines import read_lines
 from spt.data.records.text_record import TextRecord
 from spt.data.records.text_tables import read_table
@@ -203,6 +203,30 @@ def test_what_is_no_text_is_named_by_its_row(
 )
 def test_a_row_without_a_text_is_a_record_without_one(name: str, content: str, tmp_path: Path) -> None:
     assert texts(read_table(written(tmp_path / name, content), TEXT)) == [("a",), None, ("b",)]
+
+
+def test_the_first_records_of_json_may_have_no_text(tmp_path: Path) -> None:
+    records: list[dict[str, Any]] = [{"id": 1}, {}, {"text": "a", "id": 2}, {"message": "b"}, {"text": "c"}]
+    lines = [json.dumps(record) for record in records]
+    expected = [
+        TextRecord(texts, records[row]) for row, texts in enumerate([None, None, ("a",), None, ("c",)])
+    ]
+    for name, content in (("a.jsonl", "\n".join(lines)), ("a.json", f"[{', '.join(lines)}]")):
+        assert list(read_table(written(tmp_path / name, content), TEXT)) == expected
+    assert list(read_lines([f"{line}\n".encode() for line in lines], TEXT)) == expected
+    pairs = [{"premise": "a"}, {"premise": "b", "hypothesis": "c"}]
+    assert texts(read_lines([json.dumps(pair).encode() for pair in pairs], PAIR)) == [None, ("b", "c")]
+
+
+def test_texts_are_looked_for_in_the_first_records_of_json_alone(tmp_path: Path) -> None:
+    near, far = ([b'{"id": 1}\n'] * without + [b'{"message": "a"}\n'] for without in (HEAD - 1, HEAD))
+    for read in (
+        lambda lines: texts(read_lines(lines, TEXT)),
+        lambda lines: texts(read_table(written(tmp_path / "a.jsonl", b"".join(lines)), TEXT)),
+    ):
+        assert read(near) == [None] * (HEAD - 1) + [("a",)]
+        with pytest.raises(InputError, match=r"has the columns 'id', but .* reads 'message'"):
+            read(far)
 
 
 def test_a_line_without_a_text_is_a_record_without_one() -> None:
