@@ -8,6 +8,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
 from spt.assets import DATA_SETS, fetch
+from spt.backbones.foreign import foreign_files
 from spt.data.config import ENDINGS, DataConfig
 from spt.data.reading.files import read_file
 from spt.data.reading.raw_table import UNREADABLE, RawTable
@@ -113,14 +114,7 @@ def _read_files(
 
 def _read_folder(folder: Path, data: DataConfig, task: Task, problems: Problems) -> dict[str, RawTable]:
     if (folder / SAVED_DATA_SET).is_file():
-        if "::" in str(folder):
-            # which would be read as a chain: from the folder whose name ends there
-            raise InputError(
-                f"data.source '{folder}' holds a data set that `datasets` saved, which it cannot read from a "
-                "path with '::'. Rename the folder."
-            )
-        saved = load_from_disk(str(folder))
-        return {split: RawTable.of(rows) for split, rows in _pick(saved, _detect(saved), str(folder)).items()}
+        return _read_saved(folder, task)
     files = folder_files(folder)
     if "train" not in files:
         raise InputError(
@@ -128,6 +122,28 @@ def _read_folder(folder: Path, data: DataConfig, task: Task, problems: Problems)
             "name the file in data.train."
         )
     return _read_files(files, data, task, problems)
+
+
+def _read_saved(folder: Path, task: Task) -> dict[str, RawTable]:
+    """Read the data set that `datasets` saved to a folder; its rows are read when they are used."""
+    if "::" in str(folder):
+        # which would be read as a chain: from the folder whose name ends there
+        raise InputError(
+            f"data.source '{folder}' holds a data set that `datasets` saved, which it cannot read from a "
+            "path with '::'. Rename the folder."
+        )
+    with foreign_files(
+        f"data.source '{folder}' holds a data set that `datasets` saved, which cannot be read",
+        "Where a part is missing or damaged, copy the whole folder again from where it was saved, or save it "
+        "again.",
+    ):
+        saved = load_from_disk(str(folder))
+        splits = _pick(saved, _detect(saved), str(folder))
+        for rows in splits.values():
+            columns = [name for name in task.columns if name in rows.column_names]
+            # what is damaged in a column would only be noticed where it is used
+            rows.data.table.select(columns).validate(full=True)
+    return {split: RawTable.of(rows) for split, rows in splits.items()}
 
 
 def _read_hub(hub: HubData, detect: bool = False) -> dict[str, RawTable]:

@@ -388,6 +388,33 @@ def test_a_saved_data_set_whose_path_would_be_read_as_another_is_refused(tmp_pat
         load(source=str(tmp_path / "a::b"))
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("dataset_dict.json", lambda _: b"{"),
+        ("dataset_dict.json", lambda _: b"{}"),
+        ("test/state.json", None),
+        ("train/dataset_info.json", lambda content: content[:20]),
+        ("train/data-00000-of-00001.arrow", None),
+        ("train/data-00000-of-00001.arrow", lambda _: b"xx"),
+        ("train/data-00000-of-00001.arrow", lambda content: content[:-400]),
+        # which is in the rows, and these are read when they are used
+        ("train/data-00000-of-00001.arrow", lambda content: content.replace(b"text 7", b"text\xff7")),
+    ],
+)
+def test_a_damaged_saved_data_set_is_refused(tmp_path, name, damage):
+    table = Dataset.from_list([{"text": f"text {i}", "label": i % 2} for i in range(40)])
+    DatasetDict({"train": table, "test": table}).save_to_disk(tmp_path / "saved")
+    file = tmp_path / "saved" / name
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage(file.read_bytes()))
+    said = r"saved' holds a data set .* cannot be read \(.+\)\. Where .*copy the whole folder again"
+    with pytest.raises(InputError, match=said):
+        load(source=str(tmp_path / "saved"))
+
+
 def test_a_saved_data_set_is_read(tmp_path):
     table = Dataset.from_list([{"text": f"text {i}", "label": i % 2} for i in range(40)])
     DatasetDict({"train": table}).save_to_disk(tmp_path / "saved")
