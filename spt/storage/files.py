@@ -95,9 +95,11 @@ def replacing_folder(folder: Path, marker: str, kind: str, replaced: Collection[
             there afterwards too.
 
     Raises:
-        InputError: if there is something else, or one of the others has the name of a new file.
+        InputError: if there is something else, one of the others has the name of a new file, or the process
+            works in the folder.
     """
     folder = folder.resolve()
+    _refuse_current(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder.parent):
         restore_folder(folder)
@@ -248,6 +250,25 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _refuse_current(folder: Path) -> None:
+    """Refuse to replace a folder that the process, and maybe its shell, would go on in when it is removed.
+
+    Raises:
+        InputError: naming it.
+    """
+    try:
+        current = Path.cwd()
+    except FileNotFoundError:
+        # it was removed before
+        return
+    if current.is_relative_to(folder):
+        raise InputError(
+            f"'{folder}' is or holds the current folder, and saving there puts another folder in its place, "
+            f"so that the current one would be gone. Save into a folder of its own, as "
+            f"'{current / 'saved'}', or call it from elsewhere."
+        )
 
 
 def _is_replaceable(folder: Path, marker: str) -> bool:

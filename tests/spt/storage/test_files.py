@@ -230,6 +230,42 @@ def test_what_fails_leaves_a_folder_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", [".", "..", "../../model"])
+def test_the_folder_that_the_process_works_in_is_not_replaced(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    (folder / "notes").mkdir(parents=True)
+    (folder / "a").write_text("old")
+    current = folder if name == "." else folder / "notes"
+    monkeypatch.chdir(current)
+    with (
+        pytest.raises(
+            InputError, match=r"model' is or holds the current folder, .* folder of its own, as '.*/"
+        ),
+        replacing_folder(Path(name), "a", "a prompt", ("a",)),
+    ):
+        pytest.fail("begun")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert Path.cwd() == current and (folder / "a").read_text() == "old"
+    # what is in it is written, and what is beside it
+    for below in (Path("prompt"), folder.with_name("model2")):
+        with replacing_folder(below, "a", "a prompt", ("a",)) as partial:
+            write_text(partial / "a", "new")
+        assert (below / "a").read_text() == "new"
+
+
+def test_a_folder_is_replaced_by_a_process_whose_own_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with replacing_folder(tmp_path / "model", "a", "a prompt", ("a",)) as partial:
+        write_text(partial / "a", "new")
+    assert (tmp_path / "model" / "a").read_text() == "new"
+
+
 def test_a_folder_of_a_writer_that_was_killed_is_swept_and_one_of_the_user_is_not(tmp_path: Path) -> None:
     left, mine = tmp_path / temporary_name("model", dead_process()), tmp_path / ".mine.host.12.partial"
     yesterday = time.time() - 25 * 3600
