@@ -48,7 +48,9 @@ def export(
 
         if not onnx:
             raise InputError(f"Name the form of the export of '{model}': --onnx is the one there is.")
-        target = folder or model.with_name(f"{model.resolve().name}-onnx")
+        # the current folder and the one above have no names of their own
+        named = model if model.name not in ("", "..") else model.resolve()
+        target = folder or named.with_name(f"{model.resolve().name}-onnx")
         content = export_onnx(PromptClassifier.from_pretrained(model), target, trunk, int8)
         print(
             f"{target}: {', '.join(content['graphs'])}; logits are at most "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.cli import app
+from spt.errors import InputError
 from tests.support.classifiers import classifier
 from tests.support.loaded import loaded_by_command
 
@@ -41,6 +43,24 @@ def test_the_form_must_be_named(model: Path) -> None:
         and "Name the form of the export of" in result.stderr
         and "--onnx" in result.stderr
     )
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_the_current_folder_is_exported_beside_it(
+    name: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets: list[Path] = []
+
+    def export(_: object, target: Path, *_options: object) -> None:
+        targets.append(target)
+        raise InputError("It was asked for.")
+
+    monkeypatch.setattr("spt.export.folder.export_onnx", export)
+    shutil.copytree(model, tmp_path / "mine")
+    (tmp_path / "mine" / "notes").mkdir()
+    monkeypatch.chdir(tmp_path / "mine" / ("" if name == "." else "notes"))
+    assert spt("export", name, "--onnx").exit_code == 2
+    assert targets == [tmp_path / "mine-onnx"]
 
 
 def test_a_trunk_with_prompts_in_it_is_refused(model: Path) -> None:
