@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 Metric = Literal[
@@ -76,9 +77,10 @@ def score(metric: Metric, labels: ClassIndices, predictions: ClassIndices) -> di
         predictions: class indices, one a row.
 
     Returns:
-        `accuracy`, `macro_f1` and `weighted_f1` (by the classes' rows); `f1`, binary on class 1 where the
-        metric is f1 or accuracy_and_f1 and there are only classes 0 and 1, macro otherwise; the metric by its
-        name; and `metric`, its value again (accuracy_and_f1 is the mean of the two).
+        `accuracy`, `macro_f1` and `weighted_f1` (by the classes' rows); `f1`, that of class 1 where the
+        metric is f1 or accuracy_and_f1 and all answers are 0 or 1, for a label beyond is one that was not
+        fitted, macro otherwise; the metric by its name; and `metric`, its value again (accuracy_and_f1 is the
+        mean of the two).
     """
     # takes a second to load, for which reading a config need not wait
     from sklearn.metrics import (  # noqa: PLC0415
@@ -96,8 +98,10 @@ def score(metric: Metric, labels: ClassIndices, predictions: ClassIndices) -> di
         "macro_f1": f1("macro"),
         "weighted_f1": f1("weighted"),
     }
-    binary = metric in OF_TWO_CLASSES and set(labels) | set(predictions) <= {0, 1}
-    scores["f1"] = f1("binary") if binary else scores["macro_f1"]
+    scores["f1"] = scores["macro_f1"]
+    if metric in OF_TWO_CLASSES and set(predictions) <= {0, 1}:
+        second = [np.asarray(classes) == 1 for classes in (labels, predictions)]
+        scores["f1"] = float(f1_score(*second, zero_division=0.0))
     if metric == "balanced_accuracy":
         scores[metric] = float(balanced_accuracy_score(labels, predictions))
     elif metric == "micro_f1":

@@ -48,6 +48,13 @@ def test_f1_of_two_classes_that_are_not_0_and_1_is_macro() -> None:
     assert scores["f1"] == scores["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
 
 
+def test_f1_of_the_second_class_stays_so_beside_labels_that_nobody_can_answer() -> None:
+    # class 1: once right, once for another class, once for a label that was not fitted
+    labels, predictions = [1, 0, 2, 3, 0], [1, 1, 1, 0, 0]
+    assert score("f1", labels, predictions)["metric"] == pytest.approx(2 / 4)
+    assert score("accuracy_and_f1", labels, predictions)["metric"] == pytest.approx((2 / 5 + 2 / 4) / 2)
+
+
 SETS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]])
 ANSWERS = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
 CHANCES = np.array([[0.9, 0.1, 0.2], [0.6, 0.3, 0.4], [0.7, 0.8, 0.1], [0.2, 0.4, 0.3]])

@@ -308,6 +308,21 @@ def test_a_class_that_was_not_fitted_is_never_right(
     ]
 
 
+@pytest.mark.parametrize("metric", ["f1", "accuracy_and_f1"])
+def test_a_class_that_was_not_fitted_leaves_f1_of_the_second_class(
+    metric: Metric, fitted: SPTClassifier
+) -> None:
+    made = fitted.classifier_
+    task = made.spec.task.model_copy(update={"metric": metric})
+    made = replace(made, spec=made.spec.model_copy(update={"task": task}))
+    labels, answers = ["good", "rare", "bad", "good"], fitted.predict(QUERIES)
+    f1 = f1_score([label == "good" for label in labels], answers == "good")
+    expected = f1 if metric == "f1" else (f1 + np.mean(answers == labels)) / 2
+    scored = score_rows(made, fitted._classes, LabelledRows(TextColumns(QUERIES), labels))
+    assert scored == pytest.approx(expected)
+    assert scored != score("macro_f1", [1, 2, 0, 1], [int(answer == "good") for answer in answers])["metric"]
+
+
 def test_labels_of_one_type_with_the_classes_may_be_new() -> None:
     numbers = ClassValues(("0", "1"), (0, 1))
     assert numbers.numbers_of([[1], [5.0, 7], [np.int8(0), 5], []]) == ([[1], [2, 3], [0, 2], []], [5.0, 7])
