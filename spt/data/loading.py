@@ -227,8 +227,9 @@ def _check_classes(splits: DatasetDict) -> None:
     for split in ("dev", "test"):
         if unseen := classes[split] - seen:
             raise InputError(
-                f"Class '{names[min(unseen)]}' is in {split}, but no training row of it is left, because "
-                f"its texts are also in dev or test. Add training rows, or remove the class from {split}."
+                f"Class '{names[min(unseen)]}' is in {split}, but no training row of it is left, because its "
+                "rows were drawn for dev or test, or have texts that are also there. Add training rows, or "
+                f"remove the class from {split}."
             )
     for split in ("dev", "test"):
         if len(splits[split]) and (missing := sorted(seen - classes[split])):

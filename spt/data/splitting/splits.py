@@ -43,7 +43,8 @@ def stratified(
 ) -> list[int]:
     """Sorted indices of a stratified sample of `total` rows, leaving `keep` rows of each class.
 
-    Where rows have several labels, the rarest class is shared out first: iterative stratification.
+    Where rows have several labels, the rarest class is shared out first: iterative stratification. Where no
+    class must keep rows, each gets one at least, if there are as many rows as classes.
 
     Args:
         labels: of each row, a class or a set of them.
@@ -117,7 +118,41 @@ def _stratified_sets(
     stays = {index: max(min(keep, count), (1 - share) * count) for index, count in counts.items()}
     wants = {index: [counts[index] - stays[index], stays[index]] for index in counts}
     parts = _deal_sets(sets, wants, [total, len(sets) - total], generator)
-    return [row for row, part in enumerate(parts) if part == 0]
+    chosen = [row for row, part in enumerate(parts) if part == 0]
+    return chosen if keep else _with_each_class(sets, chosen, generator)
+
+
+def _with_each_class(
+    sets: Sequence[tuple[int, ...]], sample: Sequence[int], generator: np.random.Generator
+) -> list[int]:
+    """Return a sample in which rows of the classes that it lacks take the place of rows that can be spared.
+
+    Args:
+        sets: classes of each row, [N].
+        sample: indices of some rows; without a lack they stay as they are, and nothing is drawn.
+        generator: draws one of the rows of a class that is lacking.
+
+    Returns:
+        As many indices, sorted, with every class if there are as many rows as classes.
+    """
+    chosen, counts = set(sample), rows_by_class(sets)
+    have = rows_by_class([sets[row] for row in sample])
+    share = len(sample) / len(sets)
+    for index in sorted(counts.keys() - have.keys(), key=lambda index: (counts[index], index)):
+        spare = [row for row in sorted(chosen) if all(have[label] > 1 for label in sets[row])]
+        # a row that was added for another class may have this one
+        if have[index] or not spare:
+            continue
+        # that of which there are most beyond their share; rows of no class have just theirs
+        left_out = max(
+            spare,
+            key=lambda row: min((have[label] - share * counts[label] for label in sets[row]), default=0.0),
+        )
+        added = int(generator.choice([row for row, labels in enumerate(sets) if index in labels]))
+        have += Counter(sets[added])
+        have -= Counter(sets[left_out])
+        chosen = (chosen - {left_out}) | {added}
+    return sorted(chosen)
 
 
 def _deal_sets(

@@ -193,6 +193,38 @@ def test_a_stratified_sample_has_its_share_of_every_class(total: int) -> None:
     assert abs(sum(not sets[row] for row in sample) - share * empty) <= 4
 
 
+@pytest.mark.parametrize("total", [8, 20, 60])
+def test_a_sample_has_a_row_of_each_class_however_rare(total: int) -> None:
+    sets = [*many(), (0, 4), (5,), (1, 6), (1, 7, 6)]
+    for seed in range(5):
+        sample = stratified(sets, total, np.random.default_rng(seed))
+        assert sample == sorted(set(sample))
+        assert len(sample) == total
+        assert counts([sets[row] for row in sample]).keys() == set(range(8))
+        assert sample == stratified(sets, total, np.random.default_rng(seed))
+
+
+def test_a_sample_of_fewer_rows_than_classes_lacks_some() -> None:
+    assert len(stratified([(0,), (1,), (2,), (3,)], 2, np.random.default_rng(0))) == 2
+
+
+def test_a_sample_that_has_each_class_stays_as_it_is_dealt() -> None:
+    # as drawn before rare classes were looked after
+    sets = [labels for labels in many(60) if 3 not in labels]
+    assert stratified(sets, 12, np.random.default_rng(3)) == [0, 6, 7, 14, 21, 24, 26, 27, 44, 50, 52, 53]
+
+
+def test_a_class_of_one_row_is_trained_on(tmp_path: Path) -> None:
+    given = [{"text": f"text {row}", "label": ["ab"[row % 2]]} for row in range(300)]
+    given[5]["label"] = ["a", "rare"]
+    path = write_lines(tmp_path / "t.jsonl", *given)
+    task = get_task("custom", multi_label=True)
+    for seed in range(3):
+        train = load_splits(task, DataConfig(train=path, train_size=60), seed)["train"]
+        assert len(train) == 60
+        assert [0, 2] in train["label"][:]
+
+
 def test_a_class_of_one_row_keeps_it() -> None:
     sets = [*many(50), (4,)]
     for total in (5, 25, 45):
