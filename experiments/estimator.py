@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -185,13 +186,8 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             from experiments.live.run_view import run_shown, someone_watches  # noqa: PLC0415
         watched = self.verbose and someone_watches()
         with quiet_training(), self._run_folder() as folder, run_shown(folder, watched):
-            run = fit_rows(config, rows, folder)
-        train, names = splits["train"], run.classifier.labels
-        if train.classes is None:
-            classes = ClassValues.of(train.each_label, names, _dtype(y))
-        else:
-            classes = ClassValues(names, train.classes, indicator=True)
-        self._remember(run.classifier, classes, run.metrics, train.columns.names)
+            run = fit_rows(config, rows, folder, partial(_class_values, splits["train"], _dtype(y)))
+        self._remember(run.classifier, run.classes, run.metrics, splits["train"].columns.names)
         self.run_ = None if self.folder is None else folder
         return self
 
@@ -426,6 +422,13 @@ def _by_layer(given: Mapping[Any, float] | None, layers: int) -> NDArray[np.floa
         return None
     values = {int(layer): value for layer, value in given.items()}
     return np.array([values.get(layer, np.nan) for layer in range(layers)])
+
+
+def _class_values(train: LabelledRows, dtype: str | None, names: Sequence[str]) -> ClassValues:
+    """Find out what the user calls the classes, by the labels of the training rows."""
+    if train.classes is not None:
+        return ClassValues(tuple(names), train.classes, indicator=True)
+    return ClassValues.of(train.each_label, names, dtype)
 
 
 def _dtype(labels: Any) -> str | None:

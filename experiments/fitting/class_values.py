@@ -56,23 +56,32 @@ class ClassValues:
             dtype: of the labels.
 
         Raises:
-            InputError: for labels of several types, or numbers that are no classes.
+            InputError: for labels of several types, numbers that are no classes, or classes that are no
+                different values of the labels' type.
         """
         kind = label_type(labels)
         value_of = dict(zip(clean_labels(labels, "The list of labels"), labels, strict=True))
         # a row that was left out for its text may have a label that is no class
-        if value_of.keys().isdisjoint(names):
-            return cls(tuple(names), tuple(kind(position) for position in range(len(names))), dtype)
         try:
-            values = tuple(
-                name if kind is str else _as_kind(kind, value_of.get(name, name)) for name in names
-            )
+            if value_of.keys().isdisjoint(names):
+                values = tuple(kind(position) for position in range(len(names)))
+            else:
+                values = tuple(
+                    name if kind is str else _as_kind(kind, value_of.get(name, name)) for name in names
+                )
         except ValueError as error:
             raise InputError(
                 f"task.labels names classes that are no {'truth values' if kind is bool else 'numbers'} "
                 f"({some(map(repr, names))}), but the labels are. Write the labels as text."
             ) from error
-        return cls(tuple(names), values, dtype)
+        try:
+            return cls(tuple(names), values, dtype)
+        except ValueError as error:
+            of_type = kind.__name__ if dtype is None else np.dtype(dtype).name
+            raise InputError(
+                f"The classes are {some(map(repr, names))}, but the labels are of type {of_type}, which has "
+                "no value of its own for each. Give the labels as text, or as an array of a wider type."
+            ) from error
 
     @cached_property
     def order(self) -> NDArray[np.intp]:

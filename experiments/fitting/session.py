@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.config import RunConfig
+from experiments.fitting.class_values import ClassValues
 from experiments.pipeline import claimed
 from experiments.run.folder import RunFolder
 from experiments.run.measures import read_training
@@ -20,14 +21,26 @@ from spt.training.by_rows import suited_to_rows
 
 
 class FittedRun(NamedTuple):
-    """Hold what a run on rows ended with: its classifier, and its numbers by the names of metrics.json."""
+    """Hold what a run on rows ended with.
+
+    Attributes:
+        classifier: the trained prompt.
+        classes: what the user calls its classes.
+        metrics: by the names of metrics.json.
+    """
 
     classifier: PromptClassifier
+    classes: ClassValues
     metrics: dict[str, Any]
 
 
 @process_kept()
-def fit_rows(config: RunConfig, rows: Mapping[str, Rows], folder: Path) -> FittedRun:
+def fit_rows(
+    config: RunConfig,
+    rows: Mapping[str, Rows],
+    folder: Path,
+    values_of: Callable[[Sequence[str]], ClassValues],
+) -> FittedRun:
     """Search and train on rows, and score them where there are rows of test; go on where that was stopped.
 
     Threads, device and random states of the process are afterwards what they were.
@@ -36,19 +49,22 @@ def fit_rows(config: RunConfig, rows: Mapping[str, Rows], folder: Path) -> Fitte
         config: of the run, without a source of rows; its training is made to suit the rows of train.
         rows: of train and, where there are some, dev and test, as `Workbench.load` takes them.
         folder: of the run.
+        values_of: from the names of the classes to what the user calls them; it may refuse them.
 
     Raises:
         InputError: as `experiments.pipeline.run`; so for a folder whose run began with other rows.
         TrialFailed: if the loss is not finite, or every candidate fails.
     """
     place, workbench = RunFolder(folder), load_workbench(config, rows)
+    # before a search and a training that would be lost
+    classes = values_of(workbench.spec.task.labels or ())
     # repeated and incomplete rows, samples and held out rows are no rows that are trained on
     training = suited_to_rows(config.training, workbench.rows("train"), config.head, config.task)
     config = config.model_copy(update={"training": training})
     with claimed(config, place, workbench=replace(workbench, training=training)) as pipeline:
         classifier = pipeline.train()
         metrics = pipeline.evaluate().as_json() if "test" in rows else _untested(config, place, classifier)
-    return FittedRun(classifier, metrics)
+    return FittedRun(classifier, classes, metrics)
 
 
 def _untested(config: RunConfig, folder: RunFolder, classifier: PromptClassifier) -> dict[str, Any]:

@@ -295,3 +295,27 @@ def test_classes_that_no_label_has_are_of_the_type_of_the_labels() -> None:
     assert ClassValues.of([1, 0], ("0", "1", "2")).values == (0, 1, 2)
     with pytest.raises(InputError, match="names classes that are no truth values"):
         ClassValues.of([True, False], ("False", "True", "Maybe"))
+    with pytest.raises(
+        InputError, match="'0', '1', '300', but the labels are of type int8, which has no val"
+    ):
+        ClassValues.of([1, 0], ("0", "1", "300"), "|i1")
+    with pytest.raises(InputError, match=r"'a0', .* but the labels are of type int8"):
+        ClassValues.of([1, 0], [f"a{number}" for number in range(200)], "|i1")
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "message"),
+    [
+        (["0", "1", "many"], [1, 0, 1, 0], "names classes that are no numbers"),
+        (["-1", "0", "1"], np.array([1, 0, 1, 0], dtype=np.uint8), "'-1', '0', '1', but the .* type uint8"),
+    ],
+    ids=str,
+)
+def test_labels_that_are_no_classes_are_refused_before_a_training(
+    names: list[str], labels: Any, message: str, home: Path, tmp_path: Path
+) -> None:
+    texts = ["a", "b", "c", "d"]
+    model = tiny_estimator(home, task={"labels": names}, folder=tmp_path / "run")
+    with pytest.raises(InputError, match=message):
+        model.fit(texts, labels, dev=(texts[:2], labels[:2]))
+    assert not (tmp_path / "run").exists()

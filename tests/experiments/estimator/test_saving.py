@@ -137,7 +137,7 @@ def test_parameters_of_any_kind_are_saved(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = FittedRun(fitted.classifier_, fitted.metrics_)
+    run = FittedRun(fitted.classifier_, fitted._classes, fitted.metrics_)
     monkeypatch.setattr("experiments.fitting.session.fit_rows", lambda *_: run)
     model = clone(fitted).set_params(**parameters).fit(*data)
     model.save_pretrained(tmp_path / "model")
