@@ -154,14 +154,22 @@ def _label_columns(rows: Any, task: Task, split: str) -> dict[str, list[Any]]:
 
 
 def _with_class_names(values: dict[str, list[Any]], rows: Any, task: Task) -> dict[str, list[Any]]:
-    """Return columns of labels, with names for indices of named classes, unless the task has others."""
+    """Return columns of labels, with names for indices of named classes, unless the task has others.
+
+    The index of no class is a label that is missing, as in files.
+    """
     if not isinstance(getattr(rows, "features", None), Mapping):
         return values
     # loads datasets, which rows of one have loaded before
+    from spt.data.incomplete import names_no_class  # noqa: PLC0415
     from spt.data.labels.row_labels import with_names  # noqa: PLC0415
     from spt.data.reading.raw_table import RawTable  # noqa: PLC0415
 
     classes = RawTable.of(rows).classes
+    values = {
+        name: [None if name in classes and names_no_class(value) else value for value in column]
+        for name, column in values.items()
+    }
     fitting = {
         name: names
         for name, names in classes.items()

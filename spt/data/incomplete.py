@@ -75,11 +75,12 @@ def _missing_rows(task: Task, table: RawTable, column: str) -> Iterator[int]:
         if is_label and task.label_delimiter is not None and isinstance(value, str):
             # an empty cell is a row of no label
             continue
-        if is_missing(value) or (is_label and column in table.classes and _names_no_class(value)):
+        if is_missing(value) or (is_label and column in table.classes and names_no_class(value)):
             yield row
 
 
-def _names_no_class(value: Any) -> bool:
+def names_no_class(value: Any) -> bool:
+    """Say whether a cell of a column of class indices holds that of none, as hidden labels do."""
     return bool(isinstance(value, int) and value == NO_CLASS)
 
 

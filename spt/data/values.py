@@ -129,6 +129,7 @@ def is_missing(value: Any) -> bool:
     """Say whether a cell holds nothing, as every kind of table writes that."""
     if isinstance(value, str):
         return not value or value.isspace()
+    value = scalar(value)
     if isinstance(value, float):
         return math.isnan(value)
     # pandas has two more, of which one cannot be compared

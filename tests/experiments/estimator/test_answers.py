@@ -234,7 +234,7 @@ def test_rows_without_a_text_or_a_label_are_left_out_if_asked_for(
 ) -> None:
     texts, labels = data
     model = tiny_estimator(home, data={"incomplete": "drop"}).fit(
-        [None, "x", *texts], ["a class of no whole row", None, *labels]
+        [None, "x", "y", *texts], ["a class of no whole row", None, np.float32("nan"), *labels]
     )
     assert same(model, fitted)
     assert model.classes_.tolist() == ["bad", "good"]
@@ -261,6 +261,22 @@ def test_rows_are_counted_as_they_are_given_where_some_are_left_out(
     ):
         with pytest.raises(InputError, match=said):
             model.score([*texts, text], [*labels, label])
+
+
+def test_a_hidden_class_of_a_data_set_is_missing(
+    home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier
+) -> None:
+    texts, labels = data
+    features = Features(text=Value("string"), label=ClassLabel(names=["good", "bad"]))
+    columns = {"text": ["x", *texts], "label": [-1, *[int(name == "bad") for name in labels]]}
+    rows = Dataset.from_dict(columns, features=features)
+    model = tiny_estimator(home, data={"incomplete": "drop"}).fit(rows)
+    assert same(model, fitted)
+    assert model.score(rows) == fitted.score(texts, labels)
+    with pytest.raises(InputError, match="The label column 'label' of train is empty in row 1"):
+        tiny_estimator(home).fit(rows)
+    with pytest.raises(InputError, match="labels of X is empty in row 1"):
+        fitted.score(rows)
 
 
 def test_parameters_that_are_set_after_a_fit_are_of_the_next_one(

@@ -131,6 +131,8 @@ def test_classes_of_a_data_set_have_their_names(
     features = Features(text=Value("string"), label=ClassLabel(names=names))
     data = Dataset.from_dict({"text": ["fine", "dull", "so"], "label": [1, 0, None]}, features=features)
     assert LabelledRows.read(data, None, None, get_task("custom", **task), "train").labels == expected
+    hidden = Dataset.from_dict({"text": ["fine", "dull", "so"], "label": [1, 0, -1]}, features=features)
+    assert LabelledRows.read(hidden, None, None, get_task("custom", **task), "train").labels == expected
     # labels that are given stay what they were
     assert LabelledRows.read(data, data["label"], None, get_task("custom"), "train").labels == [1, 0, None]
 

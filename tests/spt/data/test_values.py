@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 from datasets import ClassLabel, Dataset, Features, Value
 from pydantic import ValidationError
 
@@ -285,6 +286,15 @@ def test_columns_of_mixed_python_values_are_read_value_by_value() -> None:
         ({"text": {"a"}, "label": ["a"]}, "column 'text' is of type set"),
         ({"text": None, "label": ["a"]}, "column 'text' is of type NoneType"),
         ((["a", "b"], [1, float("nan")]), "label' of train is empty in row 2"),
+        # as one of Python, which data.incomplete leaves out
+        (
+            (["a", "b"], [1, np.float32("nan")]),
+            r"of train is empty in row 2\. .*set data\.incomplete to drop",
+        ),
+        (
+            (["a", "b"], [1, torch.tensor(float("nan"))]),
+            r"is empty in row 2\. .*set data\.incomplete to drop",
+        ),
         ((["a", "b"], [1, 10**600]), "label' of train holds more than 500 characters in row 2"),
         (
             pd.DataFrame([["a", "b", "x"]], columns=["text", "text", "label"]),
