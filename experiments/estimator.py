@@ -24,6 +24,7 @@ from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
 from experiments.fitting.text_columns import TextColumns, text_columns
 from experiments.logs import quiet_training
+from spt.data.labels.indicators import indicated_classes
 from spt.errors import InputError
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
@@ -244,11 +245,17 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             pairs: the second text of each row, where X has the first.
 
         Raises:
-            InputError: as `predict`; or for labels of another type than the classes, with their rows.
+            InputError: as `predict`; or for labels of another type than the classes, with their rows, another
+                number of columns than of classes, or lists that may be 0 and 1 for each class.
         """
         columns = self._text_columns(X, pairs)
         config = run_config(self._fitted_parameters)
-        rows = LabelledRows(columns, label_column(y, X, config.task, "X"))
+        classes = self._classes.of_columns(config.task.labels)
+        rows = LabelledRows(
+            columns,
+            label_column(y, X, config.task, "X", classes),
+            indicated_classes(y, config.task, "X", classes),
+        )
         if config.data.incomplete == "drop" and len(rows.labels) == len(rows.columns.texts):
             rows = rows.complete("X")
         return score_rows(self.classifier_, self._classes, rows)

@@ -98,6 +98,14 @@ class ClassValues:
         """Return the values in their order, [C]."""
         return np.asarray(self.values, dtype=self.dtype)[self.order]
 
+    def of_columns(self, labels: Sequence[str] | None) -> tuple[Value, ...]:
+        """Return the values in the order that columns of 0 and 1 have them in.
+
+        Args:
+            labels: of the task, whose order it is; None leaves that of `sorted`.
+        """
+        return self.values if labels else tuple(self.values[position] for position in self.order)
+
     def values_of(self, answers: Sequence[str | None]) -> NDArray[Any]:
         """Return what the user calls the labels of some answers, [N]; None where a text has none."""
         values = [None if name is None else self._value_of[name] for name in answers]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from spt.data.labels.indicators import Class, holds_texts, indicated_classes, indicated_labels
 from spt.data.labels.label_lists import label_list
-from spt.data.values import as_list, columns_of, python_values, some
+from spt.data.values import as_list, columns_of, some
 from spt.errors import InputError
 from spt.tasks import Task
 
 
-def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
+def label_column(
+    labels: Any, rows: Any, task: Task, split: str, classes: Sequence[Class] | None = None
+) -> list[Any]:
     """Read the labels of some rows.
 
     Args:
@@ -23,6 +24,7 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
         rows: as of `text_columns`.
         task: names the column.
         split: names the rows in errors.
+        classes: as of `indicated_classes`.
 
     Raises:
         InputError: if there are none, or they are of another kind.
@@ -32,8 +34,8 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
         if task.label_columns:
             return _label_lists(given, task, split)
         labels = given[task.label]
-    if (classes := indicated_classes(labels, task, split)) is not None:
-        return _indicated(labels, classes, task, split)
+    if (indicated := indicated_classes(labels, task, split, classes)) is not None:
+        return indicated_labels(labels, indicated, task, split)
     columns = columns_of(labels)
     if columns is not None and len(columns) == 1:
         (labels,) = columns.values()
@@ -48,60 +50,6 @@ def label_column(labels: Any, rows: Any, task: Task, split: str) -> list[Any]:
     return values
 
 
-def indicated_classes(labels: Any, task: Task, split: str) -> tuple[int | str, ...] | None:
-    """Return the classes that labels have a column of 0 and 1 for, in the order of the columns.
-
-    They are called as the task says, or else as the columns of a table, or numbered from 0.
-
-    Args:
-        labels: a table, or an array of numbers [N, C], with two columns or more; others have no such classes.
-        task: has no such labels either unless a text may have several.
-        split: names the rows in errors.
-
-    Raises:
-        InputError: if the task has other classes.
-    """
-    if not task.multi_label or isinstance(labels, Mapping):
-        return None
-    columns = columns_of(labels)
-    names: tuple[int | str, ...] = () if columns is None else tuple(columns)
-    if columns is None and getattr(labels, "ndim", 1) == 2 and hasattr(labels, "tolist"):
-        names = () if _holds_texts(labels) else tuple(range(labels.shape[1]))
-    if len(names) < 2:
-        return None
-    given = task.labels or task.label_columns
-    if given is None:
-        return names
-    called = tuple(map(str, names))
-    if len(given) != len(names) or (given != called and set(given) == set(called)):
-        raise InputError(
-            f"The labels of {split} have the columns {some(called)}, but the classes of task '{task.name}' "
-            f"are {some(given)}. Give a column for each, in their order."
-        )
-    return given
-
-
-def _indicated(
-    labels: Any, classes: Sequence[int | str], task: Task, split: str
-) -> list[list[int | str] | None]:
-    """Return the labels of each row of a table or an array with a column of 0 and 1 for each class."""
-    columns = columns_of(labels)
-    cells = python_values(labels.T) if columns is None else columns.values()
-    value_of = {str(name): name for name in classes}
-    table = {
-        name: as_list(each, f"The column '{name}' of the labels of {split}")
-        for name, each in zip(value_of, cells, strict=True)
-    }
-    changes = {"labels": None, "label_columns": tuple(table), "label_delimiter": None}
-    rows = _label_lists(table, task.model_copy(update=changes), split)
-    return [None if row is None else [value_of[name] for name in row] for row in rows]
-
-
-def _holds_texts(labels: Any) -> bool:
-    dtype = getattr(labels, "dtype", None)
-    return isinstance(dtype, np.dtype) and dtype.kind in "OU"
-
-
 def _single_column(labels: Any, split: str) -> Any:
     """Return the column of an array [N, 1], and an array [N, M] of texts as it is: a list of labels a row.
 
@@ -110,7 +58,7 @@ def _single_column(labels: Any, split: str) -> Any:
     """
     if labels.shape[1] == 1:
         return labels[:, 0]
-    if _holds_texts(labels):
+    if holds_texts(labels):
         return labels
     raise InputError(
         f"The labels of {split} are an array of numbers of the shape {tuple(labels.shape)}, but must be one "
@@ -122,14 +70,9 @@ def _single_column(labels: Any, split: str) -> Any:
 def _label_lists(columns: Mapping[str, Sequence[Any]], task: Task, split: str) -> list[list[str] | None]:
     """Return the labels of each row, where delimited cells or several columns say them, or None."""
     # loads datasets, for which other labels need not wait
-    from spt.data.incomplete import incomplete_rows  # noqa: PLC0415
-    from spt.data.labels.row_labels import row_labels  # noqa: PLC0415
-    from spt.data.reading.raw_table import RawTable  # noqa: PLC0415
+    from spt.data.labels.row_labels import labels_where_complete  # noqa: PLC0415
 
-    table = RawTable(columns)
-    missing = incomplete_rows(task, table)
-    labels = iter(row_labels(task, split, table.without(missing) if missing else table))
-    return [None if row in missing else next(labels) for row in range(len(table))]
+    return labels_where_complete(task, split, columns)
 
 
 def _label_columns(rows: Any, task: Task, split: str) -> dict[str, list[Any]]:

@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from experiments.fitting.class_values import label_type
-from experiments.fitting.label_columns import indicated_classes, label_column
+from experiments.fitting.label_columns import label_column
 from experiments.fitting.text_columns import TextColumns, text_columns
-from spt.data.labels.label_lists import clean_label_lists
-from spt.data.values import clean_labels, clean_texts, is_missing, rows_shown
+from spt.data.labels.indicators import Class, indicated_classes
+from spt.data.labels.label_lists import clean_label_lists, refuse_unclear_lists
+from spt.data.values import class_name, clean_labels, clean_texts, is_missing, rows_shown
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.sections import problems_of
@@ -38,12 +39,19 @@ class LabelledRows:
 
     columns: TextColumns
     labels: list[Any]
-    classes: tuple[int | str, ...] | None = None
+    classes: tuple[Class, ...] | None = None
     numbers: Sequence[int] | None = None
 
     @classmethod
     def read(
-        cls, rows: Any, labels: Any, pairs: Any, task: Task, split: str, names: Sequence[str] | None = None
+        cls,
+        rows: Any,
+        labels: Any,
+        pairs: Any,
+        task: Task,
+        split: str,
+        names: Sequence[str] | None = None,
+        classes: Sequence[Class] | None = None,
     ) -> LabelledRows:
         """Read the rows of a split as `text_columns` and `label_column` do.
 
@@ -54,14 +62,18 @@ class LabelledRows:
             task: names the columns.
             split: names the rows in errors.
             names: of the columns of texts that train has; None for those of the task.
+            classes: that the labels of train had a column for, if any.
 
         Raises:
             InputError: as they do; or for no rows, another number of labels than of texts, labels of several
                 types, or pairs of texts and labels.
         """
         columns = text_columns(rows, pairs, names or task.text_fields, split, task.label_fields)
-        classes = indicated_classes(labels, task, split)
-        read = cls(columns, label_column(labels, rows, task, split), classes)
+        read = cls(
+            columns,
+            label_column(labels, rows, task, split, classes),
+            indicated_classes(labels, task, split, classes),
+        )
         if len(read.labels) != len(columns.texts):
             raise InputError(
                 f"There are {len(columns.texts)} texts of {split}, but {len(read.labels)} labels."
@@ -84,6 +96,20 @@ class LabelledRows:
         """Return the labels of all rows, one after the other, without those that are missing."""
         inside = (label if isinstance(label, list | tuple) else [label] for label in self.labels)
         return [label for row in inside for label in row if not is_missing(label)]
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of the classes that the labels are of, or have a column for."""
+        return set(map(class_name, self.each_label if self.classes is None else self.classes))
+
+    def refuse_unclear_labels(self, what: str, task: Task, classes: int) -> None:
+        """Refuse lists that may be 0 and 1 for each of so many classes, as `refuse_unclear_lists` does.
+
+        Raises:
+            InputError: as it does.
+        """
+        if task.multi_label and self.classes is None:
+            refuse_unclear_lists(self.labels, classes, f"The list of labels of {what}")
 
     def _refuse_answers_in_pairs(self, split: str) -> None:
         """Refuse pairs of which one text is the label in each row: a column of labels among those of texts.

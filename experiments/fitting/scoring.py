@@ -29,11 +29,12 @@ def score_rows(classifier: PromptClassifier, classes: ClassValues, rows: Labelle
     drawn, a rare class may be in no row that was fitted.
 
     Raises:
-        InputError: for no rows, another number of labels than of texts, or labels that are missing, or of
-            another type than the classes, with their rows.
+        InputError: for no rows, another number of labels than of texts, labels that are missing, or of
+            another type than the classes, with their rows, or lists that may be 0 and 1 for each class.
     """
     task, texts = classifier.spec.task, rows.columns.texts
     if task.multi_label:
+        rows.refuse_unclear_labels("X", task, len(classes.names))
         clean_label_lists(rows.labels, "The list of labels of X", rows.row_numbers)
         sets = rows.labels
     else:

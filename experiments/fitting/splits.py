@@ -37,11 +37,17 @@ def read_splits(
     names: tuple[str, ...] | None = None
     for split, (rows, labels, pairs) in given.items():
         with problems.collecting():
-            splits[split] = LabelledRows.read(rows, labels, pairs, config.task, split, names)
+            classes = splits["train"].classes if "train" in splits else None
+            splits[split] = LabelledRows.read(rows, labels, pairs, config.task, split, names, classes)
             # columns of names of their own are in the order that train has them in
             names = names or splits[split].columns.names
     if config.data.test_size == 0 and "test" in given:
         problems.add("data.test_size is 0, but rows of test are given, too. Leave one of them out.")
+    if "train" in splits:
+        classes_count = len(config.task.labels or splits["train"].names)
+        for split, read in splits.items():
+            with problems.collecting():
+                read.refuse_unclear_labels(split, config.task, classes_count)
     task = fitting_task(config.task, splits, problems)
     if problems.texts:
         # what is wrong with texts and labels alone is told as the rows are loaded

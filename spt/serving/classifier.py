@@ -22,7 +22,8 @@ from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.data.encoded.batches import make_loader
 from spt.data.encoded.encoding import encode_texts
 from spt.data.labels.class_numbers import class_numbers
-from spt.data.labels.label_lists import clean_label_lists
+from spt.data.labels.indicators import indicated_classes, indicated_labels
+from spt.data.labels.label_lists import clean_label_lists, refuse_unclear_lists
 from spt.data.labels.label_sets import multi_hot
 from spt.data.values import as_list, clean_labels, rows_shown, some
 from spt.errors import InputError
@@ -131,8 +132,9 @@ class PromptClassifier:
         Args:
             texts: as `predict` takes them.
             labels: the name of each text's class, or a list of names where the task has several labels a
-                text. Whole numbers are read as names or, where no name has a number of its own, as positions
-                in `labels`, as a run reads them.
+                text, or an array [N, C] or a DataFrame of 0 and 1 with a column for each class, in the order
+                of `labels` or by their names. Whole numbers are read as names or, where no name has a number
+                of its own, as positions in `labels`, as a run reads them.
             pairs: the second texts, where the task has pairs.
             batch_size: texts that are read together.
             threshold: as of `predict`.
@@ -145,8 +147,9 @@ class PromptClassifier:
             `test_answered_accuracy` their accuracy, None without any.
 
         Raises:
-            InputError: as `predict`; or for no rows, another number of labels than of texts, or labels that
-                the prompt was not trained on, with their rows.
+            InputError: as `predict`; or for no rows, another number of labels than of texts, labels that the
+                prompt was not trained on, with their rows, another number of columns than of classes, or
+                lists that may be 0 and 1 for each class.
         """
         texts = as_list(texts, "The list of texts")
         classes = self.classes(labels, len(texts))
@@ -178,15 +181,19 @@ class PromptClassifier:
             numbers: of the rows for errors, from 0, where some were left out; None: all, in order.
 
         Raises:
-            InputError: for no rows, another number of labels, or labels that the prompt was not trained on,
-                with their rows.
+            InputError: as `evaluate`, for labels.
         """
-        given, where = as_list(labels, "The list of labels"), "The list of labels"
-        several = self.spec.task.multi_label
-        if several:
+        where, several = "The list of labels", self.spec.task.multi_label
+        indicated = indicated_classes(labels, self.spec.task, "the texts", self.labels)
+        if indicated is not None:
+            given = indicated_labels(labels, indicated, self.spec.task, "the texts")
+            names = clean_label_lists(given, where, numbers)
+        elif several:
+            given = as_list(labels, where)
+            refuse_unclear_lists(given, len(self.labels), where)
             names = clean_label_lists(given, where, numbers)
         else:
-            names = [[name] for name in clean_labels(given, where, numbers)]
+            names = [[name] for name in clean_labels(as_list(labels, where), where, numbers)]
         if len(names) != rows or not rows:
             raise InputError(
                 f"Got {rows} texts and {len(names)} labels, but as many of both are needed, at least one."

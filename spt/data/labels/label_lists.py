@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from spt.data.values import clean_labels, rows_shown, some
+from spt.data.values import clean_labels, is_missing, rows_shown, scalar, some
 from spt.errors import InputError
 
 
@@ -38,9 +38,45 @@ def clean_label_lists(
     row_of_item = [row for row, items in zip(rows, filled, strict=True) for _ in items]
     names = iter(clean_labels([item for items in filled for item in items], where, row_of_item))
     labels = [[next(names) for _ in items] for items in filled]
-    if repeated := [row for row, items in zip(rows, labels, strict=True) if len(set(items)) < len(items)]:
-        raise InputError(f"{where} has a label twice in {rows_shown(repeated)}. Write each once.")
+    repeated = [place for place, items in enumerate(labels) if len(set(items)) < len(items)]
+    if repeated:
+        # rows of 0 and 1 for each class, too, have both more than once
+        are_flags = all(_are_flags(filled[place]) for place in repeated)
+        hint = (
+            " If these are 0 and 1 for each class, give an array of them, such as np.array(labels), or in a "
+            "file columns that task.label_columns names."
+        )
+        shown = rows_shown([rows[place] for place in repeated])
+        raise InputError(f"{where} has a label twice in {shown}. Write each once.{hint if are_flags else ''}")
     return labels
+
+
+def refuse_unclear_lists(values: Sequence[Any], classes: int, where: str) -> None:
+    """Refuse lists that may be 0 and 1 for each class as well as the labels 0 and 1.
+
+    Args:
+        values: as of `clean_label_lists`; those that are missing say nothing.
+        classes: C, the length of such lists.
+        where: names the column in errors.
+
+    Raises:
+        InputError: if each list is of C numbers that are 0 or 1, or truth values.
+    """
+    lists = [label_list(value) for value in values if not is_missing(value)]
+    if classes < 2 or not lists:
+        return
+    if all(items is not None and len(items) == classes and _are_flags(items) for items in lists):
+        raise InputError(
+            f"{where} has {classes} numbers in every row, each 0 or 1, and there are {classes} classes, so "
+            "that they may be 0 and 1 for each class as well as the labels 0 and 1. Give an array with a "
+            "column of 0 and 1 for each class, as np.array(labels) is if they are the former."
+        )
+
+
+def _are_flags(items: Sequence[Any]) -> bool:
+    """Say whether all items are 0 or 1 as numbers, or truth values."""
+    numbers = [scalar(item) for item in items]
+    return all(isinstance(number, int | float) and number in (0, 1) for number in numbers)
 
 
 def label_list(value: Any, delimiter: str | None = None) -> list[Any] | None:

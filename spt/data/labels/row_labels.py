@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
+from spt.data.incomplete import incomplete_rows
 from spt.data.labels.label_lists import clean_label_lists, label_list
 from spt.data.reading.raw_table import RawTable
 from spt.data.values import clean_labels, rows_shown
@@ -49,6 +50,16 @@ def row_labels(task: Task, split: str, table: RawTable) -> list[list[str]]:
             rows_shown(lists),
         )
     return [[label] for label in labels]
+
+
+def labels_where_complete(
+    task: Task, split: str, columns: Mapping[str, Sequence[Any]]
+) -> list[list[str] | None]:
+    """Return the labels of each row as `row_labels` does, or None where what should say them is missing."""
+    table = RawTable(columns)
+    missing = incomplete_rows(task, table)
+    labels = iter(row_labels(task, split, table.without(missing) if missing else table))
+    return [None if row in missing else next(labels) for row in range(len(table))]
 
 
 def with_names(value: Any, names: Sequence[str]) -> Any:

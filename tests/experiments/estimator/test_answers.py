@@ -167,6 +167,8 @@ def test_a_text_may_have_several_labels(kind: str, home: Path, data: tuple[list[
         binary = MultiLabelBinarizer(classes=["good", "short", "long", "odd"])
         expected = f1_score(*map(binary.fit_transform, (long, answers)), average="macro", zero_division=0.0)
         assert model.score(texts, long) == pytest.approx(expected)
+        # by the sorted classes, as scikit-learn has them
+        assert model.score(texts, MultiLabelBinarizer().fit_transform(sets)) == score
         with pytest.raises(InputError, match=r"label 1 \(row 1\) is of another type than the classes"):
             model.score(texts[:1], [["good", 1]])
         with pytest.raises(InputError, match="labels of X holds no list of labels, but NoneType, in row 2"):
@@ -191,6 +193,15 @@ def test_a_column_for_each_class_is_answered_by_such_columns(
     assert expected > 0.6
     lists = [[classes[column] for column in np.flatnonzero(row)] for row in hot]
     assert model.score(texts, lists) == pytest.approx(expected)
+    assert model.classifier_.evaluate(texts, labels)["test_macro_f1"] == pytest.approx(expected)
+    wider = np.hstack([hot, hot[:, :1]]).astype(int)
+    for read in (model.score, model.classifier_.evaluate):
+        with pytest.raises(
+            InputError, match="have the 3 columns 0, 1, 2, but the 2 classes of task 'custom'"
+        ):
+            read(texts, wider)
+        with pytest.raises(InputError, match="has 2 numbers in every row, each 0 or 1, and there are 2"):
+            read(texts, hot.astype(int).tolist())
     model.save_pretrained(tmp_path / "model")
     restored = SPTClassifier.from_pretrained(tmp_path / "model")
     assert restored.classes_.tolist() == classes

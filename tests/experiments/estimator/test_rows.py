@@ -207,6 +207,37 @@ def test_a_column_for_each_class_says_the_labels(kind: str) -> None:
     assert config.task.labels == tuple(map(str, classes))
 
 
+def test_columns_of_dev_are_those_of_train() -> None:
+    config, texts = run_config({"task": {"name": "custom", "multi_label": True}}), ["a", "b", "c"]
+    train = (texts, pd.DataFrame(HOT, columns=["y", "x"]), None)
+    for given in (np.array(HOT), pd.DataFrame(np.array(HOT)[:, ::-1], columns=["x", "y"])):
+        splits, _ = read_splits(config, {"train": train, "dev": (texts, given, None)})
+        assert list(map(set, splits["dev"].labels)) == [{"x"}, {"x", "y"}, set()]
+    other = pd.DataFrame(HOT, columns=["x", "z"])
+    with pytest.raises(InputError, match=r"of dev have the 2 columns x, z, but the 2 classes of .* are y, x"):
+        read_splits(config, {"train": train, "dev": (texts, other, None)})
+    for columns in (np.eye(3), pd.DataFrame(np.eye(3), columns=["x", "y", "z"])):
+        with pytest.raises(InputError, match=r"of dev have the 3 columns .*, but the 2 classes of .* y, x"):
+            read_splits(config, {"train": train, "dev": (texts, columns, None)})
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_lists_that_may_be_columns_are_refused(split: str) -> None:
+    config = run_config({"task": {"name": "custom", "multi_label": True}})
+    texts, unclear = ["a", "b", "c"], [[0, 1], [1, 0], [1, 0]]
+    given = {"train": (texts, np.array(HOT), None), "dev": (texts, np.array(unclear), None)}
+    assert read_splits(config, given)[0]["dev"].labels == [[1], [0], [0]]
+    # rows of no label say nothing
+    given[split] = ([*texts, "d"], [*unclear, None], None)
+    with pytest.raises(
+        InputError, match=f"labels of {split} has 2 numbers in every row, each 0 or 1, and th"
+    ):
+        read_splits(config, given)
+    # of which one row is clear
+    given[split] = (texts, [[0, 1], [1, 0], [1]], None)
+    assert read_splits(config, given)[0][split].labels == [[0, 1], [1, 0], [1]]
+
+
 SEVERAL = {"multi_label": True}
 WRONG_COLUMNS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "one label a text": (np.array(HOT), {}, r"array of numbers of the shape \(3, 2\).* set task.multi_label"),
@@ -217,11 +248,15 @@ WRONG_COLUMNS: dict[str, tuple[Any, dict[str, Any], str]] = {
         "'0' of train holds something else .* 2",
     ),
     "missing": (pd.DataFrame({"x": [0, 1, 1], "y": [1, None, 0]}), SEVERAL, "of train is empty in row 2"),
-    "too few": (np.array(HOT), {**SEVERAL, "labels": ["x", "y", "z"]}, "columns 0, 1, but the classes of"),
+    "too few": (
+        np.array(HOT),
+        {**SEVERAL, "labels": ["x", "y", "z"]},
+        "2 columns 0, 1, but the 3 classes of",
+    ),
     "another order": (
         pd.DataFrame(HOT, columns=["y", "x"]),
         {**SEVERAL, "labels": ["x", "y"]},
-        "columns y, x, but the classes of task 'custom' are x, y. Give a column for each, in their order",
+        "2 columns y, x, but the 2 classes of task 'custom' are x, y. Give a column for each, in their order",
     ),
     "a mapping": ({"x": [0, 1, 0], "y": [1, 0, 1]}, SEVERAL, "labels of train is of type dict"),
 }

@@ -469,6 +469,61 @@ def test_labelled_texts_are_scored_by_the_names_of_the_metrics(made: PromptClass
     assert made.evaluate(TEXTS, [made.labels.index(label) for label in right])["test_metric"] == 1.0
 
 
+def of_several_labels(made: PromptClassifier, labels: tuple[str, ...] = ("bad", "good")) -> PromptClassifier:
+    task = get_task("custom", multi_label=True, labels=labels)
+    return replace(made, spec=made.spec.model_copy(update={"task": task}))
+
+
+FLAGS = np.array([[1, 0], [0, 1], [1, 1], [0, 0]])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        FLAGS,
+        FLAGS.astype(bool),
+        torch.tensor(FLAGS),
+        pd.DataFrame(FLAGS),
+        pd.DataFrame(FLAGS[:, ::-1], columns=["good", "bad"]),
+        [["bad"], ["good"], ["good", "bad"], []],
+        # not as long as there are classes in every row
+        [[0], [1], [1, 0], []],
+    ],
+    ids=["array", "truth values", "tensor", "frame", "names", "lists", "positions"],
+)
+def test_a_column_for_each_class_is_read_as_an_estimator_does(labels: Any, made: PromptClassifier) -> None:
+    assert of_several_labels(made).classes(labels, 4).tolist() == FLAGS.tolist()
+
+
+def test_columns_of_numbered_classes_are_no_lists_of_their_numbers(made: PromptClassifier) -> None:
+    numbered, one_of_each = of_several_labels(made, ("0", "1")), FLAGS[[0, 1, 1, 0]]
+    # all answers are both
+    assert numbered.evaluate(TEXTS, one_of_each, threshold=0)["test_accuracy"] == 0
+    assert numbered.evaluate(TEXTS, np.ones((4, 2)), threshold=0)["test_accuracy"] == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            FLAGS[:2].tolist(),
+            "list of labels has 2 numbers in every row, each 0 or 1, and there are 2 classes",
+        ),
+        ([[True, False], [False, True]], "has 2 numbers in every row"),
+        ([np.array([0.0, 1.0]), np.array([1.0, 0.0])], "has 2 numbers in every row"),
+        (FLAGS.tolist(), "2 numbers in every row.* Give an array with a column of 0 and 1 for each class"),
+        (np.eye(3)[:2], "have the 3 columns 0, 1, 2, but the 2 classes of task 'custom' are bad, good"),
+        (np.array([[0, 1], [2, 0]]), "column 'bad' of the texts holds something else than 0 and 1 in row 2"),
+    ],
+    ids=str,
+)
+def test_zeros_and_ones_that_are_not_clear_are_refused(
+    labels: Any, message: str, made: PromptClassifier
+) -> None:
+    with pytest.raises(InputError, match=message):
+        of_several_labels(made).evaluate(TEXTS[: len(labels)], labels)
+
+
 def test_a_number_is_no_position_where_a_class_has_another(made: PromptClassifier) -> None:
     task = made.spec.task.model_copy(update={"labels": ("1 star", "2 stars")})
     stars = replace(made, spec=made.spec.model_copy(update={"task": task}))

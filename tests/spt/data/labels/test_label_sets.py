@@ -113,7 +113,8 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "a number": (3, "holds no list of labels, but int, in row 61"),
     "a list in a list": ([["a"]], "holds a value of type list in row 61"),
     "nothing in a list": (["a", None], "is empty in row 61"),
-    "twice": (["a", "a"], "has a label twice in row 61"),
+    "twice": (["a", "a"], r"has a label twice in row 61\. Write each once\.$"),
+    "0 and 1": ([0, 1, 0], r"twice in row 61\. .* If these are 0 and 1 for each class, give an array"),
     "nothing": (None, r"is empty in row 61\. .*data.incomplete to drop"),
 }
 
