@@ -10,7 +10,7 @@ from search_spaces.budget import Budget
 from spt.errors import InputError
 from spt.prompts.kinds import INSERT
 from strategies.costs import share_from
-from strategies.options import DevScoredOptions, ScoringOptions, SpaceOptions
+from strategies.options import DevScoredOptions, ExhaustiveOptions, ScoringOptions, SpaceOptions
 
 # layers from a prompt to the next, which takes its place: more made no difference on the twelve of e5-small
 ENOUGH = 3
@@ -136,15 +136,18 @@ def as_after_scores(budget: Budget, options: SpaceOptions) -> Budget:
     return budget if scored is None else replace(budget, candidates=budget.allowed[: scored[1]])
 
 
-def check_exhaustive(budget: Budget, evaluations: int) -> None:
-    """Refuse a space that is too large to try all of it.
+def check_exhaustive(budget: Budget, options: SpaceOptions) -> None:
+    """Refuse a space that is too large to try all of it, where options ask for that.
 
     Raises:
-        InputError: if it has more subsets than `evaluations`.
+        InputError: if more subsets are left when candidates are scored than may be trained.
     """
-    if budget.num_subsets > evaluations:
+    if not isinstance(options, ExhaustiveOptions):
+        return
+    subsets = as_after_scores(budget, options).num_subsets
+    if subsets > options.evaluations:
         raise InputError(
-            f"The strategy 'exhaustive' would train {budget.num_subsets:,} subsets of layers, but "
-            f"search.evaluations allows {evaluations:,}. Raise it, use fewer search.candidates, or another "
-            "search.strategy."
+            f"The strategy 'exhaustive' would train {subsets:,} subsets of layers, but "
+            f"search.evaluations allows {options.evaluations:,}. Raise it, use fewer search.candidates, or "
+            "another search.strategy."
         )

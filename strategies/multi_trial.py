@@ -63,7 +63,7 @@ class Exhaustive(Strategy):  # type: ignore[misc]
 
     def _run(self) -> None:
         budget = budget_of(self.model_space)
-        check_exhaustive(budget, self.options.evaluations)
+        check_exhaustive(budget, self.options)
         subsets = list(budget)
         for index in RandomState(self.seed % SEEDS).permutation(len(subsets)):
             if not self.wait_for_resource():

@@ -286,14 +286,6 @@ class OneShotRandomOptions(OneShotOptions):
 class ScoringOptions(SpaceOptions):
     """What every strategy reads that scores each layer by itself and takes the best."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _written_without_distance(cls, options: Any) -> Any:
-        """Read what earlier versions wrote, with all options of theirs, as they meant it."""
-        if isinstance(options, Mapping) and options.keys() >= WRITTEN_BY_SCORING:
-            return {"least_distance": 1, **options}
-        return options
-
     least_distance: int | None = Field(
         None,
         ge=1,
@@ -301,6 +293,14 @@ class ScoringOptions(SpaceOptions):
         description="Least difference between two chosen layers, 1 for neighbours; by default 3, or the "
         "number of candidates / 2K where that is less.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_without_distance(cls, options: Any) -> Any:
+        """Read what earlier versions wrote, with all options of theirs, as they meant it."""
+        if isinstance(options, Mapping) and options.keys() >= WRITTEN_BY_SCORING:
+            return {"least_distance": 1, **options}
+        return options
 
 
 class ProbeOptions(ScoringOptions):

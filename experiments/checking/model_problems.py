@@ -17,13 +17,8 @@ from spt.build import ModelFactory, load_tokenizer, new_factory
 from spt.data.encoded.encoding import encode_texts, text_lengths
 from spt.problems import Problems
 from spt.spec import ModelSpec
-from strategies.budgets import (
-    as_after_scores,
-    budget_before_scores,
-    check_exhaustive,
-    with_parameter_limit,
-)
-from strategies.options import ExhaustiveOptions, SpaceOptions, StrategyOptions
+from strategies.budgets import budget_before_scores, check_exhaustive, with_parameter_limit
+from strategies.options import SpaceOptions, StrategyOptions
 
 # texts of each split that are encoded: windows of many long ones would take longer than a check may
 ENCODED = 500
@@ -76,9 +71,7 @@ def _check_space(options: StrategyOptions, factory: ModelFactory) -> None:
     if not isinstance(options, SpaceOptions):
         return
     budget = budget_before_scores(factory.backbone.num_layers, options)
-    limited = with_parameter_limit(budget, options, factory.parameters)
-    if isinstance(options, ExhaustiveOptions):
-        check_exhaustive(as_after_scores(limited, options), options.evaluations)
+    check_exhaustive(with_parameter_limit(budget, options, factory.parameters), options)
 
 
 def check_texts(config: RunConfig, data: DataReport, files: BackboneFiles) -> CheckedTexts:

@@ -37,7 +37,6 @@ from spt.storage.tensor_files import write_tensors
 from spt.training.failures import device_memory
 from spt.workbench import Workbench
 from strategies.budgets import (
-    as_after_scores,
     budget_before_scores,
     check_exhaustive,
     with_parameter_limit,
@@ -52,7 +51,6 @@ from strategies.layer_scores import ScoredLayers
 from strategies.ledger import Ledger
 from strategies.one_shot import OneShot
 from strategies.options import (
-    ExhaustiveOptions,
     GateOptions,
     ManualOptions,
     MultiTrialOptions,
@@ -121,8 +119,7 @@ def check(workbench: Workbench, config: RunConfig) -> None:
         budget = _budget(workbench, options)
         for layers in _of_each_kind(budget):
             workbench.factory.model(layers)
-        if isinstance(options, ExhaustiveOptions):
-            check_exhaustive(as_after_scores(budget, options), options.evaluations)
+        check_exhaustive(budget, options)
     elif isinstance(options, ManualOptions):
         workbench.factory.model(_named(workbench, options))
     needed = _reserved(workbench, config.search, config.seed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -83,12 +84,8 @@ def delimiter_of(path: Path, task: Task) -> str:
         InputError: if a field of the first line is too long.
     """
     kind = ENDINGS[path.suffix.lower()]
-
-    def fits(fields: Sequence[str]) -> bool:
-        return has_texts(fields, task)
-
     try:
-        return find_delimiter(path, "utf-8", kind, is_quoted(kind), fits)
+        return find_delimiter(path, "utf-8", kind, is_quoted(kind), partial(has_texts, task=task))
     except csv.Error as error:
         raise InputError(f"The first line of {path} is no header of {kind}: {error}.") from error
 
