@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from typing_extensions import Self
 
+from spt.backbones.attention import SDPA, SDPA_ON_CPU_IN_32_BITS
 from spt.errors import InputError
 from spt.prompts.state import PromptState
 from spt.storage.tensor_files import tensors_digest
@@ -67,6 +68,8 @@ class Backbone(nn.Module, ABC):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model: Any = model.requires_grad_(False)
+        if model.config._attn_implementation == SDPA:
+            model.set_attn_implementation(SDPA_ON_CPU_IN_32_BITS)
         self.train(False)
 
     @property
@@ -230,7 +233,7 @@ class Backbone(nn.Module, ABC):
         smallest = torch.finfo(dtype).min / 2
         all_allowed = prompt.presence is None and window is None and not padded
         # sdpa applies the model's own causality where it gets no mask; eager attention does not
-        if all_allowed and (not self.causal or self.model.config._attn_implementation == "sdpa"):
+        if all_allowed and (not self.causal or self.model.config._attn_implementation != "eager"):
             return None
         keys = torch.where(mask.bool(), 0.0, smallest).to(dtype)
         if prompt.length:
