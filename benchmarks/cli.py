@@ -26,7 +26,7 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
         methods.demo,
         methods.neighbours,
     ),
-    "Cost": (cost.speed, cost.search_cost, cost.gpu, cost.load, cost.export),
+    "Cost": (cost.speed, cost.search_cost, cost.precision, cost.gpu, cost.load, cost.export),
     "Serving": (serving.serving, serving.serving_http, serving.serving_replicas),
     "Robustness": (robustness.crash, robustness.fuzz),
     "Pages": (pages.tables, pages.screenshots, pages.imports),

@@ -39,6 +39,20 @@ def search_cost(
         print(measure_search_cost(train_size, epochs, repeats, seed, result))
 
 
+def precision(
+    repeats: Annotated[int, typer.Option(min=1, help="Timed steps of each kind.")] = 9,
+    result: Result = "precision",
+) -> None:
+    """Measure what bf16 is worth on a CPU: steps beside the same in 32 bits, and with attention in bf16 too.
+
+    A minute of one core.
+    """
+    with measuring("Stopped; nothing is kept.", ("peft",)):
+        from benchmarks.cost.precision import measure_precision
+
+        print(measure_precision(repeats, result))
+
+
 def gpu(
     minutes: Annotated[float, typer.Option(min=0.1, help="After which no further part begins.")] = 10,
     result: Result = "gpu",

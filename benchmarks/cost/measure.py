@@ -52,6 +52,16 @@ def interleaved_seconds(steps: Mapping[str, Step], repeats: int) -> dict[str, fl
     return {name: median(values) for name, values in times.items()}
 
 
+def in_bf16(step: Step, device: torch.device) -> Step:
+    """Return a step whose forward passes are autocast, as trainings with precision bf16 are."""
+
+    def autocast_step() -> object:
+        with torch.autocast(device.type, torch.bfloat16):
+            return step()
+
+    return autocast_step
+
+
 def in_own_process(function: Callable[..., Result], *arguments: object) -> Result:
     """Call a function in a new process, and return its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

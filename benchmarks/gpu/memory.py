@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from benchmarks.cost.contenders import Shape, contenders
-from benchmarks.gpu.steps import in_bf16
+from benchmarks.cost.measure import in_bf16
 
 # rows to begin with, and to stop at
 FIRST, LAST = 64, 8192

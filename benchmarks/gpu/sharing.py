@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.cost.contenders import Shape, contenders
-from benchmarks.gpu.steps import in_bf16
+from benchmarks.cost.measure import in_bf16
 
 METHOD = "late_6_cached"
 TRIALS = (1, 2, 4, 8)

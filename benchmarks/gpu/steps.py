@@ -8,22 +8,12 @@ from typing import Any
 import torch
 
 from benchmarks.cost.contenders import Shape, contenders
-from benchmarks.cost.measure import Step, interleaved_seconds, matmul_rate
+from benchmarks.cost.measure import Step, in_bf16, interleaved_seconds, matmul_rate
 from spt.flops import flops
 
 BERT_BASE = Shape(batch=64)
 ROBERTA_LARGE = Shape(batch=64, layers=24, hidden=1024)
 SHAPES: Mapping[str, Shape] = {"bert-base": BERT_BASE, "roberta-large": ROBERTA_LARGE}
-
-
-def in_bf16(step: Step, device: torch.device) -> Step:
-    """Return a step whose forward passes are autocast, as trainings with precision bf16 are."""
-
-    def autocast_step() -> object:
-        with torch.autocast(device.type, torch.bfloat16):
-            return step()
-
-    return autocast_step
 
 
 def step_records(name: str, shape: Shape, device: torch.device, repeats: int) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from benchmarks.pages.layer_tables import (
     single_layers,
 )
 from benchmarks.pages.method_tables import methods, short_summary
+from benchmarks.pages.precision_tables import precision
 from benchmarks.pages.recipe_tables import few_rows, placements, recipe, width
 from benchmarks.pages.serving_tables import serving, sharing_worth
 from benchmarks.record import load, path_of
@@ -245,6 +246,7 @@ PARTS = {
     answers: "Long texts, sure answers and few rows",
     search_cost: "Cost of a search",
     speed: "Cost of a step",
+    precision: "Trainings in bf16 on a CPU",
     gpu: "Cost of a step on a GPU",
     serving: "Answers of many tasks",
     serving_http: "The HTTP server under load",

@@ -20,6 +20,8 @@ GIB = 2**30
 LEAST_FREE = 2 * GIB
 PORTS = {8080: "NNI's web UI", 6379: "a Ray cluster's head", 8265: "Ray's dashboard"}
 HUB_SECONDS = 5.0
+# of matrix products, from which on whole steps gain by bf16
+LEAST_SPEEDUP = 1.5
 
 
 def look_at_devices() -> Iterator[Finding]:
@@ -29,6 +31,7 @@ def look_at_devices() -> Iterator[Finding]:
         import torch  # noqa: PLC0415
 
         from spt.process.devices import best_device  # noqa: PLC0415
+        from spt.process.precision import bf16_speedup  # noqa: PLC0415
 
         best = best_device()
         names = ["cpu"]
@@ -38,6 +41,7 @@ def look_at_devices() -> Iterator[Finding]:
             torch.ones(8, 8, device=name).matmul(torch.ones(8, 8, device=name)).sum().item()
             title = torch.cuda.get_device_name(name) if name.startswith("cuda") else ""
             yield Finding("device", f"{name} {title}".strip())
+        yield Finding("bf16", _bf16(bf16_speedup(best)))
         yield Finding("threads", _threads(torch.get_num_threads()), *_oversubscribed())
     except Exception as error:
         advice = "Install torch for this machine: https://pytorch.org/get-started/locally"
@@ -81,6 +85,13 @@ def look_at_the_hub() -> Iterator[Finding]:
         yield Finding("hub", f"{address} answers with {error.code}")
     except (OSError, ValueError) as error:
         yield Finding("hub", f"{address} does not answer: {error}", "note", embedded)
+
+
+def _bf16(speedup: float) -> str:
+    precision = (
+        "set training.precision to bf16" if speedup >= LEAST_SPEEDUP else "leave training.precision at 32"
+    )
+    return f"matrix products are {speedup:.1f} times as fast as in 32 bits: {precision}"
 
 
 def _threads(torch_threads: int) -> str:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from experiments.cli import app
 from experiments.doctor import installed, look, machine, starting
 from experiments.doctor.finding import Finding
+from spt.process import precision
 from tests.support.ray_processes import private_ray
 
 
@@ -49,7 +51,9 @@ def test_notes_end_with_0(looks: Callable[..., None]) -> None:
 def test_this_environment_is_whole() -> None:
     looked = [*installed.look_at_packages(), *machine.look_at_devices()]
     assert {finding.state for finding in looked} == {"ok"}, looked
-    assert {"Python", "torch", "nni", "ray", "device", "threads"} <= {finding.subject for finding in looked}
+    assert {"Python", "torch", "nni", "ray", "device", "bf16", "threads"} <= {
+        finding.subject for finding in looked
+    }
 
 
 @pytest.mark.parametrize("asked", ["torch>=99", "no-such-package"])
@@ -65,6 +69,21 @@ def test_a_missing_extra_is_a_note_with_its_command(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(installed, "is_installed", lambda _: False)
     (peft,) = (finding for finding in installed.look_at_extras() if finding.subject == "peft")
     assert peft.state == "note" and 'pip install "spt-nas[bench]"' in peft.advice
+
+
+@pytest.mark.parametrize(
+    ("speedup", "advice"),
+    [
+        (4.66, "4.7 times as fast as in 32 bits: set training.precision to bf16"),
+        (0.3, "0.3 times as fast as in 32 bits: leave training.precision at 32"),
+    ],
+)
+def test_bf16_is_advised_where_it_is_fast(
+    speedup: float, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_seconds", lambda _, dtype: speedup if dtype is torch.float32 else 1.0)
+    (found,) = (finding for finding in machine.look_at_devices() if finding.subject == "bf16")
+    assert (found.state, found.value) == ("ok", f"matrix products are {advice}")
 
 
 def test_more_threads_than_cores_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

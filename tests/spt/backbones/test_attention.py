@@ -8,29 +8,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AttentionInterface
 
 from spt.backbones import attention
 from spt.backbones.attention import SDPA_ON_CPU_IN_32_BITS
 from spt.process.precision import autocast
 from tests.support.families import FAMILIES, attentions, batch, prompted, shared_backbone, tiny_backbone
+from tests.support.kernels import Kernels
 
 FUSED = [name for name in FAMILIES if "sdpa" in attentions(name)]
-
-
-class Kernels(TorchDispatchMode):
-    """Hold the dtypes that the fused attention kernels got, by kernel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dtypes: dict[str, set[torch.dtype]] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if "scaled_dot_product" in func.__name__:
-            dtypes = {value.dtype for value in args if isinstance(value, Tensor)}
-            self.dtypes.setdefault(func.__name__.split(".")[0], set()).update(dtypes)
-        return func(*args, **(kwargs or {}))
 
 
 IN_32_BITS = {
