@@ -18,10 +18,12 @@ IN_32_BITS, IN_BF16 = "methods_deep", "methods_bf16"
 def precision() -> str:
     """Show the time of a step in bf16 beside 32 bits, and what the defaults reach in each."""
     result = load("precision")
+    threads = result["machine"]["threads"]
     title = (
-        "Steps on one CPU thread in bf16 (`training.precision=bf16`), as multiples of the speed in 32 bits, "
-        f"timed in turn ({markdown.command(result['command'])}). Attention is computed in 32 bits in both, "
-        "for PyTorch's kernel is slow backwards in bf16: the last column has it in bf16 too."
+        f"Steps on {threads} CPU thread{'s' * (threads > 1)} in bf16 (`training.precision=bf16`), as "
+        f"multiples of the speed in 32 bits, timed in turn ({markdown.command(result['command'])}). Attention "
+        "is computed in 32 bits in both, for PyTorch's kernel is slow backwards in bf16: the last column has "
+        "it in bf16 too."
     )
     return "\n\n".join(["\n".join([title, *markdown.table(*_steps(result))]), *_accuracies()])
 

@@ -34,6 +34,7 @@ def test_steps_have_a_speed_and_the_defaults_what_bf16_changes(
     monkeypatch.setattr(recording, "RESULTS", tmp_path)
     content = {
         "command": "python -m benchmarks precision",
+        "machine": {"threads": 2},
         "shapes": {"small": {"batch": 2, "tokens": 6}},
         "records": [
             step("late", "32", 1.0),
@@ -44,6 +45,7 @@ def test_steps_have_a_speed_and_the_defaults_what_bf16_changes(
         ],
     }
     (tmp_path / "precision.json").write_text(json.dumps(content))
+    assert precision().startswith("Steps on 2 CPU threads in bf16")
     assert tables(precision()) == [
         [
             {"shape": "small, B 2, T 6", "step": "`late`", "bf16": "3.0", "attention too": "2.0"},
