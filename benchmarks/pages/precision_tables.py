@@ -21,9 +21,9 @@ def precision() -> str:
     threads = result["machine"]["threads"]
     title = (
         f"Steps on {threads} CPU thread{'s' * (threads > 1)} in bf16 (`training.precision=bf16`), as "
-        f"multiples of the speed in 32 bits, timed in turn ({markdown.command(result['command'])}). Attention "
-        "is computed in 32 bits in both, for PyTorch's kernel is slow backwards in bf16: the last column has "
-        "it in bf16 too."
+        f"multiples of the speed in 32 bits, timed in turn ({markdown.command(result['command'])}). "
+        "Attention is computed in 32 bits in both, for PyTorch's kernel is slow backwards in bf16: the last "
+        "column has it in bf16 too."
     )
     return "\n\n".join(["\n".join([title, *markdown.table(*_steps(result))]), *_accuracies()])
 
