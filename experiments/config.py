@@ -16,20 +16,26 @@ from spt.data.config import DataConfig
 from spt.data.encoded.windows import check_windows
 from spt.process.modes import AUTO, CacheMode, DeviceName, without_memory_mode
 from spt.process.provenance import PROVENANCE
-from spt.prompts.config import PromptConfig
+from spt.prompts.config import PromptConfig, prompt_as_written
 from spt.sections import ConfigSection
 from spt.spec import BackboneConfig, HeadConfig, ModelSpec, check_head
 from spt.storage.files import expanded, state_of
 from spt.tasks import Task, get_task
-from spt.training.config import TrainingConfig, check_contrast
+from spt.training.config import TrainingConfig, check_contrast, training_as_written
 from strategies.options import (
     GradientOptions,
     ManualOptions,
     OneShotOptions,
     Options,
     SpaceOptions,
+    search_as_written,
     stored_options,
 )
+
+# sections whose later options earlier versions meant otherwise than today's defaults do
+AS_WRITTEN = {"prompt": prompt_as_written, "search": search_as_written, "training": training_as_written}
+# what the file of a whole run has, as programs write it
+SECTIONS = {"name", "seed", "task", "data", "backbone", "head", *AS_WRITTEN}
 
 LoggerName = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
@@ -230,7 +236,7 @@ def from_stored(tree: Mapping[str, Any]) -> RunConfig:
     Raises:
         ValueError: for keys that neither wrote.
     """
-    return RunConfig.model_validate(_current_keys(tree))
+    return RunConfig.model_validate(stored_keys(tree))
 
 
 @lru_cache(maxsize=8)
@@ -242,14 +248,20 @@ def _keys_of_file(path: Path, state: tuple[int, ...] | None) -> Mapping[str, Any
     tree = read_tree(path)
     run = tree.get("run")
     if isinstance(run, Mapping) and tree.keys() <= {"run", *PROVENANCE}:
-        return _current_keys(run)
-    return tree
+        return stored_keys(run)
+    return run_as_written(tree) if tree.keys() >= SECTIONS else tree
 
 
-def _current_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the nested keys that a version wrote as this one reads them.
+def stored_keys(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nested keys of a run that this version, or an earlier one, wrote, as it meant them.
 
-    The one place that knows what earlier versions wrote, and this one does not.
+    With `run_as_written` the one place that knows what earlier versions wrote, and this one does not.
     """
-    search = stored_options(tree.get("search", {}))
-    return {**without_memory_mode(tree), "search": search}
+    current = run_as_written(tree)
+    return {**without_memory_mode(current), "search": stored_options(current.get("search", {}))}
+
+
+def run_as_written(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nested keys of a run with what the version that wrote them did not know, as that did it."""
+    written = {name: read for name, read in AS_WRITTEN.items() if isinstance(tree.get(name), Mapping)}
+    return {**tree, **{name: read(tree[name]) for name, read in written.items()}}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from spt.answers.options import AnswerRule
 from spt.errors import InputError
-from spt.prompts.config import PromptConfig
+from spt.prompts.config import PromptConfig, prompt_as_written
 from spt.sections import ConfigSection
 from spt.tasks import Task
 
@@ -92,3 +93,10 @@ class ModelSpec(ConfigSection):
     def verbalizes(self) -> bool:
         """Say whether the head is the language model's own, and the input stands in the task's template."""
         return self.head.kind != "classification"
+
+
+def spec_as_written(spec: Any) -> Any:
+    """Return the nested keys of a spec that a program wrote as it meant them; anything else as it is."""
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("prompt"), Mapping):
+        return spec
+    return {**spec, "prompt": prompt_as_written(spec["prompt"])}

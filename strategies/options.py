@@ -32,7 +32,7 @@ OLD_NAMES = {"layers": "k"}
 REMOVED = {"compare_derivations"}
 # whoever has these three together has what an earlier version wrote: all options of all strategies
 WRITTEN_TOGETHER = {"manual_layers", "population", "compare_derivations"}
-# likewise, of one that scores layers
+# what every version has written of a strategy that scores layers, all together
 WRITTEN_BY_SCORING = {"strategy", "k", "exactly", "candidates", "budget_flops"}
 
 
@@ -294,14 +294,6 @@ class ScoringOptions(SpaceOptions):
         "number of candidates / 2K where that is less.",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _written_without_distance(cls, options: Any) -> Any:
-        """Read what earlier versions wrote, with all options of theirs, as they meant it."""
-        if isinstance(options, Mapping) and options.keys() >= WRITTEN_BY_SCORING:
-            return {"least_distance": 1, **options}
-        return options
-
 
 class ProbeOptions(ScoringOptions):
     """What probe reads."""
@@ -446,6 +438,16 @@ def for_another_strategy(option: str, strategy: str) -> bool:
 def only_for(strategy: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a section without the options of other strategies; unknown ones stay, to be refused."""
     return {name: value for name, value in options.items() if not for_another_strategy(name, strategy)}
+
+
+def search_as_written(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a section that a program wrote as it meant it: earlier versions had no least distance.
+
+    Args:
+        options: by name; where they are not a whole section, they come back as they are.
+    """
+    whole = options.keys() >= WRITTEN_BY_SCORING and options["strategy"] in SCORING
+    return {"least_distance": 1, **options} if whole else options
 
 
 def stored_options(options: Mapping[str, Any]) -> dict[str, Any]:

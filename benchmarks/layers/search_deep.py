@@ -16,7 +16,7 @@ from benchmarks.record import arguments_of, command_of
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TruthTable
-from experiments.config import RunConfig
+from experiments.config import RunConfig, stored_keys
 from experiments.keys import override
 from search_spaces.named_layers import named_layers
 from spt.architecture import Layers
@@ -155,7 +155,7 @@ def configs_of(
 
 
 def _load(path: Path, overrides: Mapping[str, Any], task: str) -> Deep:
-    table, run = TruthTable.load(path), deepcopy(read_json(path, ADVICE)["run"])
+    table, run = TruthTable.load(path), deepcopy(stored_keys(read_json(path, ADVICE)["run"]))
     # a default that has changed since the table was made is today's
     run["search"] = {"k": table.budget.k}
     override(run, {key.split(".", 1)[1]: value for key, value in overrides.items() if _of(key) == task})

@@ -17,7 +17,7 @@ from experiments.comparing.grid import OnDone, RunOutcome, run_grid, run_jobs
 from experiments.comparing.statistics import stability
 from experiments.comparing.table_search import search_table
 from experiments.comparing.truth import ADVICE, TREC, TruthTable
-from experiments.config import RunConfig
+from experiments.config import RunConfig, stored_keys
 from experiments.keys import override
 from spt.architecture import Layers
 from spt.errors import InputError, TrialFailed
@@ -130,7 +130,7 @@ def _configs(
     table: TruthTable,
 ) -> dict[str, RunConfig]:
     """Return what to run as variant/seed<n>: the table's trainings, and a search as the variant sets it."""
-    run = read_json(path, ADVICE)["run"]
+    run = stored_keys(read_json(path, ADVICE)["run"])
     # a default that has changed since the table was made is today's
     run["search"] = {"k": table.budget.k, "budget_flops": budget}
     configs = {}

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from experiments.config import RunConfig, checked, run_tree
+from experiments.config import RunConfig, checked, run_as_written, run_tree
 from experiments.keys import bad_config, override, read_tree
 from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
@@ -268,6 +268,17 @@ def load_tune_config(path: Path, overrides: Mapping[str, Any] | None = None) -> 
         return TuneConfig.model_validate(tree)
     except ValidationError as error:
         raise bad_config(error, str(path), TuneConfig) from error
+
+
+def stored_study(path: Path) -> dict[str, Any]:
+    """Return the nested keys of the file that a study wrote, its run as the version meant it that wrote it.
+
+    Raises:
+        InputError: if the file cannot be read, or is not a mapping.
+    """
+    tree = read_tree(path)
+    run = tree.get("run")
+    return {**tree, "run": run_as_written(run)} if isinstance(run, Mapping) else tree
 
 
 def _anchored(key: str, value: Any, folder: Path) -> Any:

@@ -14,7 +14,6 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
 from rich.console import RenderableType
 
-from experiments.keys import read_tree
 from experiments.live.lines import where
 from experiments.live.run_progress import RunProgress
 from experiments.live.screen import progress_console, showing
@@ -23,7 +22,7 @@ from experiments.live.trials import TrialRow, TrialTable, changes, counts, queue
 from experiments.live.trials import TrialState as ShownState
 from experiments.run.listing import STUDY
 from experiments.run.lock import is_held
-from experiments.tuning.config import TuneConfig
+from experiments.tuning.config import TuneConfig, stored_study
 from experiments.tuning.searcher import ATTEMPTS, BEGUN, SESSIONS, failure
 from experiments.tuning.space import short
 from experiments.tuning.trial import METRICS, PROGRESS, RESUMED_AT
@@ -142,7 +141,7 @@ class StudyLook(StudyView):
     def __init__(self, folder: Path) -> None:
         path = folder / STUDY
         try:
-            config = TuneConfig.model_validate(read_tree(path))
+            config = TuneConfig.model_validate(stored_study(path))
         except ValidationError as error:
             raise InputError(f"'{path}' is not what this version writes of a study.") from error
         super().__init__(folder, config, held=None)

@@ -22,7 +22,6 @@ from ray import tune as ray_tune
 from experiments.cluster.connect import check_feasible, cluster, nodes
 from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
-from experiments.keys import read_tree
 from experiments.live.time_left import duration
 from experiments.run import searching
 from experiments.run.data_report import check_data
@@ -30,7 +29,7 @@ from experiments.run.summary import percent
 from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.callbacks import Notes, TrialLogs
-from experiments.tuning.config import TuneConfig
+from experiments.tuning.config import TuneConfig, stored_study
 from experiments.tuning.journal import ADVICE
 from experiments.tuning.report import MEANING, write_study_report
 from experiments.tuning.searcher import CHECKPOINT, SESSIONS, SafeOptunaSearch, failure
@@ -145,7 +144,7 @@ def check_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
 
 def _stored_config(path: Path) -> dict[str, Any]:
     """Read a study's tune.yml, with the defaults of the options that are newer than it."""
-    stored = read_tree(path)
+    stored = stored_study(path)
     try:
         return _resolved(TuneConfig.model_validate(stored))
     except ValidationError:

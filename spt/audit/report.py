@@ -22,7 +22,7 @@ from spt.audit.json_content import (
 from spt.audit.onnx_references import external_files
 from spt.errors import InputError
 from spt.sections import problems_of
-from spt.spec import ModelSpec
+from spt.spec import ModelSpec, spec_as_written
 from spt.storage.digests import file_digest
 from spt.storage.tensor_header import TensorEntry, read_header
 
@@ -142,7 +142,7 @@ def _prompt_problems(config: Any, numbers: int | None) -> Iterator[str]:
             readable = f"{FORMATS[0]} to {FORMATS[-1]}"
             yield f"has format {config['format']!r:.80}, but this version reads {readable}"
             return
-        spec = ModelSpec.model_validate(config["spec"])
+        spec = ModelSpec.model_validate(spec_as_written(config["spec"]))
         PromptLayers.model_validate(config["architecture"])
     except (KeyError, TypeError, RecursionError) as error:
         yield f"is not of a saved prompt: {type(error).__name__} {error}"

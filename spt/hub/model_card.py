@@ -13,7 +13,7 @@ from spt.architecture import PromptLayers
 from spt.assets import BACKBONES, HUB_NAME
 from spt.hub.download import CARD, PROMPT_JSON
 from spt.metrics import TITLES, scores_beside
-from spt.spec import ModelSpec
+from spt.spec import ModelSpec, spec_as_written
 from spt.storage.files import expanded, write_text
 from spt.storage.json_files import read_json
 from spt.templates import templates_of
@@ -45,7 +45,7 @@ def write_model_card(
         data_set: the hub's name of the data; None for data of elsewhere.
     """
     saved = read_json(folder / PROMPT_JSON, "Save the prompt again.")
-    spec = ModelSpec.model_validate(saved["spec"])
+    spec = ModelSpec.model_validate(spec_as_written(saved["spec"]))
     scores = metrics if metrics and "test_metric" in metrics else None
     embedded = BACKBONES.get(spec.backbone.name)
     text = (

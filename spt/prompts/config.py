@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from spt.sections import ConfigSection
 
-# whoever has these together has what a program wrote, or a copy of all options
+# what every version has written, all together
 WRITTEN_TOGETHER = {"generator", "length", "bottleneck", "phm_order", "pooler", "activation", "dropout"}
 
 
@@ -65,14 +65,6 @@ class PromptConfig(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _written_earlier(cls, options: Any) -> Any:
-        """Read what earlier versions wrote, with all options of theirs, as they meant it."""
-        if isinstance(options, Mapping) and options.keys() >= WRITTEN_TOGETHER:
-            return {"zero_start": False, "token_offset": False, **options}
-        return options
-
-    @model_validator(mode="before")
-    @classmethod
     def _without_generated_prompts_no_offset(cls, options: Any) -> Any:
         if isinstance(options, Mapping) and options.get("generator") in ("free", "scaling"):
             return {"token_offset": False, **options}
@@ -117,3 +109,13 @@ class PromptConfig(ConfigSection):
                 f"{', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} for prompts, but generator is "
                 "scaling, which makes none; remove it, or choose another generator"
             )
+
+
+def prompt_as_written(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a section that a program wrote as it meant it: earlier versions had no zero start and no offset.
+
+    Args:
+        options: by name; where they are not a whole section, they come back as they are.
+    """
+    whole = options.keys() >= WRITTEN_TOGETHER
+    return {"zero_start": False, "token_offset": False, **options} if whole else options

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -22,7 +23,7 @@ from spt.hub.download import CARD, FILES
 from spt.model import PromptedModel, trained
 from spt.process.provenance import versions
 from spt.prompts.generators import new_generator
-from spt.spec import ModelSpec
+from spt.spec import ModelSpec, spec_as_written
 from spt.storage.digests import file_digest
 from spt.storage.files import read_bounded, replacing_folder, write_text
 from spt.storage.json_files import described, read_json
@@ -192,7 +193,7 @@ class SavedPrompt:
 class _Content(BaseModel):
     """Hold what prompt.json of every format holds."""
 
-    spec: ModelSpec
+    spec: Annotated[ModelSpec, BeforeValidator(spec_as_written)]
     architecture: PromptLayers
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from spt.data.values import class_name
 from spt.errors import InputError
@@ -15,7 +15,7 @@ from spt.sections import ConfigSection
 from spt.spec import HeadConfig
 from spt.tasks import Task
 
-# whoever has these together has what a program wrote, or a copy of all options
+# what every version has written, all together
 WRITTEN_TOGETHER = {
     "epochs",
     "batch_size",
@@ -89,14 +89,6 @@ class TrainingConfig(ConfigSection):
         named = {"learning_rate": self.learning_rate, **{k: v for k, v in others.items() if v is not None}}
         return ", ".join(f"training.{name} (now {value})" for name, value in named.items())
 
-    @model_validator(mode="before")
-    @classmethod
-    def _written_with_one_rate(cls, options: Any) -> Any:
-        """Read what earlier versions wrote, with all options of theirs, as they meant it."""
-        if isinstance(options, Mapping) and options.keys() >= WRITTEN_TOGETHER:
-            return {"prompt_rate": None, "generator_rate": None, **options}
-        return options
-
     @field_validator("class_weights", mode="before")
     @classmethod
     def _weights_by_class(cls, value: Any) -> Any:
@@ -138,3 +130,13 @@ def check_contrast(config: TrainingConfig, head: HeadConfig, task: Task) -> None
             f"training.contrastive_steps is {config.contrastive_steps}, which compares rows of one class "
             f"each, but task '{task.name}' has multi_label. Set contrastive_steps to 0."
         )
+
+
+def training_as_written(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a section that a program wrote as it meant it: earlier versions had one rate for all.
+
+    Args:
+        options: by name; where they are not a whole section, they come back as they are.
+    """
+    whole = options.keys() >= WRITTEN_TOGETHER
+    return {"prompt_rate": None, "generator_rate": None, **options} if whole else options

@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 from experiments.comparing.truth import TREC
-from experiments.config import checked, from_stored, load_config
+from experiments.config import RunConfig, checked, from_stored, load_config
 from experiments.keys import for_strategy, override
 from spt.errors import InputError
+from spt.prompts.config import PromptConfig
+from spt.training.config import TrainingConfig
 from strategies.options import (
     DEFAULT,
     OPTIONS,
@@ -135,6 +137,32 @@ def test_a_stored_configuration_of_an_earlier_version_is_read(strategy: str, tmp
     # the files that such a version wrote for `spt run`, best.yml of a study among them
     path = config_file(tmp_path, yaml.safe_dump({**STORED, "search": search}))
     assert load_config(path) == config
+
+
+def test_options_that_a_user_writes_out_leave_the_others_at_their_defaults(tmp_path: Path) -> None:
+    written = {
+        "search": GradientOptions().model_dump(exclude={"least_distance"}),
+        "prompt": PromptConfig().model_dump(exclude={"zero_start", "token_offset"}),
+        "training": TrainingConfig().model_dump(exclude={"prompt_rate", "generator_rate"}),
+    }
+    assert load_config(config_file(tmp_path, yaml.safe_dump(written))) == RunConfig()
+    over = {f"{section}.{key}": value for section, keys in written.items() for key, value in keys.items()}
+    assert load_config(None, over) == RunConfig()
+
+
+def test_a_whole_file_that_an_earlier_version_wrote_has_what_it_meant(tmp_path: Path) -> None:
+    tree = RunConfig().model_dump(mode="json")
+    for section, later in (
+        ("search", ["least_distance"]),
+        ("prompt", ["zero_start", "token_offset"]),
+        ("training", ["prompt_rate", "generator_rate"]),
+    ):
+        tree[section] = {key: value for key, value in tree[section].items() if key not in later}
+    config = load_config(config_file(tmp_path, yaml.safe_dump(tree)))
+    assert isinstance(config.search, GradientOptions) and config.search.least_distance == 1
+    assert (config.prompt.zero_start, config.prompt.token_offset) == (False, False)
+    assert (config.training.prompt_rate, config.training.generator_rate) == (None, None)
+    assert from_stored(tree) == config
 
 
 @pytest.mark.parametrize("strategy", ["spt_darts", "darts", "gumbel_darts", "one_shot_random"])

@@ -7,6 +7,7 @@ import yaml
 from experiments.tuning import session
 from experiments.tuning.config import TuneConfig, load_tune_config
 from spt.errors import InputError
+from spt.training.config import TrainingConfig
 from strategies.options import DartsOptions, RandomOptions
 
 SPACE = {"search.consistency": {"_type": "uniform", "_value": [0.0, 1.0]}}
@@ -151,6 +152,26 @@ def test_a_study_of_a_version_with_fewer_options_goes_on(tmp_path: Path) -> None
     session.check_folder(tmp_path, load(tmp_path / "more", trials=9), resume=True)
     with pytest.raises(InputError, match=r"another configuration \(different: seed\).*trials may change"):
         session.check_folder(tmp_path, load(tmp_path / "more", seed=5), resume=True)
+
+
+def test_a_study_of_trials_with_one_rate_does_not_go_on_with_several(tmp_path: Path) -> None:
+    config = load(tmp_path, searchSpace={"search.consistency": {"_type": "uniform", "_value": [0.1, 1.0]}})
+    stored = config.model_dump(mode="json", by_alias=True)
+    for rate in ("prompt_rate", "generator_rate"):
+        del stored["run"]["training"][rate]
+    (tmp_path / "tune.yml").write_text(yaml.safe_dump(stored), encoding="utf-8")
+    with pytest.raises(InputError, match=r"another configuration \(different: run\)"):
+        session.check_folder(tmp_path, config, resume=True)
+
+
+def test_trials_have_the_rates_of_the_base_run(tmp_path: Path) -> None:
+    written = TrainingConfig().model_dump(mode="json", exclude={"prompt_rate", "generator_rate"})
+    config = load(tmp_path, run={"training": written})
+    assert (
+        config.trial_run({"training.epochs": 3}).training.prompt_rate
+        == config.run.training.prompt_rate
+        == 0.05
+    )
 
 
 def test_the_test_split_is_no_objective(tmp_path: Path) -> None:

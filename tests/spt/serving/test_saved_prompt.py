@@ -64,6 +64,19 @@ def test_prompts_that_earlier_versions_know_are_written_as_those_wrote_them(tmp_
     assert (scaling["format"], scaling["architecture"]) == (7, {"layers": [1, 3], "total": 4})
 
 
+def test_a_prompt_of_before_there_were_offsets_has_none(tmp_path: Path) -> None:
+    made = classifier(tmp_path, (1, 3), prompt={"zero_start": False, "token_offset": False})
+    made.save_pretrained(tmp_path / "model")
+    path = tmp_path / "model" / "prompt.json"
+    content = json.loads(path.read_text("utf-8"))
+    for option in ("zero_start", "token_offset"):
+        del content["spec"]["prompt"][option]
+    path.write_text(json.dumps(content), "utf-8")
+    read = PromptClassifier.from_pretrained(tmp_path / "model", made.model.backbone, made.tokenizer)
+    assert read.predict_proba(TEXTS).tolist() == made.predict_proba(TEXTS).tolist()
+    assert read.spec == made.spec
+
+
 def test_a_backbone_by_a_relative_path_is_found_from_another_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from spt.model import PromptedModel, trained
 from spt.training import recipe
 from spt.training.callbacks import OnEpoch, RecordEpochs
 from spt.training.checkpoint import load_state
-from spt.training.config import TrainingConfig
+from spt.training.config import TrainingConfig, training_as_written
 from spt.training.fit import fit
 from spt.training.history import History
 from spt.training.rates import parameter_groups
@@ -384,10 +384,12 @@ def test_each_rate_moves_what_it_is_of_alone(option: str, tiny: Tiny, tmp_path: 
 
 def test_what_a_program_wrote_before_there_were_several_rates_has_one() -> None:
     written = TrainingConfig().model_dump(exclude={"prompt_rate", "generator_rate"})
-    config = TrainingConfig.model_validate(written)
+    config = TrainingConfig(**training_as_written(written))
     assert (config.prompt_rate, config.generator_rate) == (None, None)
-    assert TrainingConfig.model_validate({**written, "prompt_rate": 0.2}).prompt_rate == 0.2
-    assert TrainingConfig(learning_rate=0.02).prompt_rate == 0.05
+    assert training_as_written({**written, "prompt_rate": 0.2})["prompt_rate"] == 0.2
+    assert training_as_written({"learning_rate": 0.02}) == {"learning_rate": 0.02}
+    # what a user writes out has the defaults of today
+    assert TrainingConfig(**written).prompt_rate == 0.05
 
 
 def test_only_prompts_and_head_move(tiny: Tiny, tmp_path: Path) -> None:
