@@ -145,36 +145,6 @@ class FreePrompt(PromptSource):
         return prompt.expand(hidden.shape[0], -1, -1)
 
 
-class ScalingGenerator(PromptSource):
-    """Generate factors of the tokens' states: down to R -> pool T to 1 -> activation -> up to H -> dropout.
-
-    They are what is added to 1. With `zero_start` that is 0 before training, so that the states stay.
-
-    Source: PARA (arXiv 2502.01033) and PEDRO (arXiv 2409.17834) scale states inside every layer by vectors
-    that a pooling generator makes of the instance. One factor for what enters a chosen layer, PHM
-    projections and the start at zero are ours.
-    """
-
-    def __init__(self, hidden_size: int, config: PromptConfig) -> None:
-        super().__init__()
-        self.down = linear(hidden_size, config.bottleneck, config.phm_order)
-        self.pool = POOLERS[config.pooler](config.bottleneck, 1)
-        self.activation = ACTIVATIONS[config.activation]()
-        self.up = linear(config.bottleneck, hidden_size, config.phm_order)
-        self.dropout = nn.Dropout(config.dropout)
-        if config.zero_start:
-            start_at_zero(self.up)
-
-    @property
-    def free_vectors(self) -> None:
-        """Return nothing: all of it is made of the instance."""
-
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Generate what is added to factors of 1: hidden [B, T, H], mask [B, T] -> [B, 1, H]."""
-        factors: Tensor = self.dropout(self.up(self.activation(self.pool(self.down(hidden), mask))))
-        return factors
-
-
 class LayersOwnBias(PromptSource):
     """Add a bias [P, H] of this layer's own to a generator that several layers share.
 
@@ -216,12 +186,26 @@ def random_vectors(hidden_size: int, config: PromptConfig) -> nn.Parameter:
     return nn.Parameter(torch.empty(config.length, hidden_size).normal_(std=config.init_std))
 
 
+def scaling_generator(hidden_size: int, config: PromptConfig) -> PooledGenerator:
+    """Make a generator of factors of the tokens' states: a pooled one of length 1 without a bias.
+
+    What it gives [B, 1, H] is added to 1. With `zero_start` that is 0 before training, so that the states
+    stay.
+
+    Source: PARA (arXiv 2502.01033) and PEDRO (arXiv 2409.17834) scale states inside every layer by vectors
+    that a pooling generator makes of the instance. One factor for what enters a chosen layer, PHM
+    projections and the start at zero are ours.
+    """
+    one_factor = {"length": 1, "position_bias": False, "token_offset": False}
+    return PooledGenerator(hidden_size, config.model_copy(update=one_factor))
+
+
 Generator = Callable[[int, PromptConfig], nn.Module]
 GENERATORS: dict[str, Generator] = {
     "pooled": PooledGenerator,
     "naive": NaiveGenerator,
     "free": FreePrompt,
-    "scaling": ScalingGenerator,
+    "scaling": scaling_generator,
 }
 
 

@@ -18,7 +18,7 @@ from spt.errors import InputError
 from spt.model import PromptedModel, trained
 from spt.prompts.choices import GatedPrompt, InsertPrompt, Propagate, ScaleTokens
 from spt.prompts.config import PromptConfig
-from spt.prompts.generators import ScalingGenerator
+from spt.prompts.generators import scaling_generator
 from spt.prompts.kinds import KINDS, Kind, prompt_of
 from spt.prompts.state import EMPTY, PromptState
 from tests.support.families import EVERY, FAMILIES, HIDDEN, TokenLogits, attentions, batch, shared_backbone
@@ -111,7 +111,7 @@ def test_scaling_refuses_options_of_prompts(option: dict[str, Any], message: str
 def test_scaling_multiplies_every_token_by_factors_of_its_row() -> None:
     torch.manual_seed(0)
     hidden, mask = torch.randn(2, 5, HIDDEN), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
-    generator = ScalingGenerator(HIDDEN, PROMPT.model_copy(update={"phm_order": 1, "generator": "scaling"}))
+    generator = scaling_generator(HIDDEN, PROMPT.model_copy(update={"phm_order": 1, "generator": "scaling"}))
     below = PromptState(torch.randn(2, 3, HIDDEN), torch.tensor([0.5]))
     after = ScaleTokens(generator)(below, hidden, mask)
     assert after.vectors is below.vectors
