@@ -18,7 +18,7 @@ from experiments.fitting.class_values import ClassValues
 from experiments.fitting.label_columns import label_column
 from experiments.fitting.parameters import plain, run_config, unknown_parameters
 from experiments.fitting.rows import LabelledRows
-from experiments.fitting.saved_estimator import ESTIMATOR_JSON, SavedEstimator, packed, unpacked
+from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.scoring import score_rows
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
@@ -30,6 +30,7 @@ from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
 from spt.process.modes import AUTO, CacheMode
+from spt.saved_folders import ESTIMATOR_JSON
 from spt.storage.files import expanded
 from spt.tasks import Task
 

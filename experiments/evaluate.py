@@ -30,8 +30,8 @@ from spt.errors import InputError, unknown
 from spt.metrics import TITLES
 from spt.problems import Problems
 from spt.process.devices import chosen_device
+from spt.saved_folders import PROMPT_JSON
 from spt.serving.classifier import PromptClassifier
-from spt.serving.saved_prompt import PROMPT_JSON
 from spt.storage.files import restore_folder
 from spt.tasks import Task
 

@@ -19,8 +19,8 @@ from spt.audit.json_content import read_json
 from spt.audit.report import audit
 from spt.build import load_backbone, load_tokenizer, new_factory
 from spt.errors import InputError
+from spt.saved_folders import PROMPT_JSON, PROMPT_WEIGHTS
 from spt.serving.classifier import PromptClassifier
-from spt.serving.saved_prompt import PROMPT_JSON, WEIGHTS
 from spt.storage.tensor_header import read_header
 
 BACKBONE_WEIGHTS = "model.safetensors"
@@ -134,16 +134,16 @@ def _damage_size(draw: st.DrawFn, tree: Any) -> str:
 
 def _with_tensors(draw: st.DrawFn, files: dict[str, bytes]) -> Case:
     """Damage the weights, with their digest in prompt.json as it was or as if they had been saved so."""
-    damaged, signed = draw(damaged_tensors(files[WEIGHTS])), draw(st.booleans())
+    damaged, signed = draw(damaged_tensors(files[PROMPT_WEIGHTS])), draw(st.booleans())
     tree = json.loads(files[PROMPT_JSON])
     expected: Expected = "either"
-    if damaged.content != files[WEIGHTS]:
+    if damaged.content != files[PROMPT_WEIGHTS]:
         finite = "not finite" not in damaged.damage
         expected = "either" if signed and finite else "refused"
     if signed:
-        tree["tensors"][WEIGHTS] = hashlib.sha256(damaged.content).hexdigest()
-    changed = {WEIGHTS: damaged.content, PROMPT_JSON: json.dumps(tree).encode()}
-    return Case({**files, **changed}, f"{WEIGHTS} {damaged.damage}, signed: {signed}", expected)
+        tree["tensors"][PROMPT_WEIGHTS] = hashlib.sha256(damaged.content).hexdigest()
+    changed = {PROMPT_WEIGHTS: damaged.content, PROMPT_JSON: json.dumps(tree).encode()}
+    return Case({**files, **changed}, f"{PROMPT_WEIGHTS} {damaged.damage}, signed: {signed}", expected)
 
 
 def _with_stranger(draw: st.DrawFn, files: dict[str, bytes]) -> Case:
@@ -231,7 +231,7 @@ def _some_json(draw: st.DrawFn, files: dict[str, bytes]) -> str:
 def _prompt_check(folder: Path) -> None:
     if not isinstance(read_json(folder / PROMPT_JSON), dict):
         raise InputError("it is no object")
-    read_header(folder / WEIGHTS)
+    read_header(folder / PROMPT_WEIGHTS)
 
 
 def _use_prompt(folder: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from experiments.fitting.class_values import ClassValues
 from spt.data.values import some
 from spt.errors import InputError
+from spt.saved_folders import ESTIMATOR_JSON
 from spt.storage.files import write_bytes
 from spt.storage.json_files import checked, read_json
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     # takes seconds to load, for which an estimator that is not fitted need not wait
     from spt.serving.classifier import PromptClassifier
 
-ESTIMATOR_JSON = "estimator.json"
 ADVICE = "Delete it to load the prompt without the parameters and labels of its estimator, or save it again."
 
 

@@ -16,10 +16,11 @@ from experiments.serving.folders import PromptFolder, State
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.process.devices import chosen_device
+from spt.saved_folders import PROMPT_JSON
 from spt.serving.classifier import PromptClassifier
 from spt.serving.predictions import Answer, LabelSet, NotFinite, predictions
 from spt.serving.request import Request
-from spt.serving.saved_prompt import PROMPT_JSON, SavedPrompt
+from spt.serving.saved_prompt import SavedPrompt
 from spt.serving.server import PromptServer, Tasks
 from spt.serving.trunk_cache import CacheStatistics
 from spt.storage.digests import file_digest

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from spt.errors import InputError
 from spt.problems import Problems
-from spt.serving.saved_prompt import PROMPT_JSON, WEIGHTS
+from spt.saved_folders import PROMPT_JSON, PROMPT_WEIGHTS
 from spt.storage.files import expanded, restore_folder, restore_folders, state_of
 
 NAME = re.compile(r"\w[\w.-]{0,99}")
@@ -30,7 +30,7 @@ class PromptFolder:
 
     def state(self) -> State:
         """Return numbers that are others once the prompt was saved anew."""
-        return tuple(state_of(self.path / name) for name in (PROMPT_JSON, WEIGHTS))
+        return tuple(state_of(self.path / name) for name in (PROMPT_JSON, PROMPT_WEIGHTS))
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,23 @@ from spt.audit.json_content import (
 )
 from spt.audit.onnx_references import external_files
 from spt.errors import InputError
+from spt.saved_folders import (
+    EXPORT_JSON,
+    FORMATS,
+    FORMATS_WITH_DIGESTS,
+    PROMPT_JSON,
+    PROMPT_WEIGHTS,
+    TOKENIZER_JSON,
+)
 from spt.sections import problems_of
 from spt.spec import ModelSpec, spec_as_written
 from spt.storage.digests import file_digest
 from spt.storage.tensor_header import TensorEntry, read_header
 
-PROMPT_JSON, PROMPT_WEIGHTS = "prompt.json", "prompt.safetensors"
-# of saved prompts; they have digests of the tensor files from format 2 on
-FORMATS = (1, 2, 3, 4, 5, 6, 7)
-FORMATS_WITH_DIGESTS = (2, 3, 4, 5, 6, 7)
 CONFIG_JSON, BACKBONE_WEIGHTS = "config.json", "model.safetensors"
 INDEX = f"{BACKBONE_WEIGHTS}.index.json"
 TOKENIZERS = (
-    "tokenizer.json",
+    TOKENIZER_JSON,
     "vocab.txt",
     "vocab.json",
     "spiece.model",
@@ -41,9 +45,6 @@ TOKENIZERS = (
     "tokenizer.model",
 )
 BESIDE_TOKENIZERS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt")
-
-# of exports to ONNX: what says which graphs there are, and the digest of every other file
-EXPORT_JSON, TOKENIZER_JSON = "export.json", "tokenizer.json"
 
 # of one kind in one file that are told
 MOST_PROBLEMS = 20

@@ -17,13 +17,14 @@ from spt.export.runtime import REPORT, OnnxGraphs, largest_difference, random_ba
 from spt.export.text_rules import TextRules, write_tokenizer
 from spt.process.extras import need
 from spt.process.provenance import versions
+from spt.saved_folders import EXPORT_JSON, TOKENIZER_JSON
 from spt.serving.classifier import PromptClassifier
 from spt.storage.digests import file_digest
 from spt.storage.files import replacing_folder, write_text
 from spt.storage.json_files import read_json
 from spt.templates import templates_of
 
-EXPORT_JSON, TOKENIZER, README = "export.json", "tokenizer.json", "README.md"
+README = "README.md"
 FORMAT = 1
 # largest difference of logits, absolute below 1 and relative above
 TOLERANCE = 1e-4
@@ -57,7 +58,7 @@ def export_onnx(
     layers = trunk_layers(trunk, classifier.model.first_prompt_layer)
     rules = TextRules.of(classifier.spec, classifier.tokenizer)
     with replacing_folder(folder, EXPORT_JSON, "an export", _written_before(folder)) as partial:
-        write_tokenizer(classifier.tokenizer, rules, partial / TOKENIZER)
+        write_tokenizer(classifier.tokenizer, rules, partial / TOKENIZER_JSON)
         graphs, difference = _write_graphs(classifier, layers, partial)
         if int8:
             difference = _quantize(classifier, graphs, partial)

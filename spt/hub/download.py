@@ -7,11 +7,8 @@ from pathlib import Path
 from spt.assets import is_local_path
 from spt.backbones.foreign import foreign_files
 from spt.errors import InputError
+from spt.saved_folders import PROMPT_FILES, PROMPT_JSON
 from spt.storage.files import expanded, restore_folder
-
-PROMPT_JSON, CARD = "prompt.json", "README.md"
-# what a saved prompt is made of: whatever else a repository holds, no pickle and no code, stays there
-FILES = (PROMPT_JSON, "prompt.safetensors", "estimator.json", CARD)
 
 
 def prompt_folder(name: str | Path, revision: str | None = None) -> Path:
@@ -65,7 +62,7 @@ def _downloaded(name: str, revision: str | None) -> Path:
         "Check the name, the revision and the network, or download it elsewhere and give its folder.",
     ):
         try:
-            return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+            return Path(snapshot_download(name, revision=revision, allow_patterns=list(PROMPT_FILES)))
         except GatedRepoError as error:
             raise InputError(
                 f"{where} is gated. Accept its terms on its page, and log in with `hf auth login` or set "

@@ -11,8 +11,8 @@ import yaml
 
 from spt.architecture import PromptLayers
 from spt.assets import BACKBONES, HUB_NAME
-from spt.hub.download import CARD, PROMPT_JSON
 from spt.metrics import TITLES, scores_beside
+from spt.saved_folders import CARD, PROMPT_JSON
 from spt.spec import ModelSpec, spec_as_written
 from spt.storage.files import expanded, write_text
 from spt.storage.json_files import read_json

@@ -8,7 +8,7 @@ from pathlib import Path
 from spt.assets import BACKBONES, HUB_NAME
 from spt.backbones.foreign import foreign_files
 from spt.errors import InputError
-from spt.hub.download import FILES
+from spt.saved_folders import PROMPT_FILES
 from spt.storage.files import expanded
 
 log = logging.getLogger(__name__)
@@ -55,9 +55,9 @@ def upload(
         commit = api.upload_folder(
             repo_id=name,
             folder_path=folder,
-            allow_patterns=list(FILES),
+            allow_patterns=list(PROMPT_FILES),
             # what is not sent would be read as the new prompt's: the labels of another estimator
-            delete_patterns=list(FILES),
+            delete_patterns=list(PROMPT_FILES),
             revision=revision,
             commit_message=message or "Upload a prompt of spt-nas",
         )

@@ -19,10 +19,17 @@ from spt.architecture import PromptLayers
 from spt.backbones.base import Backbone
 from spt.backbones.identity import BackboneIdentity
 from spt.errors import InputError
-from spt.hub.download import CARD, FILES
 from spt.model import PromptedModel, trained
 from spt.process.provenance import versions
 from spt.prompts.generators import new_generator
+from spt.saved_folders import (
+    CARD,
+    FORMATS,
+    FORMATS_WITH_DIGESTS,
+    PROMPT_FILES,
+    PROMPT_JSON,
+    PROMPT_WEIGHTS,
+)
 from spt.spec import ModelSpec, spec_as_written
 from spt.storage.digests import file_digest
 from spt.storage.files import read_bounded, replacing_folder, write_text
@@ -30,20 +37,16 @@ from spt.storage.json_files import described, read_json
 from spt.storage.tensor_files import not_finite, write_tensors
 from spt.storage.tensor_header import TensorEntry, read_header
 
-WEIGHTS = "prompt.safetensors"
-PROMPT_JSON = "prompt.json"
 # where the folder of a run has its prompt
 OF_RUN = "model"
-FORMAT = 7
-# format 1 notes the weights of the backbone alone, and no digest of its own; 2 knows no temperature, 3 no
-# offset of tokens, 4 no several labels a text, 5 no temperature of these, 6 no kinds of what a layer gets
-FORMATS = (1, 2, 3, 4, 5, 6, 7)
-WITHOUT_KINDS = 6
+FORMAT, WITHOUT_KINDS = FORMATS[-1], 6
 # of the weights: many times what the largest prompts have
 MAX_BYTES = 4 * 2**30
 MAX_CARD_BYTES = 2**20
 TYPES = {"F32", "F16", "BF16", "F64"}
-MUST_HOLD = f"It must hold {PROMPT_JSON} and {WEIGHTS}, as PromptClassifier.save_pretrained writes them."
+MUST_HOLD = (
+    f"It must hold {PROMPT_JSON} and {PROMPT_WEIGHTS}, as PromptClassifier.save_pretrained writes them."
+)
 ADVICE = "Copy the folder again from where it was saved, or train the prompt again."
 # how the vectors of prompt.place=template were named before
 OLD_TEMPLATE_VECTORS, TEMPLATE_VECTORS = "words.vectors", "template_prompt.vectors"
@@ -72,18 +75,20 @@ class SavedPrompt:
 
         Args:
             folder: of the prompt.
-            beside: what others keep with it, as text by the name of a file of `spt.hub.download.FILES`.
+            beside: what others keep with it, as text by the name of a file of `PROMPT_FILES`.
 
         Raises:
             InputError: if there is something else.
         """
-        with replacing_folder(folder, PROMPT_JSON, "a saved prompt", FILES) as partial:
-            write_tensors(partial / WEIGHTS, self.weights)
+        with replacing_folder(folder, PROMPT_JSON, "a saved prompt", PROMPT_FILES) as partial:
+            write_tensors(partial / PROMPT_WEIGHTS, self.weights)
             if self.card is not None:
                 write_text(partial / CARD, self.card)
             for name, text in (beside or {}).items():
                 write_text(partial / name, text)
-            write_text(partial / PROMPT_JSON, self._content({WEIGHTS: file_digest(partial / WEIGHTS)}))
+            write_text(
+                partial / PROMPT_JSON, self._content({PROMPT_WEIGHTS: file_digest(partial / PROMPT_WEIGHTS)})
+            )
 
     @property
     def _format(self) -> int:
@@ -130,7 +135,7 @@ class SavedPrompt:
         there = sum(weight.numel() for weight in self.weights.values())
         if (needed := self._least_numbers(backbone.hidden_size)) > there:
             raise InputError(
-                f"{WEIGHTS} does not fit {PROMPT_JSON}: prompts and head of its sizes have at least "
+                f"{PROMPT_WEIGHTS} does not fit {PROMPT_JSON}: prompts and head of its sizes have at least "
                 f"{needed:,} numbers, but it holds {there:,}. {ADVICE}"
             )
 
@@ -185,7 +190,8 @@ class SavedPrompt:
         wrong = sorted(name for name in shapes | given if shapes.get(name) != given.get(name))
         if wrong:
             raise InputError(
-                f"{WEIGHTS} does not fit {PROMPT_JSON} and its backbone: {', '.join(wrong)}. Save it again."
+                f"{PROMPT_WEIGHTS} does not fit {PROMPT_JSON} and its backbone: {', '.join(wrong)}. Save it "
+                "again."
             )
         model.load_state_dict(self.weights, strict=False)
 
@@ -218,7 +224,7 @@ class _TensorDigests(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    weights: str = Field(alias=WEIGHTS)
+    weights: str = Field(alias=PROMPT_WEIGHTS)
 
 
 class _Content2(_Content):
@@ -254,7 +260,7 @@ def _read_content(folder: Path) -> _Content1 | _Content2:
             f"Use the version of spt-nas that wrote it: {by}."
         )
     try:
-        return (_Content1 if written == 1 else _Content2).model_validate(config)
+        return (_Content2 if written in FORMATS_WITH_DIGESTS else _Content1).model_validate(config)
     except (InputError, ValidationError) as error:
         reason = described(error) if isinstance(error, ValidationError) else error
         raise InputError(f"'{path}' is damaged: {reason}. {ADVICE}") from error
@@ -271,7 +277,7 @@ def _of_run(folder: Path) -> str:
 
 def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
     """Read the trained weights, which must have the digest, if there is one, and be finite."""
-    path = folder / WEIGHTS
+    path = folder / PROMPT_WEIGHTS
     try:
         if not path.is_file():
             raise InputError("it is missing, or no file")
@@ -282,7 +288,9 @@ def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
             _check_types(read_header(path))
             weights = load_file(path)
     except (InputError, OSError, SafetensorError) as error:
-        raise InputError(f"'{folder}' is not a saved prompt: {WEIGHTS}: {error}. {MUST_HOLD}") from error
+        raise InputError(
+            f"'{folder}' is not a saved prompt: {PROMPT_WEIGHTS}: {error}. {MUST_HOLD}"
+        ) from error
     if digest not in (None, now):
         raise InputError(
             f"'{path}' is damaged: its SHA-256 is {now}, but it was saved with {digest:.80}. Copy the "

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from spt.saved_folders import FORMATS, PROMPT_JSON
 from spt.serving.classifier import PromptClassifier
-from spt.serving.saved_prompt import FORMATS, PROMPT_JSON
 
 GOLDEN = Path(__file__).parent
 

@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from spt.audit import report
 from spt.audit.folder import MAX_FILES, MAX_LEVELS
 from spt.audit.json_content import MAX_BYTES
-from spt.audit.report import FORMATS, MOST_PROBLEMS, Audit, audit
+from spt.audit.report import MOST_PROBLEMS, Audit, audit
 from spt.errors import InputError
-from spt.serving import saved_prompt
+from spt.saved_folders import FORMATS
 from spt.storage.digests import file_digest
 from spt.storage.tensor_header import MAX_HEADER, bounded_product, read_header
 from tests.support.classifiers import classifier
@@ -247,9 +247,8 @@ def test_a_format_with_digests_must_have_them(prompt: Path) -> None:
     assert "but prompt.json says None" in only_problem(audit(prompt))
 
 
-@pytest.mark.parametrize("number", saved_prompt.FORMATS)
+@pytest.mark.parametrize("number", FORMATS)
 def test_every_format_that_is_read_is_known(number: int) -> None:
-    assert saved_prompt.FORMATS == FORMATS
     assert audit(GOLDEN / f"format_{number}").problems == []
 
 

@@ -12,7 +12,8 @@ import pytest
 from huggingface_hub import ModelCard, constants
 
 from spt.errors import InputError
-from spt.hub.download import FILES, prompt_folder
+from spt.hub.download import prompt_folder
+from spt.saved_folders import PROMPT_FILES
 from spt.serving.classifier import PromptClassifier
 from tests.support.classifiers import TEXTS, classifier
 from tests.support.fake_hub import FakeHub, serving
@@ -91,8 +92,8 @@ def test_nothing_but_our_files_is_fetched(prompt: PromptClassifier, hub: FakeHub
         NAME, {"pytorch_model.bin": pickle.dumps("no"), "run.py": b"raise SystemExit", "prompt.json.pkl": b""}
     )
     folder = prompt_folder(NAME)
-    assert {path.name for path in folder.rglob("*")} <= set(FILES)
-    assert set(hub.fetched) <= set(FILES)
+    assert {path.name for path in folder.rglob("*")} <= set(PROMPT_FILES)
+    assert set(hub.fetched) <= set(PROMPT_FILES)
 
 
 def test_a_file_that_was_changed_on_the_hub_is_refused(prompt: PromptClassifier, hub: FakeHub) -> None:

@@ -28,9 +28,10 @@ from spt.data.encoded.encoding import encode_texts
 from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.model import trained
+from spt.saved_folders import PROMPT_JSON, PROMPT_WEIGHTS
 from spt.serving import saved_prompt as module
 from spt.serving.classifier import PromptClassifier
-from spt.serving.saved_prompt import FORMAT, PROMPT_JSON, WEIGHTS
+from spt.serving.saved_prompt import FORMAT
 from spt.tasks import get_task
 from tests.support.killed import dead_process, replaced_name
 from tests.support.tiny import make_backbone, tiny_workbench
@@ -143,24 +144,24 @@ def test_other_heads_and_generators_come_back_too(
 
 
 def test_two_small_files_hold_what_trains_and_no_backbone(made: PromptClassifier, saved: Path) -> None:
-    assert {path.name for path in saved.iterdir()} == {PROMPT_JSON, WEIGHTS}
+    assert {path.name for path in saved.iterdir()} == {PROMPT_JSON, PROMPT_WEIGHTS}
     assert {path.name for path in saved.parent.iterdir()} == {"model"}
-    weights = load_file(saved / WEIGHTS)
+    weights = load_file(saved / PROMPT_WEIGHTS)
     assert weights.keys() == {name for name, _ in trained(made.model)}
-    assert (saved / WEIGHTS).stat().st_size < 4 * sum(w.numel() for w in weights.values()) + 4096
+    assert (saved / PROMPT_WEIGHTS).stat().st_size < 4 * sum(w.numel() for w in weights.values()) + 4096
 
 
 def test_a_saved_prompt_is_replaced_whole(made: PromptClassifier, saved: Path) -> None:
     (saved / "README.md").write_text("a card of the old one", encoding="utf-8")
     made.save_pretrained(saved)
-    assert {path.name for path in saved.iterdir()} == {PROMPT_JSON, WEIGHTS}
+    assert {path.name for path in saved.iterdir()} == {PROMPT_JSON, PROMPT_WEIGHTS}
 
 
 def test_an_empty_or_missing_folder_is_filled(made: PromptClassifier, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "new" / "deep"):
         made.save_pretrained(folder)
-        assert {path.name for path in folder.iterdir()} == {PROMPT_JSON, WEIGHTS}
+        assert {path.name for path in folder.iterdir()} == {PROMPT_JSON, PROMPT_WEIGHTS}
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
@@ -208,8 +209,8 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
 
 def retensor(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
     """Put other weights there, as if they had been saved so."""
-    tensors = load_file(folder / WEIGHTS)
-    save_file({name: tensor.clone() for name, tensor in change(tensors).items()}, folder / WEIGHTS)
+    tensors = load_file(folder / PROMPT_WEIGHTS)
+    save_file({name: tensor.clone() for name, tensor in change(tensors).items()}, folder / PROMPT_WEIGHTS)
     as_saved(folder)
 
 
@@ -223,12 +224,12 @@ def reshape(folder: Path, **keys: Any) -> None:
 
 
 def as_saved(folder: Path) -> None:
-    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    change(folder, tensors={WEIGHTS: digest})
+    digest = hashlib.sha256((folder / PROMPT_WEIGHTS).read_bytes()).hexdigest()
+    change(folder, tensors={PROMPT_WEIGHTS: digest})
 
 
 def flip(folder: Path, at: int) -> None:
-    rewrite(folder / WEIGHTS, lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    rewrite(folder / PROMPT_WEIGHTS, lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
 
 
 def several(folder: Path, **answers: Any) -> None:
@@ -240,12 +241,12 @@ def several(folder: Path, **answers: Any) -> None:
 BIAS = "head.linear.bias"
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "no folder": shutil.rmtree,
-    "no weights": lambda folder: (folder / WEIGHTS).unlink(),
+    "no weights": lambda folder: (folder / PROMPT_WEIGHTS).unlink(),
     "cut config": lambda folder: rewrite(folder / PROMPT_JSON, lambda text: text[:-20]),
     "binary config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"\xff\xfe\x00"),
-    "cut weights": lambda folder: rewrite(folder / WEIGHTS, lambda data: data[:-20]),
+    "cut weights": lambda folder: rewrite(folder / PROMPT_WEIGHTS, lambda data: data[:-20]),
     "cut weights saved so": lambda folder: (DAMAGES["cut weights"](folder), as_saved(folder)),
-    "flipped": lambda folder: flip(folder, (folder / WEIGHTS).stat().st_size - 9),
+    "flipped": lambda folder: flip(folder, (folder / PROMPT_WEIGHTS).stat().st_size - 9),
     "deep config": lambda folder: rewrite(folder / PROMPT_JSON, lambda _: b"[" * 100_000),
     "no version": lambda folder: change(folder, format=9, versions=None),
     "no digest": lambda folder: change(folder, tensors={}),
@@ -284,15 +285,18 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("no folder", f"is not a saved prompt.*{PROMPT_JSON} and {WEIGHTS}"),
+        ("no folder", f"is not a saved prompt.*{PROMPT_JSON} and {PROMPT_WEIGHTS}"),
         ("no weights", "is not a saved prompt"),
         ("cut config", "is not a saved prompt"),
         ("binary config", "is not a saved prompt"),
-        ("cut weights", rf"{WEIGHTS}' is damaged: its SHA-256 is \w{{64}}, but it was saved with \w{{64}}"),
+        (
+            "cut weights",
+            rf"{PROMPT_WEIGHTS}' is damaged: its SHA-256 is \w{{64}}, but it was saved with \w{{64}}",
+        ),
         ("cut weights saved so", "is not a saved prompt"),
-        ("flipped", rf"{WEIGHTS}' is damaged: its SHA-256 is .* Copy the folder again"),
-        ("not a number", rf"{WEIGHTS}' holds weights that are not finite: head\.linear\.bias"),
-        ("infinite", rf"{WEIGHTS}' holds weights that are not finite: head\.linear\.bias"),
+        ("flipped", rf"{PROMPT_WEIGHTS}' is damaged: its SHA-256 is .* Copy the folder again"),
+        ("not a number", rf"{PROMPT_WEIGHTS}' holds weights that are not finite: head\.linear\.bias"),
+        ("infinite", rf"{PROMPT_WEIGHTS}' holds weights that are not finite: head\.linear\.bias"),
         ("deep config", "is not a saved prompt"),
         ("no version", r"has format 9, but .* wrote it: None"),
         ("no digest", "is damaged.*prompt.safetensors"),
