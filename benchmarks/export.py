@@ -93,9 +93,7 @@ def _answerer(classifier: PromptClassifier, graphs: OnnxGraphs) -> Probabilities
     spec = classifier.spec
 
     def answer(texts: list[str]) -> NDArray[Any]:
-        examples = encode_texts(
-            texts, None, classifier.tokenizer, spec.task, spec.max_length, spec.verbalizes
-        )
+        examples = encode_texts(texts, None, classifier.tokenizer, spec)
         rows, chances = [], []
         for batch in make_loader(examples, classifier.tokenizer, BATCH):
             rows.append(batch["rows"])

@@ -129,10 +129,7 @@ class Workbench:
         loaded = load_backbone(spec)
         factory = new_factory(spec, loaded, tokenizer, seed)
         factory.head()
-        examples = {
-            split: encode(splits[split], tokenizer, spec.task, spec.max_length, spec.verbalizes, spec.windows)
-            for split in SPLITS
-        }
+        examples = {split: encode(splits[split], tokenizer, spec) for split in SPLITS}
         for rows_of_split in examples.values():
             cache.check_room(rows_of_split, loaded)
         texts = SplitTexts(splits["test"])

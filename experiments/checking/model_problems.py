@@ -93,8 +93,8 @@ def check_texts(config: RunConfig, data: DataReport, files: BackboneFiles) -> Ch
             continue
         with problems.collecting(), taken_warnings():
             counted, encoded = (_columns(split.texts, number) for number in (COUNTED, ENCODED))
-            lengths[name] = text_lengths(*counted, tokenizer, spec.task, spec.verbalizes)
-            encode_texts(*encoded, tokenizer, spec.task, spec.max_length, spec.verbalizes, spec.windows)
+            lengths[name] = text_lengths(*counted, tokenizer, spec)
+            encode_texts(*encoded, tokenizer, spec)
     return CheckedTexts(problems.texts, lengths)
 
 

@@ -104,15 +104,7 @@ class PromptClassifier:
         texts = as_list(texts, "The list of texts")
         if not texts:
             return np.zeros((0, len(self.labels)), dtype=np.float32)
-        examples = encode_texts(
-            texts,
-            pairs,
-            self.tokenizer,
-            self.spec.task,
-            self.spec.max_length,
-            self.spec.verbalizes,
-            self.spec.windows,
-        )
+        examples = encode_texts(texts, pairs, self.tokenizer, self.spec)
         loader = make_loader(examples, self.tokenizer, batch_size)
         chances, _ = probabilities(self.model, loader, self.spec.task)
         calibrated = self.spec.answers.calibrated(chances)

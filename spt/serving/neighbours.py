@@ -150,9 +150,10 @@ def _free(classifier: PromptClassifier) -> dict[int, Tensor]:
 @torch.inference_mode()
 def _for_text(classifier: PromptClassifier, text: str, pair: str | None) -> dict[int, Tensor]:
     """Return the prompt [P, H] that enters each layer with a new one, for one text."""
-    model, spec = classifier.model, classifier.spec
-    pairs = None if pair is None else [pair]
-    examples = encode_texts([text], pairs, classifier.tokenizer, spec.task, spec.max_length, spec.verbalizes)
+    model, pairs = classifier.model, None if pair is None else [pair]
+    # of a longer text its beginning alone, for one prompt a layer is read
+    spec = classifier.spec.model_copy(update={"windows": None})
+    examples = encode_texts([text], pairs, classifier.tokenizer, spec)
     prompts: dict[int, Tensor] = {}
 
     def keep(layer: int, module: Any, inputs: Any, prompt: PromptState) -> None:  # noqa: ARG001

@@ -138,10 +138,7 @@ def _encode(texts: Mapping[tuple[str, ...], int], spec: ModelSpec, tokenizer: An
         firsts,
         seconds[0] if seconds else None,
         tokenizer,
-        spec.task,
-        spec.max_length,
-        spec.verbalizes,
-        spec.windows,
+        spec,
         list(texts.values()),
     )
 

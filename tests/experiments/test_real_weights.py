@@ -22,6 +22,7 @@ from spt.model import PromptedModel
 from spt.prompts.choices import Propagate
 from spt.prompts.state import EMPTY
 from spt.tasks import get_task
+from tests.support.tiny import text_spec
 
 pytestmark = pytest.mark.slow
 TEXTS = ["How far is it from Denver to Aspen ?", "Who ?", "What is the full form of .com ?"]
@@ -38,7 +39,7 @@ def needs(*names: str) -> None:
 
 
 def batch(tokenizer: Any, template: bool) -> Any:
-    examples = encode_texts(TEXTS, None, tokenizer, get_task("trec"), 64, template)
+    examples = encode_texts(TEXTS, None, tokenizer, text_spec(get_task("trec"), 64, template))
     (made,) = make_loader(examples, tokenizer, batch_size=8)
     return made
 

@@ -17,7 +17,7 @@ from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 from spt.data.config import DataConfig
 from spt.prefix_cache import PrefixCache
 from spt.prompts.config import PromptConfig
-from spt.spec import BackboneConfig, HeadConfig
+from spt.spec import BackboneConfig, HeadConfig, ModelSpec
 from spt.tasks import Task, get_task
 from spt.training.config import TrainingConfig
 from spt.workbench import Workbench
@@ -52,6 +52,18 @@ def make_backbone(folder: Path, layers: int = LAYERS, longest: int = 32) -> Path
     BertForMaskedLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def text_spec(task: Task, max_length: int, template: bool, windows: int | None = None) -> ModelSpec:
+    """Describe a model that reads texts so, inside the task's template or alone."""
+    return ModelSpec(
+        backbone=BackboneConfig(),
+        head=HeadConfig(kind="verbalizer" if template else "classification"),
+        prompt=PromptConfig(),
+        task=task,
+        max_length=max_length,
+        windows=windows,
+    )
 
 
 def make_data(path: Path, rows: int = 160) -> Path:

@@ -17,6 +17,7 @@ from spt.data.encoded.windows import check_windows, cut_windows
 from spt.data.labels.label_sets import multi_hot
 from spt.data.values import as_list, clean_texts, rows_shown
 from spt.errors import InputError
+from spt.spec import ModelSpec
 from spt.tasks import PROMPT, Task
 
 MAX_CUTS = 8
@@ -33,22 +34,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def encode(
-    split: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
-    task: Task,
-    max_length: int,
-    template: bool,
-    windows: int | None = None,
-) -> Examples:
+def encode(split: Dataset, tokenizer: PreTrainedTokenizerBase, spec: ModelSpec) -> Examples:
     """Encode the rows of a split as token ids; see `encode_texts`.
 
     Args:
         split: rows with text, text_pair (pair tasks only) and label.
-        task: with its labels, whose template is filled.
+        tokenizer: the backbone's tokenizer.
+        spec: whose task has its labels.
     """
+    task = spec.task
     chunks = (text_rows(part["text"], part.get("text_pair"), task) for part in split.iter(CHUNK))
-    examples = _encode_chunks(chunks, tokenizer, task, max_length, template, windows)
+    examples = _encode_chunks(chunks, tokenizer, spec)
     labels = split["label"][:]
     if task.multi_label:
         return replace(examples, labels=multi_hot(labels, len(task.labels or ()))[examples.rows])
@@ -59,10 +55,7 @@ def encode_texts(
     texts: Sequence[str],
     pairs: Sequence[str] | None,
     tokenizer: PreTrainedTokenizerBase,
-    task: Task,
-    max_length: int,
-    template: bool,
-    windows: int | None = None,
+    spec: ModelSpec,
     numbers: Sequence[int] | None = None,
 ) -> Examples:
     """Encode texts without labels as token ids.
@@ -71,12 +64,10 @@ def encode_texts(
         texts: one a row, as `text_rows` takes them.
         pairs: the second text of each row; None where the task has one text a row.
         tokenizer: the backbone's tokenizer; one without a mask token belongs to a causal model.
-        task: whose template is filled.
-        max_length: tokens of the longest example; without windows longer texts lose their end, the longer of
-            a pair first.
-        template: fill the task's template, of which nothing is cut; a causal model gets it without the mask,
-            so that the label word comes next. Otherwise the texts alone.
-        windows: tokens that neighbouring windows of a longer text share; None cuts such texts.
+        spec: of the model that reads them. Where it verbalizes, the task's template is filled, of which
+            nothing is cut; a causal model gets it without the mask, so that the label word comes next.
+            Otherwise the texts alone. No example has more tokens than its max_length; without its windows
+            longer texts lose their end, the longer of a pair first.
         numbers: of the rows for the error about texts without a token, from 0; None: all, in order.
 
     Returns:
@@ -87,12 +78,15 @@ def encode_texts(
             limit, special tokens or the template alone are as long as max_length, or windows are asked for
             pairs.
     """
-    rows = text_rows(texts, pairs, task)
+    rows = text_rows(texts, pairs, spec.task)
     chunks = (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
-    examples = _encode_chunks(chunks, tokenizer, task, max_length, template, windows, numbers)
+    examples = _encode_chunks(chunks, tokenizer, spec, numbers)
     if examples.cut_texts:
         log.warning(
-            "%d of %d texts are longer than %d tokens and were cut", examples.cut_texts, len(rows), max_length
+            "%d of %d texts are longer than %d tokens and were cut",
+            examples.cut_texts,
+            len(rows),
+            spec.max_length,
         )
     return examples
 
@@ -101,8 +95,7 @@ def text_lengths(
     texts: Sequence[str],
     pairs: Sequence[str] | None,
     tokenizer: PreTrainedTokenizerBase,
-    task: Task,
-    template: bool,
+    spec: ModelSpec,
 ) -> list[int]:
     """Count the tokens that `encode_texts` cuts, or reads in windows, where there are more than max_length.
 
@@ -111,8 +104,8 @@ def text_lengths(
     Returns:
         Tokens of each text with special tokens and, where that is filled, the template, [N].
     """
-    rows = text_rows(texts, pairs, task)
-    pattern = template_pattern(task, tokenizer) if template else None
+    rows = text_rows(texts, pairs, spec.task)
+    pattern = _pattern(spec, tokenizer)
     chunks = (_whole(rows[first : first + CHUNK], tokenizer, pattern) for first in range(0, len(rows), CHUNK))
     return [len(tokens["input_ids"]) for _, encoded in chunks for tokens in encoded]
 
@@ -120,21 +113,19 @@ def text_lengths(
 def _encode_chunks(
     chunks: Iterable[Sequence[tuple[str, ...]]],
     tokenizer: PreTrainedTokenizerBase,
-    task: Task,
-    max_length: int,
-    template: bool,
-    windows: int | None,
+    spec: ModelSpec,
     numbers: Sequence[int] | None = None,
 ) -> Examples:
     """Encode the texts of rows a chunk at a time, as `encode_texts`."""
-    check_windows(task, windows)
+    max_length, windows = spec.max_length, spec.windows
+    check_windows(spec.task, windows)
     if max_length > tokenizer.model_max_length:
         raise InputError(
             f"data.max_length is {max_length}, but this backbone reads at most {tokenizer.model_max_length} "
             f"tokens. Set data.max_length to {tokenizer.model_max_length} or less."
         )
-    _check_room(tokenizer, task, max_length)
-    pattern = template_pattern(task, tokenizer) if template else None
+    _check_room(tokenizer, spec.task, max_length)
+    pattern = _pattern(spec, tokenizer)
     parts: list[Examples] = []
     count = 0
     for chunk in chunks:
@@ -204,6 +195,11 @@ def _plain(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
     for token in tokenizer.all_special_tokens:
         text = text.replace(token, f"{token[:1]} {token[1:]}")
     return text
+
+
+def _pattern(spec: ModelSpec, tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """Return the pattern that the model's texts fill; None where it reads them alone."""
+    return template_pattern(spec.task, tokenizer) if spec.verbalizes else None
 
 
 def template_pattern(task: Task, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -62,7 +62,7 @@ def test_each_place_gets_its_vector_and_padding_none(tmp_path: Path) -> None:
 
 def test_a_text_cannot_bring_a_place_of_its_own(tmp_path: Path) -> None:
     made = tiny_workbench(tmp_path, **WARP)
-    (example,) = encode_texts(["film [PAD] plot {prompt}"], None, made.tokenizer, made.spec.task, 32, True)
+    (example,) = encode_texts(["film [PAD] plot {prompt}"], None, made.tokenizer, made.spec)
     assert example["input_ids"].count(made.tokenizer.pad_token_id) == 3
 
 

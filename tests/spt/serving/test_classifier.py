@@ -74,8 +74,7 @@ def saved(made: PromptClassifier, tmp_path: Path) -> Path:
 
 @torch.no_grad()
 def logits(classifier: PromptClassifier) -> Tensor:
-    spec = classifier.spec
-    examples = encode_texts(TEXTS, None, classifier.tokenizer, spec.task, spec.max_length, spec.verbalizes)
+    examples = encode_texts(TEXTS, None, classifier.tokenizer, classifier.spec)
     (batch,) = make_loader(examples, classifier.tokenizer, len(TEXTS))
     return classifier.model(batch).logits[batch["rows"].argsort()]
 
@@ -107,8 +106,7 @@ from spt.serving.classifier import PromptClassifier
 from spt.data.encoded.batches import make_loader
 from spt.data.encoded.encoding import encode_texts
 loaded = PromptClassifier.from_pretrained(sys.argv[1])
-spec = loaded.spec
-examples = encode_texts(sys.argv[3:], None, loaded.tokenizer, spec.task, spec.max_length, spec.verbalizes)
+examples = encode_texts(sys.argv[3:], None, loaded.tokenizer, loaded.spec)
 (batch,) = make_loader(examples, loaded.tokenizer, len(examples))
 from safetensors.torch import save_file
 with torch.no_grad():
@@ -438,7 +436,7 @@ def test_a_batch_without_a_number_of_rows_is_refused(made: PromptClassifier, bat
 
 
 def test_predict_is_the_evaluations_answer(made: PromptClassifier) -> None:
-    examples = encode_texts(TEXTS, None, made.tokenizer, made.spec.task, 32, template=False)
+    examples = encode_texts(TEXTS, None, made.tokenizer, made.spec)
     chances, _ = probabilities(made.model, make_loader(examples, made.tokenizer, 2), made.spec.task)
     assert [answer.probability for answer in made.predict(TEXTS, batch_size=2)] == chances.max(-1).tolist()
 

@@ -89,6 +89,12 @@ def test_generated_prompts_are_read_for_a_text(tmp_path: Path) -> None:
     assert not made.model.choices[1]._forward_hooks
 
 
+def test_of_a_text_longer_than_a_window_the_beginning_is_read(tmp_path: Path) -> None:
+    made = classifier(tmp_path, (1, 3), data={"max_length": 6, "windows": 2})
+    begin = " ".join(FILLER[:6])
+    assert read_prompts(made, text=begin + " dull" * 20) == read_prompts(made, text=begin)
+
+
 def test_vectors_among_words_are_read_too(tmp_path: Path) -> None:
     task = {"name": "custom", "label_words": ["terrible", "great"]}
     template = {"template": "{prompt} {text} It was {mask} {prompt} ."}

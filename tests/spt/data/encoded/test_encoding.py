@@ -14,6 +14,7 @@ from spt.data.encoded.encoding import encode, encode_texts
 from spt.data.encoded.label_words import label_word_ids
 from spt.errors import InputError
 from spt.tasks import TASKS, get_task
+from tests.support.tiny import text_spec
 
 WORDS = [*"abcde?.,:[]", "it", "was", "great", "terrible", "mask", "yes", "no"]
 SINGLE, PAIR, TREC = get_task("sst2"), get_task("rte"), get_task("trec")
@@ -70,12 +71,12 @@ def one(tokenizer, task, *texts, max_length=32, template=True):
     """The only example of one row."""
     text, pair = (*texts, None)[:2]
     pairs = None if pair is None else [pair]
-    return encode_texts([text], pairs, tokenizer, task, max_length, template)[0]
+    return encode_texts([text], pairs, tokenizer, text_spec(task, max_length, template))[0]
 
 
 def test_rows_carry_their_label_and_number(bert):
     split = Dataset.from_dict({"text": ["a", "b c"], "label": [1, 0]})
-    first, second = encode(split, bert, SINGLE, 32, template=False)
+    first, second = encode(split, bert, text_spec(SINGLE, 32, template=False))
     assert first == {"input_ids": [2, 5, 3], "token_type_ids": [0, 0, 0], "label": 1, "row": 0}
     assert [second["label"], second["row"], read(bert, second)] == [0, 1, "[CLS] b c [SEP]"]
 
@@ -87,7 +88,7 @@ def test_a_pair_without_template_has_two_types(bert):
 
 
 def test_a_text_of_just_the_longest_length_is_whole(bert):
-    examples = encode_texts(["a b", "a b c"], None, bert, SINGLE, 4, template=False)
+    examples = encode_texts(["a b", "a b c"], None, bert, text_spec(SINGLE, 4, template=False))
     assert [read(bert, example) for example in examples] == ["[CLS] a b [SEP]"] * 2
     assert examples.is_cut.tolist() == [False, True]
 
@@ -169,7 +170,7 @@ def test_texts_must_fit_the_task(bert):
     with pytest.raises(InputError, match="Task 'sst2' needs one text a row, but got 1 texts and 1 second"):
         one(bert, SINGLE, "a", "b")
     with pytest.raises(InputError, match="got 2 texts and 1 second"):
-        encode_texts(["a", "b"], ["c"], bert, PAIR, 32, True)
+        encode_texts(["a", "b"], ["c"], bert, text_spec(PAIR, 32, True))
 
 
 def test_a_text_without_any_token_is_refused():
@@ -179,21 +180,21 @@ def test_a_text_without_any_token_is_refused():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, model_max_length=64)
     for numbers, rows in ((None, "2 rows: 2, 3"), ([0, 6, 8], "2 rows: 7, 9")):
         with pytest.raises(InputError, match=f"has no token that this backbone knows in {rows}"):
-            encode_texts(["a", "\u200b", "\u200b"], None, tokenizer, SINGLE, 32, False, numbers=numbers)
+            encode_texts(["a", "\u200b", "\u200b"], None, tokenizer, text_spec(SINGLE, 32, False), numbers)
 
 
 def test_texts_are_read_as_training_reads_them(gpt):
     """GPT-2's tokens hold the space before a word: a text with spaces around it had others in prediction."""
     spaced = [" a b", "a b  ", "\ta b\n", "\u00a0a b"]
     split = Dataset.from_dict({"text": ["a b"] * len(spaced), "label": [0] * len(spaced)})
-    trained = encode(split, gpt, SINGLE, 32, template=False)
-    predicted = encode_texts(spaced, None, gpt, SINGLE, 32, template=False)
+    trained = encode(split, gpt, text_spec(SINGLE, 32, template=False))
+    predicted = encode_texts(spaced, None, gpt, text_spec(SINGLE, 32, template=False))
     assert [one["input_ids"] for one in predicted] == [one["input_ids"] for one in trained]
 
 
 def test_the_second_texts_are_read_so_too(bert, gpt):
     for tokenizer in (bert, gpt):
-        (spaced,) = encode_texts(["a"], [" b "], tokenizer, PAIR, 64, False)
+        (spaced,) = encode_texts(["a"], [" b "], tokenizer, text_spec(PAIR, 64, False))
         assert spaced == one(tokenizer, PAIR, "a", "b", max_length=64, template=False)
 
 
@@ -203,7 +204,7 @@ def test_the_second_texts_are_read_so_too(bert, gpt):
     ids=lambda value: type(value).__name__,
 )
 def test_one_text_an_array_and_a_series_are_read_like_a_list(bert, texts):
-    (example,) = encode_texts(texts, None, bert, SINGLE, 32, False)
+    (example,) = encode_texts(texts, None, bert, text_spec(SINGLE, 32, False))
     assert read(bert, example) == "[CLS] b c [SEP]"
 
 
@@ -229,10 +230,10 @@ def test_one_text_an_array_and_a_series_are_read_like_a_list(bert, texts):
 )
 def test_what_is_no_text_is_refused_by_row(bert, texts, message):
     with pytest.raises(InputError, match=message):
-        encode_texts(texts, None, bert, SINGLE, 32, False)
+        encode_texts(texts, None, bert, text_spec(SINGLE, 32, False))
     firsts = ["a"] * (len(texts) if hasattr(texts, "__len__") else 1)
     with pytest.raises(InputError, match=message.replace("list of texts", "list of second texts")):
-        encode_texts(firsts, [None] if texts is None else texts, bert, PAIR, 64, False)
+        encode_texts(firsts, [None] if texts is None else texts, bert, text_spec(PAIR, 64, False))
 
 
 def test_label_words_are_single_tokens_behind_a_space(bert, gpt):

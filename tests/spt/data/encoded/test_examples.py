@@ -19,7 +19,7 @@ from spt.data.encoded.examples import Example, Examples
 from spt.errors import InputError
 from spt.start import Start
 from spt.tasks import get_task
-from tests.support.tiny import FILLER, make_tokenizer
+from tests.support.tiny import FILLER, make_tokenizer, text_spec
 
 TOKENIZER = SimpleNamespace(pad_token_id=7, eos_token_id=9)
 
@@ -128,9 +128,10 @@ def test_a_split_is_encoded_in_chunks_as_it_is_whole(
 ) -> None:
     texts = [" ".join(FILLER[row % 7 :]) + " the" * row for row in range(20)]
     split = Dataset.from_dict({"text": texts, "label": [row % 2 for row in range(20)]})
-    whole = encode(split, make_tokenizer(), get_task("sst2"), 20, True, windows)
+    spec = text_spec(get_task("sst2"), 20, True, windows)
+    whole = encode(split, make_tokenizer(), spec)
     monkeypatch.setattr(encoding, "CHUNK", 3)
-    chunked = encode(split, make_tokenizer(), get_task("sst2"), 20, True, windows)
+    chunked = encode(split, make_tokenizer(), spec)
     assert list(chunked) == list(whole)
     assert sorted(set(whole.rows)) == list(range(20))
     assert chunked.is_cut.tolist() == whole.is_cut.tolist()

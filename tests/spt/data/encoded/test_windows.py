@@ -30,7 +30,7 @@ from spt.tasks import get_task
 from spt.training.fit import fit
 from spt.workbench import Workbench
 from tests.support.classifiers import classifier
-from tests.support.tiny import BAD, FILLER, GOOD, make_tokenizer, tiny_workbench
+from tests.support.tiny import BAD, FILLER, GOOD, make_tokenizer, text_spec, tiny_workbench
 
 TASK = get_task("custom")
 LONG = " ".join([*GOOD, *BAD, *FILLER] * 3)
@@ -87,14 +87,14 @@ def test_neighbours_share_no_more_than_half_of_a_window(overlap: int) -> None:
 @pytest.mark.parametrize("template", [False, True])
 def test_long_texts_become_windows_with_the_texts_row(template: bool) -> None:
     tokenizer = make_tokenizer()
-    examples = encode_texts(TEXTS, None, tokenizer, TASK, 16, template, windows=4)
+    examples = encode_texts(TEXTS, None, tokenizer, text_spec(TASK, 16, template, windows=4))
     assert examples.lengths.max() <= 16
     assert examples.num_rows == len(TEXTS)
     assert examples.rows.tolist() == sorted(examples.rows.tolist())
     assert examples.cut_texts == 0
-    whole = encode_texts(TEXTS, None, tokenizer, TASK, 32, template, windows=None).take([0])
+    whole = encode_texts(TEXTS, None, tokenizer, text_spec(TASK, 32, template)).take([0])
     assert examples[0]["input_ids"] == whole[0]["input_ids"]
-    text = encode_texts([LONG], None, make_tokenizer(), TASK, 16, template, windows=4)
+    text = encode_texts([LONG], None, make_tokenizer(), text_spec(TASK, 16, template, windows=4))
     ids = [example["input_ids"] for example in text]
     if template:
         assert all(tokenizer.mask_token_id in window for window in ids)
@@ -106,9 +106,9 @@ def test_long_texts_become_windows_with_the_texts_row(template: bool) -> None:
 
 def test_no_room_beside_the_template_is_refused() -> None:
     with pytest.raises(InputError, match=r"max_length is 5, but special tokens and template leave no room"):
-        encode_texts([LONG], None, make_tokenizer(), TASK, 5, True, windows=2)
+        encode_texts([LONG], None, make_tokenizer(), text_spec(TASK, 5, True, windows=2))
     # room for two tokens beside the template, of which neighbours may share one
-    examples = encode_texts([LONG], None, make_tokenizer(), TASK, 7, True, windows=3)
+    examples = encode_texts([LONG], None, make_tokenizer(), text_spec(TASK, 7, True, windows=3))
     assert (len(examples), examples.lengths.max()) == (len(LONG.split()) - 1, 7)
 
 
@@ -236,7 +236,7 @@ def test_windows_of_pairs_are_refused() -> None:
     with pytest.raises(
         InputError, match=r"windows is 4, but task 'rte' has two texts .* raise data.max_length"
     ):
-        encode_texts(["a"], ["b"], make_tokenizer(), get_task("rte"), 16, False, windows=4)
+        encode_texts(["a"], ["b"], make_tokenizer(), text_spec(get_task("rte"), 16, False, windows=4))
 
 
 @pytest.mark.parametrize(
