@@ -16,8 +16,8 @@ from spt.architecture import PromptLayers
 from spt.assets import backbone_path
 from spt.backbones import registry
 from spt.backbones.base import Backbone
-from spt.backbones.foreign import check_files, foreign_files
-from spt.errors import InputError
+from spt.backbones.foreign import check_files
+from spt.errors import InputError, foreign_files
 from spt.heads import HEADS
 from spt.model import PromptedModel
 from spt.process.extras import install_command, is_installed

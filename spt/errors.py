@@ -1,11 +1,13 @@
 """Whose failure it is: InputError is the input's, TrialFailed the training's, MachineFault the machine's.
 
 What is the machine's, an OSError and a MemoryError among it, is recorded nowhere and repeated by the same
-command. What is none of them is a bug, and nothing here catches it.
+command. What is none of them is a bug, and nothing here catches it but `foreign_files`, which takes whatever
+a library raises about files of others for the files' own.
 """
 
 import errno
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 # no space, no quota, a disk that fails or may not be written, no more open files, no memory
@@ -64,6 +66,25 @@ def machine_fault(error: BaseException) -> Exception | None:
         if isinstance(cause, OSError) and cause.errno in _MACHINE:
             return cause
     return None
+
+
+@contextmanager
+def foreign_files(problem: str, advice: str) -> Iterator[None]:
+    """Raise an InputError for all that a library raises about files that others made.
+
+    Args:
+        problem: what is wrong, before the first line of what the library said.
+        advice: what to do, after it.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if (fault := machine_fault(error)) is not None:
+            raise fault from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{problem} ({lines[0]}). {advice}") from error
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,35 +1,14 @@
-"""Files of backbones, which others made: whatever a library says of them becomes one clear error."""
+"""Files of backbones, which others made: those that no library should be given to read are refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from spt.audit.json_content import proportion_problems, read_json, size_problems
-from spt.errors import InputError, machine_fault
+from spt.errors import InputError
 from spt.storage.tensor_header import read_header
 
 CONFIG, WEIGHTS = "config.json", "model*.safetensors"
-
-
-@contextmanager
-def foreign_files(problem: str, advice: str) -> Iterator[None]:
-    """Raise an InputError for all that a library raises about files that others made.
-
-    Args:
-        problem: what is wrong, before the first line of what the library said.
-        advice: what to do, after it.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        if (fault := machine_fault(error)) is not None:
-            raise fault from error
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{problem} ({lines[0]}). {advice}") from error
 
 
 def check_files(folder: Path) -> None:

@@ -21,12 +21,12 @@ from spt.backbones.bert import BertBackbone, RobertaBackbone
 from spt.backbones.deberta import DebertaBackbone, DebertaV2Backbone
 from spt.backbones.distilbert import DistilBertBackbone
 from spt.backbones.electra import ElectraBackbone
-from spt.backbones.foreign import check_files, check_sizes, foreign_files
+from spt.backbones.foreign import check_files, check_sizes
 from spt.backbones.gpt2 import Gpt2Backbone
 from spt.backbones.llama import LlamaBackbone, MistralBackbone, QwenBackbone
 from spt.backbones.modernbert import ModernBertBackbone
 from spt.backbones.t5 import T5Backbone
-from spt.errors import InputError, unknown
+from spt.errors import InputError, foreign_files, unknown
 from spt.process.quiet import quiet_weights
 from spt.storage.tensor_files import not_finite
 

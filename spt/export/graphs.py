@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spt.backbones.foreign import foreign_files
+from spt.errors import foreign_files
 from spt.layer_loop import run_layers
 from spt.model import PromptedModel
 from spt.process.quiet import quiet_logger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spt.backbones.foreign import foreign_files
+from spt.errors import foreign_files
 from spt.process.quiet import quiet_logger
 
 

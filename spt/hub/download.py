@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spt.assets import is_local_path
-from spt.backbones.foreign import foreign_files
-from spt.errors import InputError
+from spt.errors import InputError, foreign_files
 from spt.saved_folders import PROMPT_FILES, PROMPT_JSON
 from spt.storage.files import expanded, restore_folder
 

@@ -6,8 +6,7 @@ import logging
 from pathlib import Path
 
 from spt.assets import BACKBONES, HUB_NAME
-from spt.backbones.foreign import foreign_files
-from spt.errors import InputError
+from spt.errors import InputError, foreign_files
 from spt.saved_folders import PROMPT_FILES
 from spt.storage.files import expanded
 

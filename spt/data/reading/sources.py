@@ -8,12 +8,11 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 
 from spt.assets import DATA_SETS, fetch
-from spt.backbones.foreign import foreign_files
 from spt.data.config import ENDINGS, DataConfig
 from spt.data.reading.files import read_file
 from spt.data.reading.raw_table import UNREADABLE, RawTable
 from spt.data.reading.source_files import SAVED_DATA_SET, SPLIT_NAMES, folder_files, given_files
-from spt.errors import InputError, machine_fault, unknown
+from spt.errors import InputError, foreign_files, machine_fault, unknown
 from spt.problems import Problems
 from spt.storage.files import expanded
 from spt.tasks import HubData, Task
