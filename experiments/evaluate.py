@@ -186,7 +186,7 @@ def _with_columns(task: Task, overrides: Mapping[str, Any]) -> Task:
     names = {key: name for key, name in columns.items() if key not in WAYS}
     if wrong := [key for key, name in names.items() if not isinstance(name, str) or not name]:
         raise InputError(f"task.{wrong[0]} is {columns[wrong[0]]!r}, but must be the name of a column.")
-    if "text_pair" in columns and task.text_pair is None:
+    if "text_pair" in columns and not task.paired:
         raise InputError(f"task.text_pair is '{columns['text_pair']}', but the prompt reads one text a row.")
     if not task.multi_label and (ways := [key for key in WAYS if key in columns]):
         raise InputError(f"task.{ways[0]} is {columns[ways[0]]!r}, but the prompt gives one label a row.")

@@ -107,11 +107,16 @@ class Task(ConfigSection):
             )
         self._check_multi_label()
         self._check_columns()
-        _check_template("template", self.template, self.text_pair is not None)
-        _check_template("causal_template", self.causal_template, self.text_pair is not None)
+        _check_template("template", self.template, self.paired)
+        _check_template("causal_template", self.causal_template, self.paired)
         if not self.causal_template.endswith("{mask}"):
             raise ValueError(f"causal_template '{self.causal_template}' must end with {{mask}}")
         return self
+
+    @property
+    def paired(self) -> bool:
+        """Say whether a row has two texts."""
+        return self.text_pair is not None
 
     @property
     def text_fields(self) -> tuple[str, ...]:

@@ -189,7 +189,7 @@ class Workbench:
         """Return one line that says how many texts lost their end and what to try, if any did."""
         limit = min(self.tokenizer.model_max_length, self.backbone.max_length)
         task = self.spec.task
-        return cut_signs(cut_shares(self.examples), self.spec.max_length, limit, task.text_pair is not None)
+        return cut_signs(cut_shares(self.examples), self.spec.max_length, limit, task.paired)
 
     @cached_property
     def class_weights(self) -> dict[str, float] | None:

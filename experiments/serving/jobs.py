@@ -107,4 +107,4 @@ def _named(
 
 def reads_pairs(served: Served) -> bool:
     """Say whether a task compares two texts."""
-    return served.classifier.spec.task.text_pair is not None
+    return served.classifier.spec.task.paired

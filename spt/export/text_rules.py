@@ -42,7 +42,7 @@ class TextRules:
         else:
             long_texts = "cut" if pattern is None else "cut inside the template"
         return cls(
-            pairs=spec.task.text_pair is not None,
+            pairs=spec.task.paired,
             template=pattern,
             max_length=spec.max_length,
             long_texts=long_texts,

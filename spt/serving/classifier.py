@@ -217,7 +217,7 @@ class PromptClassifier:
             InputError: for an option that is not taken, or out of range.
         """
         refuse_options(others)
-        paired = self.spec.task.text_pair is not None
+        paired = self.spec.task.paired
         return TextClassificationPipeline(self.predict_proba, self.labels, paired, top_k, batch_size)
 
     def to(self, device: str | torch.device) -> PromptClassifier:

@@ -32,7 +32,7 @@ class PromptEnsemble:
         self.classifiers = list(classifiers)
         self.server = PromptServer({str(number): classifier for number, classifier in enumerate(classifiers)})
         tasks = [classifier.spec.task for classifier in classifiers]
-        answers = [(task.labels, task.text_pair is not None, task.multi_label) for task in tasks]
+        answers = [(task.labels, task.paired, task.multi_label) for task in tasks]
         other = next((number for number, answer in enumerate(answers) if answer != answers[0]), None)
         if other is not None:
             raise InputError(

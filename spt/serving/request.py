@@ -56,7 +56,7 @@ class _Encoding(NamedTuple):
         """Return the encoding of a prompt's texts."""
         task = spec.task
         templates = (task.template, task.causal_template) if spec.verbalizes else None
-        return cls(task.text_pair is not None, spec.max_length, spec.windows, templates)
+        return cls(task.paired, spec.max_length, spec.windows, templates)
 
 
 def check_requests(requests: Any) -> list[Request]:
@@ -117,7 +117,7 @@ def encode_requests(
 def _texts(requests: Sequence[Request], numbers: Sequence[int], spec: ModelSpec) -> list[tuple[str, ...]]:
     """Return the text, or the two texts, of some requests that are encoded alike, from rows of the caller."""
     numbered = list(zip(requests, numbers, strict=True))
-    paired = spec.task.text_pair is not None
+    paired = spec.task.paired
     if other := [(each, row) for each, row in numbered if (each.text_pair is not None) != paired]:
         needed, got = ("two texts", "one") if paired else ("one text", "two")
         raise InputError(

@@ -299,7 +299,7 @@ class PromptServer:
         for name in names:
             with problems.collecting():
                 self._check_task(name, tasks)
-                if (tasks[name].classifier.spec.task.text_pair is not None) != paired:
+                if tasks[name].classifier.spec.task.paired != paired:
                     needs = "one text a row" if paired else "two texts a row"
                     raise InputError(f"Task '{name}' needs {needs}. Ask it apart from the others.")
         problems.refuse()

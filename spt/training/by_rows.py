@@ -48,4 +48,4 @@ def _suits_contrast(head: HeadConfig, task: Task) -> bool:
 
     Of two texts their relation is asked for, which features that are alike do not tell.
     """
-    return head.trains and not task.multi_label and task.text_pair is None
+    return head.trains and not task.multi_label and not task.paired

@@ -16,7 +16,7 @@ def test_the_ten_of_the_paper_and_the_rest_are_there():
 @pytest.mark.parametrize("task", TASKS.values(), ids=str)
 def test_each_task_has_a_place_for_each_text_and_a_word_for_each_class(task):
     assert task.causal_template.endswith("{mask}")
-    assert ("{text_pair}" in task.template) == (task.text_pair is not None)
+    assert ("{text_pair}" in task.template) == (task.text_pair is not None) == task.paired
     if task.name != "custom":
         assert len(task.labels) == len(task.label_words) == len(set(task.label_words))
         assert task.hub is not None

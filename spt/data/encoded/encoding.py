@@ -157,7 +157,7 @@ def _whole(
 
 def _check_room(tokenizer: PreTrainedTokenizerBase, task: Task, max_length: int) -> None:
     """Refuse a length that special tokens fill alone, so that no text would be read."""
-    special = tokenizer.num_special_tokens_to_add(pair=task.text_pair is not None)
+    special = tokenizer.num_special_tokens_to_add(pair=task.paired)
     if max_length <= special:
         raise InputError(
             f"data.max_length is {max_length}, but this backbone adds {special} special tokens to a text, so "
@@ -178,8 +178,8 @@ def text_rows(texts: Sequence[str], pairs: Sequence[str] | None, task: Task) -> 
     """
     firsts = as_list(texts, "The list of texts")
     seconds = None if pairs is None else as_list(pairs, "The list of second texts")
-    if (seconds is None) != (task.text_pair is None) or (seconds is not None and len(seconds) != len(firsts)):
-        needed = "one text a row" if task.text_pair is None else "two texts a row"
+    if (seconds is not None) != task.paired or (seconds is not None and len(seconds) != len(firsts)):
+        needed = "two texts a row" if task.paired else "one text a row"
         raise InputError(
             f"Task '{task.name}' needs {needed}, but got {len(firsts)} texts "
             f"and {len(seconds or ())} second texts."

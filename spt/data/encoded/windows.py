@@ -21,7 +21,7 @@ def check_windows(task: Task, windows: int | None) -> None:
     Raises:
         InputError: naming what works instead.
     """
-    if windows is not None and task.text_pair is not None:
+    if windows is not None and task.paired:
         raise InputError(
             f"data.windows is {windows}, but task '{task.name}' has two texts a row, which are read together "
             "and cannot be cut into windows. Remove data.windows and raise data.max_length."

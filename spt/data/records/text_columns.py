@@ -15,14 +15,9 @@ SHOWN_NAMES = 20
 LONGEST_NAME = 40
 
 
-def own_columns(task: Task) -> tuple[str, ...]:
-    """Return what a task calls the columns of a row's texts."""
-    return (task.text,) if task.text_pair is None else (task.text, task.text_pair)
-
-
 def possible_columns(task: Task) -> tuple[tuple[str, ...], ...]:
     """Return what the columns of a row's texts may be called, the task's own names first."""
-    own = own_columns(task)
+    own = task.text_fields
     return own, GENERAL[: len(own)]
 
 

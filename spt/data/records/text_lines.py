@@ -10,7 +10,7 @@ from typing import Any
 
 from spt.data.reading.csv_rows import DELIMITERS
 from spt.data.reading.json_objects import parse_json
-from spt.data.records.text_columns import GENERAL, HEAD, has_texts, own_columns, text_columns
+from spt.data.records.text_columns import GENERAL, HEAD, has_texts, text_columns
 from spt.data.records.text_record import TextRecord
 from spt.data.values import is_missing, is_utf8
 from spt.errors import InputError
@@ -152,7 +152,7 @@ def _check_no_header(line: str, task: Task, where: str) -> None:
 
 def _as_json_text(task: Task) -> str:
     """Return the advice how a text is given that looks like something else."""
-    example = json.dumps(dict.fromkeys(own_columns(task), "…"), ensure_ascii=False)
+    example = json.dumps(dict.fromkeys(task.text_fields, "…"), ensure_ascii=False)
     return f"If it is a text, give JSON lines, as {example}."
 
 
@@ -183,10 +183,10 @@ def _from_json(line: str, keys: tuple[str, ...], where: str) -> TextRecord:
 
 
 def _from_text(line: str, task: Task, where: str) -> TextRecord:
-    columns = own_columns(task)
+    columns = task.text_fields
     if is_missing(line):
         return TextRecord(None, dict(zip(columns, line.split("\t"), strict=False)))
-    texts = [line] if task.text_pair is None else line.split("\t")
+    texts = line.split("\t") if task.paired else [line]
     if len(texts) != len(columns):
         raise InputError(
             f"{where}: the model's task has two texts a row, with one tab between them, "
