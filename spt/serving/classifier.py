@@ -66,7 +66,7 @@ class PromptClassifier:
         self,
         texts: Sequence[str],
         pairs: Sequence[str] | None = None,
-        batch_size: int = 128,
+        batch_size: int = BATCH_SIZE,
         threshold: float | None = None,
     ) -> list[Answer]:
         """Answer each text (with its pair, where the task has pairs), in order: by its likeliest label.
@@ -89,7 +89,7 @@ class PromptClassifier:
         return predictions(self.spec, self.predict_proba(texts, pairs, batch_size), threshold)
 
     def predict_proba(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 128
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = BATCH_SIZE
     ) -> NDArray[Any]:
         """Return the calibrated probabilities of each text, [N, C], classes in the order of `labels`.
 
@@ -116,7 +116,7 @@ class PromptClassifier:
         texts: Sequence[str],
         labels: Sequence[Any],
         pairs: Sequence[str] | None = None,
-        batch_size: int = 128,
+        batch_size: int = BATCH_SIZE,
         threshold: float | None = None,
     ) -> dict[str, Any]:
         """Score the answers to labelled texts, by the names that metrics.json has.

@@ -10,6 +10,7 @@ from spt.data.encoded.encoding import text_rows
 from spt.data.values import as_list
 from spt.errors import InputError
 from spt.serving.classifier import PromptClassifier
+from spt.serving.pipeline import BATCH_SIZE
 from spt.serving.predictions import Answer, LabelSet, Prediction, check_threshold
 from spt.serving.server import PromptServer
 
@@ -54,7 +55,7 @@ class PromptEnsemble:
         self,
         texts: Sequence[str],
         pairs: Sequence[str] | None = None,
-        batch_size: int = 128,
+        batch_size: int = BATCH_SIZE,
         threshold: float | None = None,
     ) -> list[Answer]:
         """Return the label with the most votes for each text, and its share of the votes.

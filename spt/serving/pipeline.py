@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spt.data.values import clean_texts, has_rows, python_values
 from spt.errors import InputError
 
+# texts that are read together where the caller does not say
 BATCH_SIZE = 128
 KEYS = ("text", "text_pair")
 # stands for a top_k that was not given, which gives another form than 1 and None do

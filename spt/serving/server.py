@@ -20,6 +20,7 @@ from spt.errors import InputError, unknown
 from spt.problems import Problems
 from spt.serving.branches import Branch, branch_order, run_branches
 from spt.serving.classifier import PromptClassifier
+from spt.serving.pipeline import BATCH_SIZE
 from spt.serving.predictions import Answer, check_finite, check_threshold, predictions
 from spt.serving.request import EncodedRequests, Request, check_requests, encode_requests
 from spt.serving.served_task import ServedTask
@@ -133,7 +134,7 @@ class PromptServer:
         return self
 
     def predict(
-        self, requests: Sequence[Request], batch_size: int = 128, threshold: float | None = None
+        self, requests: Sequence[Request], batch_size: int = BATCH_SIZE, threshold: float | None = None
     ) -> list[Answer]:
         """Answer each request, in order: by its likeliest label, or, in tasks of several, by its labels.
 
@@ -160,7 +161,7 @@ class PromptServer:
         texts: Sequence[str],
         tasks: Sequence[str] | None = None,
         pairs: Sequence[str] | None = None,
-        batch_size: int = 128,
+        batch_size: int = BATCH_SIZE,
         threshold: float | None = None,
     ) -> list[dict[str, Answer]]:
         """Give every task's answer to every text.
@@ -199,7 +200,7 @@ class PromptServer:
         return [{name: _answer(served[name], next(chances), threshold) for name in names} for _ in texts]
 
     def probabilities(
-        self, requests: Sequence[Request], batch_size: int = 128, tasks: Tasks | None = None
+        self, requests: Sequence[Request], batch_size: int = BATCH_SIZE, tasks: Tasks | None = None
     ) -> list[NDArray[Any]]:
         """Return the calibrated class probabilities [C] of each request, in order.
 
