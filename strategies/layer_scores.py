@@ -28,7 +28,7 @@ from strategies.options import ScoringOptions
 from strategies.probe import probe_scores
 
 Scorer = Callable[[ModelFactory, Layers, Loader, Task, TrainingConfig], Mapping[int, float]]
-# by the names of strategies, and those in SpaceOptions.candidates
+# by the names of strategies, and of SpaceOptions.candidates_by
 SCORERS: dict[str, Scorer] = {"probe": probe_scores, "gradient": gradient_scores}
 
 

@@ -70,7 +70,7 @@ def tune(
     Args:
         config: of the study.
         folder: of the study, on the machine that drives it.
-        address: of a Ray cluster; see `ray_cluster.cluster`.
+        address: of a Ray cluster; see `experiments.cluster.connect.cluster`.
         resume: go on with the study in `folder`.
         run: what runs in a trial, in the place of a whole SPT run.
         watch: told by Tune what happens.
