@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from search_spaces.budget import Budget
 from spt.architecture import Kinds, Layers, PromptLayers
+from spt.pareto import front_of
 
 # a layer and what it may get: whatever has a gate
 Slot = tuple[int, str]
@@ -117,12 +118,7 @@ def choose(subsets: Iterable[ScoredSubset], cost_weight: float) -> ScoredSubset:
 def pareto_front(subsets: Iterable[ScoredSubset]) -> tuple[ScoredSubset, ...]:
     """Return the subsets than which none has as high a score for less, or a higher one for as much.
 
-    The cheapest comes first.
+    The cheapest comes first; of those that are equal the lower one is there.
     """
-    front: list[ScoredSubset] = []
-    for subset in sorted(
-        subsets, key=lambda subset: (subset.cost, -subset.score, subset.layers, subset.kinds)
-    ):
-        if not front or subset.score > front[-1].score:
-            front.append(subset)
-    return tuple(front)
+    lower_first = sorted(subsets, key=lambda subset: (subset.layers, subset.kinds))
+    return tuple(front_of(lower_first, lambda subset: (subset.cost, subset.score)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
+from itertools import chain
 from typing import Any
 
 from matplotlib import rc_context
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.equal_operations.summary import DEFAULT
+from spt.pareto import front_of
 from spt.reports.drawing import STYLE
 from spt.reports.palette import LIGHT, OTHER
 
@@ -91,7 +93,7 @@ def _points(entries: Iterable[Entry], method: str, cost: str, unit: float) -> li
 
 
 def _draw(axes: Axes, lines: Mapping[str, Sequence[Point]]) -> None:
-    front = pareto_front(point for points in lines.values() for point in points)
+    front = front_of(chain.from_iterable(lines.values()), lambda point: point)
     # a cost buys what the cheaper point gives, until the next one
     style: Any = {"color": LIGHT["line"], "linewidth": 5, "drawstyle": "steps-post", "zorder": 0}
     axes.plot(*zip(*front, strict=True), label="Pareto front", **style)
@@ -100,12 +102,3 @@ def _draw(axes: Axes, lines: Mapping[str, Sequence[Point]]) -> None:
         size = 13 if method == DEFAULT else 6
         across, up = [cost for cost, _ in points], [score for _, score in points]
         axes.plot(across, up, marker=marker, color=colour, linewidth=1, markersize=size, label=method)
-
-
-def pareto_front(points: Iterable[Point]) -> list[Point]:
-    """Return the points of (cost, score) of which none is cheaper and as good, the cheapest first."""
-    front: list[Point] = []
-    for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or score > front[-1][1]:
-            front.append((cost, score))
-    return front

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from spt.pareto import front_of
 from spt.reports.charts import Interval, name_lines
 from spt.reports.drawing import drawing, label_margin, tip, wrapped
 from spt.reports.palette import CHOSEN, LIGHT, OTHER
@@ -94,7 +95,7 @@ def trade_off_chart(points: Mapping[str, tuple[float, Interval]], cost: str, sco
         cost: title of the horizontal axis; less is better.
         score: title of the vertical one; more is better.
     """
-    front = pareto_front({label: (cost, line.mean) for label, (cost, line) in points.items()})
+    front = front_of(points, lambda label: (points[label][0], points[label][1].mean))
     with drawing(cost, f"{score}, %", 3.2) as (figure, axes):
         for label, (spent, line) in points.items():
             colour = CHOSEN if label in front else OTHER
@@ -114,21 +115,6 @@ def trade_off_chart(points: Mapping[str, tuple[float, Interval]], cost: str, sco
         axes.margins(0.12)
         _name_front(axes, points, front)
         return figure
-
-
-def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Return the labels whose score no cheaper or equally dear one reaches, the cheapest first.
-
-    Args:
-        points: label -> cost, where less is better, and score, where more is.
-    """
-    front: list[str] = []
-    best = float("-inf")
-    for label in sorted(points, key=lambda label: (points[label][0], -points[label][1])):
-        if points[label][1] > best:
-            front.append(label)
-            best = points[label][1]
-    return front
 
 
 def _name_front(axes: Axes, points: Mapping[str, tuple[float, Interval]], front: Sequence[str]) -> None:

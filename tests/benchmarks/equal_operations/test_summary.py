@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import record as recording
-from benchmarks.equal_operations.chart import charts, pareto_front
+from benchmarks.equal_operations.chart import charts
 from benchmarks.equal_operations.summary import summary_of
 from benchmarks.pages.equal_operations_tables import defaults_worth, methods_deep, methods_official
 from tests.support.markdown_tables import table, tables
@@ -86,10 +86,6 @@ def test_the_difference_of_means_over_tasks_has_an_interval_over_seeds() -> None
 def test_a_mean_over_some_of_the_seeds_is_none() -> None:
     entries = summary_of([*LINES[:2], LINES[2], line("default", "trec", 1, None)], "lora")["summary"]
     assert "reason" in entries[1] and "test_accuracy" not in entries[1]
-
-
-def test_a_front_has_what_nothing_cheaper_reaches() -> None:
-    assert pareto_front([(2, 0.7), (1, 0.5), (3, 0.6), (2, 0.8), (4, 0.9)]) == [(1, 0.5), (2, 0.8), (4, 0.9)]
 
 
 def test_a_picture_a_backbone_and_number_of_shots() -> None:

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from experiments.comparing.charts import (
     layer_chart,
-    pareto_front,
     rank_chart,
     trade_off_chart,
     value_chart,
@@ -61,20 +60,6 @@ def test_layers_show_their_shares() -> None:
     found = texts(drawn(layer_chart({"darts": [0.0, 1.0, 0.4], "random": [0.2, 0.2, 0.6]})))
     assert [text for text in found if text in ("0", "100", "40", "20", "60")][:6]
     assert {"100", "40", "60", "2", "darts", "random"} <= set(found)
-
-
-@pytest.mark.parametrize(
-    ("points", "front"),
-    [
-        ({"a": (1, 0.5), "b": (2, 0.7), "c": (3, 0.6)}, ["a", "b"]),
-        ({"dear": (2, 0.7), "cheap": (1, 0.7)}, ["cheap"]),
-        ({"low": (1, 0.5), "high": (1, 0.6)}, ["high"]),
-    ],
-)
-def test_the_front_is_what_nothing_beats_in_both(
-    points: dict[str, tuple[float, float]], front: list[str]
-) -> None:
-    assert pareto_front(points) == front
 
 
 def test_a_trade_off_names_its_front_alone() -> None:
