@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Timer
 
 from spt.data.encoded.examples import Examples
 from spt.tasks import Task
-from spt.training.callbacks import CountFlops, OnEpoch, Progress, last_epoch, recorders
+from spt.training.callbacks import CountFlops, EpochListener, OnEpoch, last_epoch, recorders
 from spt.training.config import TrainingConfig
 from spt.training.fit import Loader, trainer_arguments
 from spt.training.history import History
@@ -68,7 +68,7 @@ def new_evaluator(
     folder.mkdir(parents=True, exist_ok=True)
     loss = training_loss(config.class_weights, task, cast(Examples, train.dataset).labels)
     count = CountFlops(same_shape_same_cost=False)
-    callbacks = [count, Timer(), *recorders(history, folder), Progress(on_epoch), last_epoch(folder)]
+    callbacks = [count, Timer(), *recorders(history, folder), EpochListener(on_epoch), last_epoch(folder)]
     trainer = Trainer(**trainer_arguments(config, config.epochs, folder, callbacks))
     path = checkpoint_path(folder)
     return Lightning(

@@ -24,7 +24,7 @@ PROGRESS_SECONDS = 1.0
 OnEpoch = Callable[[int, float], None]
 
 
-class Progress(Callback):
+class EpochListener(Callback):
     """Tell each epoch's dev score to whoever listens."""
 
     def __init__(self, on_epoch: OnEpoch | None) -> None:

@@ -24,9 +24,9 @@ from spt.training.callbacks import (
     DEV,
     BestEpoch,
     CountFlops,
+    EpochListener,
     OnEpoch,
     Patience,
-    Progress,
     last_epoch,
     recorders,
 )
@@ -169,7 +169,7 @@ class _Training:
         best = BestEpoch(self.folder)
         stop = Patience(DEV, mode="max", patience=self.config.patience)
         timer, count = Timer(), CountFlops()
-        watching = [count, timer, *recorders(self.history, self.folder), Progress(self.on_epoch)]
+        watching = [count, timer, *recorders(self.history, self.folder), EpochListener(self.on_epoch)]
         by_dev = [] if self.dev is None else [best, stop]
         callbacks: list[Callback] = [*by_dev, *watching, last_epoch(self.folder)]
         trainer = pl.Trainer(
