@@ -285,7 +285,10 @@ def explore(
     score: TrainCandidate,
     evaluations: int,
     engine: ExecutionEngine | None = None,
-    **options: Any,
+    ledger: Ledger | None = None,
+    max_candidate_flops: float = 0,
+    reserved_flops: float = 0,
+    record: Path | None = None,
 ) -> Candidates:
     """Run a multi-trial strategy over all subsets of a budget.
 
@@ -296,7 +299,10 @@ def explore(
             else ends the search.
         evaluations: most candidates, >= 1.
         engine: runs the candidates; in this process, one after the other, by default.
-        options: ledger, max_candidate_flops, reserved_flops and record, as of Candidates.
+        ledger: is charged for each candidate, as of `Candidates`; so are the others.
+        max_candidate_flops: operations of the most expensive candidate.
+        reserved_flops: operations of what follows the search.
+        record: JSON lines, one a candidate; None for none.
 
     Returns:
         What was tried.
@@ -307,7 +313,10 @@ def explore(
     candidates = Candidates(
         engine or SequentialExecutionEngine(),
         min(evaluations, budget.num_subsets),
-        **options,
+        ledger,
+        max_candidate_flops,
+        reserved_flops,
+        record,
     )
     allowed = candidates.ledger.budget
     needed = candidates.max_candidate_flops + candidates.reserved_flops

@@ -143,9 +143,9 @@ class OneShot(OneShotStrategy):  # type: ignore[misc]
 class OneShotModule(DartsLightningModule):  # type: ignore[misc]
     """One search step: generators and head on a batch of their data."""
 
-    def __init__(self, training_module: EvaluatorModule, strategy: OneShot, **darts_options: Any) -> None:
+    def __init__(self, training_module: EvaluatorModule, strategy: OneShot, warmup_epochs: int = 0) -> None:
         clip = training_module.config.gradient_clip
-        super().__init__(training_module, gradient_clip_val=clip, **darts_options)
+        super().__init__(training_module, gradient_clip_val=clip, warmup_epochs=warmup_epochs)
         self.strategy = strategy
         self.strict_loading = False
         self._spent = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from nni.nas.strategy.base import Strategy
@@ -28,12 +29,18 @@ STRATEGIES: dict[str, type[Strategy]] = {
 }
 
 
-def new_strategy(options: StrategyOptions, seed: int, **more: Any) -> Any:
+def new_strategy(
+    options: StrategyOptions, seed: int, flops_limit: float | None = None, history: Path | None = None
+) -> Any:
     """Make the strategy whose options these are.
 
     Args:
         options: of `strategies.options`.
         seed: of all that the strategy draws.
-        more: what is no option, such as `history` and `flops_limit` of one-shot strategies.
+        flops_limit: operations that a one-shot search's training may take; None for any number.
+        history: of gates, which the strategies that learn some write as JSON lines; None for none.
     """
-    return STRATEGIES[options.strategy](options, seed=seed, **more)
+    # the other strategies take neither
+    more = {"flops_limit": flops_limit, "history": history}
+    given = {name: value for name, value in more.items() if value is not None}
+    return STRATEGIES[options.strategy](options, seed=seed, **given)

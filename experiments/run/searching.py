@@ -248,8 +248,8 @@ def train_hyper_network(
     train, dev = workbench.batches("train", space, shuffled=True), workbench.batches("dev", space)
     states = train.flops + dev.flops
     limit = None if options.budget_flops is None else options.budget_flops - reserved - states
-    history = {"history": folder / "gates.jsonl"} if isinstance(options, GateOptions) else {}
-    strategy: OneShot = new_strategy(options, config.seed, flops_limit=limit, **history)
+    history = folder / "gates.jsonl" if isinstance(options, GateOptions) else None
+    strategy: OneShot = new_strategy(options, config.seed, limit, history)
     evaluator = new_evaluator(
         train.loader,
         dev.loader,

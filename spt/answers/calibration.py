@@ -87,7 +87,7 @@ def calibration_scores(probabilities: NDArray[Any], labels: NDArray[Any]) -> Cal
     )
 
 
-def expected_calibration_error(probabilities: NDArray[Any], labels: NDArray[Any], bins: int = BINS) -> float:
+def expected_calibration_error(probabilities: NDArray[Any], labels: NDArray[Any]) -> float:
     """Return the mean distance of confidence and accuracy over bins of equal width, weighted by their rows.
 
     Where a row may have several labels, each of its classes counts as one of the rows: its probability, and
@@ -99,9 +99,9 @@ def expected_calibration_error(probabilities: NDArray[Any], labels: NDArray[Any]
         confidence, right = probabilities.ravel(), labels.ravel()
     else:
         confidence, right = probabilities.max(-1), probabilities.argmax(-1) == labels
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
     # |sum of right - sum of confidence| of a bin is its size times the distance of the two means
-    gaps = np.bincount(bin_of, weights=right - confidence.astype(np.float64), minlength=bins)
+    gaps = np.bincount(bin_of, weights=right - confidence.astype(np.float64), minlength=BINS)
     return float(np.abs(gaps).sum() / len(right))
 
 

@@ -23,6 +23,8 @@ from spt.serving.classifier import PromptClassifier
 
 # random prompts are drawn alike, from the seeds of runs: a control must not be where they started
 CONTROLS = 10**6
+# words of each vector, where nobody asks for more or fewer
+NEAREST = 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def read_prompts(
     classifier: PromptClassifier,
     text: str | None = None,
     pair: str | None = None,
-    count: int = 5,
+    count: int = NEAREST,
     seed: int = 0,
 ) -> list[Reading]:
     """Find the nearest words of every prompt vector, by the cosine with what layer 0 sees of each word alone.
@@ -85,10 +87,10 @@ def read_prompts(
     return _readings(classifier, prompts, count, seed)
 
 
-def read_input(classifier: PromptClassifier, count: int = 5, seed: int = 0) -> list[Reading]:
+def read_input(classifier: PromptClassifier) -> list[Reading]:
     """Read a free prompt at the input, as `read_prompts` does; nothing where there is none."""
     prompts = {layer: vectors for layer, vectors in _free(classifier).items() if layer == 0}
-    return _readings(classifier, prompts, count, seed) if prompts else []
+    return _readings(classifier, prompts, NEAREST, seed=0) if prompts else []
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ class SavedPrompt:
         head = 0 if self.spec.verbalizes else self.spec.classes * hidden_size
         return head + shared + sum(count for is_shared, count in numbers if not is_shared)
 
-    def check_backbone(self, backbone: BackboneIdentity, folder: Path, by_name: bool = True) -> None:
+    def check_backbone(self, backbone: BackboneIdentity, folder: Path, by_name: bool) -> None:
         """Refuse a backbone that the prompt was not trained on.
 
         Args:
