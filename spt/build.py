@@ -27,11 +27,12 @@ from spt.prompts.generators import new_generator
 from spt.prompts.initialisers import INITIALISERS
 from spt.prompts.kinds import INSERT, prompt_of
 from spt.prompts.template_prompt import TemplatePrompt
+from spt.seeds import FEW, derived_seed
 from spt.spec import ModelSpec
 from spt.tasks import PROMPT
 
 # stands for a layer in the seed of what all layers share
-SHARED = 10_006
+SHARED = FEW - 1
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class ModelFactory:
         return sum(parameter.numel() for parameter in self.inserts([0], kind)[0].parameters())
 
     def _seed(self, layer: int) -> int:
-        return self.seed * 10_007 + layer
+        return derived_seed(self.seed, layer)
 
     def head(self) -> nn.Module:
         """Make a fresh head."""

@@ -19,6 +19,7 @@ from spt.architecture import PromptLayers
 from spt.data.encoded.batches import Batch
 from spt.evaluation import evaluate
 from spt.flops import FlopCounter
+from spt.seeds import MANY, derived_seed
 from spt.training.callbacks import CountFlops
 from spt.training.fit import Loader
 from spt.training.recipe import leave_backbone_out
@@ -176,7 +177,7 @@ class OneShotModule(DartsLightningModule):  # type: ignore[misc]
 
     def step_seed(self, batch_idx: int) -> int:
         """Return a seed from the strategy's and the step's number alone: resuming repeats what it samples."""
-        return self.strategy.seed * 10_007 + int(self.current_epoch) * 1_000_003 + batch_idx
+        return derived_seed(self.strategy.seed, derived_seed(int(self.current_epoch), batch_idx, MANY))
 
     def on_train_start(self) -> None:
         """Stop at once where the search had come to its limit before it was killed."""

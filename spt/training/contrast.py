@@ -19,6 +19,7 @@ from spt.errors import TrialFailed
 from spt.flops import FlopCounter
 from spt.model import PromptedModel, trained
 from spt.process.precision import autocast
+from spt.seeds import derived_seed
 from spt.storage.tensor_files import read_tensors, write_tensors
 from spt.training.config import CONTRASTIVE_ROWS, TrainingConfig
 from spt.training.rates import parameter_groups, rise_and_fall
@@ -85,7 +86,7 @@ def _train(model: PromptedModel, train: DataLoader[Any], config: TrainingConfig,
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     schedule = rise_and_fall(optimizer, config.contrastive_steps, config.warmup)
     parameters = [parameter for group in groups for parameter in group["params"]]
-    torch.manual_seed(seed * 10_007)
+    torch.manual_seed(derived_seed(seed, 0))
     model.train()
     counter = FlopCounter()
     for step, rows in enumerate(class_batches(torch.from_numpy(examples.labels), config, seed)):

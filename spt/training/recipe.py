@@ -13,6 +13,7 @@ from spt.data.encoded.batches import Batch
 from spt.errors import TrialFailed
 from spt.evaluation import check_scorable, pool_windows
 from spt.model import PromptedModel, trained
+from spt.seeds import derived_seed
 from spt.tasks import Task
 from spt.training.callbacks import DEV
 from spt.training.config import TrainingConfig
@@ -55,7 +56,7 @@ class TrainingRecipe(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Make an epoch depend on nothing but the seed and its number, so that a resumed run repeats it."""
-        torch.manual_seed(self.seed * 10_007 + self.current_epoch)
+        torch.manual_seed(derived_seed(self.seed, self.current_epoch))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss: Tensor = self.loss(self.model(batch, batch.get("start")).logits, batch["labels"])

@@ -16,6 +16,7 @@ from typing_extensions import NotRequired
 
 from spt.data.encoded.examples import Example, Examples
 from spt.errors import InputError
+from spt.seeds import MANY, derived_seed
 from spt.start import Start
 
 # batches that are sorted by length together: enough for little padding, few enough to stay random
@@ -74,7 +75,7 @@ class BucketedBatches(Sampler[list[int]]):
         if self.seed is None:
             order = torch.argsort(self.lengths, descending=True, stable=True)
             return list(torch.split(order, self.batch_size))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch, MANY))
         order = torch.randperm(len(self.lengths), generator=generator)
         windows = torch.split(order, self.batch_size * WINDOW)
         batches = [
