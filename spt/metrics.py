@@ -44,6 +44,8 @@ OF_TWO_CLASSES: tuple[Metric, ...] = ("f1", "accuracy_and_f1")
 _OF_LABEL_SETS_ALONE: tuple[Metric, ...] = ("subset_accuracy", "mean_average_precision", "label_ranking")
 OF_LABEL_SETS: tuple[Metric, ...] = ("macro_f1", "micro_f1", "weighted_f1", *_OF_LABEL_SETS_ALONE)
 OF_LABELS: tuple[Metric, ...] = tuple(name for name in TITLES if name not in _OF_LABEL_SETS_ALONE)
+# shares of the rows that are all right
+SHARES_OF_ROWS: tuple[Metric, ...] = ("accuracy", "subset_accuracy")
 
 # what metrics.json has of test beside accuracy; the last three of several labels a row alone
 BESIDE: tuple[Metric, ...] = (

@@ -99,10 +99,15 @@ def expected_calibration_error(probabilities: NDArray[Any], labels: NDArray[Any]
         confidence, right = probabilities.ravel(), labels.ravel()
     else:
         confidence, right = probabilities.max(-1), probabilities.argmax(-1) == labels
-    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bin_of = bins_of(confidence, BINS)
     # |sum of right - sum of confidence| of a bin is its size times the distance of the two means
     gaps = np.bincount(bin_of, weights=right - confidence.astype(np.float64), minlength=BINS)
     return float(np.abs(gaps).sum() / len(right))
+
+
+def bins_of(confidence: NDArray[Any], bins: int) -> NDArray[Any]:
+    """Return the number, from 0, of each confidence's bin among bins of equal width over [0, 1]."""
+    return np.minimum((confidence * bins).astype(np.int64), bins - 1)
 
 
 def _logs(probabilities: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spt.answers.calibration import bins_of
 from spt.answers.class_scores import ClassScores, class_scores, occurring
 from spt.answers.decisions import decide
 from spt.answers.options import AnswerRule
@@ -161,7 +162,7 @@ def confidence_bins(confidence: NDArray[Any], right: NDArray[Any]) -> tuple[Conf
         confidence: of each row, in [0, 1].
         right: whether each is right.
     """
-    bin_of = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    bin_of = bins_of(confidence, BINS)
     return tuple(
         ConfidenceBin(int(inside.sum()), float(confidence[inside].mean()), float(right[inside].mean()))
         for inside in (bin_of == number for number in range(BINS))

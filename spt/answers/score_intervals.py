@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, t
 
 from spt.answers.decisions import decide, score_answers
+from spt.metrics import SHARES_OF_ROWS
 from spt.tasks import Task
 
 # of rows, each of which is left out once
 GROUPS = 30
 CONFIDENCE = 0.95
-# metrics that are shares of rows
-SHARES = ("accuracy", "subset_accuracy")
 # scores no further apart are the same but for rounding
 ROUNDING = 1e-12
 
@@ -83,7 +82,7 @@ def jackknife_metric(
         probabilities: of each class, [N, C].
         thresholds: as of `decide`.
     """
-    if task.metric in SHARES:
+    if task.metric in SHARES_OF_ROWS:
         right = _right(labels, decide(task, probabilities, thresholds))
         return JackknifeScores.of(lambda rows: float(right[rows].mean()), len(right))
     return JackknifeScores.of(
@@ -110,7 +109,7 @@ def metric_interval(task: Task, scores: JackknifeScores, rows: int) -> Interval 
         scores: of `jackknife_metric`.
         rows: how many were scored.
     """
-    if task.metric in SHARES:
+    if task.metric in SHARES_OF_ROWS:
         return share_interval(scores.score, rows)
     interval = scores.interval
     if interval is None:

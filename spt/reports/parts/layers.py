@@ -7,6 +7,7 @@ from math import sqrt
 from typing import Any
 
 from spt.architecture import layers_text
+from spt.metrics import SHARES_OF_ROWS
 from spt.prompts.kinds import WITHOUT_LENGTH, Kind
 from spt.reports.charts import gate_chart
 from spt.reports.drawing import Picture
@@ -18,7 +19,6 @@ from spt.reports.wording import count, listed, named_layers, score_text
 MOST_CANDIDATES = 15
 # of the range of all layers' scores: a lead below this is small
 SMALL_LEAD = 0.1
-SHARES = ("accuracy", "subset_accuracy")
 NAMED = "The layers were named in the configuration; nothing was searched."
 HYPER_NETWORK = (
     "One hyper-network held a prompt at every candidate layer, each behind a gate that was learned for "
@@ -135,7 +135,7 @@ def _lead(run: RunFiles) -> list[str]:
 def _tie(run: RunFiles) -> str:
     """Say how many sets dev cannot tell from the best one."""
     scored = sorted((line["dev"] for line in run.candidates if line.get("dev") is not None), reverse=True)
-    if len(scored) < 2 or run.metrics["metric"] not in SHARES:
+    if len(scored) < 2 or run.metrics["metric"] not in SHARES_OF_ROWS:
         return SEED
     best = scored[0]
     reach = 1.96 * sqrt(best * (1 - best) / run.metrics["dev_size"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss
 
-from spt.answers.calibration import HIGHEST, LOWEST, calibration_scores, fit_temperature, tempered
+from spt.answers.calibration import HIGHEST, LOWEST, bins_of, calibration_scores, fit_temperature, tempered
 
 
 def drawn(temperature: float, rows: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +125,13 @@ def test_scores_are_those_of_scikit_learn() -> None:
     assert scores.nll == pytest.approx(log_loss(labels, probabilities))
     # summed over both classes
     assert scores.brier == pytest.approx(2 * brier_score_loss(labels, probabilities[:, 1]))
+
+
+@pytest.mark.parametrize("bins", [10, 15])
+def test_bins_are_of_equal_width_and_the_last_holds_its_upper_end(bins: int) -> None:
+    edges = np.arange(bins) / bins
+    assert bins_of(edges + 0.5 / bins, bins).tolist() == list(range(bins))
+    assert bins_of(np.array([0.0, 1.0]), bins).tolist() == [0, bins - 1]
 
 
 def test_the_error_of_bins_by_hand() -> None:
