@@ -47,7 +47,7 @@ class Graph:
     output: str
 
 
-class Trunk(nn.Module):
+class TrunkGraph(nn.Module):
     """Give the hidden states that enter a layer at or below the first prompt.
 
     Args:
@@ -72,7 +72,7 @@ class Trunk(nn.Module):
         )[1]
 
 
-class Branch(nn.Module):
+class BranchGraph(nn.Module):
     """Give the logits of the hidden states that a trunk gave.
 
     Args:
@@ -98,13 +98,13 @@ class Branch(nn.Module):
         return logits
 
 
-class Whole(nn.Module):
+class WholeGraph(nn.Module):
     """Give the logits of tokens: trunk and branch as one graph."""
 
     def __init__(self, model: PromptedModel) -> None:
         super().__init__()
-        self.trunk = Trunk(model, 0)
-        self.branch = Branch(model, 0)
+        self.trunk = TrunkGraph(model, 0)
+        self.branch = BranchGraph(model, 0)
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -124,13 +124,13 @@ def graphs_of(model: PromptedModel, inputs: Sequence[str], trunk: int | None) ->
         trunk: layers of the graph that prompts of other tasks may share; None for one graph of all.
     """
     if trunk is None:
-        return [Graph(MODEL, Whole(model), tuple(inputs), LOGITS)]
+        return [Graph(MODEL, WholeGraph(model), tuple(inputs), LOGITS)]
     # a head that looks for the mask token, and vectors among words, find their places by the tokens
     reads_ids = model.template_prompt is not None or getattr(model.head, "mask_id", None) is not None
     above = (HIDDEN, "attention_mask", *(["input_ids"] if reads_ids else []))
     return [
-        Graph(TRUNK, Trunk(model, trunk), tuple(inputs), HIDDEN),
-        Graph(BRANCH, Branch(model, trunk), above, LOGITS),
+        Graph(TRUNK, TrunkGraph(model, trunk), tuple(inputs), HIDDEN),
+        Graph(BRANCH, BranchGraph(model, trunk), above, LOGITS),
     ]
 
 

@@ -25,7 +25,7 @@ from spt.audit.report import audit
 from spt.errors import InputError
 from spt.export import folder as folders
 from spt.export.folder import export_onnx, trunk_layers
-from spt.export.graphs import Whole
+from spt.export.graphs import WholeGraph
 from spt.export.runtime import OnnxGraphs, largest_difference, random_batches
 from spt.model import PromptedModel
 from spt.process import extras
@@ -313,13 +313,13 @@ def test_a_model_that_cannot_be_traced_is_one_error_and_nothing_beside_it(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    run = Whole.forward
+    run = WholeGraph.forward
 
-    def branching(self: Whole, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def branching(self: WholeGraph, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         logits = run(self, input_ids, attention_mask)
         return logits + 1 if logits.sum() > 0 else logits
 
-    monkeypatch.setattr(Whole, "forward", branching)
+    monkeypatch.setattr(WholeGraph, "forward", branching)
     with pytest.raises(InputError, match=r"'bert' cannot be exported .* data-dependent"):
         export_onnx(prompt, tmp_path / "out")
     assert capfd.readouterr() == ("", "")
