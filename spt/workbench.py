@@ -144,7 +144,7 @@ class Workbench:
 
     @cached_property
     def factory(self) -> ModelFactory:
-        """What makes models over the backbone, freshly initialised by the seed."""
+        """Return what makes models over the backbone, freshly initialised by the seed."""
         return new_factory(self.spec, self.backbone, self.tokenizer, self.seed)
 
     @cached_property

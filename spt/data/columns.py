@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 def to_rows(
     task: Task, tables: Mapping[str, RawTable], problems: Problems | None = None
 ) -> dict[str, Dataset]:
-    """The tables with their texts and class indices checked.
+    """Turn tables into rows of checked texts and class indices.
 
     A label is a class name, or the index of a class where the task names its classes and no name has a number
     of its own.

@@ -22,7 +22,7 @@ NOT_OF_FILES = ("idna", "punycode", "unicode-escape", "raw-unicode-escape")
 
 
 class DataConfig(ConfigSection):
-    """Where the rows of a task come from, and how many of them are used."""
+    """Say where the rows of a task come from, and how many of them are used."""
 
     source: str | None = Field(
         default=None,

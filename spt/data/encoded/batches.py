@@ -24,7 +24,7 @@ WINDOW = 50
 
 
 class Batch(TypedDict):
-    """B rows of T tokens, padded on the right; tokens and class indices int64."""
+    """Hold B rows of T tokens, padded on the right; tokens and class indices int64."""
 
     input_ids: Tensor  # [B, T]
     attention_mask: Tensor  # [B, T], 1 on real tokens
@@ -35,7 +35,7 @@ class Batch(TypedDict):
 
 
 class BucketedBatches(Sampler[list[int]]):
-    """Batches of row indices in which each row occurs once and lengths are similar.
+    """Give batches of row indices in which each row occurs once and lengths are similar.
 
     Args:
         lengths: tokens of each row.
@@ -56,7 +56,7 @@ class BucketedBatches(Sampler[list[int]]):
 
     @property
     def sampler(self) -> "BucketedBatches":
-        """Itself: Lightning calls `set_epoch` on the sampler inside a batch sampler."""
+        """Return this sampler: Lightning calls `set_epoch` on the sampler inside a batch sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -88,7 +88,7 @@ class BucketedBatches(Sampler[list[int]]):
 
 
 def collate(examples: Examples, pad_id: int) -> Batch:
-    """One batch, padded on the right to its longest example."""
+    """Put examples into one batch, padded on the right to the longest."""
     lengths = torch.from_numpy(examples.lengths)
     real = torch.arange(int(lengths.max())) < lengths[:, None]
     batch = Batch(
@@ -152,7 +152,7 @@ def bucketed_loader(
     seed: int | None,
     collate_fn: Callable[[Examples], Batch],
 ) -> "DataLoader[Batch]":
-    """As `make_loader`, with the function that makes a batch of examples."""
+    """Make a loader as `make_loader` does, with the function that makes a batch of examples."""
     return DataLoader(
         cast(Any, examples),
         batch_sampler=BucketedBatches(examples.lengths, batch_size, seed),

@@ -191,7 +191,7 @@ def text_rows(texts: Sequence[str], pairs: Sequence[str] | None, task: Task) -> 
 
 
 def _plain(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The text with the names of special tokens broken up, so that nobody can write a mask into a text."""
+    """Break up the names of special tokens in a text, so that nobody can write a mask into it."""
     for token in tokenizer.all_special_tokens:
         text = text.replace(token, f"{token[:1]} {token[1:]}")
     return text
@@ -218,7 +218,7 @@ def template_pattern(task: Task, tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _fill(pattern: str | None, texts: Sequence[str]) -> tuple[str, ...]:
-    """What the tokenizer reads: the filled pattern, or the texts as they are."""
+    """Return what the tokenizer reads: the filled pattern, or the texts as they are."""
     if pattern is None:
         return tuple(texts)
     values = dict(zip(("{text}", "{text_pair}"), texts, strict=False))
@@ -226,7 +226,7 @@ def _fill(pattern: str | None, texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _tokenize_all(tokenizer: PreTrainedTokenizerBase, inputs: Sequence[Sequence[str]]) -> list[Tokens]:
-    """One call for all rows, because fast tokenizers work on many at once."""
+    """Tokenize all rows in one call, because fast tokenizers work on many at once."""
     if not inputs:
         return []
     columns = [list(column) for column in zip(*inputs, strict=True)]
@@ -243,7 +243,7 @@ def _tokenize(
 def _cut(
     tokenizer: PreTrainedTokenizerBase, pattern: str | None, texts: Sequence[str], max_length: int
 ) -> Tokens:
-    """The tokens of texts cut to fit, the longer one first."""
+    """Return the tokens of texts cut to fit, the longer one first."""
     if pattern is None:
         return _tokenize(tokenizer, texts, truncation="longest_first", max_length=max_length)
     ends = [[end for _, end in _token_spans(tokenizer, text)] for text in texts]

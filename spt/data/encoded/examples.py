@@ -19,7 +19,7 @@ UNLABELLED = -1
 
 
 class Example(TypedDict):
-    """One encoded row; all lists have its T tokens."""
+    """Hold one encoded row; all lists have its T tokens."""
 
     input_ids: list[int]
     token_type_ids: NotRequired[list[int]]

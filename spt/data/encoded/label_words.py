@@ -11,7 +11,7 @@ WORD_START = "▁"
 
 
 def label_word_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:
-    """The token id of each class's label word, as it stands inside a sentence.
+    """Return the token id of each class's label word, as it stands inside a sentence.
 
     Args:
         tokenizer: the backbone's tokenizer.
@@ -37,7 +37,7 @@ def label_word_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> 
 
 
 def label_sequences(tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> list[list[int]]:
-    """The tokens of each class's label, of any number, and the end token: what a decoder is to write.
+    """Return the tokens of each class's label, of any number, and the end: what a decoder is to write.
 
     Raises:
         InputError: if the tokenizer has no end token, a label is unknown, or two have the same tokens.

@@ -27,7 +27,7 @@ UNREADABLE = (
 
 @dataclass(frozen=True)
 class RawTable:
-    """Values of any type by column, which nothing has judged or converted yet.
+    """Hold values of any type by column, which nothing has judged or converted yet.
 
     Attributes:
         columns: the values of each column that was read, as many in each.
@@ -61,7 +61,7 @@ class RawTable:
 
     @property
     def names(self) -> list[str]:
-        """All columns that there are."""
+        """Return the names of all columns that there are."""
         return [*self.columns, *self.unread]
 
     @property

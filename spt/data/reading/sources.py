@@ -22,7 +22,7 @@ TREC_FIRST_ROW = 10_000
 
 
 def read_tables(task: Task, data: DataConfig, problems: Problems | None = None) -> dict[str, RawTable]:
-    """The tables of a task, under 'train' and, where the source has them, 'dev' and 'test'.
+    """Read the tables of a task, under 'train' and, where the source has them, 'dev' and 'test'.
 
     Args:
         task: names its columns and its own source.

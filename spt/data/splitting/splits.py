@@ -11,7 +11,7 @@ from spt.errors import InputError
 
 
 def allocate(counts: Sequence[int], total: int, keep: int = 0) -> list[int]:
-    """How many rows of each class to take, in proportion to the classes (largest remainders).
+    """Say how many rows of each class to take, in proportion to the classes (largest remainders).
 
     Args:
         counts: rows of each class, [C].
@@ -98,7 +98,7 @@ def first_of_each(rows: Iterable[Hashable]) -> list[int]:
 
 
 def others(size: int, indices: Sequence[int]) -> list[int]:
-    """The indices below `size` that are not given, sorted."""
+    """Return the indices below `size` that are not given, sorted."""
     given = set(indices)
     return [index for index in range(size) if index not in given]
 
