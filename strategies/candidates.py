@@ -30,6 +30,7 @@ from spt.errors import InputError, TrialFailed
 from spt.storage.files import write_text
 from spt.storage.json_files import checked, read_json_lines
 from spt.training.result import TrainingResult
+from strategies.costs import choose, scored_subsets
 from strategies.ledger import Ledger
 
 ADVICE = "Delete it to train the candidates again."
@@ -266,13 +267,18 @@ class Candidates(Middleware):  # type: ignore[misc]
             for candidate in self.scored
         }
 
-    def best(self) -> Candidate:
-        """Return the candidate of the highest dev score; of equal ones the lower layers.
+    def best(self, budget: Budget, cost_weight: float = 0.0) -> Candidate:
+        """Return the candidate that `choose` takes: by default the cheapest of the highest dev score.
+
+        Args:
+            budget: of which the candidates are.
+            cost_weight: what costs count, >= 0.
 
         Raises:
             TrialFailed: if none has a score.
         """
-        return min(self.scored, key=lambda tried: (-cast(float, tried.dev), tried.layers, tried.kinds))
+        best = choose(scored_subsets(self.scores(budget.total), budget), cost_weight)
+        return self[best.layers, best.kinds]
 
     def __getitem__(self, subset: tuple[Layers, Kinds]) -> Candidate:
         """Return the candidate of these layers and kinds, which was tried."""

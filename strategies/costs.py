@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import fsum
 
 from search_spaces.budget import Budget
 from spt.architecture import Kinds, Layers, PromptLayers
@@ -78,7 +79,8 @@ def by_layer_scores(
         if len(above) >= budget.k - 1:
             layers = tuple(sorted([first, *above[: budget.k - 1]]))
             subset = PromptLayers.of(layers, budget.total, (kinds[i] for i in layers) if kinds else ())
-            subsets[subset] = sum(scores[layer] for layer in layers) / budget.k
+            # equal scores give one sum in whatever order, so that it ties
+            subsets[subset] = fsum(scores[layer] for layer in layers) / budget.k
     return scored_subsets(subsets, budget)
 
 
@@ -90,7 +92,7 @@ def by_slot_scores(scores: Mapping[Slot, float], budget: Budget) -> tuple[Scored
     best = (budget.best(scores, first) for first in budget.allowed)
     return scored_subsets(
         {
-            subset: sum(scores[slot] for slot in subset.by_layer.items()) / len(subset.layers)
+            subset: fsum(scores[slot] for slot in subset.by_layer.items()) / len(subset.layers)
             for subset in best
             if subset is not None and len(subset.layers) == budget.sizes[-1]
         },
@@ -109,10 +111,16 @@ def up_to_each_length(scores: Mapping[Slot, float], budget: Budget) -> Iterator[
 
 
 def choose(subsets: Iterable[ScoredSubset], cost_weight: float) -> ScoredSubset:
-    """Return the subset of the highest score less `cost_weight` times the cost; the lower one wins a tie."""
-    return min(
-        subsets, key=lambda subset: (cost_weight * subset.cost - subset.score, subset.layers, subset.kinds)
-    )
+    """Return the subset of the highest score less `cost_weight` times the cost.
+
+    Of equal ones the cheapest wins, and of equally cheap ones that of the lower layers. So no other subset
+    has as high a score for less: what is chosen is on the `pareto_front`.
+    """
+
+    def rank(subset: ScoredSubset) -> tuple[float, float, Layers, Kinds]:
+        return cost_weight * subset.cost - subset.score, subset.cost, subset.layers, subset.kinds
+
+    return min(subsets, key=rank)
 
 
 def pareto_front(subsets: Iterable[ScoredSubset]) -> tuple[ScoredSubset, ...]:

@@ -15,6 +15,7 @@ from strategies.costs import (
     Slot,
     by_layer_scores,
     by_slot_scores,
+    choose,
     scored_subsets,
     up_to_each_length,
 )
@@ -88,7 +89,9 @@ def threshold(model: PromptedModel, budget: Budget, score: DevScore, options: De
 def ablation(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:  # noqa: ARG001
     """Return the K layers of the highest S(M) - S(M without i) + S(only i), S being the dev score.
 
-    With several kinds i is one kind of a layer, and a layer counts by its best. 2 * choices + 1 evaluations.
+    With several kinds i is one kind of a layer, and a layer counts by its best. Of subsets of equal scores
+    the cheapest is taken. 2 * choices + 1 evaluations.
+
     Source: ALoRA's importance score (arXiv 2403.16187, Eq. 5), which replaces gate values because they rank
     layers poorly.
     """
@@ -101,7 +104,9 @@ def ablation(model: PromptedModel, budget: Budget, score: DevScore, options: Der
             alone = score()
         # the last bits of such a sum would break ties
         scores[slot] = round(of_all - without + alone, 9)
-    return _best_layers(scores, _of_each_layer(scores), budget, evaluations=2 * len(scores) + 1)
+    derived = _best_layers(scores, _of_each_layer(scores), budget, evaluations=2 * len(scores) + 1)
+    best = choose(derived.subsets, cost_weight=0)
+    return replace(derived, layers=best.layers, kinds=best.kinds)
 
 
 def best_kind(scores: Mapping[Slot, float]) -> dict[int, str]:
@@ -167,8 +172,9 @@ def best_subset(scores: Mapping[Slot, float], of_layers: Mapping[int, float], bu
 def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: DerivationOptions) -> Derived:
     """Return the subset whose discrete model inside the hyper-network scores best on dev.
 
-    All subsets are scored where the limit allows it; else regularised evolution chooses which. A layer's
-    score is the mean over the scored subsets that hold it, and over all of them for a layer that none holds.
+    Of equal ones it is the cheapest. All subsets are scored where the limit allows it; else regularised
+    evolution chooses which. A layer's score is the mean over the scored subsets that hold it, and over all
+    of them for a layer that none holds.
     Source: ours, after single-path one-shot search (arXiv 1904.00420).
     """
 
@@ -190,7 +196,7 @@ def pruned(model: PromptedModel, budget: Budget, score: DevScore, options: Deriv
         values = holding or list(scores.values())
         return sum(values) / len(values)
 
-    best = candidates.best()
+    best = candidates.best(budget)
     return Derived(
         best.layers,
         {layer: mean_of({(layer, kind) for kind in budget.kinds}) for layer in budget.allowed},

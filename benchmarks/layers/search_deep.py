@@ -184,7 +184,7 @@ def _looked_up(cell: Cell, table: TruthTable, config: RunConfig) -> Record:
     assert isinstance(search, MultiTrialOptions)
     strategy = new_strategy(search, cell.seed)
     candidates = search_table(table, strategy, cell.seed, search.evaluations, search.budget_flops)
-    layers = candidates.best().layers
+    layers = candidates.best(table.budget).layers
     search_flops = candidates.ledger.flops - table.entries[layers][cell.seed].flops
     return _record(cell, table, layers, search_flops, None)
 

@@ -185,7 +185,7 @@ def _looked_up(table: TruthTable, config: RunConfig) -> Record:
     evaluations = search.evaluations if isinstance(search, MultiTrialOptions) else 1
     candidates = search_table(table, new_strategy(search, seed), seed, evaluations, search.budget_flops)
     try:
-        layers = candidates.best().layers
+        layers = candidates.best(table.budget).layers
     except TrialFailed as error:
         return {"strategy": search.strategy, "seed": seed, "failure": str(error)}
     record = _record(table, config, layers, candidates.ledger.flops)

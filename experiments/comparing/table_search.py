@@ -42,7 +42,7 @@ def search_table(
         budget_flops: training operations that all candidates may take together; any number by default.
 
     Returns:
-        What was tried; `best()` is what the strategy found, and `ledger.flops` what it cost.
+        What was tried; `best(table.budget)` is what the strategy found, and `ledger.flops` what it cost.
 
     Raises:
         InputError: for a budget that might not pay a single candidate, or an option of the strategy by which

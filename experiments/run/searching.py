@@ -43,7 +43,7 @@ from strategies.budgets import (
     with_prompt_lengths,
 )
 from strategies.candidates import TrainCandidate, explore
-from strategies.costs import choose, pareto_front, scored_subsets
+from strategies.costs import pareto_front, scored_subsets
 from strategies.derivation import most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
@@ -357,8 +357,7 @@ def _multi_trial(
             record=folder / "candidates.jsonl",
         )
     subsets = scored_subsets(candidates.scores(budget.total), budget)
-    chosen = choose(subsets, options.cost_weight)
-    best = candidates[chosen.layers, chosen.kinds]
+    best = candidates.best(budget, options.cost_weight)
     # the best one's training is the run's, unless it was judged by folds
     others = [tried for tried in candidates.tried if tried is not best or workbench.folds is not None]
     return SearchResult(

@@ -67,6 +67,11 @@ def test_exactly_k_layers_are_found(name: str, found: dict[str, Any]) -> None:
     assert set(layers) <= {0, 1, 3}
 
 
+@pytest.mark.parametrize("name", TRAINED)
+def test_what_dev_chose_is_on_the_front(name: str, found: dict[str, Any]) -> None:
+    assert found[name]["layers"] == found[name]["front"][-1]["layers"]
+
+
 @pytest.mark.parametrize("name", TRIALS)
 def test_candidates_are_valid_distinct_and_no_more_than_allowed(
     name: str, found: dict[str, Any], home: Path

@@ -76,6 +76,9 @@ def test_each_layer_that_is_found_gets_one_of_the_kinds(
         assert min(of_kinds.values()) <= result["scores"][layer] <= max(of_kinds.values())
     for subset in result["front"]:
         assert len(subset["kinds"]) == len(subset["layers"]) == k
+    if name not in SCORING:
+        best = result["front"][-1]
+        assert (best["layers"], best["kinds"]) == (result["layers"], result["kinds"])
 
 
 @pytest.mark.parametrize(("space", "name"), [(space, name) for space, name in EVERY if name in TRIALS])

@@ -91,9 +91,24 @@ def test_a_score_is_traded_against_the_cost(weight: float, layers: tuple[int, ..
     assert choose(SUBSETS, weight).layers == layers
 
 
-def test_the_lower_layers_win_a_tie() -> None:
-    tied = {PromptLayers.of([3], 4): 0.5, PromptLayers.of([1], 4): 0.5}
-    assert choose(scored_subsets(tied, Budget(4, 1)), 0).layers == (1,)
+@pytest.mark.parametrize(
+    ("k", "layers", "kept"),
+    [(1, [[1], [3], [0]], (3,)), (2, [[0, 1], [1, 3], [1, 2]], (1, 2))],
+    ids=["of fewer operations", "of as many, the lower"],
+)
+def test_of_equal_scores_the_cheapest_is_kept(k: int, layers: list[list[int]], kept: tuple[int, ...]) -> None:
+    tied = scored_subsets({PromptLayers.of(each, 4): 0.5 for each in layers}, Budget(4, k))
+    assert choose(tied, 0).layers == kept
+    assert pareto_front(tied) == (choose(tied, 0),)
+
+
+def test_equal_scores_of_layers_tie_in_whatever_order_they_are_added() -> None:
+    by_layer = {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.1}
+    slots = {(layer, "free"): score for layer, score in by_layer.items()}
+    budget = Budget(4, 3)
+    limited = Budget(4, 3, kinds=("free",), parameters=(1,), most_parameters=3)
+    for subsets in (by_layer_scores(by_layer, budget), by_slot_scores(slots, limited)):
+        assert choose(subsets, 0).layers == (1, 2, 3)
 
 
 def test_the_front_is_what_nothing_beats() -> None:
@@ -118,6 +133,7 @@ def test_by_layers_nothing_better_is_left_out(scores: list[float], k: int, weigh
     assert set(some) <= set(every)
     assert max(map(gain, some)) == pytest.approx(max(map(gain, every)))
     assert {(s.score, s.cost) for s in pareto_front(some)} == {(s.score, s.cost) for s in pareto_front(every)}
+    assert choose(every, weight) in pareto_front(every)
 
 
 def test_a_short_prompt_low_down_may_be_cheaper_than_a_long_one_further_up() -> None:

@@ -20,6 +20,7 @@ from spt.heads import ClassificationHead
 from spt.model import PromptedModel, trained
 from spt.prompts.config import PromptConfig
 from spt.prompts.kinds import INSERT
+from strategies.costs import pareto_front
 from strategies.derivation import DERIVATIONS, DerivationOptions, Derived, most_evaluations
 from strategies.hyper_network import (
     GatedLayer,
@@ -118,12 +119,21 @@ def test_ablation_scores_without_and_alone() -> None:
     assert sorted(map(str, score.seen)) == sorted(map(str, [dict.fromkeys(LAYERS), *without, *alone]))
 
 
-def test_ablation_ties_what_differs_in_its_last_bits_and_takes_the_lower_layer() -> None:
+@pytest.mark.parametrize("rule", ["ablation", "pruned"])
+def test_of_equal_dev_scores_the_layers_on_the_front_are_taken(rule: str) -> None:
+    budget = Budget(4, 2)
+    space = hyper_network(budget)
+    derived = DERIVATIONS[rule](space, budget, lambda: 1.0, DerivationOptions())
+    assert derived.layers == (2, 3)
+    assert [subset.layers for subset in pareto_front(derived.subsets)] == [(2, 3)]
+
+
+def test_ablation_ties_what_differs_in_its_last_bits_and_takes_the_cheaper_layer() -> None:
     budget = Budget(4, 1)
     space = hyper_network(budget)
     # without layer 3 the sum is 0.9999999999999999, without layer 0 it is 1.0
     score = Scored(space, worth={0: 0.7, 1: 0.1, 2: 0.2, 3: 0.7})
-    assert DERIVATIONS["ablation"](space, budget, score, DerivationOptions()).layers == (0,)
+    assert DERIVATIONS["ablation"](space, budget, score, DerivationOptions()).layers == (3,)
 
 
 @pytest.mark.parametrize("exactly", [True, False])

@@ -28,6 +28,7 @@ from spt.heads import ClassificationHead
 from spt.prompts.config import PromptConfig
 from spt.training.result import TrainingResult
 from strategies.candidates import Candidate, Candidates, LayersEvaluator, explore
+from strategies.costs import pareto_front, scored_subsets
 from strategies.evolution import Evolution
 from strategies.ledger import Ledger
 from strategies.multi_trial import Exhaustive, Manual, RandomSearch
@@ -83,7 +84,7 @@ def test_valid_distinct_candidates_as_many_as_allowed(
     assert all(PromptLayers.of(layers, budget.total) in budget for layers in tried(found))
     assert len(set(tried(found))) == len(found.tried) == min(evaluations, budget.num_subsets)
     best = max(score(PromptLayers.of(layers, budget.total)).dev for layers in tried(found))
-    assert found.best().dev == best
+    assert found.best(budget).dev == best
 
 
 @every
@@ -139,7 +140,7 @@ def test_what_ended_an_engine_while_the_strategy_waited_is_raised() -> None:
 def test_evolution_climbs() -> None:
     budget = Budget(16, 4)
     found = {
-        name: [explore(MAKE[name](seed), budget, score, 60).best().dev for seed in range(8)]
+        name: [explore(MAKE[name](seed), budget, score, 60).best(budget).dev for seed in range(8)]
         for name in ("random", "evolution", "crossover")
     }
     assert sum(found["evolution"]) > sum(found["random"])
@@ -345,7 +346,7 @@ def test_a_failing_candidate_is_reported_and_survived(name: str, tmp_path: Path)
     reason = "the loss is nan"
     assert all((c.failure, c.dev) == (reason, None) for c in failed)
     assert {c.flops for c in failed} == {7}
-    assert found.best().layers == (3, 4)
+    assert found.best(budget).layers == (3, 4)
     lines = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
     assert sum(line["failure"] == reason for line in lines) == 5
     again = explore(MAKE[name](0), budget, score, 15, record=record)
@@ -417,18 +418,28 @@ def test_nothing_is_found_where_every_candidate_fails() -> None:
     for make in MAKE.values():
         found = explore(make(0), Budget(3, 2), failing, 9)
         with pytest.raises(TrialFailed, match=r"All 3 candidates failed: .*0\+2: no luck with \[0, 2\] of 3"):
-            found.best()
+            found.best(Budget(3, 2))
 
 
-def test_a_failure_is_not_the_best_and_a_tie_goes_to_lower_layers() -> None:
+def test_a_failure_is_not_the_best_and_a_tie_goes_to_the_cheapest_layers() -> None:
     found = Candidates(SequentialExecutionEngine(), 9)
     found.tried = [
         Candidate((4, 5), failure="no"),
-        Candidate((2, 3), dev=0.5),
         Candidate((0, 3), dev=0.5),
-        Candidate((0, 1), dev=0.4),
+        Candidate((2, 3), dev=0.5),
+        Candidate((2, 4), dev=0.5),
+        Candidate((3, 4), dev=0.4),
     ]
-    assert found.best().layers == (0, 3)
+    assert found.best(Budget(6, 2)).layers == (2, 3)
+    assert found.best(Budget(6, 2), cost_weight=1.0).layers == (3, 4)
+
+
+@every
+def test_of_equal_dev_scores_the_layers_on_the_front_are_found(name: str) -> None:
+    budget = Budget(5, 2)
+    found = explore(MAKE[name](0), budget, lambda _: TrainingResult(1.0, 1, 10, 0.5, COST), 10)
+    (cheapest,) = pareto_front(scored_subsets(found.scores(5), budget))
+    assert found.best(budget).layers == cheapest.layers == (3, 4)
 
 
 @every
@@ -459,8 +470,8 @@ def test_the_space_of_models_gives_the_same_search(name: str) -> None:
     strategy(RawFormatModelSpace(space, LayersEvaluator(score)), candidates)
     assert candidates.tried == explore(MAKE[name](0), Budget(4, 2), score, 4).tried
     (best,) = strategy.list_models(limit=1)
-    assert to_layers(best.sample, space.budget).layers == candidates.best().layers
-    assert best.metric == candidates.best().dev
+    assert to_layers(best.sample, space.budget).layers == candidates.best(space.budget).layers
+    assert best.metric == candidates.best(space.budget).dev
 
 
 @nni.trace

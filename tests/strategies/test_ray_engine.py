@@ -51,7 +51,7 @@ def test_the_same_candidates_and_results_as_in_one_process(strategy: Any, evalua
     assert sorted(there.tried, key=lambda tried: tried.layers) == sorted(
         here.tried, key=lambda tried: tried.layers
     )
-    assert there.best() == here.best()
+    assert there.best(BUDGET) == here.best(BUDGET)
     assert there.ledger.flops == here.ledger.flops == 11 * evaluations
 
 

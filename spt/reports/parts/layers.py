@@ -60,6 +60,7 @@ TOO_CLOSE = (
     "a layer too close to a better one is passed over (search.least_distance), for a prompt acts only until "
     "the next one takes its place."
 )
+CHEAPEST = "the layers that take the fewest operations"
 SEED = (
     "Another seed may well choose otherwise: `spt compare` over several seeds shows how steady the choice is."
 )
@@ -85,7 +86,7 @@ def _why(run: RunFiles) -> list[str]:
         name = run.metrics["strategy"].replace("_", " ")
         tried = f"The strategy '{name}' trained {count(len(run.candidates), 'set')} of layers, one by one"
         return [
-            f"{tried}, and kept the one of the best dev score; of equal ones the lower layers.",
+            f"{tried}, and kept the one of the best dev score; of equal ones {CHEAPEST}.",
             _tie(run),
             *_weighed(search),
         ]
@@ -116,8 +117,10 @@ def _lead(run: RunFiles) -> list[str]:
     last, first = min(kept, key=kept.__getitem__), max(others, key=others.__getitem__)
     lead, spread = kept[last] - others[first], max(scores.values()) - min(scores.values())
     passed_over = run.metrics["strategy"] in SCORED
-    if lead == 0 and not (passed_over and first < last):
+    if lead == 0 and last < first:
         return [f"Layer {last} and layer {first} are tied, and the lower one wins a tie. {SEED}"]
+    if lead == 0 and run.derivation == "ablation":
+        return [f"Layer {last} and layer {first} are tied on dev; of equal ones {CHEAPEST} were kept. {SEED}"]
     if lead <= 0:
         return [
             f"Layer {first} ({score_text(others[first])}) was left out though layer {last} "

@@ -30,9 +30,10 @@ def truth(tmp_path: Path) -> Path:
     "options", [RandomOptions(), EvolutionOptions(population=2, tournament=2), ExhaustiveOptions()]
 )
 def test_a_strategy_looks_candidates_up(options: MultiTrialOptions, truth: Path) -> None:
-    found = search_table(TruthTable.load(truth), new_strategy(options, seed=0), seed=0)
-    assert found.best().layers == (2, 3)
-    assert found.best().dev == 0.5
+    table = TruthTable.load(truth)
+    found = search_table(table, new_strategy(options, seed=0), seed=0)
+    assert found.best(table.budget).layers == (2, 3)
+    assert found.best(table.budget).dev == 0.5
     assert len(found.tried) == 6
     assert found.ledger.flops == 6 * COST
 

@@ -159,7 +159,11 @@ def test_a_run_without_a_prompt_is_one_of_the_head(tmp_path: Path) -> None:
     [
         ([0.1, 0.2, 0.9], "is 0.700 ahead of the first one left out, 1 (0.200)"),
         ([0.1, 0.88, 0.9], "That is close to a tie."),
-        ([0.1, 0.9, 0.9], "Layer 2 and layer 1 are tied, and the lower one wins a tie."),
+        (
+            [0.1, 0.9, 0.9],
+            "Layer 2 and layer 1 are tied on dev; of equal ones the layers that take the fewest operations "
+            "were kept.",
+        ),
         ([1e-5, 0.00119, 0.00991], "is 0.00872 ahead of the first one left out, 1 (0.00119)"),
         (
             [0.1, 0.95, 0.9],
