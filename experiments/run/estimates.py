@@ -92,15 +92,18 @@ def dev_flops(workbench: Workbench, model: PromptedModel, length: int) -> float:
     return _rows(workbench, model, "dev", size, step, length).every
 
 
-def prompt_tuning_flops(workbench: Workbench) -> int:
+def prompt_tuning_flops(workbench: Workbench) -> int | None:
     """Estimate the FLOPs of training one free prompt at the input: the measure of what a run spent.
 
-    As long as the run's prompts, on the rows that its kept layers train on, for training.epochs and with a
-    dev score after each. The operations of a row are a polynomial in its tokens, of second degree because of
-    the attention, which three rows alone tell; each row counts with the tokens of its padded batch.
+    As long as the run's prompts, on the rows that its kept layers train on, for all of training.epochs, which
+    an early stop does not shorten, and with a dev score after each. None under contrastive steps, which read
+    no epochs. The operations of a row are a polynomial in its tokens, of second degree because of the
+    attention, which three rows alone tell; each row counts with the tokens of its padded batch.
 
     Source: ours, for Prompt Tuning (arXiv 2104.08691).
     """
+    if workbench.training.contrastive_steps:
+        return None
     bench = workbench.final
     free = PromptConfig(generator="free", length=bench.spec.prompt.length)
     # vectors among the words are free ones at the input already

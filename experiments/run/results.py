@@ -133,8 +133,9 @@ class RunMetrics:
         baselines: scores of what needs no prompt; None where they were not asked for, and in older files.
         test_interval: of `test_metric`, at 95 % over the rows of test; None where these do not say how far it
             may be off, and in older files.
-        prompt_tuning_flops: operations that training one free prompt at the input on the same rows for as
-            many epochs would take, estimated; None in older files.
+        prompt_tuning_flops: operations that training one free prompt at the input on the same rows for all
+            of training.epochs, without an early stop, would take, estimated; None under contrastive steps,
+            which read no epochs, and in older files.
     """
 
     __pydantic_config__ = FORBID_OTHER_KEYS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 
 def listed(names: Sequence[object], word: str = "and") -> str:
@@ -28,6 +29,11 @@ def range_text(interval: Sequence[float], signed: bool = False) -> str:
 def score_text(score: float) -> str:
     """Write a score of a layer, which may be small, to three digits that say something: '0.00187'."""
     return f"{score:#.3g}"
+
+
+def ratio_text(ratio: float) -> str:
+    """Write a ratio to two digits that say something, never as a power of ten: '2.3', '0.0038', '120'."""
+    return f"{Decimal(f'{ratio:#.2g}'):f}"
 
 
 def count(number: int, thing: str) -> str:

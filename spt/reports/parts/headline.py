@@ -7,7 +7,7 @@ from typing import Any
 
 from spt.reports.page import Fact, percent
 from spt.reports.run_files import RunFiles
-from spt.reports.wording import count, named_layers, range_text
+from spt.reports.wording import count, named_layers, range_text, ratio_text
 
 
 def answer(run: RunFiles) -> str:
@@ -34,7 +34,13 @@ def facts(run: RunFiles) -> list[Fact]:
         Fact(f"{metrics['tunable_parameters']:,}", "tunable parameters", f"{head:,} of them the head's")
     )
     if ratio := cost_ratio(run):
-        shown.append(Fact(f"{ratio:.1f}", "prompt-tuning runs' operations", "search and training together"))
+        shown.append(
+            Fact(
+                ratio_text(ratio),
+                "prompt-tuning runs' operations",
+                "search and training together, beside runs of all epochs",
+            )
+        )
     return shown
 
 
@@ -43,9 +49,20 @@ def best_baseline(baselines: Mapping[str, Mapping[str, Any]]) -> tuple[str, Mapp
     return max(baselines.items(), key=lambda named: named[1]["test_metric"])
 
 
+def has_epochs(run: RunFiles) -> bool:
+    """Say whether the training was of epochs, not of contrastive steps."""
+    return not run.config.get("training", {}).get("contrastive_steps")
+
+
+def prompt_tuning_flops(run: RunFiles) -> int | None:
+    """Return the operations of one prompt-tuning run of all epochs; None of runs without, or older ones."""
+    # older runs noted it under contrastive steps too, of epochs that nothing had read
+    return run.metrics.get("prompt_tuning_flops") if has_epochs(run) else None
+
+
 def cost_ratio(run: RunFiles) -> float | None:
     """Return the run's operations in units of one prompt-tuning run's; None of runs that do not know it."""
-    unit, total = run.metrics.get("prompt_tuning_flops"), run.metrics.get("total_flops")
+    unit, total = prompt_tuning_flops(run), run.metrics.get("total_flops")
     return total / unit if unit and total is not None else None
 
 
@@ -87,8 +104,9 @@ def _took(run: RunFiles) -> str:
     ratio = cost_ratio(run)
     if ratio is None:
         return parts
-    amount = f"{ratio:.1f} of" if ratio < 0.95 else f"{ratio:.1f} times"
-    return f"{parts}; search and training took {amount} the operations of one prompt-tuning run"
+    # what rounds to 1.0 is no part
+    amount = f"{ratio_text(ratio)} {'of' if ratio < 0.995 else 'times'}"
+    return f"{parts}; search and training took {amount} the operations of one full-length prompt-tuning run"
 
 
 def _interval(interval: Any) -> str:

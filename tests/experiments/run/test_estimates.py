@@ -38,6 +38,21 @@ def test_a_prompt_tuning_run_over_folds_is_of_all_epochs_on_train_and_dev(tmp_pa
     assert prompt_tuning_flops(bench) == prompt_tuning_flops(bench.on_all_rows(3))
 
 
+@pytest.mark.parametrize("epochs", [1, 100])
+def test_contrastive_steps_are_beside_no_prompt_tuning_run(epochs: int, tmp_path: Path) -> None:
+    bench = tiny_workbench(tmp_path, training={"contrastive_steps": 3, "epochs": epochs})
+    assert prompt_tuning_flops(bench) is None
+
+
+def test_a_prompt_tuning_run_is_of_all_epochs_whatever_stops_early(tmp_path: Path) -> None:
+    once, often = (
+        prompt_tuning_flops(tiny_workbench(tmp_path, training={"epochs": epochs, "patience": 1}))
+        for epochs in (1, 30)
+    )
+    assert once is not None
+    assert often == pytest.approx(30 * once)
+
+
 def test_what_has_nothing_to_train_takes_no_training(tmp_path: Path) -> None:
     task = {"label_words": ["terrible", "great"], "template": "{text} it was {mask}"}
     bench = tiny_workbench(tmp_path, head={"kind": "verbalizer"}, task=task)

@@ -140,10 +140,32 @@ def test_a_score_may_have_no_interval(tmp_path: Path) -> None:
 
 def test_the_answer_says_what_the_run_took(tmp_path: Path) -> None:
     fill(tmp_path)
-    for total, said in ((6e11, "0.6 of the operations"), (2.3e12, "2.3 times the operations")):
+    for total, said in (
+        (6e11, "0.60 of"),
+        (3.75e8, "0.00038 of"),
+        (9.97e11, "1.0 times"),
+        (2.34e12, "2.3 times"),
+        (1.23e14, "120 times"),
+    ):
         costs = {"prompt_tuning_flops": 10**12, "total_flops": total}
-        assert f"took {said} of one prompt-tuning run." in answer_of(report(tmp_path, {**METRICS, **costs}))
-    assert answer_of(report(tmp_path)).endswith("Prompts and head have 25,222 parameters.")
+        expected = f"took {said} the operations of one full-length prompt-tuning run."
+        assert expected in answer_of(report(tmp_path, {**METRICS, **costs}))
+    page = report(tmp_path)
+    assert answer_of(page).endswith("Prompts and head have 25,222 parameters.")
+    assert "was not noted (an older version)" in page
+
+
+# an older version noted a number here too
+@pytest.mark.parametrize("noted", [None, 10**12])
+def test_a_run_of_contrastive_steps_is_beside_no_prompt_tuning_run(noted: int | None, tmp_path: Path) -> None:
+    fill(tmp_path)
+    config = yaml.safe_load((tmp_path / "config.yml").read_text(encoding="utf-8"))
+    config["run"]["training"] = {"contrastive_steps": 3, "epochs": 100}
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    page = unescape(report(tmp_path, {**METRICS, "prompt_tuning_flops": noted, "total_flops": 10**11}))
+    assert answer_of(page).endswith("Prompts and head have 25,222 parameters.")
+    assert "They are set beside no prompt-tuning run" in page and "run would take was not noted" not in page
+    assert "prompt-tuning runs' operations" not in page
 
 
 def test_a_run_without_a_prompt_is_one_of_the_head(tmp_path: Path) -> None:
