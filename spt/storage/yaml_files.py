@@ -1,5 +1,7 @@
 """The one way to read YAML: bounded, each key once, and no word that YAML takes for a number or a date.
 
+A whole number as a key, of a layer or a class, is its text.
+
 That YAML takes no, off, yes and on for false and true is told where they are no switch, by `ConfigSection`.
 """
 
@@ -42,6 +44,8 @@ _UNMISTAKABLE = {
     ),
     f"{_TAG}null": re.compile(r"|~|null", re.IGNORECASE),
 }
+# written in one way only, so that each has one text
+_NUMBER_AS_KEY = re.compile(r"0|-?[1-9][0-9]*")
 
 
 def read_yaml(path: Path, kind: str) -> Any:
@@ -79,12 +83,12 @@ def parse_yaml(text: str) -> Any:
     """Return what a YAML text of one document holds.
 
     Raises:
-        InputError: naming every line that repeats a key, has a key that is no text, or has a word without
-            quotes that YAML takes for a date or a number of base 8, 16 or 60; or for what is no YAML, too
-            deep or too large.
+        InputError: naming every line that repeats a key, has a key that is no text and no whole number, or
+            has a word without quotes that YAML takes for a date or a number of base 8, 16 or 60; or for what
+            is no YAML, too deep or too large.
     """
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -96,6 +100,24 @@ def parse_yaml(text: str) -> Any:
         raise InputError(_TOO_DEEP) from error
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(str(error)) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Read keys that are whole numbers as their text."""
+
+    def compose_mapping_node(self, anchor: Any) -> MappingNode:
+        node = super().compose_mapping_node(anchor)
+        # in place, because references are to this node; a key may itself be referred to as a value
+        node.value[:] = [(_as_text(key), value) for key, value in node.value]
+        return node
+
+
+def _as_text(key: Node) -> Node:
+    """Return the key of a whole number, without quotes or a tag of its own, as one of text; others as is."""
+    is_number = isinstance(key, ScalarNode) and key.style is None and key.tag == f"{_TAG}int"
+    if not is_number or not _NUMBER_AS_KEY.fullmatch(key.value):
+        return key
+    return ScalarNode(f"{_TAG}str", key.value, key.start_mark, key.end_mark)
 
 
 def _constructed(loader: yaml.SafeLoader, node: Node) -> Any:

@@ -84,3 +84,17 @@ def test_words_that_yaml_takes_for_something_else_are_refused(tmp_path: Path, te
 def test_labels_in_quotes_are_labels(tmp_path: Path) -> None:
     config = load_config(config_file(tmp_path, "task: {name: custom, labels: ['no', 'yes']}"))
     assert config.task.labels == ("no", "yes")
+
+
+def test_layers_and_classes_are_keys_by_their_numbers(tmp_path: Path) -> None:
+    text = "search: {strategy: manual, manual_layers: {8: generated_offset_5, '9': scaling}}\n"
+    kinds = {8: "generated_offset_5", 9: "scaling"}
+    assert load_config(config_file(tmp_path, text)).search.manual_layers == kinds
+    pairs = ["search.strategy=manual", "search.manual_layers={8: generated_offset_5, 9: scaling}"]
+    assert load_config(None, parse_overrides(pairs)).search.manual_layers == kinds
+    weights = load_config(None, parse_overrides(["training.class_weights={1: 2}"])).training.class_weights
+    assert weights == {"1": 2.0}
+    with pytest.raises(InputError, match="the key '1' is there twice"):
+        load_config(
+            config_file(tmp_path, "search: {strategy: manual, manual_layers: {1: scaling, '1': free}}")
+        )

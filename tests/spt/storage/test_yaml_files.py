@@ -25,7 +25,12 @@ REFUSED = {
     "seed: 2024-01-02": "2024-01-02 is a date in YAML; put it in quotes",
     "seed: 2024-13-45": "2024-13-45 is a date",
     "no: 1": "the key no is no text; put it in quotes",
-    "2: 1": "the key 2 is no text",
+    "~: 1": "the key ~ is no text",
+    "1.0: 1": "the key 1.0 is no text",
+    "01: 1": "the key 01 is no text",
+    "+1: 1": "the key .1 is no text",
+    "{1: a, '1': b}": "the key '1' is there twice, first in line 1; keep one",
+    "1: a\n1: b": "line 2: the key '1' is there twice",
     "? [a]\n: 1": "the key is no text",
     "seed: " + "9" * 5000: "a number has 5,000 digits, but may have 400",
     'seed: !!int ""': "not of the kind that its tag says, as !!int; remove the tag",
@@ -89,6 +94,12 @@ def test_plain_words_stay_what_they_are() -> None:
         **{"h": "01", "i": "2024-01-02", "j": True, "k": "x:y"},
     }
     assert parse_yaml("") is None
+
+
+def test_a_whole_number_as_a_key_is_its_text() -> None:
+    layers = {"1": "scaling", "10": "free", "-2": "b", "0": "c"}
+    text = "{a: &one 1, b: &layers {*one : scaling, 10: free, -2: b, 0: c}, again: {<<: *layers, 10: d}}"
+    assert parse_yaml(text) == {"a": 1, "b": layers, "again": {**layers, "10": "d"}}
 
 
 values = st.recursive(
