@@ -10,8 +10,16 @@ from pydantic import BeforeValidator
 
 from spt.errors import InputError
 
-Precision = Literal["32", "bf16"]
 AUTO = "auto"
+
+
+def _precision(value: Any) -> Any:
+    """Return the precision that a value of YAML stands for."""
+    # what YAML makes of an unquoted 32; True and 32.0 are none
+    return "32" if type(value) is int and value == 32 else value
+
+
+Precision = Annotated[Literal["32", "bf16"], BeforeValidator(_precision)]
 
 
 def device_name(value: Any) -> str:

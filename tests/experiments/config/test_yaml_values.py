@@ -23,6 +23,18 @@ def test_off_is_not_false(tmp_path: Path) -> None:
         load_config(None, {"cache": True})
 
 
+def test_32_is_a_precision_with_and_without_quotes(tmp_path: Path) -> None:
+    for value in ("32", "'32'"):
+        text = f"training: {{precision: {value}}}"
+        assert load_config(config_file(tmp_path, text)).training.precision == "32"
+        assert load_config(None, parse_overrides([f"training.precision={value}"])).training.precision == "32"
+    assert load_config(None, {"training": {"precision": 32}}).training.precision == "32"
+    with pytest.raises(
+        InputError, match=r"training\.precision: Input should be '32' or 'bf16' \(given: 32\.0\)"
+    ):
+        load_config(None, {"training.precision": 32.0})
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     k=st.integers(1, 24),
