@@ -209,7 +209,7 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
     """`['search.k=4']` -> `{'search.k': 4}`; values are read as YAML.
 
     Raises:
-        InputError: for a part without an equals sign, or with a value that is not YAML.
+        InputError: for a part without an equals sign, or with a value that is not YAML or is refused there.
     """
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
@@ -231,6 +231,9 @@ def _value(key: str, text: str) -> Any:
     except InputError as error:
         shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
         reason = " ".join(str(error).split())
+        if not isinstance(error.__cause__, yaml.YAMLError):
+            # quotes around all of it would make text of it, and the reason says what to do
+            raise InputError(f"The value of '{key}' cannot be read: {shown} ({reason})") from error
         raise InputError(
             f"The value of '{key}' is not YAML: {shown}. Put quotes around it. ({reason})"
         ) from error

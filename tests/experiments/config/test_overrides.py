@@ -72,6 +72,11 @@ def test_overrides_are_read_back_equal(overrides: dict[str, Any]) -> None:
     [
         (["search.k", "seed=1", "x"], "must read key=value, but got 'search.k', 'x'"),
         (["search.k=[1"], r"value of 'search\.k' is not YAML: \[1\. Put quotes"),
+        (
+            ["search.manual_layers={yes: scaling}"],
+            r"value of 'search\.manual_layers' cannot be read: \{yes: scaling\} "
+            r"\(line 1: the key yes is no text; put it in quotes\)$",
+        ),
     ],
 )
 def test_a_wrong_override_is_refused(pairs: list[str], message: str) -> None:

@@ -62,7 +62,7 @@ def test_what_yaml_cannot_make_a_value_of_is_refused(tmp_path: Path, value: str)
     path.write_text(f"seed: {value}\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"config\.yml' cannot be read"):
         load_config(path)
-    with pytest.raises(InputError, match=r"'seed' is not YAML.* Put quotes around it"):
+    with pytest.raises(InputError, match=r"The value of 'seed' cannot be read: "):
         parse_overrides([f"seed={value}"])
 
 
