@@ -154,8 +154,21 @@ def load_tokenizer(spec: ModelSpec) -> Any:
     return tokenizer
 
 
-def load_backbone(spec: ModelSpec) -> Backbone:
-    """Load the frozen backbone, with its language-model head where the head needs it."""
+def load_backbone(spec: ModelSpec, weights: bool = True) -> Backbone:
+    """Load the frozen backbone, with its language-model head where the head needs it.
+
+    Args:
+        spec: names it.
+        weights: False gives it random ones in their place, on the CPU, and reads its config alone.
+    """
+    if not weights:
+        return registry.load_skeleton(
+            spec.backbone.name,
+            language_model=spec.verbalizes,
+            attention=spec.backbone.attention,
+            revision=spec.backbone.revision,
+            device="cpu",
+        )
     return registry.load_backbone(
         spec.backbone.name,
         language_model=spec.verbalizes,

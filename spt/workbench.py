@@ -91,6 +91,7 @@ class Workbench:
         training: TrainingConfig | None = None,
         seed: int = 0,
         cache: PrefixCache | None = None,
+        weights: bool = True,
     ) -> Workbench:
         """Load backbone and tokenizer, and read, split and encode the data.
 
@@ -106,6 +107,7 @@ class Workbench:
             training: batch sizes, precision and recipe.
             seed: of samples, initial weights and the order of batches, >= 0.
             cache: of hidden states; on disk where they fit by default.
+            weights: False loads no weights of the backbone, on which sizes and operations do not depend.
 
         Raises:
             InputError: if data, backbone, head and prompt do not fit together.
@@ -126,7 +128,7 @@ class Workbench:
             windows=data.windows,
         )
         tokenizer = load_tokenizer(spec)
-        loaded = load_backbone(spec)
+        loaded = load_backbone(spec, weights)
         factory = new_factory(spec, loaded, tokenizer, seed)
         factory.head()
         examples = {split: encode(splits[split], tokenizer, spec) for split in SPLITS}

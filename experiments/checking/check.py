@@ -109,10 +109,12 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
             problems.add(line)
         for line in (*each.data.notes, *_suiting_rows(each)):
             notes.add(line)
+    if not problems.texts:
+        with problems.collecting():
+            _check_sizes(configs)
     # of a wrong config either may be empty
-    for config in configs or readable:
-        for line in (*unread_training_notes(config), *unread_prompt_notes(config)):
-            notes.add(line)
+    for line in _unread_notes(configs or readable):
+        notes.add(line)
     return Check(tuple(problems.texts), tuple(notes.texts), len(configs or readable), tuple(data))
 
 
@@ -178,6 +180,28 @@ def _layer_problems(config: RunConfig) -> Iterator[str]:
         from experiments.checking.model_problems import model_problems  # noqa: PLC0415
 
         yield from model_problems(config, limit)
+
+
+def _check_sizes(configs: Sequence[RunConfig]) -> None:
+    """Refuse what the tokens of all rows show to be impossible, of runs that limit what they take."""
+    limited = [each for each in configs if each.cache == "disk" or each.search.budget_flops is not None]
+    if here := [config for config in limited if _is_here(config.backbone.name)]:
+        # loads torch, as above
+        from experiments.checking.sizes import check_sizes  # noqa: PLC0415
+
+        check_sizes(here)
+
+
+def _is_here(backbone: str) -> bool:
+    files = read_backbone_files(backbone)
+    return files is not None and files.complete
+
+
+def _unread_notes(configs: Sequence[RunConfig]) -> Iterator[str]:
+    """Yield what is set and not read."""
+    for config in configs:
+        yield from unread_training_notes(config)
+        yield from unread_prompt_notes(config)
 
 
 def _distinct_models(configs: Sequence[RunConfig]) -> list[RunConfig]:

@@ -46,13 +46,17 @@ def check(
     """List every problem of a config and its data at once, and what they are like: nothing is trained.
 
     Shows rows and classes of each split, texts that are cut, repeats, contradictions, texts that splits share
-    and rare classes. Ends with 2 if there is a problem.
+    and rare classes. Where nothing else is wrong and the backbone is here, search.budget_flops and the room
+    of cache=disk are checked too, on all rows: for a budget the operations of a few steps are counted, which
+    takes seconds for each search of a comparison. Ends with 2 if there is a problem.
     """
     with exit_codes("Stopped."):
         from experiments.checking.check import check_file
         from experiments.checking.lines import check_lines
         from experiments.keys import parse_overrides
+        from experiments.logs import quiet_libraries
 
+        quiet_libraries(quiet=False)
         result = check_file(config, parse_overrides(overrides or []))
         print(json.dumps(result.as_json(), indent=2) if as_json else "\n".join(check_lines(result)))
     if result.problems:

@@ -38,13 +38,16 @@ class TrainedLayers(NamedTuple):
     result: TrainingResult
 
 
-def load_workbench(config: RunConfig, rows: Mapping[str, Rows] | None = None) -> Workbench:
+def load_workbench(
+    config: RunConfig, rows: Mapping[str, Rows] | None = None, weights: bool = True
+) -> Workbench:
     """Load what a configuration's models are trained on.
 
     Args:
         config: of the run.
         rows: of train and, where there are some, dev and test, as `Workbench.load` takes them; None: from
             where the configuration's data say.
+        weights: as of `Workbench.load`.
 
     Raises:
         InputError: if data, backbone, head and prompt do not fit together.
@@ -61,6 +64,7 @@ def load_workbench(config: RunConfig, rows: Mapping[str, Rows] | None = None) ->
         training=config.training,
         seed=config.seed,
         cache=prefix_cache(config),
+        weights=weights,
     )
 
 

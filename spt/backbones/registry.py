@@ -126,13 +126,21 @@ def load_backbone(
     return backbone(model)
 
 
-def load_skeleton(name: str, language_model: bool = False, revision: str | None = None) -> Backbone:
-    """Make a backbone by its config alone, whose weights have shapes and no values.
+def load_skeleton(
+    name: str,
+    language_model: bool = False,
+    revision: str | None = None,
+    attention: str = "sdpa",
+    device: str = "meta",
+) -> Backbone:
+    """Make a backbone by its config alone, whose weights have shapes and no values, or random ones.
 
     Args:
         name: as of `load_backbone`, like all others.
         language_model: make the language-model head too.
         revision: commit or tag of a hub model.
+        attention: as of `load_backbone`.
+        device: meta for no values; on any other the operations of a pass can be counted.
 
     Raises:
         InputError: if there is no such model, or no family covers it.
@@ -144,8 +152,9 @@ def load_skeleton(name: str, language_model: bool = False, revision: str | None 
         f"The backbone '{name}' has a config that no model can be made by",
         "Check the folder, or get it again from where it is from.",
     )
-    with unusable, torch.device("meta"):
-        return backbone(model_class.from_config(config))
+    kernel = attention if backbone.sdpa else "eager"
+    with unusable, torch.random.fork_rng(devices=[]), torch.device(device):
+        return backbone(model_class.from_config(config, attn_implementation=kernel, dtype=torch.float32))
 
 
 def _read_config(name: str, revision: str | None) -> PreTrainedConfig:

@@ -21,6 +21,7 @@ from experiments.config import load_config
 from experiments.pipeline import run
 from experiments.run.data_report import check_data, report_data
 from experiments.run.training import load_workbench
+from spt.backbones import registry
 from spt.data.encoded.cuts import cut_shares
 from spt.errors import InputError
 from tests.support.runs import tiny_config
@@ -173,6 +174,29 @@ def test_what_a_run_refuses_of_its_space_is_a_problem(
     assert problem in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"search.budget_flops": 1}, "budget_flops is 1, but spt_darts needs up to"),
+        ({"search.strategy": "gradient", "search.budget_flops": 1e6}, "but gradient needs up to"),
+        ({"cache": "disk", "cache_gb": 1e-9}, "Raise cache_gb"),
+    ],
+    ids=str,
+)
+def test_what_a_run_refuses_of_its_sizes_is_a_problem(
+    keys: dict[str, Any], said: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = config(tmp_path, home)
+    with pytest.raises(InputError, match=said) as refused:
+        run(load_config(path, keys), tmp_path / "run")
+    enough = {**keys, "search.budget_flops": 1e15, "cache_gb": 1}
+    monkeypatch.setattr(registry, "load_backbone", None)
+    assert check_file(path, keys).problems == (str(refused.value),)
+    assert check_file(path, enough).problems == ()
+    # for what is wrong otherwise no rows are encoded
+    assert "budget_flops" not in words(check_file(path, {**keys, "search.k": 9}).problems)
+
+
 def test_problems_of_head_prompt_and_lengths_are_listed_together(home: Path, tmp_path: Path) -> None:
     wrong = {"prompt.phm_order": 3, "head.kind": "text_to_text", "data.max_length": 99, "search.k": 9}
     problems = words(check_file(config(tmp_path, home), wrong).problems)
@@ -278,7 +302,9 @@ def experiment(folder: Path, home: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["spt.yml", "compare.yml", "tune.yml"])
 def test_the_files_that_are_shipped_have_no_problem(name: str) -> None:
-    assert check_file(Path(__file__).parents[3] / "experiments" / name, {}).problems == ()
+    # of a budget steps are counted, which take long with many rows
+    small = {"training.batch_size": 2, "training.eval_batch_size": 2} if name == "compare.yml" else {}
+    assert check_file(Path(__file__).parents[3] / "experiments" / name, small).problems == ()
 
 
 def test_ranges_are_checked_at_both_ends(home: Path, tmp_path: Path) -> None:

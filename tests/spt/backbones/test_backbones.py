@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from spt.backbones.attention import SDPA_ON_CPU_IN_32_BITS
 from spt.backbones.base import Backbone, joint_positions
 from spt.backbones.bert import RobertaBackbone
 from spt.errors import InputError
+from spt.flops import flops
 from spt.model import PromptedModel, trained
 from spt.prompts.choices import Propagate
 from spt.prompts.state import EMPTY, PromptState
@@ -431,6 +433,25 @@ def test_a_skeleton_has_the_shapes_of_the_model_and_no_values(name: str, tmp_pat
     assert {name: weight.shape for name, weight in skeleton.model.named_parameters()} == shapes
     assert all(weight.is_meta for weight in skeleton.parameters())
     assert (skeleton.hidden_size, skeleton.num_layers) == (HIDDEN, model.config.num_hidden_layers)
+
+
+@every
+def test_a_skeleton_with_random_weights_takes_the_operations_of_the_model(
+    name: str, attention: str, tmp_path: Path
+) -> None:
+    tiny_model(name, attention).to(torch.bfloat16).save_pretrained(tmp_path)
+    random_state = torch.get_rng_state()
+    options: dict[str, Any] = {"language_model": True, "attention": attention}
+    loaded = registry.load_backbone(str(tmp_path), **options)
+    skeleton = registry.load_skeleton(str(tmp_path), device="cpu", **options)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+    def operations(backbone: Backbone) -> int:
+        model = with_prompt(backbone, 1, some_vectors().requires_grad_(), None)
+        return flops(lambda: model(batch(name, LENGTHS)).logits.sum().backward())
+
+    assert operations(skeleton) == operations(loaded)
+    assert skeleton.dtype is loaded.dtype is torch.float32
 
 
 def test_what_shuts_padding_out_stays_a_number_where_autocast_makes_16_bits_of_it() -> None:
