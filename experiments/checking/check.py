@@ -16,6 +16,7 @@ from experiments.config import RunConfig, load_config, run_tree
 from experiments.keys import read_tree
 from experiments.run.data_report import DataReport, distinct_data, report_data
 from experiments.run.unread_prompts import unread_prompt_notes
+from experiments.run.unread_search import unread_search_notes
 from experiments.run.unread_training import unread_training_notes
 from spt.errors import InputError
 from spt.problems import Problems
@@ -202,6 +203,7 @@ def _unread_notes(configs: Sequence[RunConfig]) -> Iterator[str]:
     for config in configs:
         yield from unread_training_notes(config)
         yield from unread_prompt_notes(config)
+        yield from unread_search_notes(config)
 
 
 def _distinct_models(configs: Sequence[RunConfig]) -> list[RunConfig]:

@@ -274,11 +274,13 @@ def test_a_training_that_does_not_suit_its_rows_is_told(home: Path, tmp_path: Pa
     assert "training.epochs is set but not read" in words(unread)
 
 
-def test_options_of_the_prompt_that_no_layer_reads_are_told(home: Path, tmp_path: Path) -> None:
+def test_options_that_nothing_reads_are_told(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "config.yml"
     path.write_text(yaml.safe_dump(tiny_tree(home)), encoding="utf-8")
     unread = check_file(path, {"prompt.generator": "naive", "prompt.pooler": "max"}).notes
     assert "prompt.pooler is set but not read: what layers get is naive" in words(unread)
+    unread = check_file(path, {"search.derivation": "top_k", "search.threshold": 0.9}).notes
+    assert "search.threshold is set but not read: search.derivation is top_k" in words(unread)
 
 
 def test_a_misspelt_backbone_is_a_problem_and_the_data_are_checked(home: Path, tmp_path: Path) -> None:
