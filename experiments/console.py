@@ -3,7 +3,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,33 +20,52 @@ class Terminated(KeyboardInterrupt):
     """Report that this process was asked to end by SIGTERM."""
 
 
+def say_on_stderr(message: str) -> None:
+    """Print a message where programs look for errors."""
+    print(message, file=sys.stderr)
+
+
 @contextmanager
-def exit_codes(stopped: str) -> Iterator[None]:
+def exit_codes(stopped: str, say: Callable[[str], None] = say_on_stderr) -> Iterator[None]:
     """Exit with one message, no traceback, and a code that says whose failure it is.
 
     2 is for bad input, 1 for a failed training or a fault of the machine, 130 for Ctrl-C, 143 for SIGTERM.
 
     Args:
         stopped: what is said after Ctrl-C and SIGTERM.
+        say: shows the message.
+
+    Raises:
+        typer.Exit: with the code.
     """
     try:
         with terminable():
             yield
     except InputError as error:
-        raise _exit(f"Error: {error}", 2) from error
+        raise _exit(say, f"Error: {error}", 2) from error
     except TrialFailed as error:
-        raise _exit(f"The training failed: {error}", 1) from error
+        raise _exit(say, f"The training failed: {error}", 1) from error
     except BrokenPipeError:
         # whoever read the output has enough
         raise
     except (OSError, MemoryError, MachineFault) as error:
         reason = str(error) or "it is out of memory"
         again = error.again if isinstance(error, MachineFault) else AGAIN
-        raise _exit(f"The machine failed: {reason}. Nothing of that was recorded: {again}.", 1) from error
+        message = f"The machine failed: {reason}. Nothing of that was recorded: {again}."
+        raise _exit(say, message, 1) from error
     except (KeyboardInterrupt, SystemExit) as error:
         if (code := _stop_code(error)) is None:
             raise
-        raise _exit(stopped, code) from error
+        raise _exit(say, stopped, code) from error
+
+
+def exit_code(command: Callable[[], int], stopped: str, say: Callable[[str], None] = say_on_stderr) -> int:
+    """Return the exit code of a command that is none of typer's: its own, or that of `exit_codes`."""
+    try:
+        with exit_codes(stopped, say):
+            return command()
+    except typer.Exit as end:
+        return end.exit_code
 
 
 def tell_watchers(line: str) -> None:
@@ -101,6 +120,6 @@ def _stop_code(error: BaseException) -> int | None:
     return None
 
 
-def _exit(message: str, code: int) -> typer.Exit:
-    print(message, file=sys.stderr)
+def _exit(say: Callable[[str], None], message: str, code: int) -> typer.Exit:
+    say(message)
     return typer.Exit(code)

@@ -3,12 +3,12 @@
 import json
 import shlex
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from experiments.console import Terminated, terminable
+from experiments.console import exit_code
 from experiments.live.run_progress import read_run
 from experiments.live.screen import redraws
 from experiments.live.trials import TrialRow, TrialTable, changes, counts, row_of_run
@@ -26,7 +26,6 @@ from experiments.nni_trials.experiment import BEST, ExperimentError, NniExperime
 from experiments.run.results import RunMetrics
 from experiments.run.summary import percent
 from spt.assets import fetch
-from spt.errors import InputError, TrialFailed
 from spt.metrics import TITLES
 from spt.storage.files import write_text
 from spt.storage.yaml_files import read_yaml
@@ -55,23 +54,18 @@ def main() -> int:
     """Run the demo in the working directory.
 
     Returns:
-        The exit code: 1 if the experiment or all its trials failed, 2 for bad input, 130 after Ctrl-C and
-        143 after SIGTERM.
+        The exit code: 1 if the experiment or all its trials failed, else as `exit_codes` has them.
     """
     quiet_libraries(quiet=False)
     console = Console(highlight=False)
+    complain = partial(console.print, style="red", markup=False)
     try:
-        with terminable():
-            return run_demo(console, RUNS / "demo")
-    except InputError as error:
-        console.print(f"Error: {error}", style="red", markup=False)
-        return 2
-    except (ExperimentError, TrialFailed) as error:
-        console.print(f"Error: {error}", style="red", markup=False)
+        return exit_code(
+            lambda: run_demo(console, RUNS / "demo"), "Stopped. The same command begins anew.", complain
+        )
+    except ExperimentError as error:
+        complain(f"Error: {error}")
         return 1
-    except KeyboardInterrupt as error:
-        console.print("Stopped. The same command begins anew.", style="red")
-        return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
 
 
 def run_demo(console: Console, folder: Path, seed: int = 0) -> int:

@@ -12,6 +12,7 @@ from nni.runtime.trial_command_channel import ParameterRecord, get_default_trial
 
 from experiments.comparing.cell_names import Parameters, flat
 from experiments.config import RunConfig, load_config
+from experiments.console import GOES_ON, exit_code
 from experiments.logs import quiet_libraries
 from experiments.nni_trials.channel import use_recorded_parameters
 from experiments.nni_trials.concurrency import trials_at_a_time
@@ -108,28 +109,42 @@ def report_experiment(folder: Path, parameters: Parameters, command: str) -> Non
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one trial; returns the exit code: 1 for a trial that failed, 2 for bad input."""
+    """Run one trial; returns the exit code: 1 for a trial that failed, else as `exit_codes` has them."""
     parser = argparse.ArgumentParser(prog="python -m experiments.trial", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where the run's folder is made")
     options = parser.parse_args(arguments)
     quiet_libraries(quiet=False)
+    command = f"{parser.prog} --config {options.config}"
+    return exit_code(lambda: run_and_report(options.config, options.runs, command), GOES_ON)
+
+
+def run_and_report(config_path: Path, runs: Path, command: str) -> int:
+    """Run the trial that NNI asks for, and add it to its experiment's report.
+
+    Args:
+        config_path: of the run's configuration.
+        runs: where the run's folder is made.
+        command: that is noted in the results.
+
+    Returns:
+        0, or 1 for a trial that failed.
+
+    Raises:
+        InputError: for bad input.
+    """
+    record = receive_parameters()
+    parameters = dict(record["parameters"])
+    config = with_share_of_cores(load_config(config_path, flat(parameters)))
+    folder = trial_folder(expanded(runs), config.name)
     code = 0
     try:
-        record = receive_parameters()
-        parameters = dict(record["parameters"])
-        config = with_share_of_cores(load_config(options.config, flat(parameters)))
-        folder = trial_folder(expanded(options.runs), config.name)
-        try:
-            run_trial(config, folder, TrialReporter(record["parameter_id"]))
-        except TrialFailed as error:
-            print(f"The trial failed: {error}", file=sys.stderr)
-            code = 1
-        if nni.get_trial_id() != BY_HAND:
-            report_experiment(folder, parameters, f"{parser.prog} --config {options.config}")
-    except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
+        run_trial(config, folder, TrialReporter(record["parameter_id"]))
+    except TrialFailed as error:
+        print(f"The trial failed: {error}", file=sys.stderr)
+        code = 1
+    if nni.get_trial_id() != BY_HAND:
+        report_experiment(folder, parameters, command)
     return code
 
 

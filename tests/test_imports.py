@@ -38,7 +38,6 @@ FRAMEWORKS = {
         "experiments.console",
         "benchmarks.cli",
         "benchmarks.commands",
-        "benchmarks.crash",
     ],
     "rich": ["experiments", "benchmarks.demo"],
     "transformers": ["spt", "benchmarks.cost", "benchmarks.fuzz", "benchmarks.serving"],

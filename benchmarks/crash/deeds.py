@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from typer import Exit
 
 from benchmarks.crash.ends import End, end_of, stable
 from benchmarks.crash.processes import Begin
@@ -153,17 +152,13 @@ def _compare(home: Path, inputs: Path) -> None:
 def _methods(home: Path, inputs: Path) -> None:
     from benchmarks import record  # noqa: PLC0415
     from benchmarks.methods.measure import measure_methods  # noqa: PLC0415
-    from experiments.console import GOES_ON, exit_codes  # noqa: PLC0415
+    from experiments.console import GOES_ON, exit_code  # noqa: PLC0415
 
     _fork_workers()
     record.RESULTS = home / "run"
-    try:
-        # the command is in the file that imports this one
-        with exit_codes(GOES_ON):
-            failed = measure_methods(inputs / BENCH, home / "run" / "bench", workers=2)
-    except Exit as error:
-        raise SystemExit(error.exit_code) from error
-    raise SystemExit(int(failed > 0))
+    bench, folder = inputs / BENCH, home / "run" / "bench"
+    # the command is in the file that imports this one
+    raise SystemExit(exit_code(lambda: int(measure_methods(bench, folder, workers=2) > 0), GOES_ON))
 
 
 def _tune(home: Path, inputs: Path) -> None:

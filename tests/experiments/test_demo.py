@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from experiments.config import RunConfig, load_config
 from experiments.nni_trials.experiment import ExperimentError, Trial
 from experiments.run.results import RunMetrics
 from experiments.tuning.space import distributions
-from spt.errors import InputError
+from spt.errors import InputError, MachineFault
 from tests.support.metrics import run_metrics
 from tests.support.runs import tiny_config
 
@@ -178,10 +179,30 @@ def test_errors_are_one_line_and_an_exit_code(
         raise error
 
     monkeypatch.setattr(demo, "run_demo", fails)
-    monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
     monkeypatch.setattr(demo, "quiet_libraries", lambda quiet: None)  # noqa: ARG005
     assert demo.main() == code
     assert capsys.readouterr().out == f"Error: {error}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "[Errno 28] No space left on device"),
+        (MemoryError(), "it is out of memory"),
+        (MachineFault("a worker died"), "a worker died"),
+    ],
+)
+def test_a_fault_of_the_machine_is_said_without_a_traceback(
+    error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(demo, "run_demo", fails)
+    monkeypatch.setattr(demo, "quiet_libraries", lambda quiet: None)  # noqa: ARG005
+    assert demo.main() == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert said == f"The machine failed: {reason}. Nothing of that was recorded: the same command repeats it."
 
 
 def test_trials_run_from_any_folder_and_their_runs_are_in_it(

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import math
@@ -230,6 +231,18 @@ def test_a_failed_trial_ends_with_1_and_reports_nothing(
     assert trial.main(["--config", str(config)]) == 1
     assert "nan" in capsys.readouterr().err
     assert all(kind == "PERIODICAL" for kind, *_ in reports.metrics)
+
+
+def test_a_full_disk_ends_a_trial_with_1_and_one_message(
+    config: Path, reports: Reports, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_: Any) -> RunMetrics:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pipeline, "run", run)
+    assert trial.main(["--config", str(config)]) == 1
+    assert capsys.readouterr().err.startswith("The machine failed: [Errno 28] No space left on device.")
+    assert reports.metrics == []
 
 
 class Queue(TrialCommandChannel):
