@@ -24,9 +24,9 @@ from experiments.live.trials import TrialRow, TrialTable, changes, counts, row_o
 from experiments.logs import quiet_libraries
 from experiments.nni_trials.experiment import BEST, ExperimentError, NniExperiment, Trial
 from experiments.run.results import RunMetrics
-from experiments.run.summary import percent
 from spt.assets import fetch
 from spt.metrics import TITLES
+from spt.reports.wording import percent
 from spt.storage.files import write_text
 from spt.storage.yaml_files import read_yaml
 

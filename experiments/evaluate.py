@@ -16,7 +16,6 @@ from rich.text import Text
 
 from experiments.keys import bad_config
 from experiments.run.folder import RunFolder, stored_config
-from experiments.run.summary import percent
 from spt.answers.class_scores import ClassScores, class_scores
 from spt.answers.decisions import decide
 from spt.answers.score_intervals import Interval, accuracy_interval, jackknife_metric, metric_interval
@@ -30,6 +29,7 @@ from spt.errors import InputError, unknown
 from spt.metrics import TITLES
 from spt.problems import Problems
 from spt.process.devices import chosen_device
+from spt.reports.wording import percent
 from spt.saved_folders import PROMPT_JSON
 from spt.serving.classifier import PromptClassifier
 from spt.storage.files import restore_folder

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from experiments.comparing.groups import DEV, Comparison, PairedTest, Row
 from spt.metrics import TITLES
-from spt.reports.page import percent
+from spt.reports.wording import percent
 
 # of a test by Holm's p
 LEVEL = 0.05

@@ -18,8 +18,9 @@ from spt.metrics import TITLES
 from spt.process.provenance import Provenance
 from spt.reports.charts import Interval, gate_chart, interval_chart
 from spt.reports.drawing import Picture
-from spt.reports.page import FIGURES, Cell, Content, Fact, Page, Section, made_with, percent, write_page
+from spt.reports.page import FIGURES, Cell, Content, Fact, Page, Section, made_with, write_page
 from spt.reports.page import Table as PageTable
+from spt.reports.wording import percent
 from spt.storage.files import write_text
 
 # group, condition -> the lines of each search's gates.jsonl

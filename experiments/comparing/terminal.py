@@ -18,8 +18,8 @@ from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.comparing.groups import DEV, SCORE, Comparison, Row
 from experiments.live.grid_progress import SessionGridView
 from experiments.live.screen import progress_console, showing
-from experiments.run.summary import percent
 from spt.metrics import TITLES
+from spt.reports.wording import percent
 
 # characters that a column of text has at least
 LEAST_OF_TEXT = 10

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from experiments.live.run_progress import RunProgress
 from experiments.live.time_left import duration
-from experiments.run.summary import percent
 from spt.architecture import layers_text
+from spt.reports.wording import percent
 
 STAGES = {"beginning": "reading data and backbone", "scores": "scoring dev and test"}
 

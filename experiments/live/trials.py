@@ -14,8 +14,8 @@ from rich.text import Text
 
 from experiments.live.lines import where
 from experiments.live.run_progress import RunProgress
-from experiments.run.summary import percent
 from spt.architecture import layers_text
+from spt.reports.wording import percent
 
 TrialState = Literal["queued", "running", "resumed", "finished", "stopped early", "failed", "stopped"]
 ACTIVE: tuple[TrialState, ...] = ("running", "resumed")

@@ -24,9 +24,9 @@ from experiments.config import RunConfig
 from experiments.nni_trials.experiment import BEST
 from experiments.run.folder import LOCK, RunFolder, stored_config
 from experiments.run.results import RunMetrics
-from experiments.run.summary import percent
 from spt.architecture import layers_text
 from spt.metrics import TITLES
+from spt.reports.wording import percent
 from spt.storage.files import write_text
 from spt.storage.json_files import checked, read_json
 from strategies.options import ManualOptions, OneShotOptions

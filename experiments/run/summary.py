@@ -12,7 +12,7 @@ from experiments.run.results import ADVICE, RunMetrics, SearchResult
 from experiments.run.simple_baselines.scores import baseline_lines
 from spt.architecture import PromptLayers, layers_text
 from spt.metrics import TITLES, scores_beside
-from spt.reports.wording import score_text
+from spt.reports.wording import percent, score_text
 from spt.storage.json_files import read_json
 from strategies.costs import ScoredSubset
 
@@ -60,11 +60,6 @@ def table(folder: Path) -> Table:
     for name, value in summary(folder).items():
         shown.add_row(name, Text(value))
     return shown
-
-
-def percent(fraction: float) -> str:
-    """Write a fraction as percent: 0.8066 -> '80.7 %'."""
-    return f"{100 * fraction:.1f} %"
 
 
 def _scores(metrics: RunMetrics) -> dict[str, str]:

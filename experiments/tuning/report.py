@@ -25,7 +25,8 @@ from experiments.tuning.searcher import ATTEMPTS, CHECKPOINT, failure
 from experiments.tuning.trial import METRICS
 from spt.process.provenance import Provenance
 from spt.reports.drawing import Picture
-from spt.reports.page import Cell, Content, Fact, Page, Section, Table, made_with, percent, write_page
+from spt.reports.page import Cell, Content, Fact, Page, Section, Table, made_with, write_page
+from spt.reports.wording import percent
 
 KIND = "tuning study"
 # fANOVA needs a few trials to say anything

@@ -25,7 +25,6 @@ from experiments.config import RunConfig
 from experiments.live.time_left import duration
 from experiments.run import searching
 from experiments.run.data_report import check_data
-from experiments.run.summary import percent
 from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.callbacks import Notes, TrialLogs
@@ -39,6 +38,7 @@ from experiments.tuning.trial import METRICS, Runner, run_trial, trial
 from experiments.tuning.trial_inputs import check_trial_inputs
 from spt.errors import InputError, MachineFault, TrialFailed
 from spt.metrics import TITLES
+from spt.reports.wording import percent
 from spt.storage.files import write_text
 
 # keys of a study that may change as it goes on: none of them changes what a trial gives

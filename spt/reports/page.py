@@ -184,8 +184,3 @@ def made_with(provenance: Mapping[str, Any]) -> Section:
     ]
     table = Table(["what", "value"], [[str(name), str(value)] for name, value in rows if value is not None])
     return Section("Made with", tables=[table], folded=True)
-
-
-def percent(fraction: float, decimals: int = 1) -> str:
-    """Write a fraction as percent: 0.8066 -> '80.7 %'."""
-    return f"{100 * fraction:.{decimals}f} %"

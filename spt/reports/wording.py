@@ -19,6 +19,11 @@ def named_layers(layers: Sequence[int]) -> str:
     return f"layer{'s' * (len(layers) > 1)} {listed(layers)}"
 
 
+def percent(fraction: float, decimals: int = 1) -> str:
+    """Write a fraction as percent: 0.8066 -> '80.7 %'."""
+    return f"{100 * fraction:.{decimals}f} %"
+
+
 def range_text(interval: Sequence[float], signed: bool = False) -> str:
     """Write the two ends of an interval of fractions in percent, without the sign: '87.6 to 92.8'."""
     low, high = interval

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from spt.reports.charts import confidence_chart
 from spt.reports.drawing import Picture
-from spt.reports.page import Cell, Content, Section, Table, percent
+from spt.reports.page import Cell, Content, Section, Table
 from spt.reports.run_files import RunFiles
+from spt.reports.wording import percent
 
 NOT_NOTED = "This run did not note how sure its answers were (an older version)."
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from spt.reports.page import Cell, Content, Section, Table, percent
+from spt.reports.page import Cell, Content, Section, Table
 from spt.reports.run_files import RunFiles
+from spt.reports.wording import percent
 
 SPLITS = {"train": "training", "dev": "dev", "test": "test"}
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from spt.answers.error_analysis import ErrorAnalysis, Mistake
 from spt.reports.charts import confusion_chart
 from spt.reports.drawing import Picture
-from spt.reports.page import Cell, Content, Section, Table, percent
+from spt.reports.page import Cell, Content, Section, Table
 from spt.reports.run_files import RunFiles
-from spt.reports.wording import count
+from spt.reports.wording import count, percent
 
 # classes that a table of labels by answers can show
 MOST_CLASSES = 24

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spt.reports.page import Fact, percent
+from spt.reports.page import Fact
 from spt.reports.run_files import RunFiles
-from spt.reports.wording import count, named_layers, range_text, ratio_text
+from spt.reports.wording import count, named_layers, percent, range_text, ratio_text
 
 
 def answer(run: RunFiles) -> str:

@@ -11,9 +11,9 @@ from spt.metrics import SHARES_OF_ROWS
 from spt.prompts.kinds import WITHOUT_LENGTH, Kind
 from spt.reports.charts import gate_chart
 from spt.reports.drawing import Picture
-from spt.reports.page import Cell, Content, Section, Table, percent
+from spt.reports.page import Cell, Content, Section, Table
 from spt.reports.run_files import RunFiles
-from spt.reports.wording import count, listed, named_layers, score_text
+from spt.reports.wording import count, listed, named_layers, percent, score_text
 
 # sets of layers that are listed
 MOST_CANDIDATES = 15

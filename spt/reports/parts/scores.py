@@ -8,9 +8,9 @@ from typing import Any
 from spt.metrics import scores_beside
 from spt.reports.charts import Interval, interval_chart
 from spt.reports.drawing import Picture
-from spt.reports.page import Cell, Section, Table, percent
+from spt.reports.page import Cell, Section, Table
 from spt.reports.run_files import RunFiles
-from spt.reports.wording import range_text
+from spt.reports.wording import percent, range_text
 
 INTERVALS = (
     "Intervals are 95 % intervals over the rows of test: what the same prompt would score on other texts of "
