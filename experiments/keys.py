@@ -1,13 +1,12 @@
-"""Keys of any configuration: YAML, dotted overrides, all errors at once, and the schema as commented YAML."""
+"""Keys of any configuration: YAML, dotted overrides, and all errors at once."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import groupby
 from pathlib import Path
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
@@ -17,7 +16,6 @@ from pydantic.fields import FieldInfo
 from spt.errors import InputError
 from spt.sections import problems_of
 from spt.storage.yaml_files import SHOWN, parse_yaml, read_yaml
-from spt.tasks import TASKS, Task
 from strategies.options import OLD_NAMES, OPTIONS, StrategyOptions, for_another_strategy, readers
 
 
@@ -45,7 +43,7 @@ def _located(parts: Iterable[Any], model: type[BaseModel]) -> tuple[list[str], t
     section: type[BaseModel] | None = None
     reached: Any = model
     for part in parts:
-        tagged = _tagged(reached)
+        tagged = sections_by_tag(reached)
         if part in tagged:
             reached = tagged[part]
             continue
@@ -56,7 +54,7 @@ def _located(parts: Iterable[Any], model: type[BaseModel]) -> tuple[list[str], t
     return keys, section
 
 
-def _tagged(annotation: Any) -> dict[str, type[BaseModel]]:
+def sections_by_tag(annotation: Any) -> dict[str, type[BaseModel]]:
     """Return tag -> section of a union whose options have tags."""
     options = [get_args(option) for option in get_args(annotation) if get_origin(option) is Annotated]
     return {mark.tag: section for section, *marks in options for mark in marks if isinstance(mark, Tag)}
@@ -77,7 +75,7 @@ def is_value(model: type[BaseModel], dotted: str, value: Any) -> bool:
 def _fields(section: Any, path: Sequence[str]) -> Iterator[FieldInfo]:
     """Yield what a path of keys leads to, in each of the sections where there are several."""
     name, *rest = path
-    for each in _tagged(section).values() or filter(None, [_section(section)]):
+    for each in sections_by_tag(section).values() or filter(None, [_section(section)]):
         field = each.model_fields.get(name)
         if field is not None and rest:
             yield from _fields(field.annotation, rest)
@@ -263,60 +261,6 @@ def bad_config(error: ValidationError, source: str, model: type[BaseModel]) -> I
     return refusal
 
 
-def schema_lines(model: type[BaseModel], indent: str = "") -> Iterator[str]:
-    """Yield the schema as commented YAML: every key with its default and what it does."""
-    for name, field in model.model_fields.items():
-        yield from _field_lines(name, field, indent)
-
-
-def _field_lines(name: str, field: FieldInfo, indent: str) -> Iterator[str]:
-    annotation = field.annotation
-    if _tagged(annotation):
-        yield f"{indent}{name}:"
-        yield from _strategy_lines(field.get_default(call_default_factory=True), indent + "  ")
-        return
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation is not Task:
-        yield f"{indent}{name}:"
-        yield from schema_lines(annotation, indent + "  ")
-        return
-    default = field.get_default(call_default_factory=True, validated_data={})
-    shown = default.name if isinstance(default, Task) else inline(default)
-    yield f"{indent}{name}: {shown}  # {field.description} {_type_name(annotation)}".rstrip()
-    if isinstance(default, Task):
-        yield from _task_lines(default)
-
-
-def _strategy_lines(chosen: StrategyOptions, indent: str) -> Iterator[str]:
-    """Yield what a strategy reads, and commented out what others read, by the strategies that read it."""
-    for fields, comment in ((type(chosen).model_fields, ""), (_other_fields(chosen), "# ")):
-        for strategies, group in groupby(fields.items(), key=lambda item: readers(item[0])):
-            if len(strategies) < len(OPTIONS):
-                yield f"{indent}# read by {', '.join(strategies)}:"
-            for name, field in group:
-                yield from (f"{indent}{comment}{line}" for line in _strategy_field_lines(name, field))
-
-
-def _strategy_field_lines(name: str, field: FieldInfo) -> Iterator[str]:
-    if name == "strategy":
-        yield f"strategy: {field.default}  # {field.description} [{' | '.join(OPTIONS)}]"
-    else:
-        yield from _field_lines(name, field, "")
-
-
-def _other_fields(chosen: StrategyOptions) -> dict[str, FieldInfo]:
-    """Return the options that only other strategies read."""
-    every = {name: field for options in OPTIONS.values() for name, field in options.model_fields.items()}
-    return {name: field for name, field in every.items() if name not in type(chosen).model_fields}
-
-
-def _task_lines(task: Task) -> Iterator[str]:
-    """The fields of a task, commented out."""
-    yield f"# tasks: {', '.join(TASKS)}; with fields changed:"
-    yield "# task:"
-    for name, value in task.model_dump(mode="json").items():
-        yield f"#   {name}: {inline(value)}  # {Task.model_fields[name].description}"
-
-
 def inline(value: Any, allow_unicode: bool = True) -> str:
     """A value as YAML on one line."""
     plain = list(value) if isinstance(value, tuple) else value
@@ -334,12 +278,3 @@ def inline(value: Any, allow_unicode: bool = True) -> str:
     text = dumped(None, allow_unicode)
     # only in double quotes are line breaks escaped
     return text if len(text.splitlines()) <= 1 else dumped('"', allow_unicode=False)
-
-
-def _type_name(annotation: Any) -> str:
-    options = get_args(annotation)
-    if options and all(isinstance(option, str) for option in options):
-        return f"[{' | '.join(options)}]"
-    if NoneType in options:
-        return "[may be null]"
-    return ""

@@ -79,7 +79,8 @@ def show_config(
         import yaml
 
         from experiments.config import RunConfig, load_config
-        from experiments.keys import parse_overrides, schema_lines
+        from experiments.keys import parse_overrides
+        from experiments.schema import schema_lines
 
         if config is None:
             print("\n".join(schema_lines(RunConfig)))

@@ -6,7 +6,7 @@ import yaml
 from pydantic import BaseModel
 
 from experiments.config import RunConfig, checked
-from experiments.keys import schema_lines
+from experiments.schema import schema_lines
 from spt.tasks import TASKS
 from strategies.options import (
     OPTIONS,
