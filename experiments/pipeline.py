@@ -19,6 +19,7 @@ from experiments.run.inputs import RunInputs, check_files, check_finished, check
 from experiments.run.measures import joined, run_metrics
 from experiments.run.report import keep_readings, write_run_report
 from experiments.run.results import RunMetrics, SearchResult
+from experiments.run.search_budget import check_search
 from experiments.run.simple_baselines.scores import TITLES
 from experiments.run.training import (
     OnStageEpoch,
@@ -316,7 +317,7 @@ def claimed(
     use_threads(config.threads)
     use_device(config.device)
     workbench = workbench or load_workbench(config)
-    searching.check(workbench, config)
+    check_search(workbench, config)
     with folder.claimed(config), device_memory():
         check_inputs(folder, RunInputs.of(config, workbench))
         with run_log(config, folder) as log:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,38 +11,22 @@ from nni.nas.execution import ExecutionEngine, SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 
 from experiments.config import RunConfig
-from experiments.run.estimates import (
-    candidate_flops,
-    dev_flops,
-    longest_prompt,
-    retraining_flops,
-    scoring_flops,
-    states_flops,
-    training_step_flops,
-)
+from experiments.run.estimates import candidate_flops, retraining_flops
 from experiments.run.results import SearchResult
 from experiments.run.scoring import plain_batches, with_scored_candidates
+from experiments.run.search_budget import costliest_layers, reserved_flops, searched_budget
 from experiments.run.training import OnStageEpoch, epoch_history, epochs_of
-from search_spaces.budget import Budget
 from search_spaces.named_layers import named_layers
 from search_spaces.prompt_layers import PromptLayerSpace
 from spt.architecture import PromptLayers
-from spt.errors import InputError
 from spt.model import PromptedModel
 from spt.process.devices import chosen_device
 from spt.process.quiet import quiet_logger
 from spt.storage.tensor_files import write_tensors
 from spt.training.failures import device_memory
 from spt.workbench import Workbench
-from strategies.budgets import (
-    budget_before_scores,
-    check_exhaustive,
-    with_parameter_limit,
-    with_prompt_lengths,
-)
 from strategies.candidates import TrainCandidate, explore
 from strategies.costs import pareto_front, scored_subsets
-from strategies.derivation import most_evaluations
 from strategies.evaluator import new_evaluator
 from strategies.hyper_network import gated_layers
 from strategies.layer_scores import ScoredLayers
@@ -56,7 +38,6 @@ from strategies.options import (
     MultiTrialOptions,
     OneShotOptions,
     SpaceOptions,
-    StrategyOptions,
 )
 from strategies.registry import new_strategy
 
@@ -85,7 +66,7 @@ def search(
         TrialFailed: if the search's loss is not finite, or every candidate fails.
     """
     if isinstance(config.search, ManualOptions):
-        named = _named(workbench, config.search)
+        named = named_layers(config.search.manual_layers, workbench.num_layers)
         return SearchResult(
             named.layers, evaluations=0, search_seconds=0.0, search_steps=0, search_flops=0, kinds=named.kinds
         )
@@ -102,117 +83,6 @@ def search(
         search_flops=result.search_flops + flops,
         search_seconds=result.search_seconds + seconds,
     )
-
-
-def check(workbench: Workbench, config: RunConfig) -> None:
-    """Refuse what cannot be searched, before anything is written.
-
-    Raises:
-        InputError: for prompts that the backbone cannot have, layers that it does not have, an impossible
-            budget, folds that the rows cannot be dealt into, or a strategy or derivation that does not
-            fit the space.
-    """
-    _ = workbench.fold_workbenches
-    workbench.factory.model(PromptLayers.of([0], workbench.num_layers))
-    options = config.search
-    if isinstance(options, SpaceOptions):
-        budget = _budget(workbench, options)
-        for layers in _of_each_kind(budget):
-            workbench.factory.model(layers)
-        check_exhaustive(budget, options)
-    elif isinstance(options, ManualOptions):
-        workbench.factory.model(_named(workbench, options))
-    needed = _reserved(workbench, config.search, config.seed)
-    needed += _least_search(workbench, config.search, config.seed)
-    if options.budget_flops is not None and options.budget_flops < needed:
-        raise InputError(
-            f"search.budget_flops is {options.budget_flops:.3g}, but {options.strategy} needs up to "
-            f"{needed:.3g} for one training of the layers (with data.folds one a fold, and one on all rows), "
-            f"and to choose them. Raise it, or lower training.epochs."
-        )
-
-
-def _budget(workbench: Workbench, options: SpaceOptions) -> Budget:
-    """Return the subsets that are searched."""
-    budget = budget_before_scores(workbench.num_layers, options)
-    limited = with_parameter_limit(budget, options, workbench.factory.parameters)
-    tokens = float(workbench.examples["train"].lengths.mean())
-    adds = workbench.spec.prompt.combine == "add"
-    return with_prompt_lengths(limited, partial(_prompt_length, workbench), tokens, adds)
-
-
-def _prompt_length(workbench: Workbench, kind: str) -> int:
-    """Return P of the prompt that a layer of a kind gets; 0 for none."""
-    alone = PromptLayers.of({0: kind}, workbench.num_layers)
-    return alone.prompt_lengths(workbench.spec.prompt)[0]
-
-
-def _named(workbench: Workbench, options: ManualOptions) -> PromptLayers:
-    return named_layers(options.manual_layers, workbench.num_layers)
-
-
-def _reserved(workbench: Workbench, options: StrategyOptions, seed: int) -> float:
-    """Return the FLOPs that must be left for what surely follows: scores of layers, derivation, retraining.
-
-    0 where there is no budget.
-    """
-    if options.budget_flops is None:
-        return 0
-    if isinstance(options, ManualOptions):
-        return _kept_flops(workbench, [_named(workbench, options)])
-    assert isinstance(options, SpaceOptions)
-    budget = _budget(workbench, options)
-    needed = _kept_flops(workbench, _of_each_kind(budget))
-    if options.scorers:
-        needed += scoring_flops(workbench)
-    if not isinstance(options, OneShotOptions):
-        return needed
-    strategy, hyper_network = _hyper_network(workbench, options, budget, seed)
-    # the last epoch ends with a score, whatever was spent before
-    scores = 1 + most_evaluations(strategy.derivation, budget, strategy.derivation_options)
-    return needed + scores * dev_flops(workbench, hyper_network, _longest(workbench, budget))
-
-
-def _least_search(workbench: Workbench, options: StrategyOptions, seed: int) -> float:
-    """Return the FLOPs of the least that a hyper-network's search takes: its states, and one step.
-
-    0 where there is no budget, or no hyper-network.
-    """
-    if options.budget_flops is None or not isinstance(options, OneShotOptions):
-        return 0
-    budget = _budget(workbench, options)
-    _, hyper_network = _hyper_network(workbench, options, budget, seed)
-    step = training_step_flops(workbench, hyper_network, _longest(workbench, budget))
-    # generators and head on two passes with consistency, and the gates on one
-    return PASSES_OF_A_STEP * step + states_flops(workbench, budget.allowed[0])
-
-
-def _hyper_network(
-    workbench: Workbench, options: OneShotOptions, budget: Budget, seed: int
-) -> tuple[OneShot, PromptedModel]:
-    """Make a strategy and its hyper-network, untrained."""
-    strategy: OneShot = new_strategy(options, seed)
-    return strategy, strategy.mutate_model(PromptLayerSpace(workbench.factory, budget))
-
-
-def _longest(workbench: Workbench, budget: Budget) -> int:
-    """Return P of the longest prompt that a subset may have."""
-    return max(longest_prompt(workbench, layers) for layers in _of_each_kind(budget))
-
-
-def _of_each_kind(budget: Budget) -> list[PromptLayers]:
-    """Return for each kind the lowest K layers with it: the dearest candidates."""
-    layers = budget.allowed[: budget.k]
-    return [PromptLayers.of(dict.fromkeys(layers, kind), budget.total) for kind in budget.kinds]
-
-
-def _kept_flops(workbench: Workbench, dearest: Sequence[PromptLayers]) -> float:
-    """Estimate the FLOPs of judging and training the layers that are kept, the dearest of some."""
-    return max(candidate_flops(workbench, layers) + retraining_flops(workbench, layers) for layers in dearest)
-
-
-# forward and backward, of the dearest step of a search
-PASSES_OF_A_STEP = 3
 
 
 class TrainedHyperNetwork(NamedTuple):
@@ -243,8 +113,8 @@ def train_hyper_network(
     Raises:
         TrialFailed: if the loss is not finite.
     """
-    space = PromptLayerSpace(workbench.factory, _budget(workbench, options))
-    reserved = _reserved(workbench, options, config.seed)
+    space = PromptLayerSpace(workbench.factory, searched_budget(workbench, options))
+    reserved = reserved_flops(workbench, options, config.seed)
     train, dev = workbench.batches("train", space, shuffled=True), workbench.batches("dev", space)
     states = train.flops + dev.flops
     limit = None if options.budget_flops is None else options.budget_flops - reserved - states
@@ -302,7 +172,7 @@ def _by_scores(
     workbench: Workbench, config: RunConfig, options: SpaceOptions, folder: Path, ledger: Ledger
 ) -> SearchResult:
     """Score the candidate layers, and take the best."""
-    space = PromptLayerSpace(workbench.factory, _budget(workbench, options))
+    space = PromptLayerSpace(workbench.factory, searched_budget(workbench, options))
     workbench.backbone.to(chosen_device())
     evaluator = new_evaluator(
         plain_batches(workbench, "train"),
@@ -339,10 +209,10 @@ def _multi_trial(
     spent: int,
 ) -> SearchResult:
     """Train candidates, and keep the best; `spent` FLOPs have gone before."""
-    budget = _budget(workbench, options)
-    limited, dearest = options.budget_flops is not None, _of_each_kind(budget)
-    dearest_candidate = max(candidate_flops(workbench, each) for each in dearest) if limited else 0
-    dearest_retraining = max(retraining_flops(workbench, each) for each in dearest) if limited else 0
+    budget = searched_budget(workbench, options)
+    limited, costliest = options.budget_flops is not None, costliest_layers(budget)
+    max_candidate_flops = max(candidate_flops(workbench, layers) for layers in costliest) if limited else 0
+    max_retraining_flops = max(retraining_flops(workbench, layers) for layers in costliest) if limited else 0
     # NNI warns, on standard output, of a space whose last candidate is tried
     with quiet_logger("nni.nas.strategy"):
         candidates = explore(
@@ -352,8 +222,8 @@ def _multi_trial(
             options.evaluations,
             engine=engine,
             ledger=ledger,
-            max_candidate_flops=dearest_candidate,
-            reserved_flops=spent + dearest_retraining if limited else 0,
+            max_candidate_flops=max_candidate_flops,
+            reserved_flops=spent + max_retraining_flops if limited else 0,
             record=folder / "candidates.jsonl",
         )
     subsets = scored_subsets(candidates.scores(budget.total), budget)

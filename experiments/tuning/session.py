@@ -23,8 +23,8 @@ from experiments.cluster.connect import check_feasible, cluster, nodes
 from experiments.cluster.shared import SharedWorkbench, share
 from experiments.config import RunConfig
 from experiments.live.time_left import duration
-from experiments.run import searching
 from experiments.run.data_report import check_data
+from experiments.run.search_budget import check_search
 from experiments.run.training import load_workbench
 from experiments.tuning.asha import ResumableAsha
 from experiments.tuning.callbacks import Notes, TrialLogs
@@ -163,7 +163,7 @@ def _check_cluster(config: TuneConfig) -> None:
 def _shared(config: RunConfig) -> SharedWorkbench:
     """Load and check what all trials share."""
     workbench = load_workbench(config)
-    searching.check(workbench, config)
+    check_search(workbench, config)
     return share(workbench, config)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.run import searching
 from experiments.run.estimates import prompt_tuning_flops, training_flops
+from experiments.run.search_budget import searched_budget
 from experiments.run.training import train_layers
 from spt.architecture import PromptLayers
 from strategies.costs import cost_of
@@ -27,7 +27,7 @@ def test_no_training_takes_more_than_its_estimate(steps: int, twice: bool, tmp_p
 def test_a_cost_counts_what_a_prompt_joins(combine: str, positions: int, tmp_path: Path) -> None:
     bench = tiny_workbench(tmp_path, prompt={"combine": combine})
     options = EvolutionOptions(k=2, exactly=False, kinds=("generated",), lengths=(1, 4))
-    budget = searching._budget(bench, options)
+    budget = searched_budget(bench, options)
     longer_below = PromptLayers.of({2: "generated_4", 3: "generated_1"}, 4)
     tokens = budget.tokens
     assert cost_of(longer_below, budget) == pytest.approx((2 * tokens + positions) / (4 * (tokens + 4)))
