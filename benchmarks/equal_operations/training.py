@@ -15,7 +15,7 @@ from benchmarks.equal_operations.epochs import epochs_within
 from benchmarks.equal_operations.figures import Figures, OverBudget, ProcessorClock
 from benchmarks.methods.bench import Method
 from experiments.config import RunConfig
-from experiments.run.folder import numbers_of
+from experiments.run.folder import INHERITED, numbers_of
 from experiments.run.folds import train_candidate
 from experiments.run.searching import search
 from experiments.run.training import load_workbench
@@ -126,7 +126,7 @@ def _found(bench: Workbench, config: RunConfig, folder: Path) -> Found:
 def _prompted(bench: Workbench, found: Found, folder: Path) -> PromptedModel:
     """Make the model of the layers that were found, with the weights that the search left, if any."""
     model = bench.factory.model(PromptLayers.of(found.layers, bench.num_layers, found.kinds))
-    inherited = folder / "run" / "inherited.safetensors"
+    inherited = folder / "run" / INHERITED
     if inherited.exists():
         model.load_state_dict(read_tensors(inherited, ADVICE).tensors, strict=False)
     return model

@@ -17,7 +17,7 @@ from experiments.comparing.terminal import best_lines, progress, show
 from experiments.comparing.truth import TREC, TruthTable
 from experiments.keys import as_arguments
 from experiments.live.time_left import duration
-from experiments.run.folder import numbers_of, stored_config
+from experiments.run.folder import RunFolder, numbers_of, stored_config
 from spt.errors import TrialFailed
 from spt.process.provenance import PROVENANCE
 from spt.storage.json_files import read_json_lines
@@ -184,6 +184,6 @@ def gate_histories(cells: Mapping[str, GridCell], folder: Path) -> Histories:
     """Read the gates' way of each search that had gates, by group and condition."""
     histories: dict[tuple[str, str], list[list[dict[str, Any]]]] = {}
     for name, cell in cells.items():
-        if lines := read_json_lines(folder / name / "search" / "gates.jsonl", ADVICE):
+        if lines := read_json_lines(RunFolder(folder / name).gates, ADVICE):
             histories.setdefault((cell.group, cell.condition), []).append(lines)
     return histories

@@ -11,8 +11,7 @@ from experiments.config import RunConfig
 from experiments.fitting.class_values import ClassValues
 from experiments.pipeline import claimed
 from experiments.run.folder import RunFolder
-from experiments.run.measures import read_training
-from experiments.run.results import SearchResult
+from experiments.run.results import SearchResult, read_training
 from experiments.run.training import load_workbench
 from spt.data.reading.tables import Rows
 from spt.process.devices import process_kept

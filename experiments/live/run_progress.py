@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from experiments.config import RunConfig
 from experiments.live.time_left import candidate_epochs, run_seconds_left
-from experiments.run.folder import RunFolder, stored_config
+from experiments.run.folder import HISTORY, RunFolder, stored_config
 from experiments.run.listing import State, state_of_run
 from experiments.run.results import RunMetrics, SearchResult
 from spt.architecture import Kinds, Layers, PromptLayers
@@ -128,7 +128,7 @@ class _Reader:
         training = None
         if trainings:
             folder, training = trainings[0]
-        lines = _lines(folder / "history.jsonl")
+        lines = _lines(folder / HISTORY)
         scores = [line["dev"] for line in lines if isinstance(line.get("dev"), int | float)]
         epoch = training.epoch + 1 if training else len(lines) or None
         begun = self.place.search.exists() or stage != "search"
@@ -178,7 +178,7 @@ class _Reader:
                 found = PromptLayers.load(self.place.architecture)
                 gates = SearchResult.read(self.place.search_result).gates
                 return (found.layers, found.kinds), _of(found.layers, gates)
-        last = last_line(self.place.search / "gates.jsonl") or {}
+        last = last_line(self.place.gates) or {}
         learned = last.get("gates")
         if isinstance(learned, dict) and isinstance(self.config.search, SpaceOptions):
             values = {int(layer): float(gate) for layer, gate in learned.items()}
@@ -188,7 +188,7 @@ class _Reader:
         return (tuple(best["layers"]), tuple(best.get("kinds", ()))), None
 
     def _candidates(self) -> list[dict[str, Any]]:
-        return _lines(self.place.search / "candidates.jsonl")
+        return _lines(self.place.candidates)
 
     def _best_candidate(self) -> dict[str, Any] | None:
         scored = [tried for tried in self._candidates() if isinstance(tried.get("dev"), int | float)]

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from experiments.config import RunConfig
+from experiments.run.folder import GATES
 from experiments.run.training import Stage, epoch_history
 from spt.storage.json_files import read_json_lines
 from spt.tasks import Task
@@ -88,9 +89,7 @@ def _budget_signs(folder: Path, config: RunConfig) -> list[str]:
     options = config.search
     if not isinstance(options, GateOptions) or options.budget_flops is None:
         return []
-    epochs, gates = (
-        read_json_lines(path, ADVICE) for path in (epoch_history(folder).path, folder / "gates.jsonl")
-    )
+    epochs, gates = (read_json_lines(path, ADVICE) for path in (epoch_history(folder).path, folder / GATES))
     # gates are noted at the first step of an epoch, and after some more
     moved = sum(line["epoch"] >= options.warmup_epochs for line in gates)
     if not gates or moved > 1 or len(epochs) >= options.epochs:

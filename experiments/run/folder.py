@@ -24,6 +24,10 @@ from spt.storage.yaml_files import read_yaml
 from strategies.options import EvolutionOptions, ManualOptions, OneShotOptions
 
 LOCK = ".lock"
+# of a training, the search's among them: a line for each epoch
+HISTORY = "history.jsonl"
+# of a search: gates and candidates line by line, and the weights with which the retraining begins
+GATES, CANDIDATES, INHERITED = "gates.jsonl", "candidates.jsonl", "inherited.safetensors"
 # workers of a command that was killed take a moment to end
 GRACE_SECONDS = 3.0
 # keys that a run may go on with changed: its numbers do not depend on them, but for the last bits, which
@@ -80,7 +84,17 @@ class RunFolder:
     @property
     def inherited(self) -> Path:
         """Return the file of the weights with which the retraining begins, if the search left some."""
-        return self.search / "inherited.safetensors"
+        return self.search / INHERITED
+
+    @property
+    def gates(self) -> Path:
+        """Return the file of the gates along the search, if it learns some."""
+        return self.search / GATES
+
+    @property
+    def candidates(self) -> Path:
+        """Return the file of the candidates that the search has tried, if it trains some."""
+        return self.search / CANDIDATES
 
     @property
     def inputs(self) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -13,7 +12,7 @@ from experiments.run.answers import AnswerMetrics, RowProbabilities, threshold_s
 from experiments.run.collapse import dev_signs, search_signs, training_signs, warn
 from experiments.run.estimates import prompt_tuning_flops
 from experiments.run.folder import RunFolder
-from experiments.run.results import RunMetrics, SearchResult
+from experiments.run.results import RunMetrics, SearchResult, read_training
 from experiments.run.simple_baselines.measuring import measure_baselines
 from experiments.run.simple_baselines.scores import BaselineScores
 from spt.answers.decisions import decide, score_answers
@@ -22,8 +21,6 @@ from spt.data.encoded.cuts import cut_shares
 from spt.model import PromptedModel, trained
 from spt.process.provenance import Provenance
 from spt.serving.classifier import PromptClassifier
-from spt.storage.json_files import checked, read_json
-from spt.training.result import TrainingResult
 from spt.workbench import Workbench
 
 
@@ -122,16 +119,6 @@ def run_metrics(
             *signs,
         ),
     )
-
-
-def read_training(path: Path) -> TrainingResult:
-    """Read a train.json.
-
-    Raises:
-        InputError: if it is damaged.
-    """
-    advice = "Delete it to train again."
-    return checked(TrainingResult, read_json(path, advice), f"'{path}'", advice)
 
 
 def joined(parts: Sequence[RowProbabilities]) -> RowProbabilities:

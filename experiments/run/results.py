@@ -23,6 +23,7 @@ from spt.metrics import Metric
 from spt.process.provenance import PROVENANCE, Provenance
 from spt.storage.files import write_text
 from spt.storage.json_files import adapter, checked, read_json
+from spt.training.result import TrainingResult
 from strategies.costs import ScoredSubset
 
 # before metrics named the task's metric
@@ -95,6 +96,16 @@ class SearchResult:
     def write(self, path: Path) -> None:
         """Write a search.json."""
         _write(path, self.as_json())
+
+
+def read_training(path: Path) -> TrainingResult:
+    """Read a train.json.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    advice = "Delete it to train again."
+    return checked(TrainingResult, read_json(path, advice), f"'{path}'", advice)
 
 
 @dataclass(frozen=True)

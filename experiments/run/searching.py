@@ -12,6 +12,7 @@ from nni.nas.space import RawFormatModelSpace
 
 from experiments.config import RunConfig
 from experiments.run.estimates import candidate_flops, retraining_flops
+from experiments.run.folder import CANDIDATES, GATES, INHERITED
 from experiments.run.results import SearchResult
 from experiments.run.scoring import plain_batches, with_scored_candidates
 from experiments.run.search_budget import costliest_layers, reserved_flops, searched_budget
@@ -118,7 +119,7 @@ def train_hyper_network(
     train, dev = workbench.batches("train", space, shuffled=True), workbench.batches("dev", space)
     states = train.flops + dev.flops
     limit = None if options.budget_flops is None else options.budget_flops - reserved - states
-    history = folder / "gates.jsonl" if isinstance(options, GateOptions) else None
+    history = folder / GATES if isinstance(options, GateOptions) else None
     strategy: OneShot = new_strategy(options, config.seed, limit, history)
     evaluator = new_evaluator(
         train.loader,
@@ -151,7 +152,7 @@ def _one_shot(
     ledger.charge("derivation", strategy.derivation_flops)
     if options.inherit:
         chosen = PromptLayers.of(derived.layers, space.budget.total, derived.kinds)
-        write_tensors(folder / "inherited.safetensors", _inherited(space, chosen))
+        write_tensors(folder / INHERITED, _inherited(space, chosen))
     return SearchResult(
         layers=derived.layers,
         evaluations=derived.evaluations,
@@ -224,7 +225,7 @@ def _multi_trial(
             ledger=ledger,
             max_candidate_flops=max_candidate_flops,
             reserved_flops=spent + max_retraining_flops if limited else 0,
-            record=folder / "candidates.jsonl",
+            record=folder / CANDIDATES,
         )
     subsets = scored_subsets(candidates.scores(budget.total), budget)
     best = candidates.best(budget, options.cost_weight)

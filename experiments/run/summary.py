@@ -2,18 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from experiments.run.answers import answer_lines
-from experiments.run.results import ADVICE, RunMetrics, SearchResult
+from experiments.run.folder import RunFolder
+from experiments.run.results import RunMetrics, SearchResult, read_training
 from experiments.run.simple_baselines.scores import baseline_lines
 from spt.architecture import PromptLayers, layers_text
 from spt.metrics import TITLES, scores_beside
 from spt.reports.wording import percent, score_text
-from spt.storage.json_files import read_json
 from strategies.costs import ScoredSubset
 
 
@@ -23,9 +22,10 @@ def summary(folder: Path) -> dict[str, str]:
     Raises:
         InputError: for a result that no run wrote.
     """
-    architecture = PromptLayers.load(folder / "architecture.json")
-    search = SearchResult.read(folder / "search" / "search.json")
-    training = _read(folder / "train" / "train.json")
+    place = RunFolder(folder)
+    architecture = PromptLayers.load(place.architecture)
+    search = SearchResult.read(place.search_result)
+    training = read_training(place.training_result) if place.training_result.exists() else None
     lines = {"layers": f"{architecture.text} of 0 to {architecture.total - 1}"}
     if search.gates:
         lines["gates"] = _by_layer(search.gates, "{:.2f}".format)
@@ -33,11 +33,11 @@ def summary(folder: Path) -> dict[str, str]:
         lines[f"{search.derivation or 'layer'} scores"] = _by_layer(search.scores, score_text)
     if len(search.front) > 1:
         lines["score by cost"] = "  ".join(map(_score_by_cost, search.front))
-    if (folder / "metrics.json").exists():
-        lines |= _scores(RunMetrics.read(folder / "metrics.json"))
+    if place.metrics.exists():
+        lines |= _scores(RunMetrics.read(place.metrics))
     elif training:
-        lines["best dev score"] = percent(training["dev"])
-    seconds = {"search": search.search_seconds, "training": training.get("seconds")}
+        lines["best dev score"] = percent(training.dev)
+    seconds = {"search": search.search_seconds, "training": training.seconds if training else 0}
     lines["seconds"] = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items() if value)
     lines["folder"] = str(folder)
     return {name: value for name, value in lines.items() if value}
@@ -83,7 +83,3 @@ def _scores(metrics: RunMetrics) -> dict[str, str]:
     if metrics.answers is not None:
         lines |= answer_lines(metrics.answers)
     return {**lines, "warnings": "\n".join(metrics.warnings)} if metrics.warnings else lines
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return read_json(path, ADVICE) if path.exists() else {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from experiments.config import RunConfig
+from experiments.run.folder import HISTORY
 from experiments.run.unread_prompts import unread_prompt_notes
 from experiments.run.unread_search import unread_search_notes
 from experiments.run.unread_training import unread_training_notes
@@ -132,4 +133,4 @@ def epochs_of(stage: Stage, on_epoch: OnStageEpoch | None) -> OnEpoch | None:
 
 def epoch_history(folder: Path) -> History:
     """Return what keeps the dev score and the mean loss of a training's epochs in its folder."""
-    return History(folder / "history.jsonl")
+    return History(folder / HISTORY)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.config import RunConfig
-from experiments.run.folder import RunFolder
+from experiments.run.folder import HISTORY, RunFolder
 from spt.storage.json_files import read_json_lines
 from spt.training.history import ADVICE
 from strategies.options import GateOptions
@@ -59,16 +59,16 @@ def run_records(folder: RunFolder, config: RunConfig) -> list[Record]:
 
 
 def _records(folder: RunFolder, config: RunConfig) -> Iterator[Record]:
-    gates = {line["epoch"]: line["gates"] for line in _lines(folder.search / "gates.jsonl")}
-    for line in _lines(folder.search / "history.jsonl"):
+    gates = {line["epoch"]: line["gates"] for line in _lines(folder.gates)}
+    for line in _lines(folder.search / HISTORY):
         values = {f"gate/{layer}": gate for layer, gate in gates.get(line["epoch"], {}).items()}
         if isinstance(config.search, GateOptions):
             values["rate/gates"] = config.search.gate_learning_rate
         yield Record("search", line["epoch"] + 1, {**_measures(line, config), **values})
-    for number, line in enumerate(_lines(folder.search / "candidates.jsonl"), 1):
+    for number, line in enumerate(_lines(folder.candidates), 1):
         if line["dev"] is not None:
             yield Record("candidates", number, {"dev": line["dev"], "flops": line["flops"]})
-    for line in _lines(folder.train / "history.jsonl"):
+    for line in _lines(folder.train / HISTORY):
         yield Record("train", line["epoch"] + 1, _measures(line, config))
 
 

@@ -21,6 +21,7 @@ from experiments import pipeline
 from experiments.cluster.shared import SharedWorkbench
 from experiments.config import RunConfig
 from experiments.live.run_progress import read_run
+from experiments.run.folder import HISTORY
 from experiments.run.training import OnStageEpoch
 from experiments.tuning.config import TuneConfig
 from spt.errors import InputError, TrialFailed
@@ -148,6 +149,6 @@ def _exists(checkpoint: tune.Checkpoint) -> bool:
 
 def _done_epochs(stage: Path) -> int:
     """Count a stage's epochs that are not repeated: the last one of an unfinished stage may not be saved."""
-    history = stage / "history.jsonl"
+    history = stage / HISTORY
     epochs = len(history.read_text(encoding="utf-8").splitlines()) if history.exists() else 0
     return epochs if (stage / f"{stage.name}.json").exists() else max(0, epochs - 1)
