@@ -10,8 +10,8 @@ from rich.console import Console
 
 from benchmarks.record import command_of, mean_and_spread, write_result
 from experiments import demo
-from experiments.baselines import baseline
 from experiments.run.results import RunMetrics
+from experiments.without_search import run_without_search
 from spt.answers.score_intervals import share_interval
 from spt.errors import MachineFault
 from spt.storage.json_files import read_json
@@ -67,7 +67,8 @@ def measure_demo(seeds: int) -> Path:
 def dev_of_rate(rate: float) -> RunMetrics:
     """Train the demo's input prompt at a rate, or read that back."""
     config = demo.compared_config("input_prompt", RATE_SEED)
-    return baseline(config, "input_prompt", demo.RUNS / "demo_rates" / f"{rate:g}", rate)
+    folder = demo.RUNS / "demo_rates" / f"{rate:g}"
+    return run_without_search(config, "input_prompt", folder, rate)
 
 
 def summary_of(seed: int) -> dict[str, Any]:

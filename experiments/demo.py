@@ -31,15 +31,15 @@ from spt.storage.files import write_text
 from spt.storage.yaml_files import read_yaml
 
 if TYPE_CHECKING:
-    from experiments.baselines import Baseline
     from experiments.config import RunConfig
+    from experiments.without_search import WithoutSearch
 
 HERE = Path(__file__).parent
 EXPERIMENT = HERE / "spt.yml"
 RUN_CONFIG = HERE / "configs" / "demo.yml"
 RUNS = Path("runs")
 ASSETS = ("minilm-l6", "trec")
-BASELINES: Mapping["Baseline", str] = {"head": "head alone", "input_prompt": "input prompt"}
+BASELINES: Mapping["WithoutSearch", str] = {"head": "head alone", "input_prompt": "input prompt"}
 # the fewest whose operations are no fewer than those of a trial's search and training
 INPUT_EPOCHS = 6
 # the best on dev of those that `python -m benchmarks demo` tries, with a seed of its own
@@ -191,17 +191,17 @@ def best(trials: Iterable[Trial]) -> Trial | None:
     return max(done, key=lambda trial: trial.result or 0.0, default=None)
 
 
-def run_baseline(console: Console, kind: "Baseline", folder: Path, seed: int) -> dict[str, Any]:
+def run_baseline(console: Console, kind: "WithoutSearch", folder: Path, seed: int) -> dict[str, Any]:
     """Train a baseline on the demo's data."""
     # imports torch, which an experiment under way should not wait for
-    from experiments import baselines  # noqa: PLC0415
+    from experiments.without_search import run_without_search  # noqa: PLC0415
 
     console.print(f"Training for comparison: {BASELINES[kind]} ...")
     rate = INPUT_RATE if kind == "input_prompt" else None
-    return baselines.baseline(compared_config(kind, seed), kind, folder, rate).as_json()
+    return run_without_search(compared_config(kind, seed), kind, folder, rate).as_json()
 
 
-def compared_config(kind: "Baseline", seed: int) -> "RunConfig":
+def compared_config(kind: "WithoutSearch", seed: int) -> "RunConfig":
     """Return the config that a baseline is trained with: the input prompt's has more epochs."""
     from experiments.config import load_config  # noqa: PLC0415
 

@@ -21,11 +21,11 @@ from benchmarks import CHECKOUT
 from benchmarks.baselines.models import TunedBackbone
 from benchmarks.cost.measure import interleaved_seconds
 from benchmarks.record import command_of, write_result
-from experiments.baselines import baseline_config
 from experiments.config import RunConfig, load_config
 from experiments.keys import parse_overrides
 from experiments.pipeline import run
 from experiments.run.training import load_workbench
+from experiments.without_search import config_without_search
 from spt.backbones.base import Backbone
 from spt.evaluation import evaluate
 from spt.heads import Output
@@ -125,7 +125,7 @@ def measure_search_cost(train_size: int, epochs: int, repeats: int, seed: int, r
     late = ["search.strategy=manual", f"search.manual_layers={list(LATE)}"]
     searched = config_of(seed, overrides)
     trainings: dict[str, Callable[[Path], Trained]] = {
-        UNIT: partial(peft_training, baseline_config(searched, "input_prompt")),
+        UNIT: partial(peft_training, config_without_search(searched, "input_prompt")),
         "spt_darts": partial(spt_training, searched),
         "late_two": partial(spt_training, config_of(seed, [*overrides, *late])),
     }

@@ -77,7 +77,7 @@ def test_rates_are_tried_with_a_seed_of_their_own(monkeypatch: pytest.MonkeyPatc
         tried[folder.name] = rate
         return METRICS
 
-    monkeypatch.setattr(bench, "baseline", baseline)
+    monkeypatch.setattr(bench, "run_without_search", baseline)
     for rate in bench.RATES:
         bench.dev_of_rate(rate)
     assert list(tried.values()) == list(bench.RATES) and demo.INPUT_RATE in bench.RATES

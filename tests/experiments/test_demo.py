@@ -10,7 +10,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from experiments import baselines, demo, pipeline
+from experiments import demo, pipeline, without_search
 from experiments.comparing.experiment_file import Experiment
 from experiments.config import RunConfig, load_config
 from experiments.nni_trials.experiment import ExperimentError, Trial
@@ -78,7 +78,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
         return replace(METRICS, layers=(), test_metric=score, total_flops=flops)
 
     monkeypatch.setattr(demo, "NniExperiment", FakeExperiment)
-    monkeypatch.setattr(baselines, "baseline", baseline)
+    monkeypatch.setattr(without_search, "run_without_search", baseline)
     monkeypatch.setattr(demo, "fetch", Path)
     monkeypatch.setattr(demo, "RUNS", tmp_path)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from experiments.baselines import baseline
 from experiments.keys import leaves
 from experiments.pipeline import run, search
+from experiments.without_search import run_without_search
 from spt.serving.classifier import PromptClassifier
 from tests.support.quick_runs import FILES_OF_A_RUN, files_of, quick_config, timeless
 from tests.support.runs import tiny_config
@@ -72,9 +72,10 @@ def test_ready_splits_of_a_seed_are_no_data_set_of_the_hub(home: Path, tmp_path:
 
 
 def test_baselines_are_the_head_alone_and_a_free_prompt_at_the_input(home: Path, tmp_path: Path) -> None:
-    head = baseline(quick_config(home), "head", tmp_path / "head")
+    head = run_without_search(quick_config(home), "head", tmp_path / "head")
     # what only generated prompts have is left out
-    free = baseline(quick_config(home, prompt={"token_offset": True}), "input_prompt", tmp_path / "free")
+    with_offset = quick_config(home, prompt={"token_offset": True})
+    free = run_without_search(with_offset, "input_prompt", tmp_path / "free")
     assert (head.layers, head.prompt_parameters, head.head_parameters) == ((), 0, 66)
     assert (free.layers, free.prompt_parameters, free.head_parameters) == ((0,), 3 * 32, 66)
     assert head.train_steps == free.train_steps == 30
@@ -87,7 +88,7 @@ def test_a_verbalizer_runs_on_the_masked_language_model(home: Path, tmp_path: Pa
     manual = {"strategy": "manual", "manual_layers": [1]}
     metrics = run(quick_config(home, head=verbalizer, search=manual), tmp_path / "run")
     assert metrics.head_parameters == 0 < metrics.prompt_parameters
-    zero_shot = baseline(quick_config(home, head=verbalizer), "head", tmp_path / "zero-shot")
+    zero_shot = run_without_search(quick_config(home, head=verbalizer), "head", tmp_path / "zero-shot")
     assert (zero_shot.tunable_parameters, zero_shot.train_steps, zero_shot.train_epochs) == (0, 0, 0)
     classifier = PromptClassifier.from_pretrained(tmp_path / "run" / "model")
     assert {answer.label for answer in classifier.predict(["the film was great"])} <= {"bad", "good"}

@@ -1,4 +1,4 @@
-"""What a search is compared with: the same data, epochs and loop, without a search."""
+"""Runs that a search is compared with: the same data, epochs and loop, without a search."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from experiments.pipeline import run
 from experiments.run.results import RunMetrics
 from strategies.options import ManualOptions
 
-Baseline = Literal["head", "input_prompt"]
+WithoutSearch = Literal["head", "input_prompt"]
 # of all that trains, the best on dev of 0.003, 0.01, 0.02 and 0.05 with MiniLM-L6 and 2,000 TREC questions,
 # one seed
-LEARNING_RATES: dict[Baseline, float] = {"head": 0.01, "input_prompt": 0.05}
+LEARNING_RATES: dict[WithoutSearch, float] = {"head": 0.01, "input_prompt": 0.05}
 
 
-def baseline_config(config: RunConfig, kind: Baseline, learning_rate: float | None = None) -> RunConfig:
+def config_without_search(
+    config: RunConfig, kind: WithoutSearch, learning_rate: float | None = None
+) -> RunConfig:
     """Put the head alone, or input prompt tuning (arXiv 2104.08691), in the place of a config's search.
 
     Args:
         config: of a run with a search.
-        kind: of the baseline.
+        kind: what trains instead.
         learning_rate: of all that trains; the kind's of LEARNING_RATES by default.
     """
     layers = () if kind == "head" else (0,)
@@ -36,8 +38,8 @@ def baseline_config(config: RunConfig, kind: Baseline, learning_rate: float | No
     return config.model_copy(update={"search": search, "prompt": prompt, "training": training})
 
 
-def baseline(
-    config: RunConfig, kind: Baseline, folder: Path, learning_rate: float | None = None
+def run_without_search(
+    config: RunConfig, kind: WithoutSearch, folder: Path, learning_rate: float | None = None
 ) -> RunMetrics:
-    """Train and score a baseline; the arguments are those of `baseline_config`."""
-    return run(baseline_config(config, kind, learning_rate), folder)
+    """Train and score without a search; the arguments are those of `config_without_search`."""
+    return run(config_without_search(config, kind, learning_rate), folder)
