@@ -10,10 +10,10 @@ from pathlib import Path
 import nni
 from nni.runtime.trial_command_channel import ParameterRecord, get_default_trial_command_channel
 
-from experiments.comparing.cell_names import Parameters, flat
 from experiments.config import RunConfig, load_config
 from experiments.console import GOES_ON, exit_code
 from experiments.logs import quiet_libraries
+from experiments.nested_choices import Parameters, flat
 from experiments.nni_trials.channel import use_recorded_parameters
 from experiments.nni_trials.concurrency import trials_at_a_time
 from experiments.nni_trials.processes import end_with_manager

@@ -7,36 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import RunConfig
+from experiments.nested_choices import Parameters, flat, has_name, without
 
 SEED = "seed"
 TASK = ("task", "task.name")
 BACKBONE = ("backbone", "backbone.name")
 # what a run is done on; every other key but the seed is what is compared
 CONDITIONS = (*TASK, *BACKBONE)
-Parameters = dict[str, Any]
 Parts = tuple[str, ...]
-
-
-def flat(parameters: Mapping[str, Any]) -> Parameters:
-    """Turn NNI's nested choices, {'task': {'_name': 'sst2', 'data.train': ...}}, into keys of one level."""
-    dotted: Parameters = {}
-    for key, value in parameters.items():
-        if has_name(value):
-            dotted[key] = value["_name"]
-            dotted |= flat(without(value, ["_name"]))
-        else:
-            dotted[key] = value
-    return dotted
-
-
-def has_name(choice: Any) -> bool:
-    """Tell a choice that nests others, {_name: sst2, data.train: ...}, from a plain value."""
-    return isinstance(choice, Mapping) and "_name" in choice
-
-
-def without(row: Mapping[str, Any], keys: Iterable[str]) -> Parameters:
-    """Return what a row has under other keys."""
-    return {key: value for key, value in row.items() if key not in keys}
 
 
 def group_names(rows: Sequence[Parameters]) -> list[str]:

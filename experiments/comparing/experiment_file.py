@@ -18,15 +18,12 @@ from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from experiments.comparing.cell_names import (
     CONDITIONS,
     SEED,
-    Parameters,
     condition_names,
-    flat,
     group_names,
-    has_name,
-    without,
 )
 from experiments.config import RunConfig, load_config
 from experiments.keys import is_value, leaves, search_option
+from experiments.nested_choices import Parameters, flat, has_name, without
 from experiments.paths import anchored
 from spt.errors import InputError
 from spt.storage.files import expanded

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from experiments.comparing.cell_names import Parameters, group_names
+from experiments.comparing.cell_names import group_names
 from experiments.comparing.compare import COLUMNS, gate_histories, record_of
 from experiments.comparing.experiment_file import GridCell, check_metrics, compared_cells
 from experiments.comparing.grid import RunOutcome
@@ -21,6 +21,7 @@ from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import write_results
 from experiments.comparing.truth import TREC, TruthTable
 from experiments.config import RunConfig
+from experiments.nested_choices import Parameters
 from experiments.nni_trials.experiment import BEST
 from experiments.run.folder import LOCK, RunFolder, stored_config
 from experiments.run.results import RunMetrics

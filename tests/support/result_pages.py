@@ -8,12 +8,12 @@ import yaml
 
 from benchmarks.methods.results import COLUMNS
 from experiments import pipeline
-from experiments.comparing.cell_names import Parameters
 from experiments.comparing.compare import compare
 from experiments.comparing.experiment_file import compared_cells
 from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import write_results
 from experiments.config import RunConfig
+from experiments.nested_choices import Parameters
 from experiments.nni_trials.results import TrialNote, write_experiment_results
 from experiments.tuning.config import TuneConfig
 from experiments.tuning.report import write_study_report

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 import experiments
 from experiments.cli import app
 from experiments.comparing import compare as compare_module
-from experiments.comparing.cell_names import flat
 from experiments.comparing.compare import folder_names, record_of
 from experiments.comparing.experiment_file import Experiment
 from experiments.comparing.grid import RunOutcome, is_finished, outcome_of, read_result, run_config
 from experiments.comparing.truth import Entry, TruthTable
 from experiments.config import RunConfig
+from experiments.nested_choices import flat
 from experiments.nni_trials.experiment import NniExperiment
 from tests.support.tiny import tiny_tree
 

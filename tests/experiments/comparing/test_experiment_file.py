@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.comparing.cell_names import flat
 from experiments.comparing.experiment_file import Experiment, grid
 from experiments.config import checked
+from experiments.nested_choices import flat
 from experiments.run.folder import RunFolder
 from spt.errors import InputError
 
