@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from experiments.checking.check import Check, CheckedData
+from spt.data.loading import SPLIT_ORDER
 
 SHOWN_CLASSES = 12
-SPLITS = ("train", "dev", "test")
 
 
 def check_lines(check: Check) -> Iterator[str]:
@@ -29,7 +29,7 @@ def _data_lines(checked: CheckedData) -> Iterator[str]:
     yield f"{config.task.name}: {strategy}"
     if not splits:
         return
-    names = [name for name in SPLITS if name in splits]
+    names = [name for name in SPLIT_ORDER if name in splits]
     classes = list(splits["train"].classes)
     shown = classes[:SHOWN_CLASSES]
     width = max(len("cut texts"), *(len(name[:30]) for name in shown))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Interval = tuple[float, float]
-
 TITLES = {
     "majority": "majority class",
     "tfidf": "TF-IDF and logistic regression",
@@ -28,8 +26,8 @@ class BaselineScore:
 
     dev_metric: float | None
     test_metric: float
-    test_interval: Interval | None = None
-    gain_interval: Interval | None = None
+    test_interval: tuple[float, float] | None = None
+    gain_interval: tuple[float, float] | None = None
 
 
 BaselineScores = Mapping[str, BaselineScore]
