@@ -113,7 +113,7 @@ def compare_finished(folder: Path, runs: int) -> dict[str, Any]:
     folder.mkdir()
     experiment = write_finished_runs(folder, runs)
     begin = time.perf_counter()
-    compare_experiment(experiment, {}, folder / "runs", quiet=True)
+    compare_experiment(Experiment.load(experiment), {}, folder / "runs", quiet=True)
     seconds = time.perf_counter() - begin
     page = (folder / "runs" / "report.html").stat().st_size
     return {"name": "comparison", "runs": runs, "seconds": seconds, "page_megabytes": page / 2**20}

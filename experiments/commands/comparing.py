@@ -45,8 +45,9 @@ def compare(
         from experiments.keys import parse_overrides
 
         changes = parse_overrides(overrides or [])
-        folder = folder or Path("runs") / Experiment.load(experiment).name
-        failed = compare_experiment(experiment, changes, folder, workers, truth, reference, quiet or as_json)
+        grid = Experiment.load(experiment)
+        folder = folder or Path("runs") / grid.name
+        failed = compare_experiment(grid, changes, folder, quiet or as_json, workers, truth, reference)
         if as_json:
             print((folder / "results.json").read_text(encoding="utf-8"), end="")
     if failed:

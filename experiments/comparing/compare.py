@@ -35,32 +35,34 @@ COLUMNS = (
 
 
 def compare_experiment(
-    path: Path,
+    experiment: Experiment,
     overrides: Mapping[str, Any],
-    folder: Path | None = None,
+    folder: Path,
+    quiet: bool,
     workers: int = 0,
     truth: Path | None = None,
     reference: str | None = None,
-    quiet: bool = False,
 ) -> int:
     """Do `spt compare`: runs, files and, unless `quiet`, tables; returns how many runs failed.
 
     Args:
-        path: of an nnictl file.
+        experiment: with the grid.
         overrides: dotted keys.
-        folder: of the runs; runs/NAME by default.
+        folder: of the runs.
+        quiet: leaves progress and tables out.
+        workers: processes at a time; 0 for one a core.
         truth: a truth table; the one that is here by default, if it is here.
+        reference: the group that the others are tested against; the first by default.
     """
-    experiment = Experiment.load(path)
     cells = experiment.cells(overrides)
     table = TruthTable.load(truth or TREC) if truth or TREC.exists() else None
     options = [] if truth is None else ["--truth", str(truth)]
     options += [] if reference is None else ["--reference", reference]
     return compare_and_show(
         cells,
-        folder or Path("runs") / experiment.name,
+        folder,
         experiment.name,
-        shlex.join(["spt", "compare", str(path), *options]) + as_arguments(overrides),
+        shlex.join(["spt", "compare", str(experiment.path), *options]) + as_arguments(overrides),
         quiet,
         workers=workers,
         truth=table,

@@ -59,12 +59,14 @@ class Experiment:
     """What `spt compare` and `nnictl create` both read from one file, or a run that choices are put over.
 
     Args:
+        path: of the file.
         name: of the experiment and of its folder.
         folder: in which NNI runs trials, from which relative paths in their command and choices start.
         config: the run's configuration that the trials start from.
         space: NNI's search space of choices, keys dotted.
     """
 
+    path: Path
     name: str
     folder: Path
     config: Path
@@ -80,17 +82,18 @@ class Experiment:
         content = read_yaml(path, "experiment")
         if isinstance(content, Mapping) and not NNI_KEYS & content.keys():
             # so that its report is not that of the run alone
-            return cls(f"{load_config(path).name}-compare", path.parent, path, {})
+            return cls(path, f"{load_config(path).name}-compare", path.parent, path, {})
         try:
             command = shlex.split(content["trialCommand"])
             folder = path.parent / expanded(content.get("trialCodeDirectory", "."))
             config = folder / expanded(command[command.index("--config") + 1])
-            return cls(content.get("experimentName", path.stem), folder, config, dict(content["searchSpace"]))
+            name, space = content.get("experimentName", path.stem), dict(content["searchSpace"])
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise InputError(
                 f"'{path}' is not an experiment to compare. It must be an nnictl file with a searchSpace and "
                 f"with 'python3 -m experiments.trial --config FILE' as its trialCommand (missing: {error})."
             ) from error
+        return cls(path, name, folder, config, space)
 
     def cells(self, overrides: Mapping[str, Any] | None = None) -> list[GridCell]:
         """List every run of the grid, in the order in which NNI's grid search tries them.

@@ -45,5 +45,5 @@ def transfer_cells(source: Path, config: Path, overrides: Mapping[str, Any], see
         "seed": {"_type": "choice", "_value": list(range(seeds))},
     }
     others = {key: value for key, value in overrides.items() if key != "search.strategy"}
-    cells = Experiment("transfer", Path(), config, space).cells(others)
+    cells = Experiment(config, "transfer", Path(), config, space).cells(others)
     return [replace(cell, group=groups[cell.group]) for cell in cells]

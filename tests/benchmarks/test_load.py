@@ -44,7 +44,7 @@ def test_finished_runs_are_read_back_and_none_is_trained(
     monkeypatch.setattr(
         "experiments.comparing.grid._in_processes", lambda jobs, *_: refused() if jobs else ()
     )
-    load.compare_experiment(experiment, {}, tmp_path / "runs", quiet=True)
+    load.compare_experiment(load.Experiment.load(experiment), {}, tmp_path / "runs", quiet=True)
     records = read_records(tmp_path / "runs" / "results.json")
     assert len(records) == 20
     assert len({record.metrics["test_metric"] for record in records if record.metrics}) == 20
