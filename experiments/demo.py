@@ -256,7 +256,7 @@ def conclusion(summary: Mapping[str, Any]) -> str:
     side = "above" if points >= 0 else "below"
     share = best_run["total_flops"] / input_prompt["total_flops"]
     return (
-        f"Prompts at layers {layers_of(best_run)} reach {percent(best_run['test_metric'])} on "
+        f"Prompts at layers {layers_and_range(best_run)} reach {percent(best_run['test_metric'])} on "
         f"{best_run['test_size']:,} test rows, {abs(points):.1f} points {side} a prompt at the input, whose "
         f"training took {tera(input_prompt['total_flops'])} x 10^12 operations; search and training of the "
         f"best trial took {share:.2f} times as many."
@@ -266,7 +266,7 @@ def conclusion(summary: Mapping[str, Any]) -> str:
 def result_table(summary: Mapping[str, Any]) -> Table:
     """Return the best trial and the baselines with scores, their 95 % intervals over rows, and costs."""
     best_run = summary["metrics"]
-    rows = {f"best trial, layers {layers_of(best_run)}": best_run}
+    rows = {f"best trial, layers {layers_and_range(best_run)}": best_run}
     rows |= {BASELINES[kind]: baseline for kind, baseline in summary["baselines"].items()}
     title = TITLES[best_run["metric"]]
     table = Table("", f"test {title}", f"dev {title}", "10^12 operations", "parameters", "seconds")
@@ -282,7 +282,7 @@ def result_table(summary: Mapping[str, Any]) -> Table:
     return table
 
 
-def layers_of(metrics: Mapping[str, Any]) -> str:
+def layers_and_range(metrics: Mapping[str, Any]) -> str:
     """Name a run's prompt layers and the backbone's: '2, 3 of 0-5'."""
     return f"{', '.join(map(str, metrics['layers']))} of 0-{metrics['layers_total'] - 1}"
 

@@ -22,7 +22,7 @@ from experiments.fitting.saved_estimator import SavedEstimator, packed, unpacked
 from experiments.fitting.scoring import score_rows
 from experiments.fitting.sectioned import SectionedEstimator
 from experiments.fitting.splits import held_out, read_splits
-from experiments.fitting.text_columns import TextColumns, text_columns
+from experiments.fitting.text_columns import TextColumns, read_text_columns
 from experiments.logs import quiet_training
 from spt.data.labels.indicators import indicated_classes
 from spt.errors import InputError
@@ -416,7 +416,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         names = getattr(self, "feature_names_in_", None)
         task = self.classifier_.spec.task
         names = task.text_fields if names is None else list(names)
-        columns = text_columns(X, pairs, names, "X", task.label_fields)
+        columns = read_text_columns(X, pairs, names, "X", task.label_fields)
         if columns.width != self.n_features_in_:
             raise InputError(
                 f"X has {columns.width} texts a row, but the estimator was fitted on {self.n_features_in_}."

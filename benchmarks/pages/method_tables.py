@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from benchmarks.methods.results import COLUMNS, Line, read_lines, record_of
 from benchmarks.pages import markdown
-from experiments.comparing.columns import Table, whole_number
+from experiments.comparing.columns import ComparisonTable, whole_number
 from experiments.comparing.groups import SCORE, Comparison
 
 RESULT = "methods"
@@ -37,7 +37,7 @@ def _condition(name: str, lines: Sequence[Line]) -> str:
     # layers are told below the table, for those that chose them
     records = [record_of({key: line[key] for key in line if key != "layers"}) for line in lines]
     compared = Comparison(records, [column.key for column in COLUMNS])
-    table, title, mean = Table(compared, COLUMNS), f"On `{name}`:", {}
+    table, title, mean = ComparisonTable(compared, COLUMNS), f"On `{name}`:", {}
     if compared.ranks is not None:
         groups, ranks = compared.ranks
         mean = dict(zip(groups, ranks.mean, strict=True))

@@ -71,7 +71,7 @@ def cells_of_test(test: PairedTest) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Table:
+class ComparisonTable:
     """The columns of a comparison, less those that no run has a number for."""
 
     comparison: Comparison

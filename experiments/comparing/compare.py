@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.comparing.columns import Column, Table, decimal, percent, points, tera, whole_number
+from experiments.comparing.columns import (
+    Column,
+    ComparisonTable,
+    decimal,
+    percent,
+    points,
+    tera,
+    whole_number,
+)
 from experiments.comparing.experiment_file import Experiment, GridCell
 from experiments.comparing.grid import OnDone, RunOutcome, run_grid
 from experiments.comparing.groups import SCORE, Comparison, RunRecord, reference_among
@@ -88,7 +96,7 @@ def compare_and_show(
         comparison = compare(cells, folder, title, command, on_done=on_done, **options)
     failed = sum(record.metrics is None for record in comparison.records)
     if not quiet:
-        show(Table(comparison, COLUMNS))
+        show(ComparisonTable(comparison, COLUMNS))
         for line in best_lines(comparison):
             print(line)
         print(f"{len(cells)} runs, {failed} failed, {duration(time.monotonic() - start)}")

@@ -11,15 +11,14 @@ from typing import Any
 from urllib.parse import quote
 
 from experiments.comparing.charts import layer_chart, rank_chart, trade_off_chart, value_chart
-from experiments.comparing.columns import TEST_TITLES, Column, Table, cells_of_test
+from experiments.comparing.columns import TEST_TITLES, Column, ComparisonTable, cells_of_test
 from experiments.comparing.conclusion import best_row, conclusion
 from experiments.comparing.groups import METRIC, SCORE, Comparison, PairedTest, Row, RunRecord
 from spt.metrics import TITLES
 from spt.process.provenance import Provenance
 from spt.reports.charts import Interval, gate_chart, interval_chart
 from spt.reports.drawing import Picture
-from spt.reports.page import FIGURES, Cell, Content, Fact, Page, Section, made_with, write_page
-from spt.reports.page import Table as PageTable
+from spt.reports.page import FIGURES, Cell, Content, Fact, Page, Section, Table, made_with, write_page
 from spt.reports.wording import percent
 from spt.storage.files import write_text
 
@@ -69,7 +68,7 @@ def write_results(
         command: that made the results.
         histories: of gates, drawn where there are any.
     """
-    table = Table(comparison, columns)
+    table = ComparisonTable(comparison, columns)
     provenance = Provenance.now(command)
     content = {
         **provenance.as_json(),
@@ -86,7 +85,7 @@ def write_results(
     write_page(folder / "report.html", comparison_page(title, table, provenance, histories or {}))
 
 
-def comparison_page(title: str, table: Table, provenance: Provenance, histories: Histories) -> Page:
+def comparison_page(title: str, table: ComparisonTable, provenance: Provenance, histories: Histories) -> Page:
     """Make the page of a comparison: the conclusion first, then what bears it out.
 
     Args:
@@ -116,12 +115,12 @@ def _ranks(comparison: Comparison) -> dict[str, Any] | None:
     return {"groups": groups, **asdict(ranks)}
 
 
-def _condition(table: Table, condition: str) -> Section:
+def _condition(table: ComparisonTable, condition: str) -> Section:
     """Make the table and the pictures of a condition."""
     comparison = table.comparison
     rows = [row for row in comparison.rows if row.condition == condition]
     cells = [[_sortable(cell, number) for cell, number in _cells(table, row)] for row in rows]
-    tables = [PageTable(table.head(condition), cells, sortable=True, wide=True)]
+    tables = [Table(table.head(condition), cells, sortable=True, wide=True)]
     chosen = {row.group: row.shares for row in rows if row.layers}
     if chosen:
         tables.append(_layer_table(chosen))
@@ -129,7 +128,7 @@ def _condition(table: Table, condition: str) -> Section:
     return Section(condition, text, pictures=_pictures(comparison, condition, rows, chosen), tables=tables)
 
 
-def _cells(table: Table, row: Row) -> list[tuple[str, float | None]]:
+def _cells(table: ComparisonTable, row: Row) -> list[tuple[str, float | None]]:
     """Return what a row says, and by which numbers its columns are sorted."""
     shown = [row.numbers.get(column.key) for column in table.shown]
     numbers: list[float | None] = [None, row.runs, *(None if each is None else each.mean for each in shown)]
@@ -142,7 +141,7 @@ def _sortable(text: str, number: float | None) -> Content:
     return text if number is None else Cell(text, number)
 
 
-def _layer_table(shares: Mapping[str, Sequence[float]]) -> PageTable:
+def _layer_table(shares: Mapping[str, Sequence[float]]) -> Table:
     """Show how often each layer was chosen, as shades."""
     layers = max(map(len, shares.values()))
     rows: list[list[Content]] = [
@@ -156,7 +155,7 @@ def _layer_table(shares: Mapping[str, Sequence[float]]) -> PageTable:
         for group, of_group in shares.items()
     ]
     caption = "The share of runs, in %, that chose each layer, from the input, 0, to the last one."
-    return PageTable(["layer", *map(str, range(layers))], rows, caption, grid=True, wide=layers > MOST_NARROW)
+    return Table(["layer", *map(str, range(layers))], rows, caption, grid=True, wide=layers > MOST_NARROW)
 
 
 def _pictures(
@@ -250,7 +249,7 @@ def _tests(comparison: Comparison) -> list[Section]:
         for test in comparison.tests
     ]
     text = TESTS.format(smallest=min(test.smallest for test in comparison.tests))
-    table = PageTable(TEST_TITLES, rows, sortable=True)
+    table = Table(TEST_TITLES, rows, sortable=True)
     return [Section(f"Beside {comparison.reference}", [text], tables=[table])]
 
 
@@ -301,7 +300,7 @@ def _runs(comparison: Comparison) -> Section:
     ]
     caption = "The score of each run on test, in %, by seed; it leads to the report of the run."
     head = ["", "on", *(f"seed {seed}" for seed in seeds)]
-    return Section("Runs", tables=[PageTable(head, rows, caption, wide=True)], folded=True)
+    return Section("Runs", tables=[Table(head, rows, caption, wide=True)], folded=True)
 
 
 def _run_cell(record: RunRecord | None) -> Content:
@@ -320,5 +319,5 @@ def _failures(comparison: Comparison) -> list[Section]:
         for record in comparison.records
         if record.metrics is None
     ]
-    table = PageTable(["", "on", "seed", "reason"], rows, wide=True)
+    table = Table(["", "on", "seed", "reason"], rows, wide=True)
     return [Section("Failed runs", tables=[table])] if rows else []

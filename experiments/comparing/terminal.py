@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table as RichTable
+from rich.table import Table
 from rich.text import Text
 
-from experiments.comparing.columns import LAYERS_TITLE, TEST_TITLES, Table, cells_of_test
+from experiments.comparing.columns import LAYERS_TITLE, TEST_TITLES, ComparisonTable, cells_of_test
 from experiments.comparing.conclusion import best_row
 from experiments.comparing.grid import OnDone, RunOutcome
 from experiments.comparing.groups import DEV, SCORE, Comparison, Row
@@ -53,7 +53,7 @@ def line(name: str, outcome: RunOutcome) -> str:
     return f"{name}: dev {metrics['dev_metric']:.3f}, test {metrics['test_metric']:.3f}"
 
 
-def show(table: Table, width: int | None = None) -> None:
+def show(table: ComparisonTable, width: int | None = None) -> None:
     """Print a table a condition, and one of the tests.
 
     Args:
@@ -88,7 +88,7 @@ def _scores(row: Row, comparison: Comparison) -> str:
     return ", ".join(scores) + seeds
 
 
-def _narrowed(table: Table, condition: str, width: int) -> RichTable:
+def _narrowed(table: ComparisonTable, condition: str, width: int) -> Table:
     """Make the table of a condition with as many columns of numbers as there is room for, at least two."""
     columns = table.shown
     for count in range(len(columns), 1, -1):
@@ -103,14 +103,14 @@ def _narrowed(table: Table, condition: str, width: int) -> RichTable:
     return rich_table
 
 
-def _least_width(table: RichTable) -> int:
+def _least_width(table: Table) -> int:
     """Return the characters of a line, with one on both sides of each column, and of its border."""
     return 1 + sum((column.width or column.min_width or 0) + 3 for column in table.columns)
 
 
-def _rich_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> RichTable:
+def _rich_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Make a table of columns as wide as their cells, whose titles may stand on several lines."""
-    table = RichTable(title=title, box=SIMPLE)
+    table = Table(title=title, box=SIMPLE)
     lines = list(rows)
     for column, heading in enumerate(head):
         cells = [line[column] for line in lines]

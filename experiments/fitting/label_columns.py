@@ -21,7 +21,7 @@ def label_column(
         labels: as many as rows, as a list, an array or a Series, or columns of `indicated_classes`; None for
             the task's column of `rows`, where classes of a `datasets.ClassLabel` have their names, unless the
             task has others.
-        rows: as of `text_columns`.
+        rows: as of `read_text_columns`.
         task: names the column.
         split: names the rows in errors.
         classes: as of `indicated_classes`.

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from experiments.fitting.class_values import label_type
 from experiments.fitting.label_columns import label_column
-from experiments.fitting.text_columns import TextColumns, text_columns
+from experiments.fitting.text_columns import TextColumns, read_text_columns
 from spt.data.labels.indicators import Class, indicated_classes
 from spt.data.labels.label_lists import clean_label_lists, refuse_unclear_lists
 from spt.data.values import class_name, clean_labels, clean_texts, is_missing, rows_shown
@@ -53,12 +53,12 @@ class LabelledRows:
         names: Sequence[str] | None = None,
         classes: Sequence[Class] | None = None,
     ) -> LabelledRows:
-        """Read the rows of a split as `text_columns` and `label_column` do.
+        """Read the rows of a split as `read_text_columns` and `label_column` do.
 
         Args:
-            rows: as of `text_columns`.
+            rows: as of `read_text_columns`.
             labels: as of `label_column`.
-            pairs: as of `text_columns`.
+            pairs: as of `read_text_columns`.
             task: names the columns.
             split: names the rows in errors.
             names: of the columns of texts that train has; None for those of the task.
@@ -68,7 +68,7 @@ class LabelledRows:
             InputError: as they do; or for no rows, another number of labels than of texts, labels of several
                 types, or pairs of texts and labels.
         """
-        columns = text_columns(rows, pairs, names or task.text_fields, split, task.label_fields)
+        columns = read_text_columns(rows, pairs, names or task.text_fields, split, task.label_fields)
         read = cls(
             columns,
             label_column(labels, rows, task, split, classes),

@@ -33,7 +33,7 @@ class TextColumns:
         return 1 if self.pairs is None else 2
 
 
-def text_columns(
+def read_text_columns(
     rows: Any, pairs: Any, names: Sequence[str], split: str, labels: Collection[str] = ()
 ) -> TextColumns:
     """Read the texts of some rows.

@@ -34,7 +34,7 @@ class StoredScores:
     seconds: float
 
 
-class Candidates(NamedTuple):
+class ScoredCandidates(NamedTuple):
     """Hold the options of a search with its candidates by number, and what scoring them took."""
 
     options: SpaceOptions
@@ -50,7 +50,7 @@ def plain_batches(workbench: Workbench, split: str) -> Loader:
 
 def with_scored_candidates(
     workbench: Workbench, options: SpaceOptions, folder: Path, ledger: Ledger
-) -> Candidates:
+) -> ScoredCandidates:
     """Choose the candidates by their scores where the options ask for that, and charge the ledger for it.
 
     Args:
@@ -64,7 +64,7 @@ def with_scored_candidates(
         TrialFailed: if the loss is not finite.
     """
     if options.scorer_and_number is None:
-        return Candidates(options, 0, 0.0)
+        return ScoredCandidates(options, 0, 0.0)
     scorer, number = options.scorer_and_number
     candidates = budget_before_scores(workbench.num_layers, options).allowed
     budget = Budget(workbench.num_layers, number, candidates=candidates)
@@ -75,7 +75,7 @@ def with_scored_candidates(
     ledger.charge(CHARGE, stored.flops)
     left = None if options.budget_flops is None else options.budget_flops - stored.flops
     numbered = {"candidates": budget.top(stored.scores), "candidates_by": None, "budget_flops": left}
-    return Candidates(options.model_copy(update=numbered), stored.flops, stored.seconds)
+    return ScoredCandidates(options.model_copy(update=numbered), stored.flops, stored.seconds)
 
 
 def _scores(workbench: Workbench, scorer: str, layers: Layers) -> StoredScores:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.columns import Column, Table, percent, points, tera, whole_number
+from experiments.comparing.columns import Column, ComparisonTable, percent, points, tera, whole_number
 from experiments.comparing.compare import COLUMNS as COMPARED
 from experiments.comparing.groups import Comparison, RunRecord
 from experiments.comparing.page import write_results
@@ -55,7 +55,7 @@ def test_rows_hold_the_spread_over_seeds() -> None:
 
 
 def test_the_table_reads_as_people_write_it() -> None:
-    table = Table(comparison(), COLUMNS)
+    table = ComparisonTable(comparison(), COLUMNS)
     assert table.head("sst2") == ["", "runs", "test accuracy", "bytes on disk"]
     assert [table.cells(row) for row in table.comparison.rows] == [
         ["lora", "3", "92.0 ± 2.0 %", "1,000"],
@@ -77,7 +77,7 @@ def test_layers_bring_their_columns() -> None:
     ]
     made = comparison(found)
     assert made.rows[0].shares == [0.0, 1.0, 0.5, 0.5]
-    table = Table(made, COLUMNS)
+    table = ComparisonTable(made, COLUMNS)
     assert table.head("trec")[-2:] == ["stability", "layers of each seed"]
     assert table.cells(made.rows[0])[-2:] == ["0.33", "1 3; 1 2"]
 
@@ -89,7 +89,7 @@ def test_what_each_layer_got_stands_beside_it() -> None:
         [RunRecord("spt", "trec", seed, {}, {**metrics, "kinds": each}) for seed, each in enumerate(kinds)]
     )
     text = "1 (free) 3 (generated + offset, 5 vectors)"
-    table = Table(made, COLUMNS)
+    table = ComparisonTable(made, COLUMNS)
     assert table.cells(made.rows[0])[-1] == f"{text}; 1 3"
     assert [line["layers"] for line in csv.DictReader(io.StringIO(table.runs_csv()))] == [text, "1 3"]
 
@@ -203,7 +203,7 @@ def test_json_gives_the_records_back(written: Path) -> None:
     assert {"command", "date", "versions", "machine", "rows", "tests", "ranks"} <= set(results)
     assert results["reference"] == "lora"
     again = comparison(read_records(written / "results.json"))
-    assert Table(again, COLUMNS).csv() == (written / "table.csv").read_text(encoding="utf-8")
+    assert ComparisonTable(again, COLUMNS).csv() == (written / "table.csv").read_text(encoding="utf-8")
     assert again.tests == comparison().tests
 
 
@@ -251,7 +251,7 @@ def test_the_terminal_shows_the_table_and_the_tests(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    table = Table(comparison(), COLUMNS)
+    table = ComparisonTable(comparison(), COLUMNS)
     show(table)
     lines = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
     runs = [line for line in lines if line[0] in SCORES and len(line) == 4]
@@ -267,7 +267,7 @@ def test_a_narrow_terminal_gets_fewer_columns_whole(capsys: pytest.CaptureFixtur
     layers = {"metric": "accuracy", "layers": (3, 5), "layers_total": 12}
     metrics = {**layers, **dict.fromkeys(keys, 0.9)}
     found = [RunRecord("a group of a long name", "trec", seed, {}, metrics) for seed in range(5)]
-    show(Table(Comparison(found, keys), COMPARED), width=80)
+    show(ComparisonTable(Comparison(found, keys), COMPARED), width=80)
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     left_out = "regret in points, Kendall's tau, 10^12 FLOPs, seconds, parameters"
@@ -281,7 +281,7 @@ def test_each_condition_has_the_titles_of_its_metric() -> None:
         RunRecord("a", condition, 0, {}, {"metric": metric, "test_metric": 0.5})
         for condition, metric in (("sst2", "accuracy"), ("cola", "matthews"), ("mrpc", "accuracy_and_f1"))
     ]
-    table = Table(comparison(runs), COLUMNS)
+    table = ComparisonTable(comparison(runs), COLUMNS)
     assert [table.head(condition)[2] for condition in ("sst2", "cola", "mrpc")] == [
         "test accuracy",
         "test Matthews correlation",

@@ -18,7 +18,7 @@ from experiments.fitting.class_values import ClassValues, label_type
 from experiments.fitting.parameters import run_config
 from experiments.fitting.rows import LabelledRows
 from experiments.fitting.splits import held_out, read_splits
-from experiments.fitting.text_columns import text_columns
+from experiments.fitting.text_columns import read_text_columns
 from spt.errors import InputError
 from spt.tasks import get_task
 from tests.support.estimators import tiny_estimator
@@ -65,7 +65,7 @@ PAIRS: dict[str, Callable[[list[str], list[str]], tuple[Any, Any]]] = {
 @pytest.mark.parametrize("form", PAIRS)
 def test_pairs_of_any_form_are_read_the_same(form: str) -> None:
     rows, pairs = PAIRS[form](["a", "b", "c"], ["x", "y", "z"])
-    columns = text_columns(rows, pairs, ("text",), "train")
+    columns = read_text_columns(rows, pairs, ("text",), "train")
     assert (columns.texts, columns.pairs, columns.width) == (["a", "b", "c"], ["x", "y", "z"], 2)
 
 
@@ -100,7 +100,7 @@ def test_two_columns_that_nobody_named_are_told_to_be_pairs(caplog: pytest.LogCa
     for fields, width in (({"text": "body"}, 1), ({"text": "body", "text_pair": "id"}, 2)):
         read = LabelledRows.read(table, labels, None, get_task("custom", **fields), "train")
         assert (read.columns.texts, read.columns.width) == (["fine", "dull"], width)
-    assert text_columns(table[["body"]], None, ("text",), "train").texts == ["fine", "dull"]
+    assert read_text_columns(table[["body"]], None, ("text",), "train").texts == ["fine", "dull"]
     assert not caplog.messages
 
 
