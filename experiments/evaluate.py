@@ -67,8 +67,8 @@ class FileScores:
 
     def as_json(self) -> dict[str, Any]:
         """Return all as JSON has it."""
-        whole = asdict(self)
-        return {"model": self.model, "file": self.file, **whole.pop("scores"), **whole}
+        content = asdict(self)
+        return {"model": self.model, "file": self.file, **content.pop("scores"), **content}
 
     def tables(self) -> list[Table]:
         """Return what people read: the scores, and a line a class."""
@@ -100,10 +100,10 @@ class FileScores:
         table.add_column("class", overflow="fold")
         for head in ("precision", "recall", "F1", "rows"):
             table.add_column(head, justify="right", no_wrap=True)
-        for one in self.classes:
-            shares = (percent(value) for value in (one.precision, one.recall, one.f1))
+        for scores in self.classes:
+            shares = (percent(value) for value in (scores.precision, scores.recall, scores.f1))
             # brackets would be markup
-            table.add_row(Text(one.label), *shares, f"{one.rows:,}")
+            table.add_row(Text(scores.label), *shares, f"{scores.rows:,}")
         return table
 
 

@@ -119,13 +119,13 @@ def _unread(key: str, section: type[BaseModel] | None) -> str:
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the values of nested keys by dotted ones."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            found |= leaves(value, f"{prefix}{key}.")
+            values |= leaves(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = value
-    return found
+            values[f"{prefix}{key}"] = value
+    return values
 
 
 def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
@@ -204,7 +204,7 @@ def _clear(section: dict[str, Any], option: str, value: Any) -> None:
 
 
 def parse_overrides(pairs: list[str]) -> dict[str, Any]:
-    """`['search.k=4']` -> `{'search.k': 4}`; values are read as YAML.
+    """Read arguments as dotted keys, values as YAML: `['search.k=4']` -> `{'search.k': 4}`.
 
     Raises:
         InputError: for a part without an equals sign, or with a value that is not YAML or is refused there.
@@ -217,7 +217,7 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 
 
 def as_arguments(overrides: Mapping[str, Any]) -> str:
-    """`{'search.k': 4}` -> `' search.k=4'`, as a shell hands it to `parse_overrides`."""
+    """Write dotted keys as a shell hands them to `parse_overrides`: `{'search.k': 4}` -> `' search.k=4'`."""
     # JSON's 1e-05 would be text to YAML; in ASCII, because YAML reads some other characters as line breaks
     pairs = (f"{key}={inline(value, allow_unicode=False)}" for key, value in overrides.items())
     return "".join(f" {shlex.quote(pair)}" for pair in pairs)
@@ -252,7 +252,7 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 
 def bad_config(error: ValidationError, source: str, model: type[BaseModel]) -> InputError:
-    """Every problem of a config in one error."""
+    """Make one error of every problem of a config."""
     problems = tuple(explain(each, model) for each in problems_of(error))
     lines = "\n".join(f"  {problem}" for problem in problems)
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -262,7 +262,7 @@ def bad_config(error: ValidationError, source: str, model: type[BaseModel]) -> I
 
 
 def inline(value: Any, allow_unicode: bool = True) -> str:
-    """A value as YAML on one line."""
+    """Write a value as YAML on one line."""
     plain = list(value) if isinstance(value, tuple) else value
 
     def dumped(style: str | None, allow_unicode: bool) -> str:

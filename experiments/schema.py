@@ -62,7 +62,7 @@ def _other_fields(chosen: StrategyOptions) -> dict[str, FieldInfo]:
 
 
 def _task_lines(task: Task) -> Iterator[str]:
-    """The fields of a task, commented out."""
+    """Yield the fields of a task, commented out."""
     yield f"# tasks: {', '.join(TASKS)}; with fields changed:"
     yield "# task:"
     for name, value in task.model_dump(mode="json").items():

@@ -87,7 +87,7 @@ def check_address(address: str) -> None:
 
 
 def nodes() -> list[dict[str, float]]:
-    """CPUs and GPUs of each node that is alive."""
+    """Return the CPUs and GPUs of each node that is alive."""
     resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [{kind: float(amounts.get(kind, 0)) for kind in ("CPU", "GPU")} for amounts in resources]
 
@@ -115,7 +115,7 @@ def _gives(node: dict[str, float], wanted: dict[str, float]) -> bool:
 
 
 def _node_types() -> list[dict[str, float]]:
-    """What an autoscaler may add, where there is one."""
+    """Return the resources of each kind of node that an autoscaler may add; none without one."""
     config = None
     # Ray has no public call for it
     with suppress(AttributeError, TypeError):

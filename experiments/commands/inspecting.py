@@ -27,11 +27,11 @@ def runs(
 
         from experiments.run.listing import list_runs, runs_table
 
-        found = list_runs(folder)
+        listed = list_runs(folder)
         if as_json:
-            print(json.dumps([asdict(run) for run in found], indent=2))
-        elif found:
-            show(runs_table(found, time.time()))
+            print(json.dumps([asdict(run) for run in listed], indent=2))
+        elif listed:
+            show(runs_table(listed, time.time()))
         else:
             print(f"There are no runs in '{folder}'.")
 

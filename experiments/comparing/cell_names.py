@@ -115,9 +115,9 @@ def _all_keys(row: Mapping[str, Any]) -> Iterator[str]:
 
 def _short_keys(keys: Iterable[str]) -> dict[str, str]:
     """Return as much of the end of each dotted key as tells it from the others: 'k' of 'search.k'."""
-    whole = {key: tuple(key.split(".")) for key in keys}
-    endings = _endings(set(whole.values()))
-    return {key: ".".join(endings[parts]) for key, parts in whole.items()}
+    parts_of = {key: tuple(key.split(".")) for key in keys}
+    endings = _endings(set(parts_of.values()))
+    return {key: ".".join(endings[parts]) for key, parts in parts_of.items()}
 
 
 def _endings(names: Collection[Parts]) -> dict[Parts, Parts]:

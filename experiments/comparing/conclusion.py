@@ -59,9 +59,9 @@ def _tested(comparison: Comparison) -> list[str]:
         lowest = min(test.adjusted for test in tests)
         return [f"The tests tell none of the others from {reference} (the lowest p is {lowest:.2g})."]
     parts = [
-        f"{_named(found)} {'is' if len(found) == 1 else 'are'} {side} it"
-        for found, side in ((above, "above"), (below, "below"))
-        if found
+        f"{_named(passed)} {'is' if len(passed) == 1 else 'are'} {side} it"
+        for passed, side in ((above, "above"), (below, "below"))
+        if passed
     ]
     rest = len(tests) - len(above) - len(below)
     others = f"; {rest} cannot be told from it" if rest else ""

@@ -159,10 +159,10 @@ class TruthTable:
         tau = _tau(sums, [self.test(subset) for subset in subsets])
         return None if isnan(tau) else tau
 
-    def kendall_of(self, found: Mapping[str, Any]) -> float | None:
+    def kendall_of(self, metrics: Mapping[str, Any]) -> float | None:
         """Return `kendall` of the scores and gates that metrics.json or search.json has of a search."""
         scores, gates = (
-            {int(layer): value for layer, value in (found.get(key) or {}).items()}
+            {int(layer): value for layer, value in (metrics.get(key) or {}).items()}
             for key in ("scores", "gates")
         )
         return self.kendall(scores, gates)

@@ -96,8 +96,8 @@ def _bf16(speedup: float) -> str:
 
 def _threads(torch_threads: int) -> str:
     omp = os.environ.get("OMP_NUM_THREADS")
-    told = f"OMP_NUM_THREADS is {omp}" if omp else "OMP_NUM_THREADS is not set"
-    return f"{torch_threads} for torch, of {cores()} cores ({told})"
+    setting = f"OMP_NUM_THREADS is {omp}" if omp else "OMP_NUM_THREADS is not set"
+    return f"{torch_threads} for torch, of {cores()} cores ({setting})"
 
 
 def _oversubscribed() -> tuple[()] | tuple[str, str]:

@@ -132,10 +132,10 @@ class LabelledRows:
         """Return the rows that have text and label, and log how many have not; a list of no labels is one."""
         texts, pairs = self.columns.texts, self.columns.pairs
         cells = zip(texts, *([] if pairs is None else [pairs]), self.labels, strict=True)
-        whole = [row for row, values in enumerate(cells) if not any(map(is_missing, values))]
-        if len(whole) == len(texts):
+        numbers = [row for row, values in enumerate(cells) if not any(map(is_missing, values))]
+        if len(numbers) == len(texts):
             return self
-        left_out = sorted(set(range(len(texts))) - set(whole))
+        left_out = sorted(set(range(len(texts))) - set(numbers))
         log.warning(
             "left out of %s: %d of %d rows, which have no text or no label (%s)",
             what,
@@ -143,9 +143,9 @@ class LabelledRows:
             len(texts),
             rows_shown(left_out),
         )
-        kept = None if pairs is None else [pairs[row] for row in whole]
-        columns = replace(self.columns, texts=[texts[row] for row in whole], pairs=kept)
-        return replace(self, columns=columns, labels=[self.labels[row] for row in whole], numbers=whole)
+        complete_pairs = None if pairs is None else [pairs[row] for row in numbers]
+        columns = replace(self.columns, texts=[texts[row] for row in numbers], pairs=complete_pairs)
+        return replace(self, columns=columns, labels=[self.labels[row] for row in numbers], numbers=numbers)
 
     def find_problems(self, split: str, task: Task, problems: Problems) -> None:
         """Note the rows whose texts or labels are missing or something else, and a single class of train."""

@@ -175,9 +175,9 @@ class _Reader:
         """Return the layers and kinds that were chosen, or would be now, and the layers' gates."""
         with suppress(InputError, OSError):
             if self.place.architecture.exists():
-                found = PromptLayers.load(self.place.architecture)
+                chosen = PromptLayers.load(self.place.architecture)
                 gates = SearchResult.read(self.place.search_result).gates
-                return (found.layers, found.kinds), _of(found.layers, gates)
+                return (chosen.layers, chosen.kinds), _of(chosen.layers, gates)
         last = last_line(self.place.gates) or {}
         learned = last.get("gates")
         if isinstance(learned, dict) and isinstance(self.config.search, SpaceOptions):

@@ -122,15 +122,15 @@ class TrialTable:
         )
         for heading in ("trial", "state", "stage", "dev", "test", "layers", *names):
             least = min(NAME_WIDTH, max(len(row.name) for row in rows)) if heading == "trial" else None
-            whole = heading in ("state", "dev", "test")
-            table.add_column(heading, overflow="fold", no_wrap=whole, min_width=least)
+            no_wrap = heading in ("state", "dev", "test")
+            table.add_column(heading, overflow="fold", no_wrap=no_wrap, min_width=least)
         for row in rows:
             scores = (("" if score is None else percent(score)) for score in (row.dev, row.test))
             state = Text(row.state, style=STYLES[row.state])
-            told = row.failure if row.failure else row.layers
+            outcome = row.failure if row.failure else row.layers
             values = (row.values.get(name, "") for name in names)
             # brackets would be markup
-            table.add_row(Text(row.name), state, *map(Text, (row.at, *scores, told, *values)))
+            table.add_row(Text(row.name), state, *map(Text, (row.at, *scores, outcome, *values)))
         yield table
 
 

@@ -185,9 +185,9 @@ def _write_best(path: Path, experiment: str, done: Sequence[EndedTrial]) -> str:
     layers = layers_text(metrics.layers, metrics.kinds)
     scores = f"dev {title} {percent(metrics.dev_metric)}, test {title} {percent(metrics.test_metric)}"
     head = f"# trial {trial.note.number} ({trial.folder.name}) of NNI's experiment {experiment}: {scores}"
-    found = f"# layers {layers} of 0 to {metrics.layers_total - 1}, by {metrics.strategy}"
+    choice = f"# layers {layers} of 0 to {metrics.layers_total - 1}, by {metrics.strategy}"
     content = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    write_text(path, f"{head}\n{found}\n{content}")
+    write_text(path, f"{head}\n{choice}\n{content}")
     return f"best so far, trial {trial.note.number}, {scores}: spt run {shlex.quote(str(path.absolute()))}"
 
 

@@ -57,27 +57,27 @@ def write_config(
     if not output.parent.is_dir():
         raise InputError(f"There is no folder '{output.parent}' for '{output.name}'. Make it first.")
     overrides = overrides or {}
-    found = survey(path)
-    roles = guess_roles(found, overrides.get("task.text"), overrides.get("task.label"))
-    _check_columns(found, roles)
+    file = survey(path)
+    roles = guess_roles(file, overrides.get("task.text"), overrides.get("task.label"))
+    _check_columns(file, roles)
     comments: dict[str, str] = {}
-    tree = _tree(found, roles, output.absolute().parent, comments)
+    tree = _tree(file, roles, output.absolute().parent, comments)
     override(tree, overrides)
     # whatever is wrong is said before anything is written
     config = checked(anchored(tree, output.absolute().parent), str(output))
     given = [split for split in HELD_OUT if getattr(config.data, split) is not None]
-    classes = len(_column(found, roles.label).counts)
-    whole = _whole_rows(found, config.task.columns)
+    classes = len(_column(file, roles.label).counts)
+    complete = _complete_rows(file, config.task.columns)
     # rows that repeat leave a file that is split
-    different = whole if len(given) == len(HELD_OUT) else set(whole)
+    different = complete if len(given) == len(HELD_OUT) else set(complete)
     rows = rows_left_for_train(len(different), classes, config.data, given)
     if options := options_by_rows(config.training, rows, config.head, config.task):
         tree["training"] = {**tree.get("training", {}), **options}
         comments[f"training.{next(iter(options))}"] = f"as suits {rows} rows to train on"
-    text = "\n".join(_lines(found, tree, comments)) + "\n"
+    text = "\n".join(_lines(file, tree, comments)) + "\n"
     _check_read_back(text, tree, path)
     write_text(output, text)
-    return list(_seen(found, roles))
+    return list(_seen(file, roles))
 
 
 def _check_read_back(text: str, tree: Mapping[str, Any], path: Path) -> None:
@@ -93,9 +93,9 @@ def _check_read_back(text: str, tree: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def _whole_rows(found: Survey, names: Sequence[str]) -> list[tuple[str, ...]]:
+def _complete_rows(file: Survey, names: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the rows that lack nothing in some columns, as text."""
-    columns = [column.values for column in found.columns if column.name in names]
+    columns = [column.values for column in file.columns if column.name in names]
     rows = (
         tuple("" if value is None else str(value).strip() for value in row)
         for row in zip(*columns, strict=True)
@@ -103,16 +103,16 @@ def _whole_rows(found: Survey, names: Sequence[str]) -> list[tuple[str, ...]]:
     return [row for row in rows if all(row)]
 
 
-def _check_columns(found: Survey, roles: Roles) -> None:
-    names = [column.name for column in found.columns]
+def _check_columns(file: Survey, roles: Roles) -> None:
+    names = [column.name for column in file.columns]
     for key, name in (("task.text", roles.text), ("task.label", roles.label)):
         if name not in names:
-            raise InputError(f"{key} is '{name}', but '{found.path}' has the columns {', '.join(names)}.")
+            raise InputError(f"{key} is '{name}', but '{file.path}' has the columns {', '.join(names)}.")
 
 
-def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -> dict[str, Any]:
+def _tree(file: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -> dict[str, Any]:
     """Return the nested keys for a file, and note comments by dotted key."""
-    text, label = _column(found, roles.text), _column(found, roles.label)
+    text, label = _column(file, roles.text), _column(file, roles.label)
     task: dict[str, Any] = {"name": "custom", "text": roles.text}
     if roles.text_pair:
         task["text_pair"] = roles.text_pair
@@ -122,19 +122,19 @@ def _tree(found: Survey, roles: Roles, folder: Path, comments: dict[str, str]) -
         comments["task.multi_label"] = "each of its cells is a list: a text may have several labels, or none"
     comments["task.label"] = f"{len(label.counts)} classes: {_classes(label)}"
     return {
-        "name": _name(found.path),
+        "name": _name(file.path),
         "task": task,
-        "data": {**_files(found, folder, comments), **_reading(found), **_rows(text, label, comments)},
+        "data": {**_files(file, folder, comments), **_reading(file), **_rows(text, label, comments)},
         "backbone": {"name": "minilm-l6"},
         "search": {"strategy": DEFAULT, "k": 2},
     }
 
 
-def _files(found: Survey, folder: Path, comments: dict[str, str]) -> dict[str, Any]:
+def _files(file: Survey, folder: Path, comments: dict[str, str]) -> dict[str, Any]:
     """Return the file and, where it is called train, those of dev and test beside it."""
-    files = {"train": found.path}
-    if found.path.stem in SPLIT_NAMES["train"]:
-        beside = folder_files(found.path.absolute().parent)
+    files = {"train": file.path}
+    if file.path.stem in SPLIT_NAMES["train"]:
+        beside = folder_files(file.path.absolute().parent)
         files |= {split: path for split, path in beside.items() if split != "train"}
     missing = [split for split in HELD_OUT if split not in files]
     if missing:
@@ -144,15 +144,15 @@ def _files(found: Survey, folder: Path, comments: dict[str, str]) -> dict[str, A
     return {split: os.path.relpath(path, folder) for split, path in files.items()}
 
 
-def _reading(found: Survey) -> dict[str, Any]:
+def _reading(file: Survey) -> dict[str, Any]:
     """Return the options without which the file would be read in another way."""
     reading: dict[str, Any] = {}
-    if found.encoding not in (None, UTF_8):
-        reading["encoding"] = found.encoding
-    if found.delimiter not in (None, ",") and found.format == "csv":
-        reading["delimiter"] = found.delimiter
-    if not found.has_header:
-        reading["columns"] = [column.name for column in found.columns]
+    if file.encoding not in (None, UTF_8):
+        reading["encoding"] = file.encoding
+    if file.delimiter not in (None, ",") and file.format == "csv":
+        reading["delimiter"] = file.delimiter
+    if not file.has_header:
+        reading["columns"] = [column.name for column in file.columns]
     return reading
 
 
@@ -170,9 +170,9 @@ def _rows(text: Column, label: Column, comments: dict[str, str]) -> dict[str, An
     return rows
 
 
-def _lines(found: Survey, tree: Mapping[str, Any], comments: Mapping[str, str]) -> Iterator[str]:
-    file = _one_line(found.path.name)
-    yield f"# of {file}, {found.rows} rows; see `spt config` for every key, and `spt check`"
+def _lines(file: Survey, tree: Mapping[str, Any], comments: Mapping[str, str]) -> Iterator[str]:
+    file_name = _one_line(file.path.name)
+    yield f"# of {file_name}, {file.rows} rows; see `spt config` for every key, and `spt check`"
     for key, value in tree.items():
         if not isinstance(value, Mapping):
             yield f"{key}: {inline(value)}"
@@ -191,14 +191,14 @@ COMMENTS = {
 }
 
 
-def _seen(found: Survey, roles: Roles) -> Iterator[str]:
+def _seen(file: Survey, roles: Roles) -> Iterator[str]:
     """Write what was seen of a file: a line, one a column, and what should be looked at."""
-    yield f"{_one_line(str(found.path))}: {', '.join(_facts(found))}"
-    names = [_one_line(column.name) for column in found.columns]
+    yield f"{_one_line(str(file.path))}: {', '.join(_facts(file))}"
+    names = [_one_line(column.name) for column in file.columns]
     width = max(map(len, names))
-    for name, column in zip(names, found.columns, strict=True):
+    for name, column in zip(names, file.columns, strict=True):
         yield f"  {name:<{width}}  {_described(column, roles)}"
-    label = _column(found, roles.label)
+    label = _column(file, roles.label)
     if few := [f"{name} ({count})" for name, count in label.counts.items() if count < FEW_ROWS]:
         yield f"Classes of few rows, whose scores say little: {some(few)}."
     if label.spaced:
@@ -207,13 +207,13 @@ def _seen(found: Survey, roles: Roles) -> Iterator[str]:
         yield f"Other columns that could be the label: {some(roles.other_labels)}; add task.label=COLUMN."
 
 
-def _facts(found: Survey) -> Iterator[str]:
-    yield f"{found.rows} rows of {found.format.upper()}"
-    if found.encoding is not None:
-        yield found.encoding + (" with a byte order mark" if found.has_bom else "")
-    if found.delimiter is not None:
-        yield f"{NAMES[found.delimiter]} between fields"
-    if not found.has_header:
+def _facts(file: Survey) -> Iterator[str]:
+    yield f"{file.rows} rows of {file.format.upper()}"
+    if file.encoding is not None:
+        yield file.encoding + (" with a byte order mark" if file.has_bom else "")
+    if file.delimiter is not None:
+        yield f"{NAMES[file.delimiter]} between fields"
+    if not file.has_header:
         yield "no header"
 
 
@@ -243,8 +243,8 @@ def _one_line(text: str) -> str:
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
-def _column(found: Survey, name: str) -> Column:
-    return next(column for column in found.columns if column.name == name)
+def _column(file: Survey, name: str) -> Column:
+    return next(column for column in file.columns if column.name == name)
 
 
 def _name(path: Path) -> str:

@@ -50,28 +50,28 @@ class Roles:
     other_labels: tuple[str, ...]
 
 
-def guess_roles(found: Survey, text: str | None = None, label: str | None = None) -> Roles:
+def guess_roles(file: Survey, text: str | None = None, label: str | None = None) -> Roles:
     """Guess the role of each column by its values and its name.
 
     Args:
-        found: the file.
+        file: as `survey` saw it.
         text: name of the column of the text, if it is known.
         label: of the label, likewise.
 
     Raises:
         InputError: if no column looks like a text, or none like a label.
     """
-    columns = {column.name: column for column in found.columns}
+    columns = {column.name: column for column in file.columns}
     roles: dict[str, Role] = {name: _plain_role(column) for name, column in columns.items()}
     free = [column for name, column in columns.items() if roles[name] == "not used"]
-    candidates = [column for column in free if _may_be_label(column, found.rows)]
+    candidates = [column for column in free if _may_be_label(column, file.rows)]
     pair = _known_pair({column.name for column in free} - {label}, text)
     if text is None:
         others = [column for column in free if column.name != label]
-        text = pair[0] if pair else _best_text(others, candidates, found)
+        text = pair[0] if pair else _best_text(others, candidates, file)
     second = pair[1] if pair else None
     if label is None:
-        label = _best_label([column for column in candidates if column.name not in (text, second)], found)
+        label = _best_label([column for column in candidates if column.name not in (text, second)], file)
     roles[text], roles[label] = "text", "label"
     if second is not None:
         roles[second] = "second text"
@@ -99,18 +99,18 @@ def _may_be_label(column: Column, rows: int) -> bool:
     )
 
 
-def _best_text(free: list[Column], labels: list[Column], found: Survey) -> str:
+def _best_text(free: list[Column], labels: list[Column], file: Survey) -> str:
     """Return the name of a column that is called a text, or else of the longest."""
     texts = [column for column in free if column not in labels] or free
     if not texts:
-        raise InputError(f"No column of '{found.path}' looks like a text. {_choose(found)}")
+        raise InputError(f"No column of '{file.path}' looks like a text. {_choose(file)}")
     return min(texts, key=lambda column: (_rank(column.name, TEXT_NAMES), -column.mean_length)).name
 
 
-def _best_label(candidates: list[Column], found: Survey) -> str:
+def _best_label(candidates: list[Column], file: Survey) -> str:
     """Return the name of a column that is called a label, or else of the last."""
     if not candidates:
-        raise InputError(f"No column of '{found.path}' looks like a label. {_choose(found)}")
+        raise InputError(f"No column of '{file.path}' looks like a label. {_choose(file)}")
     return min(reversed(candidates), key=lambda column: _rank(column.name, LABEL_NAMES)).name
 
 
@@ -126,9 +126,9 @@ def _known_pair(names: AbstractSet[str], text: str | None) -> tuple[str, str] | 
     return next(pairs, None)
 
 
-def _choose(found: Survey) -> str:
+def _choose(file: Survey) -> str:
     shown = "; ".join(
         f"{column.name} ({len(column.counts)} values, as '{next(iter(column.counts), '')[:30]}')"
-        for column in found.columns
+        for column in file.columns
     )
     return f"Columns: {shown}. Name the columns as task.text=COLUMN task.label=COLUMN."

@@ -69,13 +69,13 @@ def report_data(config: RunConfig) -> DataReport:
                 loaded = load_splits(task, data, seed, tables)
                 splits = _split_reports(loaded)
                 _check_weights(config, loaded["train"])
-    found = [line for split, table in tables.items() for line in _table_notes(task, split, table)]
+    table_notes = [line for split, table in tables.items() for line in _table_notes(task, split, table)]
     if problems.texts and tables and not splits:
         # what the rows that are whole look like is of use too
         complete = data.model_copy(update={"incomplete": "drop"})
         with taken_warnings(), Problems("the data").collecting():
             splits = _split_reports(load_splits(task, complete, seed, tables))
-    return DataReport(tuple(problems.texts), (*notes, *found, *_class_notes(splits)), splits)
+    return DataReport(tuple(problems.texts), (*notes, *table_notes, *_class_notes(splits)), splits)
 
 
 def check_data(configs: Sequence[RunConfig]) -> None:

@@ -76,10 +76,10 @@ def train_candidate(
         InputError: if a file to go on from is damaged.
         TrialFailed: if a loss is not finite.
     """
-    folder, told = candidate_folder(search, layers), epochs_of("search", on_epoch)
+    folder, on_search_epoch = candidate_folder(search, layers), epochs_of("search", on_epoch)
     if workbench.folds is not None:
-        return judge(workbench, layers, folder, told).result
-    return train_layers(workbench, layers, folder, told).result
+        return judge(workbench, layers, folder, on_search_epoch).result
+    return train_layers(workbench, layers, folder, on_search_epoch).result
 
 
 def judge(

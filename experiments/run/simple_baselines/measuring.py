@@ -223,7 +223,7 @@ def _known(path: Path) -> dict[str, MeasuredBaseline] | None:
 def _keep(path: Path, measured: Mapping[str, MeasuredBaseline]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({name: asdict(one) for name, one in measured.items()}) + "\n")
+        write_text(path, json.dumps({name: asdict(baseline) for name, baseline in measured.items()}) + "\n")
     except OSError:
         # the next run over the same data measures them itself
         return
