@@ -7,19 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import RenderableType
-
 from experiments.live.run_progress import RunProgress, read_run
-from experiments.live.time_left import duration
-from experiments.live.trials import (
-    TrialRow,
-    TrialTable,
-    as_resumed,
-    changes,
-    counts,
-    queued,
-    row_of_run,
-)
+from experiments.live.trials import TrialRow, TrialsView, as_resumed, queued, row_of_run
 from experiments.run.listing import run_folders
 from experiments.run.lock import shown_as_used
 from spt.errors import InputError
@@ -58,7 +47,7 @@ def run_names(folder: Path) -> list[str]:
     return names
 
 
-class GridView:
+class GridView(TrialsView):
     """Follow the runs of a comparison.
 
     Args:
@@ -68,12 +57,10 @@ class GridView:
     """
 
     def __init__(self, title: str, folder: Path, names: Sequence[str]) -> None:
-        self.title = title
+        super().__init__(title, names)
         self.folder = folder
         self.names = names
-        self.rows: list[TrialRow] = [queued(name) for name in names]
         self._progress: dict[str, RunProgress] = {}
-        self._told: list[TrialRow] = list(self.rows)
 
     def look(self) -> None:
         """Read where each run is; one that is finished stays so."""
@@ -90,22 +77,7 @@ class GridView:
         """Make the row of a run; None for one that has not begun."""
         return queued(name) if progress is None else row_of_run(name, progress)
 
-    def drawn(self) -> RenderableType:
-        """Return the table of all runs."""
-        return TrialTable(self.title, self.rows, self.caption)
-
-    def news(self) -> Sequence[str]:
-        """Return a line for each run that began or ended."""
-        lines, self._told = changes(self._told, self.rows), self.rows
-        return lines
-
-    @property
-    def caption(self) -> str:
-        """Return how many runs are in which state, and the time left."""
-        left = self._seconds_left()
-        return counts(self.rows) + ("" if left is None else f"; about {duration(left)} left")
-
-    def _seconds_left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """Guess what the runs that are not done take, from those that are, several at a time."""
         took = [progress.seconds for progress in self._progress.values() if progress.seconds is not None]
         active = [row for row in self.rows if row.state in ("running", "resumed")]

@@ -28,7 +28,7 @@ class RunView:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.progress = BEGINNING
-        self._told: RunProgress | None = None
+        self._before: RunProgress | None = None
 
     def look(self) -> None:
         """Read where the run is; what is there before and after it holds its folder is no progress."""
@@ -42,8 +42,8 @@ class RunView:
 
     def news(self) -> Sequence[str]:
         """Return a line for a stage or a candidate that begins, and for each epoch that has ended."""
-        before, now = self._told, self.progress
-        self._told = now
+        before, now = self._before, self.progress
+        self._before = now
         if before is None or (before.stage, before.candidate) != (now.stage, now.candidate):
             return [begun_line(now)]
         if now.epoch is not None and before.epoch is not None and now.epoch > before.epoch:

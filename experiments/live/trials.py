@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rich.box import SIMPLE
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from experiments.live.lines import where
 from experiments.live.run_progress import RunProgress
+from experiments.live.time_left import duration
 from spt.architecture import layers_text
 from spt.reports.wording import percent
 
@@ -132,6 +133,39 @@ class TrialTable:
             # brackets would be markup
             table.add_row(Text(row.name), state, *map(Text, (row.at, *scores, outcome, *values)))
         yield table
+
+
+class TrialsView:
+    """Follow trials whose rows a subclass reads, in its method `look`, and guesses the time of.
+
+    Args:
+        title: of their table.
+        names: of the trials, of which none has begun.
+    """
+
+    def __init__(self, title: str, names: Iterable[str]) -> None:
+        self.title = title
+        self.rows: list[TrialRow] = [queued(name) for name in names]
+        self._rows_before: Sequence[TrialRow] = self.rows
+
+    def seconds_left(self) -> float | None:
+        """Guess what the trials that have not ended take; None where nothing tells."""
+        raise NotImplementedError
+
+    def drawn(self) -> RenderableType:
+        """Return the table of all trials."""
+        return TrialTable(self.title, self.rows, self.caption)
+
+    def news(self) -> Sequence[str]:
+        """Return a line for each trial that began or ended."""
+        lines, self._rows_before = changes(self._rows_before, self.rows), self.rows
+        return lines
+
+    @property
+    def caption(self) -> str:
+        """Return how many trials are in which state, and the time left."""
+        left = self.seconds_left()
+        return counts(self.rows) + ("" if left is None else f"; about {duration(left)} left")
 
 
 def _most_telling(rows: Sequence[TrialRow], room: int | None) -> list[TrialRow]:

@@ -12,13 +12,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import ValidationError
-from rich.console import RenderableType
 
 from experiments.live.lines import where
 from experiments.live.run_progress import RunProgress
 from experiments.live.screen import progress_console, showing
-from experiments.live.time_left import duration
-from experiments.live.trials import TrialRow, TrialTable, changes, counts, queued
+from experiments.live.trials import TrialRow, TrialsView, queued
 from experiments.live.trials import TrialState as ShownState
 from experiments.run.listing import STUDY
 from experiments.run.lock import is_held
@@ -38,7 +36,7 @@ STATES: Mapping[TrialState, ShownState] = {
 }
 
 
-class StudyView:
+class StudyView(TrialsView):
     """Follow the trials of a study by its journal, into which nothing is written.
 
     Args:
@@ -48,12 +46,11 @@ class StudyView:
     """
 
     def __init__(self, folder: Path, config: TuneConfig, held: bool | None) -> None:
+        super().__init__(config.name, map(_name, range(config.trials)))
         self.folder = folder
         self.config = config
         self._held = held
         self.running = True
-        self.rows = [queued(_name(number)) for number in range(config.trials)]
-        self._told: Sequence[TrialRow] = self.rows
         self._study: optuna.Study | None = None
         self._seconds_left: float | None = None
 
@@ -69,20 +66,9 @@ class StudyView:
         self.rows = [*rows, *(queued(_name(number)) for number in range(len(rows), self.config.trials))]
         self._seconds_left = self._guess(trials)
 
-    def drawn(self) -> RenderableType:
-        """Return the table of all trials."""
-        return TrialTable(self.config.name, self.rows, self.caption)
-
-    def news(self) -> Sequence[str]:
-        """Return a line for each trial that began or ended."""
-        lines, self._told = changes(self._told, self.rows), self.rows
-        return lines
-
-    @property
-    def caption(self) -> str:
-        """Return how many trials are in which state, and the time left."""
-        left = self._seconds_left if self.running else None
-        return counts(self.rows) + ("" if left is None else f"; about {duration(left)} left")
+    def seconds_left(self) -> float | None:
+        """Return what was guessed at the last look; None where nobody runs the study."""
+        return self._seconds_left if self.running else None
 
     def _opened(self) -> optuna.Study | None:
         """Open the journal, once there is a study in it."""
