@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from experiments.config import RunConfig
-from experiments.run import searching
+from experiments.run.search_budget import check_search
 from experiments.run.training import load_workbench
 from spt.problems import Problems
 from spt.process.devices import process_kept, use_device
@@ -31,7 +31,7 @@ def check_sizes(configs: Sequence[RunConfig]) -> None:
                 workbench = load_workbench(alike[0], weights=False)
                 for config in alike:
                     with problems.collecting():
-                        searching.check(workbench, config)
+                        check_search(workbench, config)
     problems.refuse()
 
 
