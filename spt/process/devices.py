@@ -41,6 +41,20 @@ def use_device(name: str) -> None:
     _chosen[:] = [] if device_name(name) == AUTO else [_existing(name)]
 
 
+def device_of_machine(device: str | torch.device) -> torch.device:
+    """Return a device that this machine has.
+
+    Args:
+        device: as of `device_name`, where auto is the best one; or as torch has it.
+
+    Raises:
+        InputError: as `use_device`.
+    """
+    # torch's own may be of a kind that no name stands for
+    name = str(device) if isinstance(device, torch.device) else device_name(device)
+    return best_device() if name == AUTO else _existing(name)
+
+
 def lightning_device(device: torch.device) -> dict[str, Any]:
     """Return the options by which a Lightning trainer computes on a device."""
     if device.type == "cuda":

@@ -32,6 +32,7 @@ from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
 from spt.hub.upload import upload, warn_of_local_backbone
 from spt.model import PromptedModel, trained
+from spt.process.devices import device_of_machine
 from spt.serving.pipeline import BATCH_SIZE, NOT_GIVEN, TextClassificationPipeline, refuse_options
 from spt.serving.predictions import Answer, check_finite, check_threshold, predictions
 from spt.serving.saved_prompt import SavedPrompt
@@ -221,8 +222,15 @@ class PromptClassifier:
         return TextClassificationPipeline(self.predict_proba, self.labels, paired, top_k, batch_size)
 
     def to(self, device: str | torch.device) -> PromptClassifier:
-        """Move the model to a device, such as 'cuda' or 'cpu', and return this classifier."""
-        self.model.to(device)
+        """Move the model to a device, and return this classifier.
+
+        Args:
+            device: auto, cpu, cuda, cuda:1 or mps, or as torch has it.
+
+        Raises:
+            InputError: for another name, or a device that this machine has not.
+        """
+        self.model.to(device_of_machine(device))
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:

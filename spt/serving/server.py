@@ -18,6 +18,7 @@ from spt.data.encoded.batches import make_loader, to_device
 from spt.data.values import as_list, clean_texts
 from spt.errors import InputError, unknown
 from spt.problems import Problems
+from spt.process.devices import device_of_machine
 from spt.serving.branches import Branch, branch_order, run_branches
 from spt.serving.classifier import PromptClassifier
 from spt.serving.pipeline import BATCH_SIZE
@@ -125,8 +126,15 @@ class PromptServer:
             self._tasks = {other: task for other, task in self._tasks.items() if other != name}
 
     def to(self, device: str | torch.device) -> PromptServer:
-        """Move backbone and tasks to a device, such as 'cuda', while nobody asks, and return the server."""
-        self.backbone.to(device)
+        """Move backbone and tasks to a device, while nobody asks, and return the server.
+
+        Args:
+            device: as of `PromptClassifier.to`.
+
+        Raises:
+            InputError: likewise. All stays where it was.
+        """
+        self.backbone.to(device_of_machine(device))
         with self._changing:
             self._tasks = {
                 name: ServedTask.of(task.classifier, self.backbone) for name, task in self._tasks.items()

@@ -290,7 +290,8 @@ def test_predict_runs_on_the_device_that_trains(finished: Path, monkeypatch: pyt
         devices.append(classifier.model.backbone.device.type)
         return np.full((len(texts), 2), 0.5)
 
-    monkeypatch.setattr("spt.process.devices.chosen_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("spt.process.devices.best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
     monkeypatch.setattr(PromptClassifier, "predict_proba", predict_proba)
     assert spt("predict", finished / "model", given="fine").exit_code == 0
     assert devices == ["meta"]

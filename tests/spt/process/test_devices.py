@@ -18,6 +18,7 @@ from spt.process.cores import omp_threads, share_of_cores
 from spt.process.devices import (
     best_device,
     chosen_device,
+    device_of_machine,
     lightning_device,
     process_kept,
     use_device,
@@ -63,8 +64,18 @@ def test_a_device_that_is_not_there_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, gpus: int, said: str
 ) -> None:
     with_gpus(monkeypatch, gpus)
-    with pytest.raises(InputError, match=said):
-        use_device(name)
+    for refused in (use_device, device_of_machine):
+        with pytest.raises(InputError, match=said):
+            refused(name)
+
+
+def test_a_device_of_the_machine_is_named_or_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus(monkeypatch, 2)
+    assert device_of_machine("auto") == torch.device("cuda")
+    for name in ("cpu", "cuda", "cuda:1"):
+        assert device_of_machine(name) == device_of_machine(torch.device(name)) == torch.device(name)
+    with pytest.raises(InputError, match="The device is 'cuda:2', but this machine has 2"):
+        device_of_machine(torch.device("cuda", 2))
 
 
 def test_a_trainer_takes_the_same_device() -> None:

@@ -32,6 +32,7 @@ from spt.saved_folders import PROMPT_JSON, PROMPT_WEIGHTS
 from spt.serving import saved_prompt as module
 from spt.serving.classifier import PromptClassifier
 from spt.serving.saved_prompt import FORMAT
+from spt.serving.server import PromptServer
 from spt.tasks import get_task
 from tests.support.killed import dead_process, replaced_name
 from tests.support.tiny import make_backbone, tiny_workbench
@@ -553,12 +554,33 @@ def test_labels_that_cannot_be_scored_are_refused_by_row(
         made.evaluate([], [])
 
 
-def test_a_classifier_moves_to_a_device(made: PromptClassifier) -> None:
+def test_a_classifier_moves_to_a_device(made: PromptClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("meta"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
     # a copy, as the meta device forgets the weights
-    moved = replace(made, model=copy.deepcopy(made.model)).to("meta")
+    moved = replace(made, model=copy.deepcopy(made.model)).to(torch.device("meta"))
     assert {parameter.device.type for parameter in moved.model.parameters()} == {"meta"}
     assert made.to(torch.device("cpu")) is made
     assert made.predict(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda", "The device is 'cuda', but this machine has no GPU that torch can use"),
+        (torch.device("cuda", 1), "The device is 'cuda:1', but this machine has no GPU"),
+        ("nonsense", "The device is 'nonsense', but must be auto, cpu, cuda"),
+        (None, "The device is None, but must be auto"),
+    ],
+    ids=str,
+)
+def test_a_device_that_is_not_there_is_refused(
+    device: Any, message: str, made: PromptClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
+    for moving in (made, PromptServer({"made": made})):
+        with pytest.raises(InputError, match=message):
+            moving.to(device)
 
 
 def test_probabilities_are_calibrated_and_answers_stay(made: PromptClassifier) -> None:
