@@ -28,7 +28,7 @@ from spt.data.labels.indicators import indicated_classes
 from spt.errors import InputError
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
-from spt.hub.upload import upload, warn_of_local_backbone
+from spt.hub.upload import check_hub_name, upload, warn_of_local_backbone
 from spt.process.modes import AUTO, CacheMode
 from spt.saved_folders import ESTIMATOR_JSON
 from spt.storage.files import expanded
@@ -280,10 +280,10 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
         Its parameters are those that were fitted; those that were set since are of the next fit.
 
         Raises:
-            InputError: if there is something else than a saved prompt or an empty folder.
+            InputError: if it is no path, or there is something else than a saved prompt or an empty folder.
             NotFittedError: if the estimator is not fitted.
         """
-        saved = self.classifier_.saved
+        path, saved = expanded(folder), self.classifier_.saved
         defaults = plain(SPTClassifier().get_params(deep=False))
         parameters = {"verbose": plain(self.verbose), **self._fitted_parameters}
         changed = {name: value for name, value in parameters.items() if value != defaults[name]}
@@ -294,7 +294,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             metrics=self.metrics_,
             feature_names=None if names is None else tuple(names),
         )
-        saved.write(expanded(folder), {ESTIMATOR_JSON: estimator.text})
+        saved.write(path, {ESTIMATOR_JSON: estimator.text})
 
     def push_to_hub(
         self,
@@ -319,6 +319,7 @@ class SPTClassifier(ClassifierMixin, SectionedEstimator):  # type: ignore[misc]
             InputError: for a name that no repository can have, or where the hub refuses or cannot be reached.
             NotFittedError: if the estimator is not fitted.
         """
+        check_hub_name(name)
         warn_of_local_backbone(self.classifier_.spec.backbone.name)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from spt.assets import BACKBONES, HUB_NAME
 from spt.errors import InputError, foreign_files
@@ -37,8 +38,7 @@ def upload(
     Raises:
         InputError: for a name that no repository can have, or where the hub refuses or cannot be reached.
     """
-    if name.count("/") != 1 or not HUB_NAME.fullmatch(name):
-        raise InputError(f"'{name}' is no name of the hub, which are written owner/name.")
+    check_hub_name(name)
     # loads the network's libraries
     from huggingface_hub import HfApi  # noqa: PLC0415
 
@@ -61,6 +61,16 @@ def upload(
             commit_message=message or "Upload a prompt of spt-nas",
         )
     return str(commit.oid)
+
+
+def check_hub_name(name: Any) -> None:
+    """Refuse what no repository can be called.
+
+    Raises:
+        InputError: for what is not owner/name.
+    """
+    if not isinstance(name, str) or name.count("/") != 1 or not HUB_NAME.fullmatch(name):
+        raise InputError(f"{name!r:.200} is no name of the hub. Give it as a text, owner/name.")
 
 
 def warn_of_local_backbone(name: str) -> None:

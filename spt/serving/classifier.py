@@ -30,7 +30,7 @@ from spt.errors import InputError
 from spt.evaluation import probabilities
 from spt.hub.download import prompt_folder
 from spt.hub.model_card import write_model_card
-from spt.hub.upload import upload, warn_of_local_backbone
+from spt.hub.upload import check_hub_name, upload, warn_of_local_backbone
 from spt.model import PromptedModel, trained
 from spt.process.devices import device_of_machine
 from spt.serving.pipeline import BATCH_SIZE, NOT_GIVEN, TextClassificationPipeline, refuse_options
@@ -239,9 +239,10 @@ class PromptClassifier:
         They are there all or not at all, in the place of those of a prompt that is there; other files stay.
 
         Raises:
-            InputError: if there is something else than a saved prompt or an empty folder.
+            InputError: if it is no path, or there is something else than a saved prompt or an empty folder.
         """
-        self.saved.write(expanded(folder))
+        path = expanded(folder)
+        self.saved.write(path)
 
     @property
     def saved(self) -> SavedPrompt:
@@ -274,6 +275,7 @@ class PromptClassifier:
         Raises:
             InputError: for a name that no repository can have, or where the hub refuses or cannot be reached.
         """
+        check_hub_name(name)
         warn_of_local_backbone(self.spec.backbone.name)
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)

@@ -192,8 +192,11 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     """Return a path as users write it with `~` as their home.
 
     Raises:
-        InputError: if no such path can be: `~` of nobody, a name that is too long, a folder that is closed.
+        InputError: if no such path can be: `~` of nobody, a name that is too long, a folder that is closed,
+            or what is neither a text nor a `Path`.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"{path!r:.200} is no path, which must be a text or a Path. Give the path as one.")
     try:
         result = Path(path).expanduser()
         result.exists()

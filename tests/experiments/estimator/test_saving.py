@@ -174,6 +174,19 @@ def test_folders_may_be_in_the_home_folder(
         tiny_estimator(home, folder="~nobody-of-that-name/run").fit(*data)
 
 
+@pytest.mark.parametrize("place", [None, 3])
+def test_what_is_no_place_is_refused_before_any_work(
+    place: Any, fitted: SPTClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PromptClassifier, "saved", property(lambda _: pytest.fail("it has worked")))
+    with pytest.raises(InputError, match=f"{place} is no path"):
+        SPTClassifier.from_pretrained(place)
+    with pytest.raises(InputError, match=f"{place} is no path"):
+        fitted.save_pretrained(place)
+    with pytest.raises(InputError, match=f"{place} is no name of the hub"):
+        fitted.push_to_hub(place)
+
+
 def test_the_prompt_of_a_run_comes_back_too(
     home: Path, data: tuple[list[str], list[str]], fitted: SPTClassifier
 ) -> None:

@@ -554,6 +554,19 @@ def test_labels_that_cannot_be_scored_are_refused_by_row(
         made.evaluate([], [])
 
 
+@pytest.mark.parametrize("place", [None, 3])
+def test_what_is_no_place_is_refused_before_any_work(
+    place: Any, made: PromptClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PromptClassifier, "saved", property(lambda _: pytest.fail("it has worked")))
+    with pytest.raises(InputError, match=f"{place} is no path"):
+        PromptClassifier.from_pretrained(place)
+    with pytest.raises(InputError, match=f"{place} is no path"):
+        made.save_pretrained(place)
+    with pytest.raises(InputError, match=f"{place} is no name of the hub"):
+        made.push_to_hub(place)
+
+
 def test_a_classifier_moves_to_a_device(made: PromptClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("meta"))
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from safetensors.torch import load_file
 from spt.errors import InputError
 from spt.storage import files
 from spt.storage.files import (
+    expanded,
     replacing,
     replacing_folder,
     restore_folder,
@@ -27,6 +30,12 @@ from spt.storage.files import (
 )
 from spt.storage.tensor_files import write_tensors
 from tests.support.killed import dead_process, replaced_name, temporary_name
+
+
+@pytest.mark.parametrize("place", [None, 3, b"folder", ["folder"]], ids=str)
+def test_what_is_no_path_is_refused_with_its_value(place: Any) -> None:
+    with pytest.raises(InputError, match=re.escape(f"{place!r} is no path, which must be a text or a Path")):
+        expanded(place)
 
 
 def test_a_file_is_flushed_then_put_in_place_then_its_folder_is_flushed(
