@@ -36,7 +36,7 @@ def label_column(
         labels = given[task.label]
     if (indicated := indicated_classes(labels, task, split, classes)) is not None:
         return indicated_labels(labels, indicated, task, split)
-    columns = columns_of(labels)
+    columns = columns_of(labels, f"The labels of {split}")
     if columns is not None and len(columns) == 1:
         (labels,) = columns.values()
     if getattr(labels, "ndim", 1) == 2:
@@ -81,7 +81,7 @@ def _label_columns(rows: Any, task: Task, split: str) -> dict[str, list[Any]]:
     Raises:
         InputError: if they have no such columns.
     """
-    columns = columns_of(rows)
+    columns = columns_of(rows, f"The rows of {split}")
     if columns is None:
         raise InputError(
             f"There are no labels of {split}: it requires y to be passed, but the target y is None. "

@@ -50,7 +50,7 @@ def read_text_columns(
     Raises:
         InputError: for rows of another kind, columns that are not there, or another number of pairs.
     """
-    columns = columns_of(rows)
+    columns = columns_of(rows, f"The rows of {split}")
     if columns is None:
         read = _unnamed_columns(rows, split)
     else:

@@ -71,8 +71,9 @@ def as_list(values: Any, what: str) -> list[Any]:
     """Return the values of a list, an array or a Series; one text is a list of one.
 
     Raises:
-        InputError: for what has no items, or none in an order of rows.
+        InputError: for what has no items, none in an order of rows, or splits.
     """
+    refuse_splits(values, what)
     values = python_values(values)
     if isinstance(values, str):
         return [values]
@@ -98,14 +99,41 @@ def scalar(value: Any) -> Any:
     return value.item() if getattr(value, "shape", None) == () else value
 
 
-def columns_of(rows: Any) -> dict[str, Any] | None:
-    """Return the columns of rows that have some; None for others."""
+def columns_of(rows: Any, what: str) -> dict[str, Any] | None:
+    """Return the columns of rows that have some; None for others.
+
+    Args:
+        rows: of any kind.
+        what: names the rows in errors, in the plural.
+
+    Raises:
+        InputError: as `refuse_splits`.
+    """
+    refuse_splits(rows, what)
     if isinstance(rows, Mapping):
         return {str(name): values for name, values in rows.items()}
     names = getattr(rows, "column_names", None)
     if names is None and hasattr(rows, "to_dict"):
         names = getattr(rows, "columns", None)
     return None if names is None else {str(name): rows[name] for name in names}
+
+
+def refuse_splits(rows: Any, what: str) -> None:
+    """Refuse rows of several splits, as `datasets.load_dataset` returns them.
+
+    Args:
+        rows: of any kind.
+        what: names the rows in the error.
+
+    Raises:
+        InputError: naming the splits.
+    """
+    # told by its values, as datasets need not be loaded
+    if isinstance(rows, Mapping) and rows and all(hasattr(each, "column_names") for each in rows.values()):
+        first = next(iter(rows))
+        raise InputError(
+            f"{what} came as splits ({some(map(str, rows))}). Give one of them, as data[{first!r}]."
+        )
 
 
 def has_rows(values: Any) -> bool:

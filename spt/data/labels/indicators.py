@@ -33,7 +33,7 @@ def indicated_classes(
     """
     if not task.multi_label or isinstance(labels, Mapping):
         return None
-    columns = columns_of(labels)
+    columns = columns_of(labels, f"The labels of {split}")
     names: tuple[int | str, ...] = () if columns is None else tuple(columns)
     if columns is None and getattr(labels, "ndim", 1) == 2 and hasattr(labels, "tolist"):
         names = () if holds_texts(labels) else tuple(range(labels.shape[1]))
@@ -78,7 +78,7 @@ def indicated_labels(
     # loads datasets, for which other labels need not wait
     from spt.data.labels.row_labels import labels_where_complete  # noqa: PLC0415
 
-    columns = columns_of(labels)
+    columns = columns_of(labels, f"The labels of {split}")
     cells = python_values(labels.T) if columns is None else columns.values()
     value_of = {str(name): name for name in classes}
     table = {

@@ -8,7 +8,7 @@ from typing import Any
 from datasets import Dataset
 
 from spt.data.reading.raw_table import RawTable
-from spt.data.values import as_list
+from spt.data.values import as_list, refuse_splits
 from spt.errors import InputError
 from spt.tasks import Task
 
@@ -41,6 +41,7 @@ def to_table(rows: Rows, task: Task, split: str) -> RawTable:
     Raises:
         InputError: for rows of another kind, or columns of different lengths.
     """
+    refuse_splits(rows, f"The rows of {split}")
     if isinstance(rows, Dataset):
         return RawTable.of(rows)
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):

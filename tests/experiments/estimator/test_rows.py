@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, Features, List, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDatasetDict, List, Value
 from scipy.sparse import csr_array
 
+from experiments.estimator import SPTClassifier
 from experiments.fitting.class_values import ClassValues, label_type
 from experiments.fitting.parameters import run_config
 from experiments.fitting.rows import LabelledRows
@@ -319,6 +320,33 @@ def test_rows_that_cannot_be_learned_from_are_refused(
 def test_rows_of_a_test_that_data_leave_out_are_refused(home: Path) -> None:
     with pytest.raises(InputError, match=r"data\.test_size is 0, but rows of test are given"):
         tiny_estimator(home, data={"test_size": 0}).fit(["a", "b"], ["x", "y"], test=(["c"], ["x"]))
+
+
+SPLITS = {
+    "a data set": lambda rows: DatasetDict(train=rows, validation=rows),
+    "a stream": lambda rows: IterableDatasetDict(
+        train=rows.to_iterable_dataset(), validation=rows.to_iterable_dataset()
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPLITS)
+def test_the_splits_of_a_data_set_are_asked_for_one(
+    kind: str, home: Path, fitted: SPTClassifier, data: tuple[list[str], list[str]]
+) -> None:
+    splits = SPLITS[kind](Dataset.from_dict({"text": ["a", "b"], "label": ["x", "y"]}))
+    asked = r"came as splits \(train, validation\)\. Give one of them, as data\['train'\]"
+    model = tiny_estimator(home)
+    with pytest.raises(InputError, match=f"The rows of train {asked}"):
+        model.fit(splits)
+    with pytest.raises(InputError, match=f"The labels of train {asked}"):
+        model.fit(["a", "b"], splits)
+    with pytest.raises(InputError, match=f"The rows of dev {asked}"):
+        model.fit(*data, dev=splits)
+    with pytest.raises(InputError, match=f"The rows of X {asked}"):
+        fitted.predict(splits)
+    with pytest.raises(InputError, match=f"The list of texts {asked}"):
+        fitted.classifier_.predict(splits)
 
 
 @pytest.mark.parametrize("kind", [torch.tensor, np.array])

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from pydantic import ValidationError
 
 from spt.data.config import DataConfig
@@ -296,6 +296,10 @@ def test_columns_of_mixed_python_values_are_read_value_by_value() -> None:
             r"is empty in row 2\. .*set data\.incomplete to drop",
         ),
         ((["a", "b"], [1, 10**600]), "label' of train holds more than 500 characters in row 2"),
+        (
+            DatasetDict(train=Dataset.from_dict({"text": ["a"], "label": ["x"]})),
+            r"rows of train came as splits \(train\)\. Give one of them, as data\['train'\]",
+        ),
         (
             pd.DataFrame([["a", "b", "x"]], columns=["text", "text", "label"]),
             "DataFrame of train has two columns of one name: text, text, label",
