@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -107,15 +108,33 @@ def columns_of(rows: Any, what: str) -> dict[str, Any] | None:
         what: names the rows in errors, in the plural.
 
     Raises:
-        InputError: as `refuse_splits`.
+        InputError: as `refuse_splits`, or for two columns of one name.
     """
     refuse_splits(rows, what)
-    if isinstance(rows, Mapping):
-        return {str(name): values for name, values in rows.items()}
-    names = getattr(rows, "column_names", None)
+    names = rows if isinstance(rows, Mapping) else getattr(rows, "column_names", None)
     if names is None and hasattr(rows, "to_dict"):
         names = getattr(rows, "columns", None)
-    return None if names is None else {str(name): rows[name] for name in names}
+    if names is None:
+        return None
+    refuse_repeated([str(name) for name in names], f"{what} have")
+    return {str(name): rows[name] for name in names}
+
+
+def refuse_repeated(names: Sequence[str], owner_has: str) -> None:
+    """Refuse columns of one name, of which all but one would be lost.
+
+    Args:
+        names: of all columns.
+        owner_has: begins the error, as "The rows of train have".
+
+    Raises:
+        InputError: naming them.
+    """
+    if repeated := [name for name, number in Counter(names).items() if number > 1]:
+        raise InputError(
+            f"{owner_has} several columns of the name {some(map(repr, repeated))}: {', '.join(names)[:200]}. "
+            "Rename or remove all but one of them."
+        )
 
 
 def refuse_splits(rows: Any, what: str) -> None:

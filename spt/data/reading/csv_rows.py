@@ -5,15 +5,13 @@ from __future__ import annotations
 import codecs
 import csv
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from spt.data.config import Delimiter, Format
-from spt.data.values import some
-from spt.errors import InputError
+from spt.data.values import refuse_repeated
 
 # by their names in a configuration; where several fit a header, the first is taken
 DELIMITERS: Mapping[Delimiter, str] = MappingProxyType({",": ",", ";": ";", "tab": "\t", "|": "|"})
@@ -106,11 +104,7 @@ def check_distinct(names: Sequence[str], path: Path) -> None:
     Raises:
         InputError: naming them and the file.
     """
-    if repeated := [name for name, number in Counter(names).items() if number > 1]:
-        raise InputError(
-            f"{path} has several columns of the name {some(map(repr, repeated))}: {', '.join(names)[:200]}. "
-            "Rename or remove all but one of them."
-        )
+    refuse_repeated(names, f"{path} has")
 
 
 def rows_of(stream: Iterable[str], delimiter: str, quoted: bool) -> Iterator[tuple[list[str], int]]:

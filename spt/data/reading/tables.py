@@ -8,7 +8,7 @@ from typing import Any
 from datasets import Dataset
 
 from spt.data.reading.raw_table import RawTable
-from spt.data.values import as_list, refuse_splits
+from spt.data.values import as_list, refuse_repeated, refuse_splits
 from spt.errors import InputError
 from spt.tasks import Task
 
@@ -45,9 +45,7 @@ def to_table(rows: Rows, task: Task, split: str) -> RawTable:
     if isinstance(rows, Dataset):
         return RawTable.of(rows)
     if hasattr(rows, "to_dict") and hasattr(rows, "columns"):
-        names = [str(name) for name in rows.columns]
-        if len(set(names)) < len(names):
-            raise InputError(f"The DataFrame of {split} has two columns of one name: {', '.join(names)}.")
+        refuse_repeated([str(name) for name in rows.columns], f"The rows of {split} have")
         given: Mapping[Any, Any] = {name: rows[name] for name in rows.columns}
     else:
         given = rows if isinstance(rows, Mapping) else _named(rows, task, split)

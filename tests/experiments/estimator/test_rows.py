@@ -349,6 +349,17 @@ def test_the_splits_of_a_data_set_are_asked_for_one(
         fitted.classifier_.predict(splits)
 
 
+@pytest.mark.parametrize("names", [["text", "text", "label"], ["label", "text", "label"], [1, "1", "label"]])
+def test_columns_of_one_name_are_refused_as_such(names: list[Any], home: Path, fitted: SPTClassifier) -> None:
+    rows = pd.DataFrame([["a", "b", "x"], ["c", "d", "y"]], columns=names)
+    (twice,) = {str(name) for name in names if list(map(str, names)).count(str(name)) == 2}
+    said = f"have several columns of the name '{twice}': {', '.join(map(str, names))}. Rename or remove"
+    with pytest.raises(InputError, match=f"The rows of train {said}"):
+        tiny_estimator(home).fit(rows)
+    with pytest.raises(InputError, match=f"The rows of X {said}"):
+        fitted.predict(rows)
+
+
 @pytest.mark.parametrize("kind", [torch.tensor, np.array])
 def test_numbers_of_other_libraries_are_of_the_type_that_they_hold(kind: Callable[[Any], Any]) -> None:
     for values in ((2, 1), (2.0, 1.0), (True, False)):

@@ -302,7 +302,7 @@ def test_columns_of_mixed_python_values_are_read_value_by_value() -> None:
         ),
         (
             pd.DataFrame([["a", "b", "x"]], columns=["text", "text", "label"]),
-            "DataFrame of train has two columns of one name: text, text, label",
+            "rows of train have several columns of the name 'text': text, text, label. Rename or remove",
         ),
     ],
     ids=str,
