@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from experiments.config_kinds import refuse_other_kind
 from experiments.keys import bad_config, override, read_tree
 from experiments.paths import anchored
 from spt.answers.options import AnswersConfig
@@ -207,7 +208,8 @@ def run_tree(path: Path | None, *overrides: Mapping[str, Any] | None) -> dict[st
     """Read a run's nested keys as `load_config` does, unchecked.
 
     Raises:
-        InputError: if the file cannot be read, or has a path that exists from the working directory only.
+        InputError: if the file cannot be read, is the config of something else than a run, or has a path that
+            exists from the working directory only.
     """
     tree: dict[str, Any] = {}
     if path is not None:
@@ -246,6 +248,7 @@ def _keys_of_file(path: Path, state: tuple[int, ...] | None) -> Mapping[str, Any
     It is read once in each of its states: the runs of a grid start from one file.
     """
     tree = read_tree(path)
+    refuse_other_kind(tree, path, "run")
     run = tree.get("run")
     if isinstance(run, Mapping) and tree.keys() <= {"run", *PROVENANCE}:
         return stored_keys(run)

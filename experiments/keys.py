@@ -101,7 +101,7 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 def _unread(key: str, section: type[BaseModel] | None) -> str:
     """Say who reads a key that its section does not have, and which of the section's keys is like it."""
-    known = list(section.model_fields) if section else []
+    known = [field.alias or name for name, field in section.model_fields.items()] if section else []
     strategies: list[str] = []
     likely = {name: name for name in known}
     if section and issubclass(section, StrategyOptions):

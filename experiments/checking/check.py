@@ -13,6 +13,7 @@ from experiments.checking.backbone_files import read_backbone_files
 from experiments.checking.range_ends import with_range_ends
 from experiments.checking.right_part import RightPart, right_part
 from experiments.config import RunConfig, load_config, run_tree
+from experiments.config_kinds import COMMANDS, config_kind
 from experiments.keys import read_tree
 from experiments.run.data_report import DataReport, distinct_data, report_data
 from experiments.run.unread_prompts import unread_prompt_notes
@@ -122,8 +123,8 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
 def _configs(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
     """Return the runs that a file stands for: one, those of a comparison, or the ends of a study's space."""
     tree = read_tree(path)
-    keys = tree.keys()
-    if "trialCommand" in keys:
+    kind = config_kind(tree)
+    if kind == "comparison":
         # loads nni, which the config of a run does not need
         from experiments.comparing.experiment_file import Experiment  # noqa: PLC0415
 
@@ -131,12 +132,12 @@ def _configs(path: Path, overrides: Mapping[str, Any]) -> list[RunConfig]:
         _check_drawn(tree.get("tuner"), experiment.space)
         experiment = replace(experiment, space=with_range_ends(experiment.space))
         return [cell.config for cell in experiment.cells(overrides)]
-    if "searchSpace" in keys:
+    if kind == "study":
         from experiments.tuning.config import load_tune_config  # noqa: PLC0415
 
         return load_tune_config(path, overrides).runs_at_ends()
-    if {"methods", "conditions"} <= keys:
-        command = f"python -m benchmarks methods {shlex.quote(str(path))}"
+    if kind == "bench":
+        command = f"{COMMANDS[kind]} {shlex.quote(str(path))}"
         raise InputError(f"'{path}' is a bench, which `{command}` checks itself.")
     return [load_config(path, overrides)]
 

@@ -22,6 +22,7 @@ from experiments.comparing.cell_names import (
     group_names,
 )
 from experiments.config import RunConfig, load_config
+from experiments.config_kinds import COMPARISON_KEYS, refuse_other_kind
 from experiments.keys import is_value, leaves, search_option
 from experiments.nested_choices import Parameters, flat, has_name, without
 from experiments.paths import anchored
@@ -31,7 +32,7 @@ from spt.storage.yaml_files import read_yaml
 from strategies.options import for_another_strategy, readers
 
 # of an nnictl file, and of no run
-NNI_KEYS = {"searchSpace", "trialCommand"}
+NNI_KEYS = {"searchSpace", *COMPARISON_KEYS}
 MOST_RUNS = 10_000
 # of a folder's name, of which file systems take 255 with the endings of files beside it
 MOST_BYTES = 100
@@ -80,6 +81,8 @@ class Experiment:
             InputError: if it cannot be read, has no --config in its trialCommand, or no search space.
         """
         content = read_yaml(path, "experiment")
+        if isinstance(content, Mapping):
+            refuse_other_kind(content, path, "comparison", "run")
         if isinstance(content, Mapping) and not NNI_KEYS & content.keys():
             # so that its report is not that of the run alone
             return cls(path, f"{load_config(path).name}-compare", path.parent, path, {})

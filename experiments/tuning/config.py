@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from experiments.config import RunConfig, checked, run_as_written, run_tree
+from experiments.config_kinds import refuse_other_kind
 from experiments.keys import bad_config, override, read_tree
 from experiments.paths import absolute, anchored, anchored_space
 from experiments.tuning.space import distributions
@@ -256,9 +257,12 @@ def load_tune_config(path: Path, overrides: Mapping[str, Any] | None = None) -> 
     Relative paths start as those of `experiments.config.load_config` do.
 
     Raises:
-        InputError: naming every problem in the file and the overrides together.
+        InputError: naming every problem in the file and the overrides together; or if the file is the config
+            of something else than a study.
     """
-    tree = {key: _anchored(key, value, path.parent) for key, value in read_tree(path).items()}
+    given = read_tree(path)
+    refuse_other_kind(given, path, "study")
+    tree = {key: _anchored(key, value, path.parent) for key, value in given.items()}
     over = {key: _anchored(key, value, Path.cwd()) for key, value in (overrides or {}).items()}
     if any(key.startswith("run.") for key in over):
         # of a file its keys, which those go over

@@ -52,6 +52,13 @@ def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
         assert part in message
 
 
+def test_keys_are_listed_as_files_have_them(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"zzz: there is no such key\. Known: name, .* run, searchSpace"):
+        load(tmp_path, zzz=1)
+    with pytest.raises(InputError, match=r"searchspace: there is no such key\. Did you mean 'searchSpace'"):
+        load(tmp_path, searchspace={})
+
+
 @pytest.mark.parametrize(
     ("name", "space", "problem"),
     [
