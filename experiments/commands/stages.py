@@ -76,9 +76,22 @@ def evaluate(
     drop: it is as in the run that MODEL is of, and refuse without one.
     """
     if on is None:
+        _refuse_folder(config)
         _stage("run", config, overrides, folder, device, quiet, as_json)
     else:
         _score_file(config, on, overrides, folder, device, quiet, as_json)
+
+
+def _refuse_folder(config: Path) -> None:
+    """Ask for the file to score a model on, where its folder is given in place of a config."""
+    with exit_codes("Stopped."):
+        from spt.errors import InputError
+
+        if config.is_dir():
+            raise InputError(
+                f"'{config}' is a folder, but without --on the config of a run is scored. Add --on FILE, a "
+                "labelled file to score the model in the folder on, or give a config."
+            )
 
 
 def _score_file(

@@ -52,6 +52,13 @@ def test_the_prompt_of_a_run_whose_writer_was_killed_is_put_back(model: Path, tm
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["model"]
 
 
+def test_a_model_without_a_file_is_asked_for_one(model: Path) -> None:
+    result = spt("evaluate", model)
+    assert result.exit_code == 2
+    assert f"'{model}' is a folder, but without --on" in result.stderr
+    assert "Add --on FILE" in result.stderr
+
+
 def test_all_is_told_as_json_by_the_names_of_metrics(model: Path, tmp_path: Path) -> None:
     file = written(tmp_path / "labelled.csv")
     result = spt("evaluate", model, "--on", file, "--json")
