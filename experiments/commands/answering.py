@@ -101,8 +101,27 @@ def neighbours(
     quiet_libraries(quiet=False)
     with exit_codes("Stopped."):
         from experiments.neighbours import neighbour_table
+        from spt.errors import InputError
         from spt.serving.classifier import PromptClassifier
-        from spt.serving.neighbours import read_prompts
+        from spt.serving.neighbours import needs_text, read_prompts
 
+        _check_texts(text, pair)
         classifier = PromptClassifier.from_pretrained(model)
+        if text is None and needs_text(classifier):
+            raise InputError(
+                "These prompts are generated from the text. Give one by --text to read those for it."
+            )
         show(neighbour_table(read_prompts(classifier, text, pair, count)))
+
+
+def _check_texts(text: str | None, pair: str | None) -> None:
+    """Refuse an empty text, and a second one without a first, by the names of the options."""
+    from spt.errors import InputError
+
+    for option, given in (("--text", text), ("--pair", pair)):
+        if given is not None and not given.strip():
+            raise InputError(f"{option} is empty. Give it a text, or leave it out.")
+    if pair is not None and text is None:
+        raise InputError(
+            "--pair is given, but no --text. Give the first text by --text, or leave --pair out."
+        )

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 from spt.data.encoded.batches import make_loader, to_device
 from spt.data.encoded.encoding import encode_texts
+from spt.data.values import is_missing
 from spt.errors import InputError
 from spt.prompts.choices import InsertPrompt
 from spt.prompts.generators import FreePrompt
@@ -71,20 +72,30 @@ def read_prompts(
         seed: of the random vectors.
 
     Raises:
-        InputError: if there is nothing to read without a text, the text does not fit the task, or the count
-            is below 1.
+        InputError: if there is nothing to read without a text, the text is empty or does not fit the task, a
+            second one has no first, or the count is below 1.
 
     Source: Prompt Tuning (arXiv 2104.08691, section 7) for the reading; the control is ours.
     """
     if count < 1:
         raise InputError(f"The count of words a vector is {count}, but must be 1 or more.")
-    prompts = _free(classifier) if text is None else _for_text(classifier, text, pair)
-    model = classifier.model
-    if model.template_prompt is None and not any(isinstance(each, InsertPrompt) for each in model.choices):
-        raise InputError("No layer has a prompt, so there are no vectors to read.")
-    if not prompts:
+    for name, given in (("text", text), ("pair", pair)):
+        if given is not None and is_missing(given):
+            raise InputError(f"{name} is empty. Give a text, or leave {name} out.")
+    if pair is not None and text is None:
+        raise InputError("pair is given, but no text. Give the first text as text, or leave pair out.")
+    if text is None and needs_text(classifier):
         raise InputError("These prompts are generated from the text. Give a text to read those for it.")
+    prompts = _free(classifier) if text is None else _for_text(classifier, text, pair)
+    if not prompts:
+        raise InputError("No layer has a prompt, so there are no vectors to read.")
     return _readings(classifier, prompts, count, seed)
+
+
+def needs_text(classifier: PromptClassifier) -> bool:
+    """Say whether the prompts can only be read for a text, as all of them are generated from it."""
+    has_prompt = any(isinstance(each, InsertPrompt) for each in classifier.model.choices)
+    return has_prompt and not _free(classifier)
 
 
 def read_input(classifier: PromptClassifier) -> list[Reading]:

@@ -45,9 +45,26 @@ def test_a_free_prompt_is_shown_by_its_words_beside_the_control(folders: dict[st
 
 def test_a_generated_prompt_needs_a_text(folders: dict[str, Path]) -> None:
     refused = spt("neighbours", folders["generated"])
-    assert refused.exit_code == 2 and "Give a text" in refused.stderr
+    assert refused.exit_code == 2 and "Give one by --text" in refused.stderr
     shown = spt("neighbours", folders["generated"], "--text", "the film was dull")
     assert shown.exit_code == 0, shown.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--text", ""), "Error: --text is empty. Give it a text"),
+        (("--text", "dull", "--pair", " "), "Error: --pair is empty. Give it a text"),
+        (("--pair", "dull"), "Error: --pair is given, but no --text"),
+    ],
+    ids=str,
+)
+def test_a_text_that_is_none_is_refused_by_its_option(
+    options: tuple[str, ...], said: str, folders: dict[str, Path]
+) -> None:
+    for name in ("free", "generated"):
+        refused = spt("neighbours", folders[name], *options)
+        assert refused.exit_code == 2 and refused.stderr.startswith(said)
 
 
 def test_an_ensemble_gives_the_votes(folders: dict[str, Path]) -> None:

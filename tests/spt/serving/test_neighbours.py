@@ -87,6 +87,12 @@ def test_generated_prompts_are_read_for_a_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one text a row"):
         read_prompts(made, text="dull", pair="great")
     assert not made.model.choices[1]._forward_hooks
+    with pytest.raises(InputError, match=r"text is empty\. Give a text, or leave text out"):
+        read_prompts(made, text=" ")
+    with pytest.raises(InputError, match=r"pair is empty\. Give a text, or leave pair out"):
+        read_prompts(made, text="dull", pair="")
+    with pytest.raises(InputError, match="pair is given, but no text"):
+        read_prompts(made, pair="dull")
 
 
 def test_of_a_text_longer_than_a_window_the_beginning_is_read(tmp_path: Path) -> None:
