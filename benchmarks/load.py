@@ -126,14 +126,14 @@ def write_finished_runs(folder: Path, runs: int) -> Path:
     first = RunFolder(folder / "first")
     metrics = run(cells[0].config, first.path).as_json()
     stored = yaml.safe_load((first.path / "config.yml").read_text(encoding="utf-8"))
-    gates = (first.gates).read_bytes()
+    gates = first.gates.read_bytes()
     generator = np.random.default_rng(0)
     for cell in cells:
         place = RunFolder(folder / "runs" / cell.config.name)
         place.search.mkdir(parents=True)
         content = {**stored, "run": cell.config.model_dump(mode="json")}
         (place.path / "config.yml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-        (place.gates).write_bytes(gates)
+        place.gates.write_bytes(gates)
         place.inputs.write_bytes(first.inputs.read_bytes())
         scores = dict(
             zip(("dev_metric", "test_metric"), generator.uniform(0.8, 0.9, 2).tolist(), strict=True)

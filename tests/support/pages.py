@@ -131,6 +131,6 @@ def check_yaml(body: str) -> None:
         # the shipped one, which it names, is of SPT-DARTS
         TuneConfig.model_validate({**tree, "run": {"search": {"strategy": "spt_darts"}}})
     elif "searchSpace" in tree:
-        assert Experiment("page", Path(), Path("my.yml"), tree["searchSpace"]).cells({})
+        assert Experiment(Path("page.yml"), "page", Path(), Path("my.yml"), tree["searchSpace"]).cells({})
     else:
         checked(tree, "a page")
