@@ -169,17 +169,23 @@ def test_it_runs_again_and_keeps_the_earlier_results_once(run: Runner, tmp_path:
     assert {path.name for path in tmp_path.iterdir()} == {"E", "demo", "demo.previous"}
 
 
+def fail(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the demo raise an error."""
+
+    def fails(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(demo, "run_demo", fails)
+    monkeypatch.setattr(demo, "quiet_libraries", lambda quiet: None)  # noqa: ARG005
+
+
 @pytest.mark.parametrize(
     ("error", "code"), [(InputError("no network"), 2), (ExperimentError("the tuner died"), 1)]
 )
 def test_errors_are_one_line_and_an_exit_code(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(*_: object) -> int:
-        raise error
-
-    monkeypatch.setattr(demo, "run_demo", fails)
-    monkeypatch.setattr(demo, "quiet_libraries", lambda quiet: None)  # noqa: ARG005
+    fail(error, monkeypatch)
     assert demo.main() == code
     assert capsys.readouterr().out == f"Error: {error}\n"
 
@@ -195,11 +201,7 @@ def test_errors_are_one_line_and_an_exit_code(
 def test_a_fault_of_the_machine_is_said_without_a_traceback(
     error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(*_: object) -> int:
-        raise error
-
-    monkeypatch.setattr(demo, "run_demo", fails)
-    monkeypatch.setattr(demo, "quiet_libraries", lambda quiet: None)  # noqa: ARG005
+    fail(error, monkeypatch)
     assert demo.main() == 1
     said = " ".join(capsys.readouterr().out.split())
     assert said == f"The machine failed: {reason}. Nothing of that was recorded: the same command repeats it."

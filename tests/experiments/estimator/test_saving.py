@@ -22,6 +22,7 @@ from spt.errors import InputError
 from spt.serving import saved_prompt
 from spt.serving.classifier import PromptClassifier
 from tests.support.estimators import QUERIES, same, tiny_estimator
+from tests.support.places import check_no_place_is_refused
 
 
 def test_a_pickle_holds_the_files_of_a_saved_prompt(
@@ -178,13 +179,7 @@ def test_folders_may_be_in_the_home_folder(
 def test_what_is_no_place_is_refused_before_any_work(
     place: Any, fitted: SPTClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PromptClassifier, "saved", property(lambda _: pytest.fail("it has worked")))
-    with pytest.raises(InputError, match=f"{place} is no path"):
-        SPTClassifier.from_pretrained(place)
-    with pytest.raises(InputError, match=f"{place} is no path"):
-        fitted.save_pretrained(place)
-    with pytest.raises(InputError, match=f"{place} is no name of the hub"):
-        fitted.push_to_hub(place)
+    check_no_place_is_refused(place, fitted, monkeypatch)
 
 
 def test_the_prompt_of_a_run_comes_back_too(

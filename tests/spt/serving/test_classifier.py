@@ -35,6 +35,7 @@ from spt.serving.saved_prompt import FORMAT
 from spt.serving.server import PromptServer
 from spt.tasks import get_task
 from tests.support.killed import dead_process, replaced_name
+from tests.support.places import check_no_place_is_refused
 from tests.support.tiny import make_backbone, tiny_workbench
 
 ROOT = Path(__file__).parents[3]
@@ -558,13 +559,7 @@ def test_labels_that_cannot_be_scored_are_refused_by_row(
 def test_what_is_no_place_is_refused_before_any_work(
     place: Any, made: PromptClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PromptClassifier, "saved", property(lambda _: pytest.fail("it has worked")))
-    with pytest.raises(InputError, match=f"{place} is no path"):
-        PromptClassifier.from_pretrained(place)
-    with pytest.raises(InputError, match=f"{place} is no path"):
-        made.save_pretrained(place)
-    with pytest.raises(InputError, match=f"{place} is no name of the hub"):
-        made.push_to_hub(place)
+    check_no_place_is_refused(place, made, monkeypatch)
 
 
 def test_a_classifier_moves_to_a_device(made: PromptClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
