@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -135,7 +136,7 @@ class TrialTable:
         yield table
 
 
-class TrialsView:
+class TrialsView(ABC):
     """Follow trials whose rows a subclass reads, in its method `look`, and guesses the time of.
 
     Args:
@@ -148,9 +149,9 @@ class TrialsView:
         self.rows: list[TrialRow] = [queued(name) for name in names]
         self._rows_before: Sequence[TrialRow] = self.rows
 
+    @abstractmethod
     def seconds_left(self) -> float | None:
         """Guess what the trials that have not ended take; None where nothing tells."""
-        raise NotImplementedError
 
     def drawn(self) -> RenderableType:
         """Return the table of all trials."""
