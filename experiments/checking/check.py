@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,7 @@ from experiments.config import RunConfig, load_config, run_tree
 from experiments.config_kinds import COMMANDS, config_kind
 from experiments.keys import read_tree
 from experiments.run.data_report import DataReport, distinct_data, report_data
-from experiments.run.unread_prompts import unread_prompt_notes
-from experiments.run.unread_search import unread_search_notes
-from experiments.run.unread_training import unread_training_notes
+from experiments.run.unread import unread_notes
 from spt.errors import InputError
 from spt.problems import Problems
 from spt.training.by_rows import options_by_rows
@@ -115,7 +114,7 @@ def check_file(path: Path, overrides: Mapping[str, Any]) -> Check:
         with problems.collecting():
             _check_sizes(configs)
     # of a wrong config either may be empty
-    for line in _unread_notes(configs or readable):
+    for line in chain.from_iterable(map(unread_notes, configs or readable)):
         notes.add(line)
     return Check(tuple(problems.texts), tuple(notes.texts), len(configs or readable), tuple(data))
 
@@ -197,14 +196,6 @@ def _check_sizes(configs: Sequence[RunConfig]) -> None:
 def _is_here(backbone: str) -> bool:
     files = read_backbone_files(backbone)
     return files is not None and files.complete
-
-
-def _unread_notes(configs: Sequence[RunConfig]) -> Iterator[str]:
-    """Yield what is set and not read."""
-    for config in configs:
-        yield from unread_training_notes(config)
-        yield from unread_prompt_notes(config)
-        yield from unread_search_notes(config)
 
 
 def _distinct_models(configs: Sequence[RunConfig]) -> list[RunConfig]:

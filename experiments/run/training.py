@@ -11,9 +11,7 @@ from typing import Literal, NamedTuple
 
 from experiments.config import RunConfig
 from experiments.run.folder import HISTORY
-from experiments.run.unread_prompts import unread_prompt_notes
-from experiments.run.unread_search import unread_search_notes
-from experiments.run.unread_training import unread_training_notes
+from experiments.run.unread import unread_notes
 from spt.architecture import PromptLayers
 from spt.data.reading.tables import Rows
 from spt.errors import TrialFailed
@@ -54,7 +52,7 @@ def load_workbench(
     Raises:
         InputError: if data, backbone, head and prompt do not fit together.
     """
-    for note in (*unread_training_notes(config), *unread_prompt_notes(config), *unread_search_notes(config)):
+    for note in unread_notes(config):
         log.warning("%s", note)
     return Workbench.load(
         config.task,
