@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from functools import cache
 from typing import Any, get_args
 
@@ -24,6 +25,17 @@ class ConfigSection(BaseModel):
                 "quotes"
             )
         return value
+
+
+def as_written(options: Mapping[str, Any], together: Set[str], meant: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a section that a program wrote as it meant it: what it did not know yet has not today's default.
+
+    Args:
+        options: of the section, by name.
+        together: what every version has written; options without some of it are as a user gave them.
+        meant: what the lack of later options stood for.
+    """
+    return {**meant, **options} if options.keys() >= together else options
 
 
 def problems_of(error: ValidationError) -> list[dict[str, Any]]:

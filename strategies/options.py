@@ -16,7 +16,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from spt.errors import InputError, unknown
 from spt.prompts.config import MAX_LENGTH
 from spt.prompts.kinds import INSERT, WITHOUT_LENGTH, Kind
-from spt.sections import ConfigSection
+from spt.sections import ConfigSection, as_written
 
 DEFAULT = "gradient"
 CHOICE = (
@@ -441,13 +441,9 @@ def only_for(strategy: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def search_as_written(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a section that a program wrote as it meant it: earlier versions had no least distance.
-
-    Args:
-        options: by name; where they are not a whole section, they come back as they are.
-    """
-    whole = options.keys() >= WRITTEN_BY_SCORING and options["strategy"] in SCORING
-    return {"least_distance": 1, **options} if whole else options
+    """Do what `as_written` does: earlier versions scored layers without a least distance."""
+    meant = {"least_distance": 1} if options.get("strategy") in SCORING else {}
+    return as_written(options, WRITTEN_BY_SCORING, meant)
 
 
 def stored_options(options: Mapping[str, Any]) -> dict[str, Any]:

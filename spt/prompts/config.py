@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from spt.sections import ConfigSection
+from spt.sections import ConfigSection, as_written
 
 # what every version has written, all together
 WRITTEN_TOGETHER = {"generator", "length", "bottleneck", "phm_order", "pooler", "activation", "dropout"}
@@ -112,10 +112,5 @@ class PromptConfig(ConfigSection):
 
 
 def prompt_as_written(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a section that a program wrote as it meant it: earlier versions had no zero start and no offset.
-
-    Args:
-        options: by name; where they are not a whole section, they come back as they are.
-    """
-    whole = options.keys() >= WRITTEN_TOGETHER
-    return {"zero_start": False, "token_offset": False, **options} if whole else options
+    """Do what `as_written` does: earlier versions had neither a zero start nor an offset of tokens."""
+    return as_written(options, WRITTEN_TOGETHER, {"zero_start": False, "token_offset": False})

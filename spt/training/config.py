@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from spt.data.values import class_name
 from spt.errors import InputError
 from spt.process.modes import Precision
-from spt.sections import ConfigSection
+from spt.sections import ConfigSection, as_written
 from spt.spec import HeadConfig
 from spt.tasks import Task
 
@@ -133,10 +133,5 @@ def check_contrast(config: TrainingConfig, head: HeadConfig, task: Task) -> None
 
 
 def training_as_written(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a section that a program wrote as it meant it: earlier versions had one rate for all.
-
-    Args:
-        options: by name; where they are not a whole section, they come back as they are.
-    """
-    whole = options.keys() >= WRITTEN_TOGETHER
-    return {"prompt_rate": None, "generator_rate": None, **options} if whole else options
+    """Do what `as_written` does: earlier versions had one rate for all."""
+    return as_written(options, WRITTEN_TOGETHER, {"prompt_rate": None, "generator_rate": None})
