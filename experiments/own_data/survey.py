@@ -19,13 +19,13 @@ from spt.data.config import ENDINGS, Delimiter, Format
 from spt.data.labels.label_lists import label_list
 from spt.data.reading.csv_rows import (
     DELIMITERS,
-    check_distinct,
     column_names,
     is_quoted,
     rows_of,
     text_encoding,
 )
 from spt.data.reading.json_objects import json_objects
+from spt.data.values import refuse_repeated
 from spt.errors import InputError
 
 BLOCK = 2**20
@@ -240,7 +240,7 @@ def _parquet_columns(path: Path) -> tuple[Column, ...]:
     from pyarrow.parquet import read_schema, read_table  # noqa: PLC0415
 
     try:
-        check_distinct(read_schema(path).names, path)
+        refuse_repeated(read_schema(path).names, f"{path} has")
         table = read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"Cannot read '{path}' as parquet: {error}.") from error

@@ -94,17 +94,8 @@ def column_names(header: Sequence[str], path: Path) -> list[str]:
         InputError: if two columns have one name, naming it and the file.
     """
     names = [name or f"column {number}" for number, name in enumerate(header, start=1)]
-    check_distinct(names, path)
-    return names
-
-
-def check_distinct(names: Sequence[str], path: Path) -> None:
-    """Refuse columns of one name, of which all but one would be lost.
-
-    Raises:
-        InputError: naming them and the file.
-    """
     refuse_repeated(names, f"{path} has")
+    return names
 
 
 def rows_of(stream: Iterable[str], delimiter: str, quoted: bool) -> Iterator[tuple[list[str], int]]:

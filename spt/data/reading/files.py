@@ -18,7 +18,6 @@ from pyarrow.parquet import read_schema
 from spt.data.config import ENDINGS, DataConfig, Format
 from spt.data.reading.csv_rows import (
     DELIMITERS,
-    check_distinct,
     column_names,
     csv_options,
     find_delimiter,
@@ -29,7 +28,7 @@ from spt.data.reading.csv_rows import (
 )
 from spt.data.reading.json_rows import read_json
 from spt.data.reading.raw_table import UNREADABLE, RawTable
-from spt.data.values import some
+from spt.data.values import refuse_repeated, some
 from spt.errors import InputError, machine_fault
 from spt.storage.files import expanded
 from spt.tasks import Task
@@ -128,7 +127,7 @@ def _check_encoding(path: Path, encoding: str) -> None:
 
 
 def _read_parquet(path: Path) -> RawTable:
-    check_distinct(read_schema(path).names, path)
+    refuse_repeated(read_schema(path).names, f"{path} has")
     with _in_memory(path, "parquet") as (named, options):
         rows = Dataset.from_parquet(named, **options)
     # text that is no UTF-8 would only be noticed where it is used

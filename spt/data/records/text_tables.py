@@ -12,7 +12,6 @@ from typing import Any
 
 from spt.data.config import ENDINGS, Format
 from spt.data.reading.csv_rows import (
-    check_distinct,
     column_names,
     find_delimiter,
     is_quoted,
@@ -23,7 +22,7 @@ from spt.data.reading.csv_rows import (
 from spt.data.reading.json_objects import json_objects
 from spt.data.records.text_columns import HEAD, has_texts, text_columns
 from spt.data.records.text_record import TextRecord
-from spt.data.values import SHOWN, clean_texts, is_missing
+from spt.data.values import SHOWN, clean_texts, is_missing, refuse_repeated
 from spt.errors import InputError
 from spt.tasks import Task
 
@@ -151,7 +150,7 @@ def _parquet_rows(path: Path, task: Task, all_columns: bool) -> Iterator[dict[st
 
     try:
         with ParquetFile(path) as file:
-            check_distinct(file.schema_arrow.names, path)
+            refuse_repeated(file.schema_arrow.names, f"{path} has")
             texts = list(text_columns(file.schema_arrow.names, task, str(path)))
             for batch in file.iter_batches(BATCH, columns=None if all_columns else texts):
                 # text that is no UTF-8 would be refused in words of Python's
