@@ -14,6 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from spt.process.precision import product_seconds
+
 Step = Callable[[], object]
 Result = TypeVar("Result")
 
@@ -82,10 +84,5 @@ def peak_bytes() -> int:
 
 
 def matmul_rate(device: torch.device, size: int = 2048, dtype: torch.dtype = torch.float32) -> float:
-    """Return the operations a second of a product of two square matrices, the best of five."""
-    a, b = torch.randn(2, size, size, device=device, dtype=dtype)
-
-    def seconds() -> float:
-        return interleaved_seconds({"product": lambda: a @ b}, 1)["product"]
-
-    return 2 * size**3 / min(seconds() for _ in range(5))
+    """Return the operations a second of a product of two square matrices, the best of several."""
+    return 2 * size**3 / product_seconds(device, size, dtype)

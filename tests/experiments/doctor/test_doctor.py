@@ -81,7 +81,8 @@ def test_a_missing_extra_is_a_note_with_its_command(monkeypatch: pytest.MonkeyPa
 def test_bf16_is_advised_where_it_is_fast(
     speedup: float, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "_seconds", lambda _, dtype: speedup if dtype is torch.float32 else 1.0)
+    seconds = {torch.float32: speedup, torch.bfloat16: 1.0}
+    monkeypatch.setattr(precision, "product_seconds", lambda *kind: seconds[kind[-1]])
     (found,) = (finding for finding in machine.look_at_devices() if finding.subject == "bf16")
     assert (found.state, found.value) == ("ok", f"matrix products are {advice}")
 
