@@ -161,15 +161,8 @@ def load_backbone(spec: ModelSpec, weights: bool = True) -> Backbone:
         spec: names it.
         weights: False gives it random ones in their place, on the CPU, and reads its config alone.
     """
-    if not weights:
-        return registry.load_skeleton(
-            spec.backbone.name,
-            language_model=spec.verbalizes,
-            attention=spec.backbone.attention,
-            revision=spec.backbone.revision,
-            device="cpu",
-        )
-    return registry.load_backbone(
+    load = registry.load_backbone if weights else partial(registry.load_skeleton, device="cpu")
+    return load(
         spec.backbone.name,
         language_model=spec.verbalizes,
         attention=spec.backbone.attention,
