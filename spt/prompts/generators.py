@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import cast
 
@@ -15,13 +16,13 @@ from spt.prompts.pooling import POOLERS
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
-class PromptSource(nn.Module):
+class PromptSource(nn.Module, ABC):
     """What prompt vectors come from; those that it learns as they are have a learning rate of their own."""
 
     @property
+    @abstractmethod
     def free_vectors(self) -> nn.Parameter | None:
         """Return the parameter that is P vectors, the same for every instance, if there is one."""
-        raise NotImplementedError
 
 
 class BottleneckGenerator(PromptSource):
@@ -37,9 +38,9 @@ class BottleneckGenerator(PromptSource):
 
     up_tokens: nn.Module | None
 
+    @abstractmethod
     def prompt_of(self, features: Tensor, mask: Tensor) -> Tensor:
         """Generate the prompt from what the tokens became: features [B, T, R], mask [B, T] -> [B, P, H]."""
-        raise NotImplementedError
 
     def with_offset(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Generate from hidden [B, T, H] and mask [B, T] a prompt [B, P, H] and an offset [B, T, H]."""
